@@ -1,0 +1,52 @@
+/**
+ * The one error class of the project. Bugs are not errors: they are assertions and end the process.
+ */
+
+/** What the reader of the error can do about it. */
+export type ErrorKind = 'config' | 'protocol' | 'unauthorized' | 'limit' | 'unavailable' | 'closed' | 'corrupt';
+
+/** Every code that the project raises, with the kind it belongs to. docs/errors.md has a line for each (a test checks). */
+export const ErrorCode = {
+  CONFIG_FILE_UNREADABLE: 'config',
+  CONFIG_INVALID: 'config',
+  CONFIG_UNKNOWN_KEY: 'config',
+  USAGE: 'config',
+  LISTEN_REFUSED: 'config',
+  LISTEN_FAILED: 'unavailable',
+  PASSWORD_FILE_INVALID: 'config',
+  ACL_FILE_INVALID: 'config',
+  TLS_FILE_INVALID: 'config',
+  CLIENT_CONNECT_FAILED: 'unavailable',
+  PROTOCOL_VIOLATION: 'protocol',
+  NOT_AUTHORIZED: 'unauthorized',
+  TOPIC_INVALID: 'protocol',
+  PACKET_TOO_LARGE: 'limit',
+  QUOTA_EXCEEDED: 'limit',
+  GATEWAY_CLOSED: 'closed',
+} as const satisfies Record<string, ErrorKind>;
+export type ErrorCode = keyof typeof ErrorCode;
+
+export interface SprawlErrorOptions {
+  /** Whether the same call may succeed later without a change by the caller. Default false. */
+  retryable?: boolean;
+  /** Values a program may want: the limit, the value, the file and line. Never secrets, never payloads. */
+  details?: Readonly<Record<string, unknown>>;
+  cause?: unknown;
+}
+
+export class SprawlError extends Error {
+  readonly code: ErrorCode;
+  readonly kind: ErrorKind;
+  readonly retryable: boolean;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  /** @param message names the thing, the value, the limit and the way out, in one line. */
+  constructor(code: ErrorCode, message: string, options: SprawlErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'SprawlError';
+    this.code = code;
+    this.kind = ErrorCode[code];
+    this.retryable = options.retryable ?? false;
+    this.details = options.details ?? {};
+  }
+}
