@@ -1,0 +1,208 @@
+/**
+ * The session and message lanes of one gateway put together: everything between a transport and the store. It has no
+ * sockets, no clock and no randomness of its own; the gateway gives it real ones, the simulation others.
+ */
+import type { Clock } from '../contracts/clock.js';
+import type { Logger } from '../contracts/logger.js';
+import type { Authenticator, Authorizer } from '../contracts/security.js';
+import type { Store } from '../contracts/store.js';
+import { Connection, type ConnectionEnvironment, type Door } from '../connection/connection.js';
+import type { ConnectionLimits } from '../connection/handshake.js';
+import { BufferPool, FlushQueue, MemoryBudget } from '../connection/outbox.js';
+import type { Transport } from '../connection/transport.js';
+import { FanOut } from '../delivery/fan-out.js';
+import { CommitQueue } from '../ingest/commit-queue.js';
+import { Ingest } from '../ingest/ingest.js';
+import type { Message } from '../message/message.js';
+import { ReasonCode } from '../protocol/reason-code.js';
+import { Router } from '../routing/router.js';
+import { createLaneHooks, type SessionLimits } from '../session/environment.js';
+import { SessionRegistry, type TakeoverLimit } from '../session/registry.js';
+import type { Session } from '../session/session.js';
+import { TimerQueue } from '../session/timer-queue.js';
+import { C, type Counters, createCounters } from '../telemetry/counters.js';
+
+export interface LaneLimits extends SessionLimits, ConnectionLimits {
+  readonly memoryMaxBytes: number;
+  readonly routeCacheMaxCount: number;
+  readonly connectionsMax: number;
+  readonly handshakesMax: number;
+  readonly takeovers: TakeoverLimit;
+}
+
+export interface LanesOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly limits: LaneLimits;
+  readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
+  /** Calls back once, after everything that is already in the current turn: setImmediate. */
+  readonly schedule: (flush: () => void) => void;
+  /** A client id that nobody has. */
+  readonly assignClientId: () => string;
+}
+
+/** What the door tells an embedder, beyond what Aedes itself emits. */
+export interface LaneEvents {
+  keepAliveTimeout(connection: Connection): void;
+  ping(connection: Connection): void;
+  error(connection: Connection, error: Error): void;
+}
+
+export class Lanes {
+  readonly counters: Counters = createCounters();
+  readonly timers = new TimerQueue();
+  readonly hooks = createLaneHooks();
+  readonly budget: MemoryBudget;
+  readonly router: Router<Session, Message>;
+  readonly ingest = new Ingest();
+  readonly registry: SessionRegistry;
+  readonly connections = new Set<Connection>();
+  readonly limits: LaneLimits;
+  readonly #env: ConnectionEnvironment;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #door: Door | undefined;
+  #events: LaneEvents | undefined;
+  #handshakes = 0;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: LanesOptions) {
+    const { clock, logger, store, limits } = options;
+    this.limits = limits;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.budget = new MemoryBudget(limits.memoryMaxBytes);
+    this.router = new Router({ cacheMaxCount: limits.routeCacheMaxCount, counters: this.counters });
+    const commits = new CommitQueue(store);
+    store.onCommitted = () => commits.drain();
+    this.#env = this.#createEnvironment(options, commits);
+    this.ingest.connect(this.#env);
+    this.registry = this.#env.registry;
+  }
+
+  get env(): ConnectionEnvironment {
+    return this.#env;
+  }
+
+  /** Set once, before the first connection. */
+  useDoor(door: Door, events: LaneEvents): void {
+    this.#door = door;
+    this.#events = events;
+  }
+
+  /** Connections whose handshake is going on. */
+  get handshakes(): number {
+    return this.#handshakes;
+  }
+
+  /** @returns undefined where there is no room: the caller closes the transport without a word. */
+  accept(transport: Transport, request?: unknown): Connection | undefined {
+    if (this.connections.size >= this.limits.connectionsMax) {
+      this.counters[C.connectionRefusedLimit] = (this.counters[C.connectionRefusedLimit] ?? 0) + 1;
+      return undefined;
+    }
+    const connection = new Connection(transport, this.#env, request);
+    this.connections.add(connection);
+    return connection;
+  }
+
+  /** To be called some times a second: deadlines, keep alive, retries. */
+  tick(): void {
+    const now = this.#clock.now();
+    this.timers.runDue(now);
+    let handshakes = 0;
+    for (const connection of this.connections) {
+      connection.tick(now);
+      if (connection.isOpening) handshakes++;
+    }
+    this.#handshakes = handshakes;
+    this.registry.sweep(now);
+  }
+
+  /** Tells every client that the gateway goes away, and resolves when the last has gone. */
+  async drain(text: string): Promise<void> {
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    for (const connection of [...this.connections]) {
+      connection.disconnect({ code: ReasonCode.serverShuttingDown, counter: C.disconnectedShutdown, text });
+    }
+    if (this.connections.size === 0) return;
+    await empty;
+  }
+
+  /** Closes what is left without waiting. */
+  destroy(): void {
+    for (const connection of [...this.connections]) connection.transport.destroy();
+  }
+
+  /** Access rules were read again. */
+  reauthorize(): void {
+    for (const session of this.registry.sessions()) session.subscriptions.reauthorize();
+    this.router.invalidateAll();
+  }
+
+  #createEnvironment(options: LanesOptions, commits: CommitQueue): ConnectionEnvironment {
+    const { clock, logger, store, limits, authenticator, authorizer } = options;
+    const fanOut = new FanOut({ clock, counters: this.counters, logger });
+    const partial = {
+      gauges: { pendingWills: 0 },
+      clock,
+      timers: this.timers,
+      logger,
+      counters: this.counters,
+      budget: this.budget,
+      limits,
+      connectionLimits: limits,
+      store,
+      commits,
+      router: this.router,
+      fanOut,
+      ingest: this.ingest,
+      hooks: this.hooks,
+      authorizer,
+      authenticator,
+      pool: new BufferPool(),
+      flushQueue: new FlushQueue(options.schedule),
+      assignClientId: options.assignClientId,
+      door: { open: (connection, connect) => this.#openDoor().open(connection, connect) } satisfies Door,
+      onClosed: (connection: Connection) => this.#onClosed(connection),
+      onRefused: (connection: Connection, text: string, doorKnows: boolean) =>
+        this.#onRefused(connection, text, doorKnows),
+      onKeepAliveTimeout: (connection: Connection) => this.#events?.keepAliveTimeout(connection),
+      onPing: (connection: Connection) => this.#events?.ping(connection),
+      onError: (connection: Connection, error: Error) => this.#onError(connection, error),
+    };
+    const registry = new SessionRegistry(partial, limits.takeovers);
+    return Object.assign(partial, { registry });
+  }
+
+  #openDoor(): Door {
+    if (this.#door === undefined) throw new Error('lanes have no door');
+    return this.#door;
+  }
+
+  #onClosed(connection: Connection): void {
+    this.connections.delete(connection);
+    if (this.connections.size === 0) this.#onEmpty?.();
+  }
+
+  #onRefused(connection: Connection, text: string, doorKnows: boolean): void {
+    this.#logger.info('a connection was refused', { ...describe(connection), reason: text });
+    if (!doorKnows) this.#events?.error(connection, new Error(text));
+  }
+
+  #onError(connection: Connection, error: Error): void {
+    this.#logger.debug('a connection failed', { ...describe(connection), reason: error.message });
+    this.#events?.error(connection, error);
+  }
+}
+
+function describe(connection: Connection): { client: string | undefined; address: string | undefined } {
+  return {
+    client: connection.terms?.clientId ?? connection.connect?.clientId,
+    address: connection.transport.remoteAddress,
+  };
+}

@@ -1,0 +1,59 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import type { SchemaOutput } from './schema.js';
+import { connectionsMaxFor, MEMORY_MIN_BYTES, memoryMaxBytesFor, type Machine } from './machine.js';
+
+type DeepReadonly<T> = T extends readonly unknown[]
+  ? readonly DeepReadonly<T[number]>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]-?: Exclude<T[P], undefined> };
+
+/** The whole configuration with every default filled in; frozen. */
+export type Config = DeepReadonly<
+  Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits'> & {
+    listeners: Filled<SchemaOutput['listeners'], 'tlsPort' | 'wssPort'>;
+    security: Filled<SchemaOutput['security'], 'allowAnonymous'>;
+    delivery: Filled<SchemaOutput['delivery'], 'clientQueueMaxBytes'>;
+    limits: Filled<SchemaOutput['limits'], 'connectionsMax' | 'memoryMaxBytes'>;
+  }
+>;
+
+const TLS_PORT = 8883;
+const WSS_PORT = 8084;
+
+/** Whether only this machine can reach `host`: `localhost`, 127.0.0.0/8, ::1, or their IPv4-mapped form. */
+export function isLoopback(host: string): boolean {
+  const bare = host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+  if (bare === 'localhost') return true;
+  const mapped = bare.replace(/^::ffff:/, '');
+  if (isIPv4(mapped)) return mapped.startsWith('127.');
+  return isIPv6(bare) && /^(0*:)+0*1$/.test(bare);
+}
+
+/** Fills in the defaults that depend on the machine or on other keys. */
+export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
+  const { listeners, security, delivery, limits } = parsed;
+  const secure = listeners.tls !== undefined;
+  const memoryMaxBytes = limits.memoryMaxBytes ?? memoryMaxBytesFor(machine.memoryTotalBytes);
+  const queueBytes = Math.min(Math.max(MEMORY_MIN_BYTES, parsed.mqtt.packetMaxBytes), memoryMaxBytes);
+  return {
+    ...parsed,
+    listeners: {
+      ...listeners,
+      tlsPort: listeners.tlsPort ?? (secure ? TLS_PORT : false),
+      wssPort: listeners.wssPort ?? (secure ? WSS_PORT : false),
+    },
+    security: {
+      ...security,
+      allowAnonymous:
+        security.allowAnonymous ?? (isLoopback(listeners.host) && security.passwordFile === undefined),
+    },
+    delivery: { ...delivery, clientQueueMaxBytes: delivery.clientQueueMaxBytes ?? queueBytes },
+    limits: {
+      ...limits,
+      connectionsMax: limits.connectionsMax ?? Math.min(connectionsMaxFor(machine), limits.sessionsMax),
+      memoryMaxBytes,
+    },
+  };
+}

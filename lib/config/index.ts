@@ -1,0 +1,11 @@
+export { isLoopback } from './config.js';
+export type { Config } from './config.js';
+export { CONFIG_KEYS, configJsonSchema } from './key-table.js';
+export type { ConfigKey } from './key-table.js';
+export { connectionsMaxFor, memoryMaxBytesFor, readMachine } from './machine.js';
+export type { Machine } from './machine.js';
+export { parseConfig, readConfigFile, resolveConfig } from './parse.js';
+export type { ConfigSources, ResolvedConfig } from './parse.js';
+export { configSchema } from './schema.js';
+export type { FlagSetting } from './setting.js';
+export { renderConfig } from './show.js';

@@ -1,0 +1,140 @@
+import { SprawlError } from '../contracts/errors.js';
+import { isLoopback, type Config } from './config.js';
+
+/** Where the value of a key came from: `sprawl.yaml:12`, `flag --mqtt-port`, `default`. */
+export type SourceOf = (key: string) => string;
+
+function violated(text: string, keys: readonly string[], sourceOf: SourceOf): SprawlError {
+  const sources = keys.map((key) => `${key}: ${sourceOf(key)}`).join(', ');
+  return new SprawlError('CONFIG_INVALID', `${text} (${sources})`, { details: { keys } });
+}
+
+interface AtMost {
+  readonly key: string;
+  readonly value: number;
+  readonly limitKey: string;
+  readonly limit: number;
+}
+
+function checkAtMost({ key, value, limitKey, limit }: AtMost, sourceOf: SourceOf): void {
+  if (value <= limit) return;
+  throw violated(
+    `${key}: ${value} is more than ${limitKey}: ${limit}; lower the first or raise the second`,
+    [key, limitKey],
+    sourceOf,
+  );
+}
+
+function checkSizes(config: Config, sourceOf: SourceOf): void {
+  const { mqtt, delivery, limits } = config;
+  const pairs: readonly AtMost[] = [
+    {
+      key: 'mqtt.topicMaxBytes',
+      value: mqtt.topicMaxBytes,
+      limitKey: 'mqtt.packetMaxBytes',
+      limit: mqtt.packetMaxBytes,
+    },
+    {
+      key: 'mqtt.packetMaxBytes',
+      value: mqtt.packetMaxBytes,
+      limitKey: 'delivery.clientQueueMaxBytes',
+      limit: delivery.clientQueueMaxBytes,
+    },
+    {
+      key: 'delivery.clientQueueMaxBytes',
+      value: delivery.clientQueueMaxBytes,
+      limitKey: 'limits.memoryMaxBytes',
+      limit: limits.memoryMaxBytes,
+    },
+    {
+      key: 'delivery.retryInitialMs',
+      value: delivery.retryInitialMs,
+      limitKey: 'delivery.retryMaxMs',
+      limit: delivery.retryMaxMs,
+    },
+    {
+      key: 'limits.connectionsMax',
+      value: limits.connectionsMax,
+      limitKey: 'limits.sessionsMax',
+      limit: limits.sessionsMax,
+    },
+  ];
+  for (const pair of pairs) checkAtMost(pair, sourceOf);
+}
+
+function checkTls(config: Config, sourceOf: SourceOf): void {
+  const { tls, tlsPort, wssPort } = config.listeners;
+  if (tls === undefined) {
+    const key = tlsPort !== false ? 'listeners.tlsPort' : 'listeners.wssPort';
+    if (tlsPort === false && wssPort === false) return;
+    throw violated(
+      `${key} needs a certificate: set listeners.tls.certFile and listeners.tls.keyFile`,
+      [key],
+      sourceOf,
+    );
+  }
+  if (tls.requireClientCertificate && tls.caFile === undefined) {
+    const key = 'listeners.tls.requireClientCertificate';
+    throw violated(
+      `${key}: true needs listeners.tls.caFile, which says whose certificates count`,
+      [key],
+      sourceOf,
+    );
+  }
+}
+
+function checkPorts(config: Config, sourceOf: SourceOf): void {
+  const { listeners, http } = config;
+  const taken = new Map<number, string>();
+  const check = (key: string, port: number | false): void => {
+    if (port === false || port === 0) return;
+    const other = taken.get(port);
+    if (other !== undefined)
+      throw violated(`${key} and ${other} are both ${port}: give each its own port`, [key, other], sourceOf);
+    taken.set(port, key);
+  };
+  check('listeners.mqttPort', listeners.mqttPort);
+  check('listeners.wsPort', listeners.wsPort);
+  check('listeners.tlsPort', listeners.tlsPort);
+  check('listeners.wssPort', listeners.wssPort);
+  if (
+    taken.size === 0 &&
+    [listeners.mqttPort, listeners.wsPort, listeners.tlsPort, listeners.wssPort].every(
+      (port) => port === false,
+    )
+  ) {
+    throw violated(
+      'every MQTT listener is off: give listeners.mqttPort a port',
+      ['listeners.mqttPort'],
+      sourceOf,
+    );
+  }
+  if (sharesAddress(listeners.host, http.host)) check('http.port', http.port);
+}
+
+const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::';
+
+function sharesAddress(left: string, right: string): boolean {
+  return left === right || isWildcard(left) || isWildcard(right) || (isLoopback(left) && isLoopback(right));
+}
+
+function checkAccess(config: Config, sourceOf: SourceOf): void {
+  const { host } = config.listeners;
+  const { allowAnonymous, passwordFile } = config.security;
+  if (isLoopback(host) || allowAnonymous || passwordFile !== undefined) return;
+  throw new SprawlError(
+    'LISTEN_REFUSED',
+    `listeners.host: ${JSON.stringify(host)} is reachable from other machines and nothing says who may connect: ` +
+      'set security.passwordFile (--password-file FILE; "sprawl-edge passwd -c FILE USER" makes one), ' +
+      `or let everyone in with security.allowAnonymous: true (--allow-anonymous) (${sourceOf('listeners.host')})`,
+    { details: { key: 'listeners.host', host } },
+  );
+}
+
+/** Checks what one key demands of another. @throws SprawlError CONFIG_INVALID, LISTEN_REFUSED */
+export function checkRelations(config: Config, sourceOf: SourceOf): void {
+  checkTls(config, sourceOf);
+  checkPorts(config, sourceOf);
+  checkSizes(config, sourceOf);
+  checkAccess(config, sourceOf);
+}

@@ -1,0 +1,205 @@
+import { z } from 'zod';
+import { LOG_LEVELS } from '../contracts/logger.js';
+import { BYTES_MAX, COUNT_MAX, KIB, MIB } from './bounds.js';
+import { derivedInteger, integer, note } from './field.js';
+
+/** Log line formats. */
+export const LOG_FORMATS = ['text', 'json'] as const;
+
+export const deliverySchema = z.strictObject({
+  windowMax: integer({
+    min: 1,
+    max: 65535,
+    default: 100,
+    description:
+      'QoS 1 and 2 messages in flight towards one client, at most as many as its Receive Maximum allows.',
+    higher: 'more throughput on long links; more is sent again after a reconnect.',
+    lower: 'less memory per client; slow links are used less.',
+  }),
+  clientQueueMaxCount: integer({
+    min: 1,
+    max: COUNT_MAX,
+    default: 10_000,
+    description:
+      'Messages that wait for one client, connected or not. When it is full, new messages for that client are dropped and counted (queue_full).',
+    higher: 'longer absences without loss; more memory.',
+    lower: 'less memory; loss comes sooner.',
+  }),
+  clientQueueMaxBytes: derivedInteger({
+    min: KIB,
+    max: BYTES_MAX,
+    defaultText:
+      '16777216 (16 MiB), or `mqtt.packetMaxBytes` where that is more, but at most `limits.memoryMaxBytes`',
+    description:
+      'Bytes that wait for one client. When it is full, new messages for that client are dropped and counted (queue_full).',
+    higher: 'longer absences without loss; more memory.',
+    lower: 'less memory; loss comes sooner.',
+  }),
+  clientOutputMaxBytes: integer({
+    min: KIB,
+    max: BYTES_MAX,
+    default: 4 * MIB,
+    description:
+      'Bytes handed to the socket of one client that it has not taken yet. Above it QoS 0 messages for that client are dropped (slow_consumer) and others wait in its queue.',
+    higher: 'bursts to slow clients survive; more memory per slow client.',
+    lower: 'slow clients lose QoS 0 messages sooner.',
+  }),
+  redeliveryMaxCount: integer({
+    min: 1,
+    max: 1_000_000,
+    default: 16,
+    description:
+      'How often one message may be sent again to a client over its reconnects before it goes to `delivery.deadLetterTopic`.',
+    higher: 'flaky links get more chances; a message that crashes its device crashes it more often.',
+    lower: 'poison messages go sooner; flaky links lose messages to the dead-letter topic.',
+  }),
+  retryInitialMs: integer({
+    min: 1,
+    max: 3_600_000,
+    default: 100,
+    description:
+      'Pause before a delivery that failed inside the gateway is tried again; it doubles up to `delivery.retryMaxMs`.',
+    higher: 'less work during a fault; slower recovery.',
+    lower: 'faster recovery; more work during a fault.',
+  }),
+  retryMaxMs: integer({
+    min: 1,
+    max: 86_400_000,
+    default: 10_000,
+    description: 'Longest pause between such tries.',
+    higher: 'less work during a long fault; slower recovery from it.',
+    lower: 'faster recovery; more work during a fault.',
+  }),
+  deadLetterTopic: z
+    .string()
+    .regex(/^(?![$])[^+#\0]*$/)
+    .default('sprawl/dead-letter')
+    .meta(
+      note({
+        description:
+          'Topic to which messages that cannot be delivered are published again. Empty is off: they are counted and dropped.',
+        limitText: 'a topic name without wildcards that does not begin with $, or empty (off)',
+      }),
+    ),
+});
+
+export const limitsSchema = z.strictObject({
+  connectionsMax: derivedInteger({
+    min: 1,
+    max: COUNT_MAX,
+    defaultText:
+      '10000, or less: `limits.sessionsMax`, one per 50 KiB of memory, or what the limit of open files leaves',
+    description: 'Connections at one time. Further ones are refused (0x97) until one ends.',
+    higher: 'more devices; about 20 KB each, and a file descriptor.',
+    lower: 'a storm is cut off earlier.',
+  }),
+  sessionsMax: integer({
+    min: 1,
+    max: COUNT_MAX,
+    default: 100_000,
+    description:
+      'Sessions, those of absent clients included. Beyond it clients that need a new one are refused (0x97).',
+    higher: 'more absent devices are remembered; more memory.',
+    lower: 'less memory; new devices are refused sooner.',
+  }),
+  subscriptionsPerClientMax: integer({
+    min: 1,
+    max: COUNT_MAX,
+    default: 100,
+    description: 'Subscriptions of one client. Further ones are refused (0x97).',
+    higher: 'gateways and bridges with many filters; more memory and slower look-ups.',
+    lower: 'one client can cost less.',
+  }),
+  filtersPerSubscribeMax: integer({
+    min: 1,
+    max: 1_000_000,
+    default: 100,
+    description: 'Filters in one SUBSCRIBE packet. The ones beyond it are refused (0x97).',
+    higher: 'fewer packets for clients with many filters; longer work in one turn.',
+    lower: 'one packet can cost less.',
+  }),
+  retainedMaxCount: integer({
+    min: 0,
+    max: COUNT_MAX,
+    default: 100_000,
+    description: 'Retained messages. Beyond it a retained publish to a new topic is refused (0x97).',
+    higher: 'more topics keep a last value; more memory.',
+    lower: 'less memory.',
+  }),
+  retainedMaxBytes: integer({
+    min: 0,
+    max: BYTES_MAX,
+    default: 64 * MIB,
+    description: 'Bytes of all retained messages. Beyond it a retained publish is refused (0x97).',
+    higher: 'more and larger last values; more memory.',
+    lower: 'less memory.',
+  }),
+  memoryMaxBytes: derivedInteger({
+    min: MIB,
+    max: BYTES_MAX,
+    defaultText: '25 % of the memory of the machine or container, at least 16777216 (16 MiB)',
+    description:
+      'Budget for messages on their way to clients, all queues together. When it is used up, messages are dropped and counted (memory).',
+    higher: 'longer bursts and absences; the process may be killed when the machine runs out.',
+    lower: 'more room for others on the machine; drops come sooner.',
+  }),
+  pendingWillsMax: integer({
+    min: 0,
+    max: COUNT_MAX,
+    default: 10_000,
+    description:
+      'Wills that wait for their Will Delay Interval. Beyond it a will is published without its delay.',
+    higher: 'more devices may be away with a delayed will; more memory.',
+    lower: 'less memory; wills of a large outage come early.',
+  }),
+  handshakesMax: integer({
+    min: 1,
+    max: COUNT_MAX,
+    default: 1000,
+    description: 'Connections whose CONNECT is not answered yet. Further ones are closed at once.',
+    higher: 'a reconnect storm is over sooner; strangers can hold more.',
+    lower: 'strangers can hold less; more devices have to retry in a storm.',
+  }),
+  routeCacheMaxCount: integer({
+    min: 0,
+    max: COUNT_MAX,
+    default: 16_384,
+    description: 'Topics whose subscribers are remembered.',
+    higher: 'fewer look-ups where many topics are in use; more memory.',
+    lower: 'less memory; more look-ups.',
+  }),
+});
+
+export const sysSchema = z.strictObject({
+  intervalS: integer({
+    min: 0,
+    max: 86_400,
+    default: 10,
+    description: 'Seconds between updates of `$SYS/broker/#`. 0 is off.',
+    higher: 'less traffic to those who watch.',
+    lower: 'fresher figures.',
+  }),
+});
+
+export const logSchema = z.strictObject({
+  level: z
+    .enum(LOG_LEVELS)
+    .default('info')
+    .meta(note({ description: 'Least important lines that are written.' })),
+  format: z
+    .enum(LOG_FORMATS)
+    .default('text')
+    .meta(note({ description: 'Lines for people (text) or one JSON object per line (json).' })),
+});
+
+export const shutdownSchema = z.strictObject({
+  drainTimeoutMs: integer({
+    min: 0,
+    max: 3_600_000,
+    default: 5000,
+    description:
+      'Time that clients get at SIGTERM to take what is in flight before their connections are cut.',
+    higher: 'less is sent again after a restart; a stop takes longer.',
+    lower: 'a stop is faster.',
+  }),
+});

@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { note } from './field.js';
+import { httpSchema, listenersSchema, mqttSchema, securitySchema } from './schema-access.js';
+import { deliverySchema, limitsSchema, logSchema, shutdownSchema, sysSchema } from './schema-flow.js';
+
+/** Every key of the configuration, before defaults that depend on the machine are filled in. */
+export const configSchema = z.strictObject({
+  dataDir: z
+    .string()
+    .min(1)
+    .default('./sprawl-edge-data')
+    .meta(
+      note({ description: 'Folder of the gateway. Nothing is written there yet; the folder is reserved.' }),
+    ),
+  listeners: listenersSchema.prefault({}).meta({ description: 'Where MQTT clients connect.' }),
+  http: httpSchema.prefault({}).meta({ description: 'Health and metrics.' }),
+  security: securitySchema.prefault({}).meta({ description: 'Who may connect and what they may do.' }),
+  mqtt: mqttSchema.prefault({}).meta({ description: 'What a client may send and ask for.' }),
+  delivery: deliverySchema.prefault({}).meta({ description: 'How messages wait for their subscribers.' }),
+  limits: limitsSchema.prefault({}).meta({ description: 'What all clients together may cost.' }),
+  sys: sysSchema.prefault({}).meta({ description: 'The `$SYS/broker` topics.' }),
+  log: logSchema.prefault({}).meta({ description: 'Log lines, on standard error.' }),
+  shutdown: shutdownSchema.prefault({}).meta({ description: 'How the gateway stops.' }),
+});
+
+/** What the schema alone makes of its input; `Config` is this with every default filled in. */
+export type SchemaOutput = z.output<typeof configSchema>;

@@ -1,0 +1,826 @@
+/**
+ * One client's connection: bytes in, packets to the session, bytes out.
+ *
+ *     opening ──CONNECT──▶ admitting ──admitted──▶ accepting ──CONNACK, door ready──▶ ready
+ *        │                     │                       │                               │
+ *        └─────────────────────┴──── refused, closed ──┴───────────────────────────────┴──▶ closing ──▶ closed
+ *
+ * `admitting` may take long (credentials, an older connection of the same client id that has to leave, storage). Between
+ * `accepting` and `ready` the door finishes what cannot be interrupted: an end in that time takes effect right after it.
+ * Input that arrives before `ready` waits.
+ */
+import type { TimerHandle } from '../contracts/clock.js';
+import type { AuthenticationResult, Authenticator, EnhancedExchange } from '../contracts/security.js';
+import { decodeConnect, connectVersionOf } from '../protocol/decode-connect.js';
+import { decodePacket } from '../protocol/decode.js';
+import { encodePacket } from '../protocol/encode.js';
+import { malformed, protocolError } from '../protocol/frame-reader.js';
+import type {
+  AuthPacket,
+  ConnectPacket,
+  Packet,
+  Properties,
+  ProtocolVersion,
+  Will,
+} from '../protocol/packet.js';
+import { ProtocolError } from '../protocol/protocol-error.js';
+import { ReasonCode } from '../protocol/reason-code.js';
+import type { CloseReason, SessionEnvironment, SessionLink } from '../session/environment.js';
+import type { Claimant, SessionRegistry } from '../session/registry.js';
+import type { Session } from '../session/session.js';
+import { count, C } from '../telemetry/counters.js';
+import {
+  assess,
+  clampExpiry,
+  connackProperties,
+  type ConnectionLimits,
+  refusalConnack,
+  type Terms,
+} from './handshake.js';
+import { type FrameHandler, Input } from './input.js';
+import { Outbox, type OutboxEnvironment } from './outbox.js';
+import { PublishLane } from './publish-lane.js';
+import type { Transport, TransportHandler } from './transport.js';
+
+const ConnectionState = {
+  opening: 0,
+  admitting: 1,
+  accepting: 2,
+  ready: 3,
+  closing: 4,
+  closed: 5,
+} as const;
+type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
+
+/** Input beyond this waits in the client's socket while a connection does not take any. */
+const WAITING_MAX_BYTES = 65536;
+/** How long a closing connection may take to send its last bytes. */
+const CLOSE_GRACE_MS = 2000;
+/** The whole handshake may take this many times the time for CONNECT. */
+const HANDSHAKE_FACTOR = 6;
+
+/** The handshake's counterpart: Aedes at the door of the gateway, a stand-in in the simulation. */
+export interface Door {
+  /** Begins the handshake; the door calls `admit`, then `writeConnack`, then `ready` of the connection. */
+  open(connection: Connection, connect: ConnectPacket): DoorSession;
+}
+
+export interface DoorSession {
+  /** The connection is over, whatever state the handshake is in. The door calls nothing of it any more. */
+  closed(): void;
+  /** For the session's hooks: what the door's owner knows this client as. */
+  readonly handle: unknown;
+}
+
+/** Why the door or the gateway does not let a client in. */
+export interface Refusal {
+  readonly reasonCode: number;
+  readonly text: string;
+  readonly counter: number;
+  readonly properties?: Properties;
+  /** Closes without CONNACK. */
+  readonly silent?: boolean;
+}
+
+/** Asks for credentials in place of the configured authenticator: the embedder's hook. */
+export type AuthenticateHook = (done: (refusal: Refusal | undefined) => void) => void;
+
+export interface ConnectionEnvironment extends SessionEnvironment, OutboxEnvironment {
+  readonly authenticator: Authenticator;
+  readonly registry: SessionRegistry;
+  readonly door: Door;
+  readonly connectionLimits: ConnectionLimits;
+  /** Called when the connection is over and everything it held is free. */
+  readonly onClosed: (connection: Connection) => void;
+  /** A client id that nobody has. */
+  readonly assignClientId: () => string;
+  /** CONNECT was refused; `doorKnows`: the door is told through `admitted` and will tell the embedder. */
+  readonly onRefused: (connection: Connection, text: string, doorKnows: boolean) => void;
+  readonly onKeepAliveTimeout: (connection: Connection) => void;
+  readonly onPing: (connection: Connection) => void;
+  /** A protocol error, a refusal or a broken socket: for the log and the embedder. */
+  readonly onError: (connection: Connection, error: Error) => void;
+}
+
+export class Connection implements TransportHandler, SessionLink, Claimant, FrameHandler {
+  readonly outbox: Outbox;
+  readonly transport: Transport;
+  /** For the embedder: the upgrade request of a WebSocket. */
+  readonly request: unknown;
+  connect: ConnectPacket | undefined;
+  terms: Terms | undefined;
+  session: Session | undefined;
+  /** Why this side ended the connection; undefined while it has not. */
+  closeReason: CloseReason | undefined;
+  readonly #env: ConnectionEnvironment;
+  readonly #input: Input;
+  #state: ConnectionState = ConnectionState.opening;
+  #doorSession: DoorSession | undefined;
+  #admitted: ((refusal: Refusal | undefined) => void) | undefined;
+  #present = false;
+  #lane: PublishLane | undefined;
+  #deadline: TimerHandle | undefined;
+  #lastReceivedAt: number;
+  #paused = false;
+  #discardWill = false;
+  #expiryFromDisconnect: number | undefined;
+  /** What ended the connection while it was `accepting`. */
+  #endWhenReady: (() => void) | undefined;
+  #exchange: EnhancedExchange | undefined;
+  #connackAuthentication: Uint8Array | undefined;
+  #username: string | undefined;
+  /** Of a CONNECT that may turn out to be broken. */
+  #versionAsked: ProtocolVersion | undefined;
+
+  constructor(transport: Transport, env: ConnectionEnvironment, request?: unknown) {
+    this.transport = transport;
+    this.request = request;
+    this.#env = env;
+    this.outbox = new Outbox(transport, env);
+    this.#input = new Input(this);
+    this.#lastReceivedAt = env.clock.now();
+    this.#startDeadline(env.connectionLimits.connectTimeoutMs);
+  }
+
+  // What the session sees of its link.
+
+  get version(): ProtocolVersion {
+    return this.connect?.version ?? 4;
+  }
+
+  get sendWindow(): number {
+    return this.#termsNow.sendWindow;
+  }
+
+  get maximumPacketSize(): number {
+    return this.#termsNow.maximumPacketSize;
+  }
+
+  get topicAliasMaximum(): number {
+    return this.#termsNow.topicAliasMaximum;
+  }
+
+  get problemInformation(): boolean {
+    return this.#termsNow.problemInformation;
+  }
+
+  // What the registry sees of a claimant.
+
+  get clientId(): string {
+    return this.#termsNow.clientId;
+  }
+
+  get username(): string | undefined {
+    return this.#username;
+  }
+
+  get cleanStart(): boolean {
+    return this.connect?.cleanStart ?? true;
+  }
+
+  get expiryS(): number {
+    return this.#termsNow.expiryS;
+  }
+
+  get will(): Will | undefined {
+    return this.connect?.will;
+  }
+
+  get isReady(): boolean {
+    return this.#state === ConnectionState.ready;
+  }
+
+  /** Whether the handshake is still going on. */
+  get isOpening(): boolean {
+    return this.#state < ConnectionState.ready;
+  }
+
+  get handle(): unknown {
+    return this.#doorSession?.handle;
+  }
+
+  get #termsNow(): Terms {
+    if (this.terms === undefined) throw new Error('the connection has no terms before CONNECT');
+    return this.terms;
+  }
+
+  // Bytes in.
+
+  get frameMaxBytes(): number {
+    const limits = this.#env.connectionLimits;
+    return this.#state === ConnectionState.opening ? limits.connectMaxBytes : limits.packetMaxBytes;
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#state >= ConnectionState.closing) return;
+    count(this.#env.counters, C.bytesReceived, bytes.length);
+    this.#lastReceivedAt = this.#env.clock.now();
+    this.#guarded(() => this.#input.feed(bytes));
+    this.#adjustReading();
+  }
+
+  begins(first: number): void {
+    if (this.#state === ConnectionState.opening && first !== 0x10)
+      throw protocolError('the first packet is not CONNECT');
+    if (first < 0x10) throw malformed('packet type 0 is reserved');
+  }
+
+  tooLarge(bytes: Uint8Array, start: number, size: number): ProtocolError {
+    if (this.#state === ConnectionState.opening) this.#versionAsked = connectVersionOf(bytes.subarray(start));
+    return new ProtocolError(
+      ReasonCode.packetTooLarge,
+      `a packet of ${size} bytes is larger than the ${this.frameMaxBytes} that are accepted here`,
+    );
+  }
+
+  frame(bytes: Uint8Array, start: number, body: number, end: number): void {
+    const first = bytes[start] as number;
+    if (this.#state === ConnectionState.ready) {
+      if (first >> 4 === 3) {
+        this.#publish(bytes, start, body, end);
+        return;
+      }
+      this.#lane?.flush();
+      if (
+        end - body === 2 &&
+        this.#acknowledgement(first, ((bytes[body] as number) << 8) | (bytes[body + 1] as number))
+      ) {
+        return;
+      }
+      this.#packet(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
+    } else if (this.#state === ConnectionState.opening) {
+      this.begins(first);
+      this.#versionAsked = connectVersionOf(bytes.subarray(start, end));
+      this.#onConnect(decodeConnect(bytes.subarray(start, end)));
+    } else {
+      this.#duringHandshake(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
+    }
+  }
+
+  /** The transport is gone. */
+  closed(error: Error | undefined): void {
+    if (this.#state === ConnectionState.closed) return;
+    if (error !== undefined && this.#state < ConnectionState.closing) this.#env.onError(this, error);
+    if (this.#state === ConnectionState.accepting) {
+      this.#endWhenReady = () => this.#leave(C.disconnectedNetwork);
+      return;
+    }
+    this.#leave(C.disconnectedNetwork);
+  }
+
+  suspend(): void {
+    this.#input.suspend();
+  }
+
+  resume(): void {
+    if (this.#state >= ConnectionState.closing) return;
+    this.#guarded(() => this.#input.resume());
+    this.#adjustReading();
+  }
+
+  /** Called some times a second. */
+  tick(now: number): void {
+    if (this.#state !== ConnectionState.ready) return;
+    const keepAliveS = this.terms?.keepAliveS ?? 0;
+    if (keepAliveS > 0 && now - this.#lastReceivedAt > keepAliveS * 1500) {
+      this.#env.onKeepAliveTimeout(this);
+      this.disconnect({
+        code: ReasonCode.keepAliveTimeout,
+        counter: C.disconnectedKeepAlive,
+        text: `nothing was received for ${((now - this.#lastReceivedAt) / 1000).toFixed(1)} s, the keep alive is ${keepAliveS} s`,
+      });
+      return;
+    }
+    this.session?.outbound.tick(now);
+  }
+
+  // The end.
+
+  disconnect(reason: CloseReason): void {
+    switch (this.#state) {
+      case ConnectionState.opening:
+      case ConnectionState.admitting:
+        // The codes of DISCONNECT are not those of CONNACK.
+        this.refuse({
+          reasonCode:
+            reason.code === ReasonCode.sessionTakenOver
+              ? ReasonCode.serverBusy
+              : ReasonCode.serverUnavailable,
+          text: reason.text,
+          counter: C.connectionRefusedClosed,
+        });
+        break;
+      case ConnectionState.accepting:
+        this.#endWhenReady ??= () => this.disconnect(reason);
+        break;
+      case ConnectionState.ready:
+        this.closeReason = reason;
+        this.#lane?.flush();
+        if (this.version === 5 && reason.code !== undefined) this.#sendDisconnect(reason.code, reason.text);
+        this.#close(reason.counter);
+        break;
+      case ConnectionState.closing:
+      case ConnectionState.closed:
+        break;
+    }
+  }
+
+  evict(): void {
+    this.disconnect({
+      code: ReasonCode.sessionTakenOver,
+      counter: C.disconnectedTakenOver,
+      text: 'another connection with this client id took the session over',
+    });
+  }
+
+  // The handshake, in the order in which it happens.
+
+  #onConnect(connect: ConnectPacket): void {
+    count(this.#env.counters, C.receivedConnect);
+    this.connect = connect;
+    this.#state = ConnectionState.admitting;
+    this.#input.suspend();
+    this.#startDeadline(this.#env.connectionLimits.connectTimeoutMs * HANDSHAKE_FACTOR);
+    this.#doorSession = this.#env.door.open(this, connect);
+  }
+
+  /**
+   * First the terms, among them the client id; the door may have changed `connect` before. @returns undefined where they
+   * cannot be met: the connection has ended then.
+   */
+  negotiate(): Terms | undefined {
+    const { connect } = this;
+    if (connect === undefined || this.#state !== ConnectionState.admitting) return undefined;
+    const assessment = assess(connect, this.#env.connectionLimits, this.#env.assignClientId);
+    if (!assessment.ok) {
+      this.refuse({ ...assessment, counter: C.connectionRefusedProtocol });
+      return undefined;
+    }
+    this.terms = assessment.terms;
+    return assessment.terms;
+  }
+
+  /**
+   * Then credentials, client id and session. `admitted` is called once, with why not where it is not; never after the
+   * connection ended.
+   */
+  admit(hook: AuthenticateHook | undefined, admitted: (refusal: Refusal | undefined) => void): void {
+    const { connect } = this;
+    if (connect === undefined || this.#state !== ConnectionState.admitting) return;
+    this.#admitted = admitted;
+    const method = connect.properties.authenticationMethod;
+    if (hook !== undefined) hook((refusal) => this.#authenticated(connect.username, refusal));
+    else if (method !== undefined) this.#startExchange(method, connect.properties.authenticationData);
+    else void this.#checkCredentials(connect);
+  }
+
+  async #checkCredentials(connect: ConnectPacket): Promise<void> {
+    const result: AuthenticationResult = await this.#env.authenticator.authenticate({
+      clientId: this.clientId,
+      username: connect.username,
+      password: connect.password,
+      remoteAddress: this.transport.remoteAddress,
+    });
+    if (result.ok) this.#authenticated(result.username, undefined);
+    else this.#authenticated(undefined, credentialsRefusal(result.reasonCode));
+  }
+
+  #startExchange(method: string, data: Uint8Array | undefined): void {
+    const exchange = this.#env.authenticator.startExchange(method, this.clientId, this.transport.remoteAddress);
+    if (exchange === undefined) {
+      const offered = this.#env.authenticator.methods.join(', ') || 'none';
+      this.refuse({
+        reasonCode: ReasonCode.badAuthenticationMethod,
+        text: `this authentication method is not offered here; offered: ${offered}`,
+        counter: C.connectionRefusedCredentials,
+      });
+      return;
+    }
+    this.#exchange = exchange;
+    void this.#stepExchange(exchange, data);
+  }
+
+  async #stepExchange(exchange: EnhancedExchange, data: Uint8Array | undefined): Promise<void> {
+    const step = await exchange.step(data);
+    if (this.#exchange !== exchange || this.#state >= ConnectionState.closing) return;
+    switch (step.kind) {
+      case 'continue':
+        this.#sendAuth(ReasonCode.continueAuthentication, step.data);
+        // During the handshake input is suspended; the client's answer has to come through.
+        if (this.#state === ConnectionState.admitting) this.resume();
+        break;
+      case 'done':
+        this.#exchange = undefined;
+        if (this.#state === ConnectionState.admitting) {
+          this.#connackAuthentication = step.data;
+          this.#authenticated(step.username, undefined);
+        } else if (step.username === this.#username) {
+          this.#sendAuth(ReasonCode.success, step.data);
+        } else {
+          this.#failReauthentication(ReasonCode.notAuthorized);
+        }
+        break;
+      case 'refused':
+        this.#exchange = undefined;
+        if (this.#state === ConnectionState.admitting) this.refuse(credentialsRefusal(step.reasonCode));
+        else this.#failReauthentication(ReasonCode.notAuthorized);
+        break;
+    }
+  }
+
+  #failReauthentication(code: number): void {
+    this.disconnect({ code, counter: C.disconnectedAdministrative, text: 're-authentication failed' });
+  }
+
+  #authenticated(username: string | undefined, refusal: Refusal | undefined): void {
+    if (this.#state !== ConnectionState.admitting || this.connect === undefined) return;
+    if (refusal !== undefined) {
+      this.refuse(refusal);
+      return;
+    }
+    this.#username = username;
+    const { will } = this.connect;
+    if (will !== undefined && !this.#env.authorizer.canPublish(this, will.topic)) {
+      this.refuse({
+        reasonCode: ReasonCode.notAuthorized,
+        text: 'not authorized to publish to the will topic',
+        counter: C.connectionRefusedNotAuthorized,
+      });
+      return;
+    }
+    this.#env.registry.claim(this);
+  }
+
+  granted(session: Session, present: boolean): void {
+    if (this.#state !== ConnectionState.admitting) return;
+    this.session = session;
+    this.#present = present;
+    this.#state = ConnectionState.accepting;
+    session.handle = this.handle;
+    this.#admitted?.(undefined);
+  }
+
+  refused(reasonCode: number): void {
+    const text =
+      reasonCode === ReasonCode.quotaExceeded
+        ? 'limits.sessionsMax is reached'
+        : 'connections of this client id replace each other too quickly';
+    this.refuse({ reasonCode, text, counter: C.connectionRefusedLimit });
+  }
+
+  /** The door answers CONNECT with success. */
+  writeConnack(): void {
+    const { connect, terms } = this;
+    if (connect === undefined || terms === undefined) return;
+    const properties = connackProperties(connect, terms, this.#env.connectionLimits);
+    const method = connect.properties.authenticationMethod;
+    if (connect.version === 5 && method !== undefined) {
+      properties.authenticationMethod = method;
+      if (this.#connackAuthentication !== undefined)
+        properties.authenticationData = this.#connackAuthentication;
+    }
+    this.#send({
+      type: 'connack',
+      sessionPresent: this.#present,
+      reasonCode: ReasonCode.success,
+      properties,
+    });
+    count(this.#env.counters, C.sentConnack);
+    count(this.#env.counters, C.connectionsAccepted);
+  }
+
+  /** The door is done: input flows, deliveries begin. */
+  ready(): void {
+    const { session } = this;
+    if (this.#state !== ConnectionState.accepting || session === undefined) return;
+    this.#state = ConnectionState.ready;
+    this.#stopDeadline();
+    if (this.#endWhenReady !== undefined) {
+      this.#endWhenReady();
+      return;
+    }
+    // The CONNECT packet holds the password.
+    if (this.connect !== undefined) delete this.connect.password;
+    session.start(this);
+    this.resume();
+  }
+
+  /** CONNECT is answered with why not and the connection closed. Without effect once the client is accepted. */
+  refuse(refusal: Refusal): void {
+    if (this.#state >= ConnectionState.accepting) return;
+    count(this.#env.counters, refusal.counter);
+    if (this.connect !== undefined && !refusal.silent) this.#sendRefusal(this.connect.version, refusal);
+    const admitted = this.#admitted;
+    this.#admitted = undefined;
+    this.#env.onRefused(this, refusal.text, admitted !== undefined);
+    this.closeReason = { code: refusal.reasonCode, counter: refusal.counter, text: refusal.text };
+    admitted?.(refusal);
+    this.#close(undefined);
+  }
+
+  #sendRefusal(version: ProtocolVersion, refusal: Refusal): void {
+    const properties: Properties = { ...refusal.properties };
+    if (version === 5) properties.reasonString = refusal.text;
+    this.#send(refusalConnack(version, refusal.reasonCode, properties), version);
+    count(this.#env.counters, C.sentConnack);
+  }
+
+  /** Packets between CONNECT and CONNACK: only the client's part of enhanced authentication. */
+  #duringHandshake(packet: Packet): void {
+    if (packet.type !== 'auth' || this.#exchange === undefined) {
+      throw protocolError(`${packet.type.toUpperCase()} before CONNACK`);
+    }
+    count(this.#env.counters, C.receivedAuth);
+    this.#checkMethod(packet);
+    if (packet.reasonCode !== ReasonCode.continueAuthentication)
+      throw protocolError('AUTH is not a continuation');
+    this.#input.suspend();
+    void this.#stepExchange(this.#exchange, packet.properties.authenticationData);
+  }
+
+  // Packets of a connection that is ready.
+
+  #publish(bytes: Uint8Array, start: number, body: number, end: number): void {
+    let lane = this.#lane;
+    if (lane === undefined) {
+      if (this.session === undefined) return;
+      const { topicAliasMaximum } = this.#env.connectionLimits;
+      lane = new PublishLane(this.#env, { session: this.session, link: this, topicAliasMaximum });
+      this.#lane = lane;
+    }
+    lane.publish(bytes, start, body, end);
+  }
+
+  /** The four acknowledgements in their two byte form. @returns false where it is another packet. */
+  #acknowledgement(first: number, packetId: number): boolean {
+    const { session } = this;
+    if (session === undefined || packetId === 0) return false;
+    const { counters } = this.#env;
+    switch (first) {
+      case 0x40:
+        count(counters, C.receivedPuback);
+        session.outbound.puback(packetId, 0);
+        return true;
+      case 0x50:
+        count(counters, C.receivedPubrec);
+        session.outbound.pubrec(packetId, 0);
+        return true;
+      case 0x62:
+        count(counters, C.receivedPubrel);
+        this.#env.ingest.pubrel(session, this, packetId);
+        return true;
+      case 0x70:
+        count(counters, C.receivedPubcomp);
+        session.outbound.pubcomp(packetId);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #packet(packet: Packet): void {
+    const { session } = this;
+    if (session === undefined) return;
+    const { counters } = this.#env;
+    switch (packet.type) {
+      case 'puback':
+        count(counters, C.receivedPuback);
+        session.outbound.puback(packet.packetId, packet.reasonCode);
+        break;
+      case 'pubrec':
+        count(counters, C.receivedPubrec);
+        session.outbound.pubrec(packet.packetId, packet.reasonCode);
+        break;
+      case 'pubrel':
+        count(counters, C.receivedPubrel);
+        this.#env.ingest.pubrel(session, this, packet.packetId);
+        break;
+      case 'pubcomp':
+        count(counters, C.receivedPubcomp);
+        session.outbound.pubcomp(packet.packetId);
+        break;
+      case 'subscribe':
+        count(counters, C.receivedSubscribe);
+        session.subscriptions.subscribe(packet, this, (codes) =>
+          this.#suback(session, packet.packetId, codes),
+        );
+        break;
+      case 'unsubscribe':
+        count(counters, C.receivedUnsubscribe);
+        session.subscriptions.unsubscribe(packet, (codes) => this.#unsuback(session, packet.packetId, codes));
+        break;
+      case 'pingreq':
+        count(counters, C.receivedPingreq);
+        this.#send({ type: 'pingresp' });
+        count(counters, C.sentPingresp);
+        this.#env.onPing(this);
+        break;
+      case 'disconnect':
+        count(counters, C.receivedDisconnect);
+        this.#onDisconnect(packet.reasonCode, packet.properties.sessionExpiryInterval);
+        break;
+      case 'auth':
+        count(counters, C.receivedAuth);
+        this.#onAuth(packet);
+        break;
+      default:
+        throw protocolError(`${packet.type.toUpperCase()} is not for a server, or comes twice`);
+    }
+  }
+
+  #suback(session: Session, packetId: number, codes: number[]): void {
+    if (session.link !== this) return;
+    const reasonCodes = this.version === 5 ? codes : codes.map((code) => (code >= 0x80 ? 0x80 : code));
+    this.#send({ type: 'suback', packetId, reasonCodes, properties: {} });
+    count(this.#env.counters, C.sentSuback);
+  }
+
+  #unsuback(session: Session, packetId: number, codes: number[]): void {
+    if (session.link !== this) return;
+    this.#send({ type: 'unsuback', packetId, reasonCodes: this.version === 5 ? codes : [], properties: {} });
+    count(this.#env.counters, C.sentUnsuback);
+  }
+
+  #onDisconnect(reasonCode: number, expiryS: number | undefined): void {
+    if (expiryS !== undefined && expiryS > 0 && this.expiryS === 0) {
+      throw protocolError('DISCONNECT keeps a session that CONNECT did not [MQTT-3.14.2-2]');
+    }
+    this.#discardWill = reasonCode !== ReasonCode.disconnectWithWill;
+    if (expiryS !== undefined) {
+      this.#expiryFromDisconnect = clampExpiry(expiryS, this.#env.connectionLimits.sessionExpiryMaxS);
+    }
+    this.#close(C.disconnectedByClient);
+  }
+
+  #onAuth(packet: AuthPacket): void {
+    this.#checkMethod(packet);
+    if (packet.reasonCode === ReasonCode.reAuthenticate) {
+      const method = packet.properties.authenticationMethod ?? '';
+      const exchange = this.#env.authenticator.startExchange(method, this.clientId, this.transport.remoteAddress);
+      if (exchange === undefined)
+        throw new ProtocolError(ReasonCode.badAuthenticationMethod, 'the method is not offered');
+      this.#exchange = exchange;
+    } else if (packet.reasonCode !== ReasonCode.continueAuthentication || this.#exchange === undefined) {
+      throw protocolError('AUTH without an exchange that it belongs to');
+    }
+    void this.#stepExchange(this.#exchange, packet.properties.authenticationData);
+  }
+
+  /** The method may not change [MQTT-4.12.0-5, 4.12.1-1]. */
+  #checkMethod(packet: AuthPacket): void {
+    const method = this.connect?.properties.authenticationMethod;
+    if (method === undefined || packet.properties.authenticationMethod !== method) {
+      throw protocolError('AUTH with a method that is not that of CONNECT');
+    }
+  }
+
+  // Bytes out.
+
+  #send(packet: Packet, version: ProtocolVersion = this.version): void {
+    this.outbox.append(encodePacket(packet, version), true);
+  }
+
+  #sendAuth(reasonCode: number, data: Uint8Array | undefined): void {
+    const properties: Properties = {};
+    const method = this.connect?.properties.authenticationMethod;
+    if (method !== undefined) properties.authenticationMethod = method;
+    if (data !== undefined) properties.authenticationData = data;
+    this.#send({ type: 'auth', reasonCode, properties });
+    count(this.#env.counters, C.sentAuth);
+  }
+
+  #sendDisconnect(code: number, text: string): void {
+    const packet: Packet = { type: 'disconnect', reasonCode: code, properties: { reasonString: text } };
+    const bytes = encodePacket(packet, 5);
+    const maximum = this.maximumPacketSize;
+    if (bytes.length <= maximum) this.outbox.append(bytes, true);
+    else if (maximum >= 4) this.#send({ type: 'disconnect', reasonCode: code, properties: {} });
+    count(this.#env.counters, C.sentDisconnect);
+  }
+
+  /** Runs a step that bytes from outside drive: what they break is theirs alone. */
+  #guarded(step: () => void): void {
+    try {
+      step();
+      this.#lane?.flush();
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#lane?.flush();
+      this.#onProtocolError(error);
+    }
+  }
+
+  #onProtocolError(error: ProtocolError): void {
+    if (this.#state === ConnectionState.opening) {
+      const version = this.#versionForAnswer(error);
+      const tooLarge = error.reasonCode === ReasonCode.packetTooLarge;
+      const counter = tooLarge ? C.connectionRefusedTooLarge : C.connectionRefusedProtocol;
+      count(this.#env.counters, counter);
+      this.#env.onError(this, error);
+      if (version !== undefined)
+        this.#sendRefusal(version, { reasonCode: error.reasonCode, text: error.message, counter });
+      this.#close(undefined);
+      return;
+    }
+    if (this.#state === ConnectionState.admitting) {
+      this.refuse({
+        reasonCode: error.reasonCode,
+        text: error.message,
+        counter: C.connectionRefusedProtocol,
+      });
+      return;
+    }
+    this.#env.onError(this, error);
+    this.disconnect({ code: error.reasonCode, counter: C.disconnectedProtocol, text: error.message });
+  }
+
+  /** The form in which to answer a CONNECT that cannot be accepted as it is; undefined: close without a word. */
+  #versionForAnswer(error: ProtocolError): ProtocolVersion | undefined {
+    // An unknown level gets return code 1 in the form of 3.1.1, which every client can read [MQTT-3.1.2-2]. Otherwise only
+    // MQTT 5 has codes for what is wrong with a packet.
+    if (error.reasonCode === ReasonCode.unsupportedProtocolVersion) return 4;
+    return this.#versionAsked === 5 ? 5 : undefined;
+  }
+
+  /** Whether reading goes on depends on how much waits. */
+  #adjustReading(): void {
+    if (this.#state >= ConnectionState.closing) return;
+    const full = this.#input.suspended && this.#input.waitingBytes > WAITING_MAX_BYTES;
+    if (full === this.#paused) return;
+    this.#paused = full;
+    if (full) this.transport.pause();
+    else this.transport.resume();
+  }
+
+  /** Sends what is gathered and closes; the session learns of it at once. */
+  #close(counter: number | undefined): void {
+    if (this.#state >= ConnectionState.closing) return;
+    const wasOpening = this.#state < ConnectionState.accepting;
+    this.#state = ConnectionState.closing;
+    this.#input.stop();
+    this.outbox.end();
+    this.transport.resume();
+    this.#deadline?.cancel();
+    this.#deadline = this.#env.timers.at(this.#env.clock.now() + CLOSE_GRACE_MS, () =>
+      this.transport.destroy(),
+    );
+    this.#detach(wasOpening ? undefined : counter);
+  }
+
+  /** The transport is gone already. */
+  #leave(counter: number): void {
+    const before = this.#state;
+    this.#state = ConnectionState.closed;
+    this.#stopDeadline();
+    this.#input.stop();
+    this.#lane?.flush();
+    if (before < ConnectionState.closing) {
+      if (before < ConnectionState.accepting) count(this.#env.counters, C.connectionRefusedClosed);
+      this.#detach(before < ConnectionState.accepting ? undefined : counter);
+    }
+    this.outbox.close();
+    this.#env.onClosed(this);
+  }
+
+  /** Session, door and client id are given back, in this order: whoever waits for the id finds nothing of this connection. */
+  #detach(counter: number | undefined): void {
+    if (counter !== undefined) count(this.#env.counters, counter);
+    this.#admitted = undefined;
+    this.#exchange = undefined;
+    const { session } = this;
+    this.session = undefined;
+    session?.disconnect(this.#discardWill, this.#expiryFromDisconnect);
+    this.#doorSession?.closed();
+    if (this.terms !== undefined) this.#env.registry.release(this);
+  }
+
+  #startDeadline(delayMs: number): void {
+    this.#stopDeadline();
+    this.#deadline = this.#env.timers.at(this.#env.clock.now() + delayMs, () => {
+      if (this.#state >= ConnectionState.accepting) return;
+      count(this.#env.counters, C.connectionRefusedTimeout);
+      this.#env.onError(this, new Error('the handshake did not end in time'));
+      this.#close(undefined);
+    });
+  }
+
+  #stopDeadline(): void {
+    this.#deadline?.cancel();
+    this.#deadline = undefined;
+  }
+}
+
+function credentialsRefusal(reasonCode: number): Refusal {
+  switch (reasonCode) {
+    case ReasonCode.badUserNameOrPassword:
+      return {
+        reasonCode,
+        text: 'the user name or password is wrong',
+        counter: C.connectionRefusedCredentials,
+      };
+    case ReasonCode.serverUnavailable:
+      return { reasonCode, text: 'credentials cannot be checked now', counter: C.connectionRefusedLimit };
+    default:
+      return { reasonCode, text: 'not authorized to connect', counter: C.connectionRefusedNotAuthorized };
+  }
+}

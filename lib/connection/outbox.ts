@@ -1,0 +1,207 @@
+/**
+ * Output of one connection. Everything that a turn of the event loop produces is gathered in one pooled buffer and
+ * handed to the transport once, at the end of the turn: at high rates system calls, not bytes, are what sending costs.
+ *
+ * While the transport has not taken the last write, small output keeps gathering, so that a client who stops reading pins
+ * no more memory than the bytes it is owed. `pending` is what the caps of delivery look at.
+ */
+import { count, C, type Counters } from '../telemetry/counters.js';
+import type { Transport } from './transport.js';
+
+export const BUFFER_BYTES = 65536;
+/** Below this a flush copies its bytes and keeps the pooled buffer. */
+const COPY_BELOW_BYTES = 8192;
+/** From this size on, bytes that nobody will change are handed to the transport without being copied. */
+const PASS_THROUGH_BYTES = 16384;
+const POOL_MAX_COUNT = 64;
+
+/** Buffers of BUFFER_BYTES that are not in use. An idle connection holds none. */
+export class BufferPool {
+  readonly #free: Uint8Array[] = [];
+
+  take(): Uint8Array {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  }
+
+  give(buffer: Uint8Array): void {
+    if (buffer.length === BUFFER_BYTES && this.#free.length < POOL_MAX_COUNT) this.#free.push(buffer);
+  }
+}
+
+/** Bytes that wait in memory for clients, over the whole gateway, against one limit. */
+export class MemoryBudget {
+  used = 0;
+  constructor(readonly maxBytes: number) {}
+  get exhausted(): boolean {
+    return this.used >= this.maxBytes;
+  }
+}
+
+/** Outboxes with something to send, flushed together when the turn ends. */
+export class FlushQueue {
+  #dirty: Outbox[] = [];
+  #spare: Outbox[] = [];
+  #scheduled = false;
+  readonly #schedule: (flush: () => void) => void;
+  readonly #flush = (): void => this.flushAll();
+
+  /** @param schedule calls back once, after everything that is already in the current turn: setImmediate. */
+  constructor(schedule: (flush: () => void) => void) {
+    this.#schedule = schedule;
+  }
+
+  add(outbox: Outbox): void {
+    this.#dirty.push(outbox);
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      this.#schedule(this.#flush);
+    }
+  }
+
+  flushAll(): void {
+    this.#scheduled = false;
+    const dirty = this.#dirty;
+    this.#dirty = this.#spare;
+    this.#spare = dirty;
+    for (const outbox of dirty) outbox.flush();
+    dirty.length = 0;
+  }
+}
+
+export interface OutboxEnvironment {
+  readonly pool: BufferPool;
+  readonly flushQueue: FlushQueue;
+  readonly budget: MemoryBudget;
+  readonly counters: Counters;
+}
+
+export class Outbox {
+  /** Bytes handed to the transport and not yet taken. */
+  #handedBytes = 0;
+  #buffer: Uint8Array | undefined;
+  #offset = 0;
+  #queued = false;
+  #closed = false;
+  /** Sizes and buffers of the writes that the transport has not taken yet, in order. */
+  readonly #writes: { bytes: number; buffer: Uint8Array | undefined }[] = [];
+  readonly #env: OutboxEnvironment;
+  readonly #transport: Transport;
+  readonly #taken = (): void => this.#onTaken();
+  /** Called when everything handed over was taken; for whoever stopped because of `pending`. */
+  onDrained: (() => void) | undefined;
+
+  constructor(transport: Transport, env: OutboxEnvironment) {
+    this.#transport = transport;
+    this.#env = env;
+  }
+
+  /** Bytes that the client has not taken: gathered and handed over. */
+  get pending(): number {
+    return this.#handedBytes + this.#offset;
+  }
+
+  /**
+   * Room for `size` contiguous bytes; the caller writes them at the returned offset of `this.buffer`, then calls
+   * `commit(size)`. For sizes up to BUFFER_BYTES.
+   */
+  reserve(size: number): number {
+    if (this.#buffer === undefined) {
+      this.#buffer = this.#env.pool.take();
+    } else if (this.#offset + size > BUFFER_BYTES) {
+      this.#hand();
+      this.#buffer = this.#env.pool.take();
+    }
+    return this.#offset;
+  }
+
+  /** Valid after `reserve`. */
+  get buffer(): Uint8Array {
+    return this.#buffer as Uint8Array;
+  }
+
+  commit(size: number): void {
+    this.#offset += size;
+    if (!this.#queued) {
+      this.#queued = true;
+      this.#env.flushQueue.add(this);
+    }
+  }
+
+  /** Sends bytes as they are. They are copied, unless they are many and `stable` says that nobody will change them. */
+  append(bytes: Uint8Array, stable: boolean): void {
+    if (bytes.length >= PASS_THROUGH_BYTES && (stable || bytes.length > BUFFER_BYTES)) {
+      this.#hand();
+      this.#write(stable ? bytes : Uint8Array.prototype.slice.call(bytes), undefined);
+      return;
+    }
+    const offset = this.reserve(bytes.length);
+    this.buffer.set(bytes, offset);
+    this.commit(bytes.length);
+  }
+
+  /** Called by the flush queue at the end of the turn. */
+  flush(): void {
+    this.#queued = false;
+    if (this.#offset === 0) return;
+    // The transport is behind: go on gathering, `#onTaken` flushes. A full buffer is handed over by `reserve`.
+    if (this.#writes.length > 0) return;
+    this.#hand();
+  }
+
+  /** Sends what is gathered, then closes. */
+  end(): void {
+    if (this.#closed) return;
+    this.#hand();
+    this.#closed = true;
+    this.#transport.end();
+  }
+
+  /** The transport is gone: gives everything back. */
+  close(): void {
+    this.#closed = true;
+    this.#env.budget.used -= this.#handedBytes;
+    this.#handedBytes = 0;
+    this.#writes.length = 0;
+    this.#offset = 0;
+    if (this.#buffer !== undefined) this.#env.pool.give(this.#buffer);
+    this.#buffer = undefined;
+    this.onDrained = undefined;
+  }
+
+  #hand(): void {
+    const buffer = this.#buffer;
+    const length = this.#offset;
+    if (buffer === undefined || length === 0) return;
+    this.#offset = 0;
+    if (length < COPY_BELOW_BYTES) {
+      const copy = Buffer.allocUnsafe(length);
+      copy.set(buffer.subarray(0, length));
+      this.#env.pool.give(buffer);
+      this.#buffer = undefined;
+      this.#write(copy, undefined);
+    } else {
+      this.#buffer = undefined;
+      this.#write(buffer.subarray(0, length), buffer);
+    }
+  }
+
+  #write(bytes: Uint8Array, buffer: Uint8Array | undefined): void {
+    if (this.#closed) return;
+    count(this.#env.counters, C.bytesSent, bytes.length);
+    this.#handedBytes += bytes.length;
+    this.#env.budget.used += bytes.length;
+    this.#writes.push({ bytes: bytes.length, buffer });
+    this.#transport.write(bytes, this.#taken);
+  }
+
+  #onTaken(): void {
+    const write = this.#writes.shift();
+    if (write === undefined) return;
+    this.#handedBytes -= write.bytes;
+    this.#env.budget.used -= write.bytes;
+    if (write.buffer !== undefined) this.#env.pool.give(write.buffer);
+    if (this.#writes.length > 0) return;
+    this.#hand();
+    if (this.#writes.length === 0) this.onDrained?.();
+  }
+}

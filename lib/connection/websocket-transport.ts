@@ -1,0 +1,62 @@
+import type { WebSocket } from 'ws';
+import type { Transport, TransportHandler } from './transport.js';
+
+/** Close code for data that this endpoint does not take [RFC 6455, 7.4.1]. */
+const UNSUPPORTED_DATA = 1003;
+
+/** MQTT over WebSocket: packets may be cut and merged over binary frames at will; a text frame closes [MQTT-6.0.0-1]. */
+export class WebSocketTransport implements Transport {
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  readonly #socket: WebSocket;
+  #error: Error | undefined;
+
+  constructor(
+    socket: WebSocket,
+    remote: { remoteAddress?: string | undefined; remotePort?: number | undefined },
+  ) {
+    this.#socket = socket;
+    this.remoteAddress = remote.remoteAddress;
+    this.remotePort = remote.remotePort;
+  }
+
+  attach(handler: TransportHandler): void {
+    const socket = this.#socket;
+    socket.binaryType = 'nodebuffer';
+    socket.on('message', (data, isBinary) => {
+      if (!isBinary) {
+        this.#error = new Error('a WebSocket text frame; MQTT uses binary frames');
+        socket.close(UNSUPPORTED_DATA, 'binary frames only');
+      } else if (Buffer.isBuffer(data)) {
+        handler.data(data);
+      }
+    });
+    socket.on('error', (error) => {
+      this.#error = error;
+    });
+    socket.on('close', () => handler.closed(this.#error));
+  }
+
+  write(bytes: Uint8Array, taken: () => void): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(bytes, { binary: true, compress: false }, (error) => {
+      if (error === undefined || error === null) taken();
+    });
+  }
+
+  end(): void {
+    this.#socket.close(1000);
+  }
+
+  destroy(): void {
+    this.#socket.terminate();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * One gateway, put together: the only module that knows storage, the lanes, the listeners and telemetry at once.
+ */
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import type { AedesOptions } from 'aedes';
+import { MemoryStore } from '../storage/index.js';
+import { Broker } from './broker/broker.js';
+import { type LaneLimits, Lanes } from './broker/lanes.js';
+import type { Config } from './config/index.js';
+import type { Clock } from './contracts/clock.js';
+import type { Logger } from './contracts/logger.js';
+import type { Store } from './contracts/store.js';
+import { Listeners } from './listeners.js';
+import { realClock } from './real-clock.js';
+import { createSecurityProvider, type SecurityProvider } from './security/index.js';
+
+/** How often deadlines are looked at: keep alive, expiry, wills and retries are late by at most this. */
+const TICK_MS = 250;
+/** A client id may be taken over this often within the window; flapping twins are refused beyond it. */
+const TAKEOVERS = { count: 10, windowMs: 10_000 };
+
+export interface GatewayOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** Options of Aedes for embedders: hooks, id, heartbeatInterval. */
+  readonly aedes?: AedesOptions;
+  readonly store?: Store;
+  readonly clock?: Clock;
+}
+
+export interface StopOptions {
+  /** How long clients may take to leave; after it they are cut off. Default: shutdown.drainTimeoutMs. */
+  readonly drainTimeoutMs?: number;
+}
+
+export interface Gateway {
+  /** The Aedes API: hooks, events, publish, subscribe. */
+  readonly broker: Broker;
+  readonly lanes: Lanes;
+  /** By the name of the listener; those that are off are absent. */
+  readonly addresses: { readonly [listener: string]: AddressInfo | undefined };
+  /** Resolves when every listener takes connections. @throws SprawlError LISTEN_FAILED and others; nothing is left open then. */
+  start(): Promise<void>;
+  /** Drains and closes: v5 clients are told 0x8B. Idempotent. */
+  stop(options?: StopOptions): Promise<void>;
+  /** Reads the password and ACL files again; where they are at fault the old ones stay and the error is thrown. */
+  reload(): Promise<void>;
+}
+
+/** @throws SprawlError for password and ACL files that cannot be used. */
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, logger } = options;
+  const clock = options.clock ?? realClock;
+  const security = await createSecurityProvider({
+    allowAnonymous: config.security.allowAnonymous,
+    passwordFile: config.security.passwordFile,
+    aclFile: config.security.aclFile,
+    aclRules: config.security.acl,
+    clock,
+    logger,
+  });
+  const store = options.store ?? new MemoryStore();
+  const lanes = new Lanes({
+    clock,
+    logger,
+    store,
+    limits: laneLimits(config),
+    authenticator: security.authenticator,
+    authorizer: security.authorizer,
+    schedule: setImmediate,
+    assignClientId: () => `auto-${randomBytes(12).toString('hex').toUpperCase()}`,
+  });
+  const broker = new Broker(lanes, options.aedes);
+  return new EdgeGateway({ config, logger, store, security, lanes, broker });
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly security: SecurityProvider;
+  readonly lanes: Lanes;
+  readonly broker: Broker;
+}
+
+class EdgeGateway implements Gateway {
+  readonly #parts: Parts;
+  readonly #listeners: Listeners;
+  #tick: NodeJS.Timeout | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#listeners = new Listeners(parts.lanes, parts.config, parts.logger);
+  }
+
+  get broker(): Broker {
+    return this.#parts.broker;
+  }
+
+  get lanes(): Lanes {
+    return this.#parts.lanes;
+  }
+
+  get addresses(): { readonly [listener: string]: AddressInfo | undefined } {
+    return { ...this.#listeners.addresses };
+  }
+
+  async start(): Promise<void> {
+    const { store, broker, lanes } = this.#parts;
+    await store.open();
+    await broker.listen();
+    this.#tick = setInterval(() => lanes.tick(), TICK_MS);
+    try {
+      await this.#listeners.open();
+    } catch (error) {
+      await this.stop({ drainTimeoutMs: 0 });
+      throw error;
+    }
+  }
+
+  stop(options: StopOptions = {}): Promise<void> {
+    this.#stopped ??= this.#stop(options.drainTimeoutMs ?? this.#parts.config.shutdown.drainTimeoutMs);
+    return this.#stopped;
+  }
+
+  async reload(): Promise<void> {
+    await this.#parts.security.reload();
+    this.#parts.lanes.reauthorize();
+  }
+
+  async #stop(drainTimeoutMs: number): Promise<void> {
+    const { lanes, broker, store } = this.#parts;
+    const closed = this.#listeners.close();
+    const drained = lanes.drain('the gateway shuts down');
+    const timeout = setTimeout(() => lanes.destroy(), drainTimeoutMs);
+    await drained;
+    clearTimeout(timeout);
+    await closed;
+    clearInterval(this.#tick);
+    await new Promise<void>((resolve) => broker.close(resolve));
+    await store.close();
+  }
+}
+
+function laneLimits(config: Config): LaneLimits {
+  const { mqtt, delivery, limits } = config;
+  return { ...mqtt, ...delivery, ...limits, takeovers: TAKEOVERS };
+}

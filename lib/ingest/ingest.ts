@@ -1,0 +1,338 @@
+/**
+ * The message lane from an authorised PUBLISH to its fan-out: store, acknowledge, route, in this order.
+ *
+ *     QoS 0   route
+ *     QoS 1   append ─▶ committed: PUBACK, route
+ *     QoS 2   append with packet id ─▶ committed: PUBREC, route      PUBREL ─▶ committed: PUBCOMP
+ *
+ * Message and de-duplication entry are one record, so a crash between the two cannot lose or double a message.
+ */
+import type { Store } from '../contracts/store.js';
+import { writeAck } from '../delivery/outbound.js';
+import { createMessage, type Message } from '../message/message.js';
+import { ReasonCode } from '../protocol/reason-code.js';
+import { type Route, RouteState } from '../routing/router.js';
+import type { SessionEnvironment, SessionLink } from '../session/environment.js';
+import type { Session } from '../session/session.js';
+import { count, C } from '../telemetry/counters.js';
+import { encodeUserProperties } from './forwarded-properties.js';
+import type { Run } from '../delivery/fan-out.js';
+import type { Waiter } from './commit-queue.js';
+
+export const PUBACK = 0x40;
+export const PUBREC = 0x50;
+const PUBCOMP = 0x70;
+/** How often a 3.1.1 publisher whose message cannot be stored is looked at again. */
+const HOLD_RETRY_MS = 100;
+
+type MessageRoute = Route<Session, Message>;
+
+export class Ingest {
+  /** Set once: the environment holds the ingest and the ingest the environment. */
+  #environment: SessionEnvironment | undefined;
+
+  connect(env: SessionEnvironment): void {
+    this.#environment = env;
+  }
+
+  get #env(): SessionEnvironment {
+    return this.#environment as SessionEnvironment;
+  }
+
+  publishQoS0(session: Session | undefined, message: Message, route: MessageRoute): void {
+    if (message.retain && !this.#retain(message)) return;
+    this.#env.fanOut.route(message, fresh(this.#env, route), session);
+    this.#published(message, session);
+  }
+
+  publishRun(session: Session, run: Run, route: MessageRoute): void {
+    this.#env.fanOut.routeRun(run, fresh(this.#env, route), session);
+    if (this.#env.hooks.published === undefined) return;
+    for (const message of run.messages()) this.#published(message, session);
+  }
+
+  publishQoS1(
+    session: Session,
+    link: SessionLink,
+    message: Message,
+    packetId: number,
+    route: MessageRoute,
+  ): void {
+    const refusal = this.#admit(message);
+    if (refusal !== 0) {
+      this.#refuse(session, link, message, packetId, PUBACK, refusal, () =>
+        this.publishQoS1(session, link, message, packetId, route),
+      );
+      return;
+    }
+    const { store, commits } = this.#env;
+    const position = store.append(message, { clientId: session.clientId, packetId, qos: 1 });
+    if (position <= store.committed && commits.length === 0) {
+      this.#acknowledge(link, PUBACK, packetId, route);
+      this.#distribute(message, route, session);
+      return;
+    }
+    session.inbound.pendingCount++;
+    commits.after(position, new QoS1Waiter(this, session, link, message, packetId, route));
+  }
+
+  /** @returns once stored; a repeated packet id is answered and not published again [MQTT-4.3.3-10]. */
+  publishQoS2(
+    session: Session,
+    link: SessionLink,
+    message: Message,
+    packetId: number,
+    route: MessageRoute,
+  ): void {
+    const { inbound } = session;
+    if (inbound.ids.has(packetId)) {
+      this.#acknowledge(link, PUBREC, packetId, undefined);
+      return;
+    }
+    const pending = inbound.storing?.get(packetId);
+    if (pending !== undefined) {
+      pending.link = link;
+      return;
+    }
+    const refusal = this.#admit(message);
+    if (refusal !== 0) {
+      this.#refuse(session, link, message, packetId, PUBREC, refusal, () =>
+        this.publishQoS2(session, link, message, packetId, route),
+      );
+      return;
+    }
+    const { store, commits } = this.#env;
+    const position = store.append(message, { clientId: session.clientId, packetId, qos: 2 });
+    if (position <= store.committed && commits.length === 0) {
+      inbound.ids.add(packetId);
+      this.#acknowledge(link, PUBREC, packetId, route);
+      this.#distribute(message, route, session);
+      return;
+    }
+    inbound.pendingCount++;
+    const waiter = new QoS2Waiter(this, session, link, message, packetId, route);
+    (inbound.storing ??= new Map()).set(packetId, waiter);
+    commits.after(position, waiter);
+  }
+
+  pubrel(session: Session, link: SessionLink, packetId: number): void {
+    const { store, commits } = this.#env;
+    if (!session.inbound.ids.delete(packetId)) {
+      this.#pubcomp(link, packetId, ReasonCode.packetIdentifierNotFound);
+      return;
+    }
+    if (!session.durable) {
+      this.#pubcomp(link, packetId, 0);
+      return;
+    }
+    const position = store.record({ kind: 'released', clientId: session.clientId, packetId });
+    commits.after(position, {
+      committed: () => {
+        if (session.link === link) this.#pubcomp(link, packetId, 0);
+      },
+    });
+  }
+
+  /** The gateway's own messages: wills, $SYS, dead letters. */
+  publishOwn(message: Message, publisher: Session | undefined): void {
+    this.#publishOwn(message, publisher, () => this.#published(message, publisher));
+  }
+
+  /** Messages that come through Aedes's `publish`, which runs the hooks itself. `done`: stored and routed, or refused. */
+  publishForDoor(message: Message, done: (error?: Error) => void): void {
+    this.#publishOwn(message, undefined, done);
+  }
+
+  #publishOwn(message: Message, publisher: Session | undefined, done: (error?: Error) => void): void {
+    const route = this.#env.router.resolve(message.topic);
+    if (message.qos === 0) {
+      if (!message.retain || this.#retain(message)) this.#env.fanOut.route(message, route, publisher);
+      done();
+      return;
+    }
+    const refusal = this.#admit(message);
+    if (refusal !== 0) {
+      count(this.#env.counters, C.refusedStorage);
+      done(new Error(`the message was refused with reason code 0x${refusal.toString(16)}`));
+      return;
+    }
+    const position = this.#env.store.append(message, undefined);
+    this.#env.commits.after(position, {
+      committed: () => {
+        if (message.retain) this.#retain(message);
+        this.#env.fanOut.route(message, fresh(this.#env, route), publisher);
+        done();
+      },
+    });
+  }
+
+  /** What cannot be delivered to a client goes to the dead-letter topic, with whom it was for and why. */
+  deadLetter(message: Message, clientId: string, reason: string): void {
+    const { deadLetterTopic } = this.#env.limits;
+    if (deadLetterTopic === '' || message.topic === deadLetterTopic) return;
+    count(this.#env.counters, C.deadLettered);
+    const route = this.#env.router.resolve(deadLetterTopic);
+    const properties = encodeUserProperties([
+      ['topic', message.topic],
+      ['client', clientId],
+      ['reason', reason],
+    ]);
+    message.detach();
+    this.publishOwn(
+      createMessage({
+        topic: deadLetterTopic,
+        topicBytes: route.bytes,
+        payload: message.payload,
+        properties,
+        qos: message.qos,
+        retain: false,
+      }),
+      undefined,
+    );
+  }
+
+  /** @internal the record of a QoS 1 message is durable. */
+  committedQoS1(waiter: QoS1Waiter): void {
+    waiter.session.inbound.pendingCount--;
+    if (waiter.session.link === waiter.link)
+      this.#acknowledge(waiter.link, PUBACK, waiter.packetId, waiter.route);
+    this.#distribute(waiter.message, waiter.route, waiter.session);
+  }
+
+  /** @internal the record of a QoS 2 message is durable. */
+  committedQoS2(waiter: QoS2Waiter): void {
+    const { inbound } = waiter.session;
+    inbound.pendingCount--;
+    inbound.storing?.delete(waiter.packetId);
+    inbound.ids.add(waiter.packetId);
+    if (waiter.session.link === waiter.link)
+      this.#acknowledge(waiter.link, PUBREC, waiter.packetId, waiter.route);
+    this.#distribute(waiter.message, waiter.route, waiter.session);
+  }
+
+  #distribute(message: Message, route: MessageRoute, session: Session | undefined): void {
+    if (message.retain) this.#retain(message);
+    this.#env.fanOut.route(message, fresh(this.#env, route), session);
+    this.#published(message, session);
+  }
+
+  #published(message: Message, session: Session | undefined): void {
+    const { published } = this.#env.hooks;
+    if (published === undefined) return;
+    const link = session?.link;
+    link?.suspend();
+    published(message, session, () => link?.resume());
+  }
+
+  #acknowledge(link: SessionLink, header: number, packetId: number, route: MessageRoute | undefined): void {
+    const nobody = route !== undefined && route.empty && route.state === RouteState.fresh;
+    writeAck(link, header, packetId, nobody ? ReasonCode.noMatchingSubscribers : 0);
+    count(this.#env.counters, header === PUBACK ? C.sentPuback : C.sentPubrec);
+  }
+
+  #pubcomp(link: SessionLink, packetId: number, reasonCode: number): void {
+    writeAck(link, PUBCOMP, packetId, reasonCode);
+    count(this.#env.counters, C.sentPubcomp);
+  }
+
+  /** Whether a QoS 1 or 2 message may be accepted; after this it never is refused. */
+  #admit(message: Message): number {
+    if (this.#env.budget.exhausted) return ReasonCode.quotaExceeded;
+    if (message.retain && !mayRetain(this.#env, message)) return ReasonCode.quotaExceeded;
+    return this.#env.store.admit(message.weight);
+  }
+
+  /** v5 publishers are told, 3.1.1 publishers wait without acknowledgement until there is room again. */
+  #refuse(
+    session: Session,
+    link: SessionLink,
+    message: Message,
+    packetId: number,
+    header: number,
+    reasonCode: number,
+    again: () => void,
+  ): void {
+    if (link.version === 5) {
+      count(this.#env.counters, reasonCode === ReasonCode.quotaExceeded ? C.refusedQuota : C.refusedStorage);
+      writeAck(link, header, packetId, reasonCode);
+      count(this.#env.counters, header === PUBACK ? C.sentPuback : C.sentPubrec);
+      return;
+    }
+    message.detach();
+    link.suspend();
+    this.#env.timers.at(this.#env.clock.now() + HOLD_RETRY_MS, () => {
+      if (session.link === link) {
+        again();
+        link.resume();
+      }
+    });
+  }
+
+  /** Keeps or clears the retained message of the topic. @returns false where a QoS 0 message found no room. */
+  #retain(message: Message): boolean {
+    const { retained } = this.#env.store;
+    if (message.payloadLength === 0) {
+      retained.delete(message.topic);
+      return true;
+    }
+    if (!mayRetain(this.#env, message)) {
+      count(this.#env.counters, C.refusedRetained);
+      return message.qos > 0;
+    }
+    retained.set(message);
+    return true;
+  }
+}
+
+function mayRetain(
+  env: { readonly store: Store; readonly limits: SessionEnvironment['limits'] },
+  message: Message,
+): boolean {
+  const { retained } = env.store;
+  if (message.payloadLength === 0) return true;
+  const old = retained.get(message.topic);
+  const bytes = retained.bytes - (old?.weight ?? 0) + message.weight;
+  return (
+    bytes <= env.limits.retainedMaxBytes &&
+    (old !== undefined || retained.count < env.limits.retainedMaxCount)
+  );
+}
+
+/** A route may have gone stale, or out of the cache, while its message waited for the log. */
+function fresh(env: SessionEnvironment, route: MessageRoute): MessageRoute {
+  if (route.state === RouteState.fresh) return route;
+  if (route.state === RouteState.evicted) return env.router.resolve(route.topic);
+  env.router.refresh(route);
+  return route;
+}
+
+class QoS1Waiter implements Waiter {
+  constructor(
+    readonly ingest: Ingest,
+    readonly session: Session,
+    readonly link: SessionLink,
+    readonly message: Message,
+    readonly packetId: number,
+    readonly route: MessageRoute,
+  ) {}
+
+  committed(): void {
+    this.ingest.committedQoS1(this);
+  }
+}
+
+export class QoS2Waiter implements Waiter {
+  constructor(
+    readonly ingest: Ingest,
+    readonly session: Session,
+    /** The connection to answer: the newest on which the packet arrived. */
+    public link: SessionLink,
+    readonly message: Message,
+    readonly packetId: number,
+    readonly route: MessageRoute,
+  ) {}
+
+  committed(): void {
+    this.ingest.committedQoS2(this);
+  }
+}

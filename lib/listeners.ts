@@ -1,0 +1,169 @@
+/**
+ * The sockets that clients connect to: TCP, TLS, WebSocket and WebSocket over TLS. All of them hand transports to the same
+ * lanes.
+ */
+import { readFile } from 'node:fs/promises';
+import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { WebSocketServer } from 'ws';
+import type { Lanes } from './broker/lanes.js';
+import type { Config } from './config/index.js';
+import { SocketTransport } from './connection/socket-transport.js';
+import type { Transport, TransportHandler } from './connection/transport.js';
+import { WebSocketTransport } from './connection/websocket-transport.js';
+import { SprawlError } from './contracts/errors.js';
+import type { Logger } from './contracts/logger.js';
+import { count, C } from './telemetry/counters.js';
+
+/** Names in `addresses` of the gateway, log lines and the configuration: `listeners.<name>Port`. */
+export type ListenerName = 'mqtt' | 'ws' | 'tls' | 'wss';
+
+interface Listener {
+  readonly name: ListenerName;
+  readonly server: Server;
+  readonly port: number;
+}
+
+type AttachableTransport = Transport & { attach(handler: TransportHandler): void };
+
+export class Listeners {
+  readonly #lanes: Lanes;
+  readonly #config: Config['listeners'];
+  readonly #packetMaxBytes: number;
+  readonly #logger: Logger;
+  #open: Listener[] = [];
+
+  constructor(lanes: Lanes, config: Config, logger: Logger) {
+    this.#lanes = lanes;
+    this.#config = config.listeners;
+    this.#packetMaxBytes = config.mqtt.packetMaxBytes;
+    this.#logger = logger;
+  }
+
+  get addresses(): Partial<Record<ListenerName, AddressInfo>> {
+    const addresses: Partial<Record<ListenerName, AddressInfo>> = {};
+    for (const { name, server } of this.#open) {
+      const address = server.address();
+      if (address !== null && typeof address === 'object') addresses[name] = address;
+    }
+    return addresses;
+  }
+
+  /** @throws SprawlError LISTEN_FAILED or TLS_FILE_INVALID; nothing is left open then. */
+  async open(): Promise<void> {
+    try {
+      for (const listener of await this.#create()) {
+        await listen(listener, this.#config.host, this.#config.backlog);
+        this.#open.push(listener);
+      }
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Takes no more connections; those that are open stay. Resolves when the ports are free, for WebSockets when they have closed. */
+  async close(): Promise<void> {
+    const closing = this.#open;
+    this.#open = [];
+    await Promise.all(
+      closing.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve()))),
+    );
+  }
+
+  async #create(): Promise<Listener[]> {
+    const { mqttPort, wsPort, tlsPort, wssPort, tls } = this.#config;
+    const created: Listener[] = [];
+    const onSocket = (socket: Socket): void => this.#accept(new SocketTransport(socket));
+    if (mqttPort !== false) {
+      created.push({ name: 'mqtt', server: createTcpServer({ noDelay: true }, onSocket), port: mqttPort });
+    }
+    if (wsPort !== false)
+      created.push({ name: 'ws', server: this.#webSockets(createHttpServer()), port: wsPort });
+    if (tls === undefined) return created;
+    const options = await tlsOptions(tls);
+    if (tlsPort !== false) {
+      const server = createTlsServer({ ...options, noDelay: true }, onSocket);
+      server.on('tlsClientError', (error) =>
+        this.#logger.debug('a TLS handshake failed', { reason: error.message }),
+      );
+      created.push({ name: 'tls', server, port: tlsPort });
+    }
+    if (wssPort !== false) {
+      created.push({ name: 'wss', server: this.#webSockets(createHttpsServer(options)), port: wssPort });
+    }
+    return created;
+  }
+
+  #webSockets<S extends HttpServer>(server: S): S {
+    const sockets = new WebSocketServer({
+      server,
+      path: this.#config.wsPath,
+      maxPayload: this.#packetMaxBytes,
+      perMessageDeflate: false,
+      clientTracking: false,
+      // MQTT over WebSocket names its subprotocol [MQTT-6.0.0-3]; "mqttv3.1" is what 3.1 clients say.
+      handleProtocols: (offered) =>
+        offered.has('mqtt') ? 'mqtt' : offered.has('mqttv3.1') ? 'mqttv3.1' : false,
+    });
+    sockets.on('connection', (socket, request: IncomingMessage) => {
+      const { remoteAddress, remotePort } = request.socket;
+      this.#accept(new WebSocketTransport(socket, { remoteAddress, remotePort }), request);
+    });
+    return server;
+  }
+
+  #accept(transport: AttachableTransport, request?: IncomingMessage): void {
+    if (this.#lanes.handshakes >= this.#lanes.limits.handshakesMax) {
+      count(this.#lanes.counters, C.connectionRefusedLimit);
+      transport.destroy();
+      return;
+    }
+    const connection = this.#lanes.accept(transport, request);
+    if (connection === undefined) transport.destroy();
+    else transport.attach(connection);
+  }
+}
+
+function listen({ name, server, port }: Listener, host: string, backlog: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException): void => {
+      const why =
+        error.code === 'EADDRINUSE'
+          ? `port ${port} on ${host} is in use; stop the other program or choose another with listeners.${name}Port`
+          : `cannot listen on ${host} port ${port} (${error.code ?? error.message}); check listeners.host and listeners.${name}Port`;
+      reject(
+        new SprawlError('LISTEN_FAILED', why, { details: { host, port, listener: name }, cause: error }),
+      );
+    };
+    server.once('error', fail);
+    server.listen({ host, port, backlog }, () => {
+      server.off('error', fail);
+      resolve();
+    });
+  });
+}
+
+async function tlsOptions(tls: NonNullable<Config['listeners']['tls']>): Promise<TlsOptions> {
+  const options: TlsOptions = {
+    cert: await readTlsFile(tls.certFile, 'certFile'),
+    key: await readTlsFile(tls.keyFile, 'keyFile'),
+    minVersion: tls.minVersion,
+    requestCert: tls.caFile !== undefined,
+    rejectUnauthorized: tls.requireClientCertificate,
+  };
+  if (tls.caFile !== undefined) options.ca = await readTlsFile(tls.caFile, 'caFile');
+  return options;
+}
+
+async function readTlsFile(path: string, key: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new SprawlError('TLS_FILE_INVALID', `cannot read ${path}, the value of listeners.tls.${key}`, {
+      cause: error,
+    });
+  }
+}

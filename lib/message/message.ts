@@ -1,0 +1,91 @@
+import type { QoS } from '../protocol/packet.js';
+
+/** `expiresAt` of a message without Message Expiry Interval. */
+export const NEVER = Infinity;
+
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * One published message on its way through the gateway. It is shared by everybody who will receive it and never changes,
+ * except that `detach` moves its bytes out of the read buffer of its publisher.
+ */
+export class Message {
+  constructor(
+    readonly topic: string,
+    /** The topic as PUBLISH carries it: two length bytes, then UTF-8. Shared with the route. */
+    readonly topicBytes: Uint8Array,
+    /** Holds payload and properties; may be the read buffer of a socket. */
+    public bytes: Uint8Array,
+    public payloadStart: number,
+    public payloadEnd: number,
+    /**
+     * MQTT 5 properties to forward, encoded, without length prefix and without Topic Alias, Message Expiry Interval and
+     * Subscription Identifiers, in the publisher's order [MQTT-3.3.2-17]. Empty: none.
+     */
+    public properties: Uint8Array,
+    readonly qos: QoS,
+    readonly retain: boolean,
+    /** On the monotonic clock, milliseconds; NEVER without an expiry. */
+    readonly expiresAt: number,
+    /** Client id of the publisher; empty for the gateway's own. */
+    readonly publisher: string,
+  ) {}
+
+  get payload(): Uint8Array {
+    return this.bytes.subarray(this.payloadStart, this.payloadEnd);
+  }
+
+  get payloadLength(): number {
+    return this.payloadEnd - this.payloadStart;
+  }
+
+  /** What the message occupies where it waits, in bytes: payload, properties, topic and a constant for the object. */
+  get weight(): number {
+    return this.payloadEnd - this.payloadStart + this.properties.length + this.topicBytes.length + 160;
+  }
+
+  /**
+   * Copies the payload out of the buffer it was read into, so that a waiting message does not hold up to 64 KiB of its
+   * neighbours in memory.
+   */
+  detach(): void {
+    const length = this.payloadEnd - this.payloadStart;
+    if (this.bytes.length - length < 1024) return;
+    this.bytes =
+      length === 0
+        ? NO_BYTES
+        : Uint8Array.prototype.slice.call(this.bytes, this.payloadStart, this.payloadEnd);
+    this.payloadStart = 0;
+    this.payloadEnd = length;
+    if (this.properties.byteLength !== this.properties.buffer.byteLength) {
+      this.properties = Uint8Array.prototype.slice.call(this.properties);
+    }
+  }
+}
+
+export interface MessageFields {
+  topic: string;
+  topicBytes: Uint8Array;
+  payload: Uint8Array;
+  properties?: Uint8Array;
+  qos: QoS;
+  retain: boolean;
+  expiresAt?: number;
+  publisher?: string;
+}
+
+/** A message that the gateway itself makes: wills, $SYS, dead letters, `broker.publish`. */
+export function createMessage(fields: MessageFields): Message {
+  return new Message(
+    fields.topic,
+    fields.topicBytes,
+    fields.payload,
+    0,
+    fields.payload.length,
+    fields.properties ?? NO_BYTES,
+    fields.qos,
+    fields.retain,
+    fields.expiresAt ?? NEVER,
+    fields.publisher ?? '',
+  );
+}

@@ -1,0 +1,165 @@
+/**
+ * Which connection owns a client id, and the sessions of all ids. One connection owns an id from the moment its
+ * credentials passed; a newer one makes the owner leave and gets the id when the owner has left entirely, so there
+ * are never two [MQTT-3.1.4-3]. Of several that wait only the newest gets it.
+ *
+ *     free ──claim──▶ owned ──claim──▶ owned, one waits ──owner released──▶ owned by the one that waited
+ */
+import type { Will } from '../protocol/packet.js';
+import { ReasonCode } from '../protocol/reason-code.js';
+import type { SessionEnvironment } from './environment.js';
+import { Session } from './session.js';
+
+/** A connection that wants a client id. All calls come outside of its own calls into the registry, or as their last act. */
+export interface Claimant {
+  readonly clientId: string;
+  readonly username: string | undefined;
+  readonly cleanStart: boolean;
+  readonly expiryS: number;
+  readonly will: Will | undefined;
+  /** The session is this connection's. @param present Session Present of CONNACK. */
+  granted(session: Session, present: boolean): void;
+  /** The id cannot be had; the claim is over. */
+  refused(reasonCode: number): void;
+  /** A newer connection wants the id: leave, then call `release`. */
+  evict(): void;
+}
+
+interface Claim {
+  owner: Claimant;
+  waiting: Claimant | undefined;
+}
+
+/** Takeovers of one id within the window; beyond them the newer connection is refused, so that flapping twins cannot storm. */
+export interface TakeoverLimit {
+  readonly count: number;
+  readonly windowMs: number;
+}
+
+export class SessionRegistry {
+  readonly #sessions = new Map<string, Session>();
+  readonly #claims = new Map<string, Claim>();
+  readonly #takeovers = new Map<string, number[]>();
+  readonly #env: SessionEnvironment;
+  readonly #takeoverLimit: TakeoverLimit;
+  readonly #onEnd = (session: Session): void => {
+    if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId);
+  };
+
+  constructor(env: SessionEnvironment, takeoverLimit: TakeoverLimit) {
+    this.#env = env;
+    this.#takeoverLimit = takeoverLimit;
+  }
+
+  /** Sessions, connected and parked. */
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.#sessions.get(clientId);
+  }
+
+  sessions(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  claim(claimant: Claimant): void {
+    const claim = this.#claims.get(claimant.clientId);
+    if (claim === undefined) {
+      this.#claims.set(claimant.clientId, { owner: claimant, waiting: undefined });
+      this.#open(claimant);
+      return;
+    }
+    const superseded = claim.waiting;
+    if (superseded !== undefined) {
+      claim.waiting = claimant;
+      superseded.refused(ReasonCode.serverBusy);
+    } else if (this.#mayTakeOver(claimant.clientId)) {
+      claim.waiting = claimant;
+      claim.owner.evict();
+    } else {
+      claimant.refused(ReasonCode.connectionRateExceeded);
+    }
+  }
+
+  /** The connection has left: it owns and wants nothing any more. */
+  release(claimant: Claimant): void {
+    const claim = this.#claims.get(claimant.clientId);
+    if (claim === undefined) return;
+    if (claim.waiting === claimant) {
+      claim.waiting = undefined;
+      return;
+    }
+    if (claim.owner !== claimant) return;
+    const next = claim.waiting;
+    if (next === undefined) {
+      this.#claims.delete(claimant.clientId);
+      return;
+    }
+    claim.owner = next;
+    claim.waiting = undefined;
+    this.#open(next);
+  }
+
+  #open(claimant: Claimant): void {
+    this.#env.store.openSession(claimant.clientId, () => {
+      // It may have left, or have been told to, while its session was being read.
+      if (this.#claims.get(claimant.clientId)?.owner === claimant) this.#grant(claimant);
+    });
+  }
+
+  #grant(claimant: Claimant): void {
+    const old = this.#sessions.get(claimant.clientId);
+    if (old !== undefined && !claimant.cleanStart) {
+      old.resume(claimant);
+      this.#whenStored(claimant, old, true);
+      return;
+    }
+    old?.end();
+    if (this.#sessions.size >= this.#env.limits.sessionsMax) {
+      claimant.refused(ReasonCode.quotaExceeded);
+      return;
+    }
+    const session = new Session(claimant, this.#env, this.#onEnd);
+    this.#sessions.set(claimant.clientId, session);
+    this.#whenStored(claimant, session, false);
+  }
+
+  /** CONNACK promises the session: of a durable one the first step is stored before. */
+  #whenStored(claimant: Claimant, session: Session, present: boolean): void {
+    if (!session.durable) {
+      claimant.granted(session, present);
+      return;
+    }
+    const { clientId, username, expiryS, will } = claimant;
+    const position = this.#env.store.record(
+      present
+        ? { kind: 'connected', clientId, expiryS, will }
+        : { kind: 'created', clientId, username, expiryS, will },
+    );
+    this.#env.commits.after(position, {
+      committed: () => {
+        if (this.#claims.get(clientId)?.owner === claimant) claimant.granted(session, present);
+      },
+    });
+  }
+
+  #mayTakeOver(clientId: string): boolean {
+    const now = this.#env.clock.now();
+    const { count, windowMs } = this.#takeoverLimit;
+    const recent = (this.#takeovers.get(clientId) ?? []).filter((at) => now - at < windowMs);
+    if (recent.length >= count) return false;
+    recent.push(now);
+    this.#takeovers.set(clientId, recent);
+    return true;
+  }
+
+  /** Called now and then: forgets takeovers that no longer count. */
+  sweep(now: number): void {
+    for (const [clientId, times] of this.#takeovers) {
+      const last = times[times.length - 1];
+      if (last === undefined || now - last >= this.#takeoverLimit.windowMs) this.#takeovers.delete(clientId);
+    }
+  }
+}

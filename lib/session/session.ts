@@ -1,0 +1,225 @@
+/**
+ * One MQTT session: what a client id owns between its connections. A sans-IO state machine: packets, closes, completions
+ * of storage and the time come in as calls; what goes out are calls to the link, the store, the router and the ingest
+ * that it was given.
+ *
+ *     ┌────────── connect ──────────┐
+ *     ▼                             │
+ *   attached ──disconnect──▶ parked ┘      parked ends when its expiry interval passes, at once where it is 0
+ *     │                        │
+ *     └────── end ─────────────┴──▶ ended
+ *
+ * A will is published when the connection ends without DISCONNECT 0x00, after its delay or when the session ends, whichever
+ * comes first; a connection that resumes the session before that withdraws it [MQTT-3.1.3-9].
+ */
+import type { TimerHandle } from '../contracts/clock.js';
+import type { Identity } from '../contracts/security.js';
+import { Outbound } from '../delivery/outbound.js';
+import { encodeForwardedProperties } from '../ingest/forwarded-properties.js';
+import type { QoS2Waiter } from '../ingest/ingest.js';
+import { createMessage, type Message, NEVER } from '../message/message.js';
+import type { Will } from '../protocol/packet.js';
+import type { RouteTarget, Subscriber } from '../routing/subscription.js';
+import { count, C } from '../telemetry/counters.js';
+import type { SessionEnvironment, SessionLink } from './environment.js';
+import { PacketIdSet } from './packet-id-set.js';
+import { SubscriptionSet } from './subscription-set.js';
+
+/** Session Expiry Interval of a session that does not expire. */
+export const EXPIRES_NEVER = 0xffffffff;
+
+/** QoS 1 and 2 messages on their way in. */
+export interface InboundState {
+  /** QoS 2 ids that were answered with PUBREC and not released. */
+  readonly ids: PacketIdSet;
+  /** QoS 2 messages that wait for the log, by id; made when the first has to. */
+  storing: Map<number, QoS2Waiter> | undefined;
+  /** Messages of both QoS that wait for the log. */
+  pendingCount: number;
+}
+
+export interface SessionOptions {
+  readonly clientId: string;
+  readonly username: string | undefined;
+  /** Seconds after the connection ends; 0 with it, EXPIRES_NEVER never. */
+  readonly expiryS: number;
+  readonly will: Will | undefined;
+}
+
+export class Session implements Subscriber, Identity {
+  routeMark = 0;
+  routeTarget: RouteTarget | undefined;
+  readonly clientId: string;
+  username: string | undefined;
+  readonly outbound: Outbound;
+  readonly subscriptions: SubscriptionSet;
+  readonly inbound: InboundState = { ids: new PacketIdSet(), storing: undefined, pendingCount: 0 };
+  /** Set while the session is attached. */
+  link: SessionLink | undefined;
+  expiryS: number;
+  /** What the gateway shows an embedder for this session: its Aedes client. Opaque here. */
+  handle: unknown;
+  readonly #env: SessionEnvironment;
+  readonly #onEnd: (session: Session) => void;
+  #will: Will | undefined;
+  #willTimer: TimerHandle | undefined;
+  #expiryTimer: TimerHandle | undefined;
+  #ended = false;
+
+  /** @param onEnd called once, when nothing of the session is left. */
+  constructor(options: SessionOptions, env: SessionEnvironment, onEnd: (session: Session) => void) {
+    this.clientId = options.clientId;
+    this.username = options.username;
+    this.expiryS = options.expiryS;
+    this.#will = options.will;
+    this.#env = env;
+    this.#onEnd = onEnd;
+    this.outbound = new Outbound(this, env);
+    this.subscriptions = new SubscriptionSet(this, env);
+  }
+
+  get online(): boolean {
+    return this.link !== undefined;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether the session outlives its connection, so that its steps are stored. */
+  get durable(): boolean {
+    return this.expiryS > 0;
+  }
+
+  canReceive(topic: string): boolean {
+    return this.#env.authorizer.canReceive(this, topic);
+  }
+
+  /** A new connection resumes the session. Its CONNACK has not left yet; nothing is sent before `start`. */
+  resume(options: SessionOptions): void {
+    this.#expiryTimer?.cancel();
+    this.#expiryTimer = undefined;
+    this.#stopWillTimer();
+    this.username = options.username;
+    this.expiryS = options.expiryS;
+    this.#will = options.will;
+  }
+
+  /** The CONNACK has left: deliveries may follow. */
+  start(link: SessionLink): void {
+    this.link = link;
+    this.outbound.attach(link);
+    this.outbound.pump();
+  }
+
+  /**
+   * The connection is over. @param discardWill it ended with DISCONNECT 0x00 [MQTT-3.14.4-3].
+   * @param expiryS from DISCONNECT, where it had one.
+   */
+  disconnect(discardWill: boolean, expiryS: number | undefined): void {
+    if (this.#ended) return;
+    const wasDurable = this.durable;
+    this.link = undefined;
+    this.outbound.detach();
+    if (expiryS !== undefined) this.expiryS = expiryS;
+    if (discardWill) this.#will = undefined;
+    if (wasDurable || this.durable) {
+      const willPending = this.#will !== undefined;
+      this.#env.store.record({
+        kind: 'disconnected',
+        clientId: this.clientId,
+        expiryS: this.expiryS,
+        willPending,
+      });
+    }
+    this.#scheduleWill();
+    this.#scheduleExpiry();
+  }
+
+  /** Ends the session at once: clean start, expiry, an administrator. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.link = undefined;
+    this.#expiryTimer?.cancel();
+    this.#publishWill();
+    if (this.subscriptions.count > 0)
+      this.#env.hooks.onUnsubscribe?.(this, [...this.subscriptions.filters()]);
+    this.subscriptions.clear();
+    this.outbound.end();
+    if (this.durable) this.#env.store.record({ kind: 'ended', clientId: this.clientId });
+    this.#onEnd(this);
+  }
+
+  #scheduleWill(): void {
+    if (this.#will === undefined) return;
+    const delayS = Math.min(this.#will.properties.willDelayInterval ?? 0, this.expiryS);
+    if (delayS === 0 || this.#env.gauges.pendingWills >= this.#env.limits.pendingWillsMax) {
+      this.#publishWill();
+      return;
+    }
+    this.#env.gauges.pendingWills++;
+    this.#willTimer = this.#env.timers.at(this.#env.clock.now() + delayS * 1000, () => this.#publishWill());
+  }
+
+  #scheduleExpiry(): void {
+    if (this.expiryS === 0) {
+      this.end();
+      return;
+    }
+    if (this.expiryS === EXPIRES_NEVER) return;
+    this.#expiryTimer = this.#env.timers.at(this.#env.clock.now() + this.expiryS * 1000, () => {
+      count(this.#env.counters, C.sessionsExpired);
+      this.#env.hooks.onSessionExpired?.(this);
+      this.end();
+    });
+  }
+
+  #stopWillTimer(): void {
+    if (this.#willTimer === undefined) return;
+    this.#willTimer.cancel();
+    this.#willTimer = undefined;
+    this.#env.gauges.pendingWills--;
+  }
+
+  #publishWill(): void {
+    this.#stopWillTimer();
+    const will = this.#will;
+    if (will === undefined) return;
+    this.#will = undefined;
+    // Rules may have changed since CONNECT.
+    if (!this.#env.authorizer.canPublish(this, will.topic)) {
+      count(this.#env.counters, C.droppedWill);
+      return;
+    }
+    const message = this.#willMessage(will);
+    const { authorizePublish } = this.#env.hooks;
+    if (authorizePublish === undefined) {
+      this.#sendWill(message);
+      return;
+    }
+    authorizePublish(this, message, (refused, allowed) => {
+      if (refused === undefined) this.#sendWill(allowed);
+      else count(this.#env.counters, C.droppedWill);
+    });
+  }
+
+  #sendWill(message: Message): void {
+    count(this.#env.counters, C.willsPublished);
+    this.#env.ingest.publishOwn(message, this);
+  }
+
+  #willMessage(will: Will): Message {
+    const expiry = will.properties.messageExpiryInterval;
+    return createMessage({
+      topic: will.topic,
+      topicBytes: this.#env.router.resolve(will.topic).bytes,
+      payload: will.payload,
+      properties: encodeForwardedProperties(will.properties),
+      qos: will.qos,
+      retain: will.retain,
+      expiresAt: expiry === undefined ? NEVER : this.#env.clock.now() + expiry * 1000,
+      publisher: this.clientId,
+    });
+  }
+}

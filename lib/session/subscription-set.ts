@@ -1,0 +1,225 @@
+/**
+ * SUBSCRIBE and UNSUBSCRIBE of one session: limits, access, the router, the answer, and then what is retained.
+ */
+import type { StoredSubscription } from '../contracts/store.js';
+import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packet.js';
+import { ReasonCode } from '../protocol/reason-code.js';
+import { isValidTopicFilter, parseSharedFilter } from '../protocol/topic.js';
+import { Subscription, type SubscriptionOptions } from '../routing/subscription.js';
+import type { HookSubscription, SessionEnvironment, SessionLink } from './environment.js';
+import type { Session } from './session.js';
+
+/** One line of a SUBSCRIBE on its way: the code for SUBACK and, where granted, what to add. */
+interface Verdict {
+  readonly code: number;
+  readonly key: string;
+  readonly subscription: Subscription<Session> | undefined;
+}
+
+export class SubscriptionSet {
+  /** By filter as the client wrote it, `$share/...` included. */
+  readonly #byFilter = new Map<string, Subscription<Session>>();
+  readonly #session: Session;
+  readonly #env: SessionEnvironment;
+
+  constructor(session: Session, env: SessionEnvironment) {
+    this.#session = session;
+    this.#env = env;
+  }
+
+  get count(): number {
+    return this.#byFilter.size;
+  }
+
+  filters(): IterableIterator<string> {
+    return this.#byFilter.keys();
+  }
+
+  /** @param answer gets the codes for SUBACK once everything they promise is stored; undefined where nobody waits. */
+  subscribe(packet: SubscribePacket, link: SessionLink | undefined, answer: (codes: number[]) => void): void {
+    const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
+    const { authorizeSubscribe } = this.#env.hooks;
+    if (authorizeSubscribe === undefined) {
+      const tooMany = packet.subscriptions.length > this.#env.limits.filtersPerSubscribeMax;
+      let added = 0;
+      const verdicts = packet.subscriptions.map((request) => {
+        const verdict = tooMany
+          ? refusal(request.filter, ReasonCode.quotaExceeded)
+          : this.#judge(request, identifier, added);
+        if (verdict.subscription !== undefined && !this.#byFilter.has(verdict.key)) added++;
+        return verdict;
+      });
+      this.#store(verdicts, answer);
+      return;
+    }
+    link?.suspend();
+    this.#askHook(packet.subscriptions, identifier, 0, [], (verdicts) => {
+      this.#store(verdicts, answer);
+      link?.resume();
+    });
+  }
+
+  /** @param answer as in `subscribe`, with codes for UNSUBACK. */
+  unsubscribe(packet: UnsubscribePacket, answer: (codes: number[]) => void): void {
+    const codes = packet.filters.map((filter) =>
+      this.#byFilter.has(filter) ? ReasonCode.success : ReasonCode.noSubscriptionExisted,
+    );
+    const apply = (): void => {
+      for (const filter of packet.filters) this.remove(filter);
+      this.#env.hooks.onUnsubscribe?.(this.#session, packet.filters);
+      answer(codes);
+    };
+    if (!this.#session.durable) {
+      apply();
+      return;
+    }
+    const { clientId } = this.#session;
+    const position = this.#env.store.record({ kind: 'unsubscribed', clientId, filters: packet.filters });
+    this.#env.commits.after(position, { committed: apply });
+  }
+
+  remove(filter: string): void {
+    const subscription = this.#byFilter.get(filter);
+    if (subscription === undefined) return;
+    this.#byFilter.delete(filter);
+    this.#env.router.remove(subscription);
+  }
+
+  clear(): void {
+    for (const subscription of this.#byFilter.values()) this.#env.router.remove(subscription);
+    this.#byFilter.clear();
+  }
+
+  /** Access rules changed: which filters need to be asked topic by topic is decided again. */
+  reauthorize(): void {
+    for (const subscription of this.#byFilter.values()) {
+      subscription.partial = this.#env.authorizer.canSubscribe(this.#session, subscription.filter) !== 'all';
+    }
+  }
+
+  #judge(request: SubscriptionRequest, identifier: number, added: number): Verdict {
+    const { limits, authorizer } = this.#env;
+    const shared = parseSharedFilter(request.filter);
+    const filter = shared?.filter ?? request.filter;
+    if (!isValidTopicFilter(filter) || exceeds(filter, limits.topicMaxBytes, limits.topicMaxLevels)) {
+      return refusal(request.filter, ReasonCode.topicFilterInvalid);
+    }
+    const isNew = !this.#byFilter.has(request.filter);
+    if (isNew && this.#byFilter.size + added >= limits.subscriptionsPerClientMax) {
+      return refusal(request.filter, ReasonCode.quotaExceeded);
+    }
+    const grant = authorizer.canSubscribe(this.#session, filter);
+    if (grant === 'none') return refusal(request.filter, ReasonCode.notAuthorized);
+    const options: SubscriptionOptions = {
+      qos: request.qos,
+      noLocal: request.noLocal,
+      retainAsPublished: request.retainAsPublished,
+      retainHandling: request.retainHandling,
+      identifier,
+    };
+    const subscription = new Subscription(
+      this.#session,
+      filter,
+      options,
+      shared?.group ?? '',
+      grant === 'some',
+    );
+    return { code: request.qos, key: request.filter, subscription };
+  }
+
+  #askHook(
+    requests: readonly SubscriptionRequest[],
+    identifier: number,
+    index: number,
+    verdicts: Verdict[],
+    done: (verdicts: Verdict[]) => void,
+  ): void {
+    const request = requests[index];
+    if (request === undefined) {
+      done(verdicts);
+      return;
+    }
+    const asked: HookSubscription = { topic: request.filter, qos: request.qos };
+    if (request.noLocal) asked.nl = true;
+    if (request.retainAsPublished) asked.rap = true;
+    if (request.retainHandling !== 0) asked.rh = request.retainHandling;
+    const answered = (error: Error | undefined, granted: HookSubscription | null): void => {
+      if (error !== undefined || granted === null) {
+        verdicts.push(refusal(request.filter, ReasonCode.notAuthorized));
+      } else {
+        verdicts.push(
+          this.#judge({ ...request, filter: granted.topic, qos: granted.qos }, identifier, verdicts.length),
+        );
+      }
+      this.#askHook(requests, identifier, index + 1, verdicts, done);
+    };
+    const hook = this.#env.hooks.authorizeSubscribe;
+    if (hook === undefined) answered(undefined, asked);
+    else hook(this.#session, asked, answered);
+  }
+
+  #store(verdicts: readonly Verdict[], answer: (codes: number[]) => void): void {
+    const granted = verdicts.filter((verdict) => verdict.subscription !== undefined);
+    const apply = (): void => this.#apply(verdicts, answer);
+    if (!this.#session.durable || granted.length === 0) {
+      apply();
+      return;
+    }
+    const subscriptions: StoredSubscription[] = [];
+    for (const { key, subscription } of granted) {
+      if (subscription !== undefined) subscriptions.push({ filter: key, options: subscription.options });
+    }
+    const { clientId } = this.#session;
+    const position = this.#env.store.record({ kind: 'subscribed', clientId, subscriptions });
+    this.#env.commits.after(position, { committed: apply });
+  }
+
+  #apply(verdicts: readonly Verdict[], answer: (codes: number[]) => void): void {
+    if (this.#session.ended) return;
+    const owed: Subscription<Session>[] = [];
+    for (const { key, subscription } of verdicts) {
+      if (subscription === undefined) continue;
+      const old = this.#byFilter.get(key);
+      if (old !== undefined) this.#env.router.remove(old);
+      this.#byFilter.set(key, subscription);
+      this.#env.router.add(subscription);
+      // Retained messages are not sent for shared subscriptions [MQTT 5, 4.8.2].
+      const { retainHandling } = subscription.options;
+      const wanted = retainHandling === 0 || (retainHandling === 1 && old === undefined);
+      if (wanted && subscription.group === '') owed.push(subscription);
+    }
+    answer(verdicts.map((verdict) => verdict.code));
+    this.#env.hooks.onSubscribe?.(
+      this.#session,
+      verdicts.map((verdict) => ({ topic: verdict.key, qos: verdict.code })),
+    );
+    for (const subscription of owed) this.#sendRetained(subscription);
+  }
+
+  #sendRetained(subscription: Subscription<Session>): void {
+    const topics: string[] = [];
+    const now = this.#env.clock.now();
+    const expired: string[] = [];
+    this.#env.store.retained.forEachMatch(subscription.filter, (message) => {
+      if (message.expiresAt <= now) expired.push(message.topic);
+      else if (!subscription.partial || this.#session.canReceive(message.topic)) topics.push(message.topic);
+    });
+    for (const topic of expired) this.#env.store.retained.delete(topic);
+    if (topics.length === 0) return;
+    const { qos, identifier } = subscription.options;
+    this.#session.outbound.oweRetained(topics, qos, identifier === 0 ? undefined : [identifier]);
+  }
+}
+
+function refusal(key: string, code: number): Verdict {
+  return { code, key, subscription: undefined };
+}
+
+/** Whether a topic name or filter is beyond the gateway's limits; bytes are those of its UTF-8. */
+export function exceeds(topic: string, maxBytes: number, maxLevels: number): boolean {
+  if (topic.length > maxBytes || (topic.length * 3 > maxBytes && Buffer.byteLength(topic) > maxBytes))
+    return true;
+  let levels = 1;
+  for (let i = topic.indexOf('/'); i >= 0; i = topic.indexOf('/', i + 1)) levels++;
+  return levels > maxLevels;
+}

@@ -1,0 +1,42 @@
+/**
+ * Storage in the memory of the process: every position is committed when it is given out, and nothing outlives the
+ * process. It is what `durability: memory` means, and the reference for the contract's tests.
+ */
+import type { DeliveryQueue, LogPosition, Store } from '../../lib/contracts/store.js';
+import { MemoryDeliveryQueue } from './delivery-queue.js';
+import { MemoryRetainedStore } from './retained-store.js';
+
+export class MemoryStore implements Store {
+  readonly level = 'memory';
+  readonly retained = new MemoryRetainedStore();
+  onCommitted: (() => void) | undefined;
+  #position = 0;
+
+  get committed(): LogPosition {
+    return this.#position;
+  }
+
+  async open(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  admit(): number {
+    return 0;
+  }
+
+  append(): LogPosition {
+    return ++this.#position;
+  }
+
+  record(): LogPosition {
+    return ++this.#position;
+  }
+
+  openSession(_clientId: string, opened: () => void): void {
+    opened();
+  }
+
+  createQueue(): DeliveryQueue {
+    return new MemoryDeliveryQueue();
+  }
+}

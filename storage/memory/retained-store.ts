@@ -1,0 +1,39 @@
+import type { RetainedStore } from '../../lib/contracts/store.js';
+import type { Message } from '../../lib/message/message.js';
+import { TopicTree } from '../../lib/routing/topic-tree.js';
+
+export class MemoryRetainedStore implements RetainedStore {
+  readonly #tree = new TopicTree<Message>();
+  #bytes = 0;
+
+  get count(): number {
+    return this.#tree.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get(topic: string): Message | undefined {
+    return this.#tree.get(topic);
+  }
+
+  set(message: Message): void {
+    const old = this.#tree.get(message.topic);
+    if (old !== undefined) this.#bytes -= old.weight;
+    message.detach();
+    this.#tree.set(message.topic, message);
+    this.#bytes += message.weight;
+  }
+
+  delete(topic: string): boolean {
+    const old = this.#tree.get(topic);
+    if (old === undefined) return false;
+    this.#bytes -= old.weight;
+    return this.#tree.delete(topic);
+  }
+
+  forEachMatch(filter: string, visit: (message: Message) => void): void {
+    this.#tree.forEachMatch(filter, visit);
+  }
+}

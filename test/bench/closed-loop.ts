@@ -1,0 +1,115 @@
+/** QoS 0 floods and QoS 1 and 2 windows: the figure is how many messages per second arrive. */
+import type { FloodJob, RateResult, WindowJob } from './load-job.js';
+import { yieldToTrickles } from './load-client.js';
+import { FloodPublisher, WindowPublisher } from './publishers.js';
+import { drain, measureWindow, stoppedSubscriber, type Run } from './run.js';
+import { Subscriber } from './subscriber.js';
+
+/** Without a delivery for this long, QoS 0 messages under way count as lost and their credit is given back. */
+const STALL_MS = 250;
+/** How long the rest of a run may stand still before what is missing counts as lost. */
+const DRAIN_QUIET_MS = 2_000;
+
+export async function flood(job: FloodJob, run: Run): Promise<RateResult> {
+  const { port, version, payloadBytes } = job;
+  const topic = 'bench/0';
+  const fail = run.fail;
+  const subscribers = Array.from(
+    { length: job.subscribers },
+    (_, i) =>
+      new Subscriber({ port, version, payloadBytes, fail, topic, qos: 0, clientId: `bench-sub-${i}` }),
+  );
+  for (const subscriber of subscribers) await subscriber.start();
+  const stopped = job.stopped ? await stoppedSubscriber(job, topic, 0, run) : undefined;
+  const publisher = new FloodPublisher(
+    { port, version, payloadBytes, fail, topic, clientId: 'bench-pub' },
+    job.creditBytes,
+  );
+  await publisher.open();
+
+  const creditCount = Math.floor(job.creditBytes / publisher.frameBytes);
+  let givenUp = 0;
+  publisher.limit = () => {
+    let slowest = Number.POSITIVE_INFINITY;
+    for (const subscriber of subscribers) if (subscriber.expected < slowest) slowest = subscriber.expected;
+    return Math.max(slowest, givenUp) + creditCount;
+  };
+  const received = (): number => subscribers.reduce((sum, subscriber) => sum + subscriber.received, 0);
+  for (const subscriber of subscribers) subscriber.onProgress = () => publisher.pump();
+  let lastReceived = 0;
+  const stallCheck = setInterval(() => {
+    if (received() === lastReceived) givenUp = publisher.published;
+    lastReceived = received();
+    publisher.pump();
+  }, STALL_MS);
+  yieldToTrickles();
+  publisher.running = true;
+  publisher.pump();
+
+  const window = await measureWindow(job, () => ({ delivered: received(), published: publisher.published }));
+  publisher.running = false;
+  clearInterval(stallCheck);
+  const due = publisher.published * subscribers.length;
+  await drain(() => received() === due, received, DRAIN_QUIET_MS);
+  const lossPercent = due === 0 ? 0 : (1 - received() / due) * 100;
+  for (const client of [...subscribers, publisher]) client.close();
+  stopped?.close();
+  return { kind: 'rate', ...window, lossPercent };
+}
+
+interface Pair {
+  readonly publisher: WindowPublisher;
+  readonly subscriber: Subscriber;
+}
+
+export async function windowed(job: WindowJob, run: Run): Promise<RateResult> {
+  const pairs: Pair[] = [];
+  for (let i = 0; i < job.pairs; i++) pairs.push(await openPair(job, i, run));
+  yieldToTrickles();
+  for (const { publisher } of pairs) publisher.running = true;
+  for (const { publisher } of pairs) publisher.pump();
+
+  const delivered = (): number => pairs.reduce((sum, { subscriber }) => sum + subscriber.received, 0);
+  const published = (): number => pairs.reduce((sum, { publisher }) => sum + publisher.published, 0);
+  const acknowledged = (): number => pairs.reduce((sum, { publisher }) => sum + publisher.acknowledged, 0);
+  const window = await measureWindow(job, () => ({ delivered: delivered(), published: published() }));
+
+  for (const { publisher } of pairs) publisher.running = false;
+  const total = published();
+  const isDone = (): boolean => delivered() === total && acknowledged() === total;
+  await drain(isDone, () => delivered() + acknowledged(), DRAIN_QUIET_MS);
+  if (!isDone()) {
+    run.fail(`of ${total} messages ${acknowledged()} were acknowledged and ${delivered()} delivered`);
+    await run.failed;
+  }
+  for (const { publisher, subscriber } of pairs) {
+    publisher.close();
+    subscriber.close();
+  }
+  return { kind: 'rate', ...window, lossPercent: 0 };
+}
+
+async function openPair(job: WindowJob, index: number, run: Run): Promise<Pair> {
+  const { port, version, payloadBytes, qos } = job;
+  const topic = `bench/${index}`;
+  const fail = run.fail;
+  const subscriber = new Subscriber({
+    port,
+    version,
+    payloadBytes,
+    fail,
+    topic,
+    qos,
+    clientId: `bench-sub-${index}`,
+  });
+  await subscriber.start();
+  const publisher = new WindowPublisher(
+    { port, version, payloadBytes, fail, topic, clientId: `bench-pub-${index}` },
+    qos,
+    job.windowCount,
+  );
+  await publisher.open();
+  publisher.limit = () => subscriber.received + job.aheadMaxCount;
+  subscriber.onProgress = () => publisher.pump();
+  return { publisher, subscriber };
+}

@@ -1,0 +1,82 @@
+/** What a row of the table is made of: cells to measure, figures to show, budgets to hold. */
+import type {
+  BenchVersion,
+  FailedResult,
+  IdleResult,
+  LatencyResult,
+  LoadJob,
+  RateResult,
+} from './load-job.js';
+import type { TargetName } from './targets.js';
+
+export interface StartResult {
+  readonly kind: 'start';
+  /** From the start of the process to the first CONNACK. */
+  readonly readyMs: number;
+  /** Resident memory once it stands still, nobody connected. */
+  readonly idleBytes: number;
+}
+
+export type Measurement = RateResult | LatencyResult | IdleResult | StartResult;
+export type Sample = Measurement | FailedResult;
+
+type DistributiveOmit<T, K extends string> = T extends unknown ? Omit<T, K> : never;
+/** A job without what only the running server knows. */
+export type JobPlan = DistributiveOmit<LoadJob, 'port' | 'serverPid'>;
+
+/** One thing that is measured once per round, on a fresh server. */
+export interface Cell {
+  /** Unique in the row, and what the table calls it: `mosquitto, MQTT 5`. */
+  readonly name: string;
+  readonly target: TargetName;
+  /** 'start': nothing but the start of the server. */
+  readonly plan: JobPlan | 'start';
+}
+
+/** A column of figures: one number per sample. */
+export interface Figure {
+  readonly name: string;
+  readonly unit: FigureUnit;
+  of(sample: Measurement): number;
+}
+export type FigureUnit = 'perSecond' | 'ms' | 'kilobytes' | 'megabytes' | 'percent' | 'cores';
+
+/** A demand on the median of a number that is computed in every round from samples of that same round. */
+export interface Budget {
+  readonly text: string;
+  readonly bound: 'atLeast' | 'atMost' | 'below' | 'above';
+  readonly limit: number;
+  /** Cells that it is computed from; the result is `missing` while one of them is. */
+  readonly cells: readonly string[];
+  value(sampleOf: (cell: string) => Measurement): number;
+}
+
+export interface Row {
+  readonly id: string;
+  readonly title: string;
+  readonly cells: readonly Cell[];
+  readonly figures: readonly Figure[];
+  readonly budgets: readonly Budget[];
+  /** Something the reader has to know, such as a peer that cannot do this. */
+  readonly note?: string;
+}
+
+export function versionName(version: BenchVersion): string {
+  return version === 5 ? 'MQTT 5' : 'MQTT 3.1.1';
+}
+
+/** Raised when a figure is asked of a sample of another kind: a mistake in rows.ts. */
+export function expectKind<K extends Measurement['kind']>(
+  sample: Measurement,
+  kind: K,
+): Extract<Measurement, { kind: K }> {
+  if (!isKind(sample, kind)) throw new TypeError(`${sample.kind} where ${kind} was expected`);
+  return sample;
+}
+
+function isKind<K extends Measurement['kind']>(
+  sample: Measurement,
+  kind: K,
+): sample is Extract<Measurement, { kind: K }> {
+  return sample.kind === kind;
+}

@@ -1,0 +1,198 @@
+/**
+ * The servers under test: how each is configured, started as a process of its own and ended. Every measurement gets a
+ * fresh one.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { connectFrame } from './frames.js';
+import { microseconds } from './monotonic.js';
+
+export const TARGET_NAMES = ['ours', 'mosquitto', 'nats', 'reflector'] as const;
+export type TargetName = (typeof TARGET_NAMES)[number];
+
+export interface RunningServer {
+  readonly pid: number;
+  readonly port: number;
+  /** From the start of the process to the first CONNACK. */
+  readonly readyMs: number;
+  /** Kills the process and removes its files. */
+  stop(): Promise<void>;
+}
+
+interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+export interface Target {
+  readonly name: TargetName;
+  /** undefined: not installed, or not built. */
+  version(): string | undefined;
+  /** Writes what configuration it needs into `folder`, an empty one that goes after the run. */
+  command(port: number, folder: string): Command;
+}
+
+/** The repository: this file runs as dist/test/bench/targets.js. */
+export const PROJECT_ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const LAUNCHER = join(PROJECT_ROOT, 'bin', 'sprawl-edge.cjs');
+const READY_WITHIN_MS = 15_000;
+/** How often a server that does not listen yet is tried: the resolution of `readyMs`. */
+const READY_POLL_MS = 2;
+
+function firstLineMatching(file: string, args: readonly string[], pattern: RegExp): string | undefined {
+  const { stdout, error } = spawnSync(file, args, { encoding: 'utf8' });
+  return error === undefined ? pattern.exec(stdout)?.[1] : undefined;
+}
+
+function packageVersion(): string {
+  const version: unknown = JSON.parse(readFileSync(join(PROJECT_ROOT, 'package.json'), 'utf8')).version;
+  return String(version);
+}
+
+const ours: Target = {
+  name: 'ours',
+  version: () => (existsSync(LAUNCHER) ? packageVersion() : undefined),
+  command: (port) => ({
+    file: process.execPath,
+    args: [
+      ...[LAUNCHER, 'up', '--mqtt-port', String(port), '--ws-port', '0', '--http-port', '0'],
+      ...['--log-level', 'warn', '--allow-anonymous'],
+    ],
+  }),
+};
+
+/**
+ * Everything in memory, no log, no limits. With `max_inflight_messages` at its default of 20, QoS 1 is no faster, and
+ * a 3.1.1 publisher with more QoS 2 messages in flight is disconnected.
+ */
+const mosquitto: Target = {
+  name: 'mosquitto',
+  version: () => firstLineMatching('mosquitto', ['-h'], /^mosquitto version (\S+)/m),
+  command: (port, folder) => {
+    const file = join(folder, 'mosquitto.conf');
+    const lines = [
+      `listener ${port} 127.0.0.1`,
+      'allow_anonymous true',
+      'persistence false',
+      'max_queued_messages 0',
+      'max_inflight_messages 0',
+      'set_tcp_nodelay true',
+      'log_type none',
+    ];
+    // Started as root it would change to a user who may not exist, and cannot read the folder.
+    if (process.getuid?.() === 0) lines.push('user root');
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    return { file: 'mosquitto', args: ['-c', file] };
+  },
+};
+
+/** MQTT needs JetStream, whose store is on disk; it syncs every two minutes, so that acknowledgements do not wait. */
+const nats: Target = {
+  name: 'nats',
+  version: () => firstLineMatching('nats-server', ['--version'], /v(\d\S*)/),
+  command: (port, folder) => {
+    const file = join(folder, 'nats.conf');
+    const config = [
+      'listen: "127.0.0.1:-1"',
+      'server_name: bench',
+      `jetstream { store_dir: ${JSON.stringify(join(folder, 'jetstream'))} }`,
+      `mqtt { listen: "127.0.0.1:${port}" }`,
+    ];
+    writeFileSync(file, `${config.join('\n')}\n`);
+    return { file: 'nats-server', args: ['-c', file] };
+  },
+};
+
+const reflector: Target = {
+  name: 'reflector',
+  version: () => 'ceiling of the generator',
+  command: (port) => ({
+    file: process.execPath,
+    args: [fileURLToPath(new URL('./reflector.js', import.meta.url)), String(port)],
+  }),
+};
+
+export const TARGETS: Readonly<Record<TargetName, Target>> = { ours, mosquitto, nats, reflector };
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await once(probe.listen(0, '127.0.0.1'), 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Throws an Error with the end of the server's stderr if it ends or does not answer in time. */
+export async function startTarget(target: Target): Promise<RunningServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'sprawl-bench-'));
+  const port = await freePort();
+  const { file, args } = target.command(port, folder);
+  const startedUs = microseconds();
+  // Thousands of connections need descriptors: all servers get the hard limit alike. `exec` keeps the process id.
+  const shell = ['-c', 'ulimit -n "$(ulimit -Hn)"; exec "$@"', 'sh', file, ...args];
+  const child = spawn('sh', shell, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+  let complaint = '';
+  child.stderr
+    .setEncoding('utf8')
+    .on('data', (text: string) => (complaint = (complaint + text).slice(-2_000)));
+  const exited = once(child, 'exit');
+  const stop = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    await exited;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const pid = child.pid;
+  try {
+    if (pid === undefined) throw new Error('not started');
+    while (!(await answersConnect(port))) {
+      const isLate = microseconds() - startedUs > READY_WITHIN_MS * 1000;
+      if (isLate || child.exitCode !== null) throw new Error(isLate ? 'no answer in time' : 'ended at once');
+      await sleep(READY_POLL_MS);
+    }
+  } catch (error) {
+    await stop();
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${target.name} did not start: ${reason}. ${firstLine(complaint)}`.trim());
+  }
+  return { pid, port, readyMs: (microseconds() - startedUs) / 1000, stop };
+}
+
+function firstLine(text: string): string {
+  return (text.split('\n')[0] ?? '').slice(0, 300);
+}
+
+function answersConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    const settle = (isReady: boolean) => (): void => {
+      socket.destroy();
+      resolve(isReady);
+    };
+    socket.on('connect', () => socket.write(connectFrame(4, 'bench-ready')));
+    socket.on('data', settle(true)).on('error', settle(false)).on('end', settle(false));
+    socket.setTimeout(READY_WITHIN_MS, settle(false));
+  });
+}
+
+/** Short commit id, with `+` if the work tree differs from it; undefined outside a repository. */
+export function gitCommit(): string | undefined {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, {
+      cwd: PROJECT_ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  try {
+    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') === '' ? '' : '+');
+  } catch {
+    return undefined;
+  }
+}

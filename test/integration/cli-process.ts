@@ -1,0 +1,56 @@
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const BIN = fileURLToPath(new URL('../../../bin/sprawl-edge.cjs', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A running `sprawl-edge`. */
+export class CliProcess {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly ended: Promise<Ended>;
+  out = '';
+  err = '';
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    const clean = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !name.startsWith('SPRAWL_')),
+    );
+    this.child = spawn(process.execPath, [BIN, ...args], { env: { ...clean, ...env } });
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.out += text));
+    this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.err += text));
+    this.child.stdin.on('error', () => undefined); // It may end before it has read everything.
+    this.ended = once(this.child, 'close').then(([code]) => ({
+      code: typeof code === 'number' ? code : null,
+      out: this.out,
+      err: this.err,
+    }));
+  }
+
+  /** Resolves once its output holds `text`; rejects where it ends before. */
+  async told(stream: 'out' | 'err', text: string): Promise<void> {
+    const source = stream === 'out' ? this.child.stdout : this.child.stderr;
+    const gone = this.ended.then(() => {
+      if (!this[stream].includes(text))
+        throw new Error(`it ended without ${JSON.stringify(text)}: ${this.err}`);
+    });
+    gone.catch(() => undefined); // Only the race below looks at it.
+    while (!this[stream].includes(text)) await Promise.race([once(source, 'data'), gone]);
+  }
+}
+
+/** Runs one command line to its end. */
+export async function runCli(
+  args: readonly string[],
+  input?: string | Buffer,
+  env?: Record<string, string>,
+): Promise<Ended> {
+  const { child, ended } = new CliProcess(args, env);
+  child.stdin.end(input);
+  return ended;
+}

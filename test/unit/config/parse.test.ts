@@ -1,0 +1,416 @@
+import t from 'tap';
+import {
+  CONFIG_KEYS,
+  configJsonSchema,
+  isLoopback,
+  parseConfig,
+  resolveConfig,
+  type ConfigSources,
+} from '../../../lib/config/index.js';
+import {
+  connectionsMaxFor,
+  memoryMaxBytesFor,
+  parseOpenFilesMax,
+  readMachine,
+} from '../../../lib/config/machine.js';
+import { SprawlError } from '../../../lib/contracts/errors.js';
+
+const MIB = 1024 * 1024;
+const machine = { memoryTotalBytes: 1024 * MIB, openFilesMax: 100_000 };
+
+function fault(sources: ConfigSources): { code: string; message: string } {
+  try {
+    parseConfig({ machine, ...sources });
+  } catch (error) {
+    if (error instanceof SprawlError) return { code: error.code, message: error.message };
+    throw error;
+  }
+  throw new Error('the configuration was accepted');
+}
+const file = (text: string) => ({ file: { path: 's.yaml', text } });
+const flag = (name: string, key: string, text: string) => ({ flag: name, key, text });
+
+t.test('without any source every key has the default that the documentation gives', async (t) => {
+  const config = parseConfig({ machine });
+  t.equal(config.dataDir, './sprawl-edge-data');
+  t.match(config.listeners, {
+    host: '127.0.0.1',
+    mqttPort: 1883,
+    wsPort: 8083,
+    wsPath: '/mqtt',
+    tlsPort: false,
+    wssPort: false,
+  });
+  t.equal(config.listeners.tls, undefined);
+  t.strictSame(config.http, { host: '127.0.0.1', port: 8880 });
+  t.strictSame(config.security, { allowAnonymous: true });
+  t.match(config.mqtt, {
+    connectTimeoutMs: 5000,
+    packetMaxBytes: MIB,
+    sessionExpiryMaxS: 604_800,
+    receiveMaximum: 100,
+    retain: true,
+  });
+  t.match(config.delivery, {
+    windowMax: 100,
+    clientQueueMaxBytes: 16 * MIB,
+    redeliveryMaxCount: 16,
+    deadLetterTopic: 'sprawl/dead-letter',
+  });
+  t.match(config.limits, { connectionsMax: 10_000, memoryMaxBytes: 256 * MIB, retainedMaxBytes: 64 * MIB });
+  t.strictSame(config.log, { level: 'info', format: 'text' });
+  t.equal(config.sys.intervalS, 10);
+  t.equal(config.shutdown.drainTimeoutMs, 5000);
+});
+
+t.test('the configuration is frozen at every depth', async (t) => {
+  const config = parseConfig({ machine, overrides: { security: { acl: [{ publish: ['a'] }] } } });
+  t.ok(Object.isFrozen(config));
+  t.ok(Object.isFrozen(config.mqtt));
+  t.ok(Object.isFrozen(config.security.acl?.[0]));
+});
+
+t.test(
+  'overrides win over flags, flags over the environment, that over the file, that over defaults',
+  async (t) => {
+    const sources = {
+      machine,
+      ...file('listeners: {mqttPort: 1, wsPort: 2, tlsPort: false}\nhttp: {port: 3}\nsys: {intervalS: 4}'),
+      env: { SPRAWL_LISTENERS__WS_PORT: '12', SPRAWL_HTTP__PORT: '13', SPRAWL_SYS__INTERVAL_S: '14' },
+      flags: [flag('--http-port', 'http.port', '23'), flag('--set', 'sys.intervalS', '24')],
+      overrides: { sys: { intervalS: 34 } },
+    };
+    const { config, sources: origins } = resolveConfig(sources);
+    t.equal(config.listeners.mqttPort, 1);
+    t.equal(config.listeners.wsPort, 12);
+    t.equal(config.http.port, 23);
+    t.equal(config.sys.intervalS, 34);
+    t.strictSame(Object.fromEntries(origins), {
+      'listeners.mqttPort': 's.yaml:1',
+      'listeners.wsPort': 'environment variable SPRAWL_LISTENERS__WS_PORT',
+      'listeners.tlsPort': 's.yaml:1',
+      'http.port': 'flag --http-port',
+      'sys.intervalS': 'given by the program',
+    });
+  },
+);
+
+t.test('of two flags for one key the later wins', async (t) => {
+  const flags = [flag('--mqtt-port', 'listeners.mqttPort', '1'), flag('--set', 'listeners.mqttPort', '2')];
+  t.equal(parseConfig({ machine, flags }).listeners.mqttPort, 2);
+});
+
+t.test('texts of the environment become the values that their keys ask for', async (t) => {
+  const env = {
+    SPRAWL_LISTENERS__MQTT_PORT: 'false',
+    SPRAWL_MQTT__RETAIN: 'false',
+    SPRAWL_DATA_DIR: '123',
+    SPRAWL_DELIVERY__DEAD_LETTER_TOPIC: '',
+    SPRAWL_SECURITY__ACL: '[{"users":["a"],"publish":["x/#"]}]',
+    SPRAWL_LISTENERS__TLS__CERT_FILE: 'c',
+    SPRAWL_LISTENERS__TLS__KEY_FILE: 'k',
+  };
+  const config = parseConfig({ machine, env });
+  t.equal(config.listeners.mqttPort, false);
+  t.equal(config.mqtt.retain, false);
+  t.equal(config.dataDir, '123');
+  t.equal(config.delivery.deadLetterTopic, '');
+  t.match(config.security.acl, [{ users: ['a'], publish: ['x/#'] }]);
+  t.match(config.listeners.tls, {
+    certFile: 'c',
+    keyFile: 'k',
+    minVersion: 'TLSv1.2',
+    requireClientCertificate: false,
+  });
+});
+
+t.test('a certificate turns the TLS listeners on, unless they are turned off', async (t) => {
+  const tls = { certFile: 'c', keyFile: 'k' };
+  t.match(parseConfig({ machine, overrides: { listeners: { tls } } }).listeners, {
+    tlsPort: 8883,
+    wssPort: 8084,
+  });
+  t.match(parseConfig({ machine, overrides: { listeners: { tls, wssPort: false } } }).listeners, {
+    tlsPort: 8883,
+    wssPort: false,
+  });
+});
+
+t.test('unknown keys are refused with the near one and the place', async (t) => {
+  const cases: [ConfigSources, string][] = [
+    [
+      file('mqtt:\n  retain: true\n  recieveMaximum: 3'),
+      'unknown key "mqtt.recieveMaximum" (s.yaml:3): did you mean mqtt.receiveMaximum?',
+    ],
+    [file('# hm\nmqttPort: 3'), 'unknown key "mqttPort" (s.yaml:2): did you mean listeners.mqttPort?'],
+    [
+      file('listeners:\n  mqtt_port: 3'),
+      'unknown key "listeners.mqtt_port" (s.yaml:2): did you mean listeners.mqttPort?',
+    ],
+    [file('listners:\n  mqttPort: 3'), 'unknown key "listners" (s.yaml:1): did you mean listeners?'],
+    [
+      file('__proto__:\n  a: 3'),
+      'unknown key "__proto__" (s.yaml:1): "sprawl-edge config show" lists every key',
+    ],
+    [
+      file('constructor: 3'),
+      'unknown key "constructor" (s.yaml:1): "sprawl-edge config show" lists every key',
+    ],
+    [
+      { env: { SPRAWL_MQTT__RECIEVE_MAXIMUM: '3' } },
+      'unknown key "SPRAWL_MQTT__RECIEVE_MAXIMUM" (environment variable): did you mean SPRAWL_MQTT__RECEIVE_MAXIMUM?',
+    ],
+    [
+      { env: { SPRAWL_LISTENERS_MQTT_PORT: '3' } },
+      'unknown key "SPRAWL_LISTENERS_MQTT_PORT" (environment variable): did you mean SPRAWL_LISTENERS__MQTT_PORT?',
+    ],
+    [
+      { flags: [flag('--set', 'mqtt.retian', 'true')] },
+      'unknown key "mqtt.retian" (flag --set): did you mean mqtt.retain?',
+    ],
+    [{ overrides: { lmits: {} } }, 'unknown key "lmits" (given by the program): did you mean limits?'],
+  ];
+  for (const [sources, message] of cases)
+    t.strictSame(fault(sources), { code: 'CONFIG_UNKNOWN_KEY', message });
+});
+
+t.test('variables that are not ours are left alone', async (t) => {
+  const env = {
+    SPRAWL_PASSWORD: 'x',
+    SPRAWL_EDGE_SERVICE_HOST: '10.0.0.1',
+    SPRAWL_EDGE_PORT_1883_TCP_ADDR: 'x',
+    PATH: '/bin',
+  };
+  t.equal(resolveConfig({ machine, env }).sources.size, 0);
+});
+
+t.test('impossible values are one line with key, value, limit and place', async (t) => {
+  const cases: [ConfigSources, string][] = [
+    [
+      file('mqtt:\n  receiveMaximum: 70000'),
+      'mqtt.receiveMaximum: 70000 is not allowed: it must be a whole number from 1 to 65535 (s.yaml:2)',
+    ],
+    [
+      file('mqtt:\n  receiveMaximum: 1.5'),
+      'mqtt.receiveMaximum: 1.5 is not allowed: it must be a whole number from 1 to 65535 (s.yaml:2)',
+    ],
+    [file('mqtt: {retain: yes}'), 'mqtt.retain: "yes" is not allowed: it must be true or false (s.yaml:1)'],
+    [
+      file('mqtt:\n  topicMaxLevels:'),
+      'mqtt.topicMaxLevels: null is not allowed: it must be a whole number from 1 to 65535 (s.yaml:2)',
+    ],
+    [
+      { env: { SPRAWL_LISTENERS__MQTT_PORT: '' } },
+      'listeners.mqttPort: "" is not allowed: it must be false (off) or a whole number from 0 (any free port) to 65535 (environment variable SPRAWL_LISTENERS__MQTT_PORT)',
+    ],
+    [
+      { flags: [flag('--log-level', 'log.level', 'loud')] },
+      'log.level: "loud" is not allowed: it must be one of trace, debug, info, warn, error, silent (flag --log-level)',
+    ],
+    [
+      { flags: [flag('--set', 'delivery.deadLetterTopic', 'a/#')] },
+      'delivery.deadLetterTopic: "a/#" is not allowed: it must be a topic name without wildcards that does not begin with $, or empty (off) (flag --set)',
+    ],
+    [file('mqtt: 5'), 'mqtt: 5 is not a section: it must hold keys such as mqtt.connectTimeoutMs (s.yaml:1)'],
+    [file('- 1'), 'the configuration: [1] is not a section: it must hold keys such as dataDir (s.yaml:1)'],
+    [
+      file('listeners:\n  tls:\n    certFile: x'),
+      'listeners.tls.keyFile is missing: listeners.tls cannot do without it (s.yaml:3)',
+    ],
+    [file('a: 1\na: 2'), 'not readable as YAML: Map keys must be unique (s.yaml:2)'],
+    [
+      file('security:\n  acl:\n    - publish: [a]\n    - publish: [a]\n      subscribe: 5'),
+      'security.acl[1].subscribe: Invalid input: expected array, received number (s.yaml:5)',
+    ],
+    [
+      { env: { SPRAWL_SECURITY__ACL: '[{' } },
+      'security.acl: "[{" is not allowed: it must be a list (environment variable SPRAWL_SECURITY__ACL)',
+    ],
+  ];
+  for (const [sources, message] of cases) t.strictSame(fault(sources), { code: 'CONFIG_INVALID', message });
+});
+
+t.test('a long value is cut in the line that refuses it', async (t) => {
+  const { message } = fault({ overrides: { log: { level: 'x'.repeat(500) } } });
+  t.ok(message.length < 200);
+});
+
+t.test('aliases are followed, and a bomb of them is refused', async (t) => {
+  const config = parseConfig({
+    machine,
+    ...file('listeners:\n  host: &h 127.0.0.2\nhttp:\n  host: *h\n'),
+  });
+  t.equal(config.http.host, '127.0.0.2');
+  const bomb = `a: &a [x,x,x,x,x,x,x,x,x,x]\n${'bcdefgh'
+    .split('')
+    .map((name, index) => `${name}: &${name} [${Array(10).fill(`*${'abcdefg'[index]}`).join(',')}]`)
+    .join('\n')}`;
+  t.match(fault(file(bomb)), {
+    code: 'CONFIG_INVALID',
+    message: /^not readable as YAML: Excessive alias count/,
+  });
+});
+
+t.test('an empty file, an empty section and a file of comments are no mistakes', async (t) => {
+  for (const text of ['', '# nothing', 'mqtt:\n', 'mqtt: {}'])
+    t.equal(parseConfig({ machine, ...file(text) }).mqtt.retain, true);
+});
+
+t.test('keys that contradict each other are refused with both places', async (t) => {
+  const cases: [ConfigSources, string][] = [
+    [
+      file('delivery:\n  retryInitialMs: 20000'),
+      'delivery.retryInitialMs: 20000 is more than delivery.retryMaxMs: 10000; lower the first or raise the second (delivery.retryInitialMs: s.yaml:2, delivery.retryMaxMs: default)',
+    ],
+    [
+      file('delivery: {clientQueueMaxBytes: 1024}'),
+      'mqtt.packetMaxBytes: 1048576 is more than delivery.clientQueueMaxBytes: 1024; lower the first or raise the second (mqtt.packetMaxBytes: default, delivery.clientQueueMaxBytes: s.yaml:1)',
+    ],
+    [
+      file('delivery: {clientQueueMaxBytes: 500000000}'),
+      'delivery.clientQueueMaxBytes: 500000000 is more than limits.memoryMaxBytes: 268435456; lower the first or raise the second (delivery.clientQueueMaxBytes: s.yaml:1, limits.memoryMaxBytes: default)',
+    ],
+    [
+      file('limits: {connectionsMax: 5, sessionsMax: 4}'),
+      'limits.connectionsMax: 5 is more than limits.sessionsMax: 4; lower the first or raise the second (limits.connectionsMax: s.yaml:1, limits.sessionsMax: s.yaml:1)',
+    ],
+    [
+      file('listeners: {tlsPort: 8883}'),
+      'listeners.tlsPort needs a certificate: set listeners.tls.certFile and listeners.tls.keyFile (listeners.tlsPort: s.yaml:1)',
+    ],
+    [
+      file('listeners: {wssPort: 8884}'),
+      'listeners.wssPort needs a certificate: set listeners.tls.certFile and listeners.tls.keyFile (listeners.wssPort: s.yaml:1)',
+    ],
+    [
+      file('listeners: {tls: {certFile: c, keyFile: k, requireClientCertificate: true}}'),
+      'listeners.tls.requireClientCertificate: true needs listeners.tls.caFile, which says whose certificates count (listeners.tls.requireClientCertificate: s.yaml:1)',
+    ],
+    [
+      file('listeners: {wsPort: 1883}'),
+      'listeners.wsPort and listeners.mqttPort are both 1883: give each its own port (listeners.wsPort: s.yaml:1, listeners.mqttPort: default)',
+    ],
+    [
+      file('http: {port: 1883}'),
+      'http.port and listeners.mqttPort are both 1883: give each its own port (http.port: s.yaml:1, listeners.mqttPort: default)',
+    ],
+    [
+      file('listeners: {mqttPort: false, wsPort: false}'),
+      'every MQTT listener is off: give listeners.mqttPort a port (listeners.mqttPort: s.yaml:1)',
+    ],
+  ];
+  for (const [sources, message] of cases) t.strictSame(fault(sources), { code: 'CONFIG_INVALID', message });
+});
+
+t.test('ports that are any free one, or on another address, do not collide', async (t) => {
+  t.equal(
+    parseConfig({ machine, overrides: { listeners: { mqttPort: 0, wsPort: 0 }, http: { port: 0 } } }).http
+      .port,
+    0,
+  );
+  const apart = { listeners: { host: '10.0.0.1' }, security: { allowAnonymous: true }, http: { port: 1883 } };
+  t.equal(parseConfig({ machine, overrides: apart }).http.port, 1883);
+});
+
+t.test('listening beyond loopback needs a word about who may connect', async (t) => {
+  for (const host of ['0.0.0.0', '::', '192.168.1.4', 'gateway.local']) {
+    const refused = fault({ flags: [flag('--listen', 'listeners.host', host)] });
+    t.equal(refused.code, 'LISTEN_REFUSED');
+    t.match(refused.message, /--password-file FILE.*--allow-anonymous\) \(flag --listen\)$/);
+  }
+  const overrides = (security: object) => ({ listeners: { host: '0.0.0.0' }, security });
+  t.equal(fault({ overrides: overrides({ allowAnonymous: false }) }).code, 'LISTEN_REFUSED');
+  t.equal(
+    parseConfig({ machine, overrides: overrides({ passwordFile: 'p' }) }).security.allowAnonymous,
+    false,
+  );
+  t.equal(
+    parseConfig({ machine, overrides: overrides({ allowAnonymous: true }) }).security.allowAnonymous,
+    true,
+  );
+});
+
+t.test('a password file ends anonymous access on loopback too, unless it is asked for', async (t) => {
+  t.equal(
+    parseConfig({ machine, overrides: { security: { passwordFile: 'p' } } }).security.allowAnonymous,
+    false,
+  );
+  const both = { security: { passwordFile: 'p', allowAnonymous: true } };
+  t.equal(parseConfig({ machine, overrides: both }).security.allowAnonymous, true);
+});
+
+t.test('loopback is recognised in every spelling', async (t) => {
+  for (const host of [
+    '127.0.0.1',
+    '127.9.9.9',
+    '::1',
+    '[::1]',
+    '0:0:0:0:0:0:0:1',
+    'localhost',
+    'LocalHost',
+    '::ffff:127.0.0.1',
+  ])
+    t.ok(isLoopback(host), host);
+  for (const host of [
+    '0.0.0.0',
+    '::',
+    '127.example.org',
+    '128.0.0.1',
+    '10.0.0.1',
+    '::2',
+    '::ffff:10.0.0.1',
+    'fe80::1',
+  ])
+    t.notOk(isLoopback(host), host);
+});
+
+t.test('defaults are scaled to the machine', async (t) => {
+  t.equal(memoryMaxBytesFor(1024 * MIB), 256 * MIB);
+  t.equal(memoryMaxBytesFor(8 * MIB), 16 * MIB);
+  t.equal(connectionsMaxFor({ memoryTotalBytes: 50 * 1024 * 1000, openFilesMax: Infinity }), 1000);
+  t.equal(connectionsMaxFor({ memoryTotalBytes: 1024 * MIB, openFilesMax: 1024 }), 768);
+  t.equal(connectionsMaxFor({ memoryTotalBytes: 1, openFilesMax: 10 }), 64);
+  t.equal(
+    parseOpenFilesMax(
+      'Max processes 5 6 x\nMax open files            1024                 524288               files\n',
+    ),
+    1024,
+  );
+  t.equal(parseOpenFilesMax('nothing'), Infinity);
+  t.ok(readMachine().memoryTotalBytes > 0);
+});
+
+t.test('defaults that depend on other keys stay consistent with them', async (t) => {
+  const small = parseConfig({ machine: { memoryTotalBytes: 1, openFilesMax: 1 } });
+  t.equal(small.delivery.clientQueueMaxBytes, small.limits.memoryMaxBytes);
+  t.equal(parseConfig({ machine, overrides: { limits: { sessionsMax: 5 } } }).limits.connectionsMax, 5);
+  t.equal(
+    parseConfig({ machine, overrides: { mqtt: { packetMaxBytes: 32 * MIB } } }).delivery.clientQueueMaxBytes,
+    32 * MIB,
+  );
+  t.equal(
+    parseConfig({ machine, overrides: { limits: { memoryMaxBytes: 2 * MIB } } }).delivery.clientQueueMaxBytes,
+    2 * MIB,
+  );
+});
+
+t.test(
+  'every key is described, every number with what more and less of it costs, and keys and variables are unique',
+  async (t) => {
+    const envNames = new Set<string>();
+    for (const key of CONFIG_KEYS.values()) {
+      t.ok(key.description.length > 10, key.name);
+      if (key.limitText.startsWith('a whole number')) t.match(key.description, /Higher: .*Lower: /, key.name);
+      envNames.add(key.envName);
+    }
+    t.equal(envNames.size, CONFIG_KEYS.size);
+    t.equal(CONFIG_KEYS.get('listeners.tls.certFile')?.envName, 'SPRAWL_LISTENERS__TLS__CERT_FILE');
+    t.equal(CONFIG_KEYS.get('mqtt.keepAliveMaxS')?.envName, 'SPRAWL_MQTT__KEEP_ALIVE_MAX_S');
+  },
+);
+
+t.test('the JSON Schema refuses unknown keys and demands none', async (t) => {
+  const schema = configJsonSchema();
+  t.equal(schema['additionalProperties'], false);
+  t.equal(schema['required'], undefined);
+});
