@@ -33,8 +33,9 @@ function wayOut({ code, address, port }: SystemFault): string | undefined {
   }
 }
 
-/** What a user is told when a gateway does not start: listeners' faults with the way out, everything else as it is. */
+/** What a user is told when a gateway does not start: bare faults of sockets with the way out, everything else as it is. */
 export function startFailure(error: unknown): unknown {
+  if (error instanceof SprawlError) return error;
   const fault = parseSystemFault(error);
   const message = fault === undefined ? undefined : wayOut(fault);
   if (message === undefined) return error;

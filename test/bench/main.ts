@@ -7,7 +7,7 @@ import { measureCell } from './measure.js';
 import { parseOptions, USAGE, type BenchOptions } from './options.js';
 import { failures, judge, rowLines, type RowSamples } from './report.js';
 import type { Row, Sample } from './row.js';
-import { mqttRows } from './rows.js';
+import { benchRows } from './rows.js';
 import { TARGETS } from './targets.js';
 
 const SETTLE_MS = 8_000;
@@ -88,7 +88,7 @@ async function main(): Promise<number> {
   if (small || rounds < 5)
     print(['fewer than five rounds or a small run: these figures are not to be quoted']);
   const all: RowSamples[] = [];
-  for (const row of options.suites.includes('mqtt') ? mqttRows(options) : []) {
+  for (const row of benchRows(options)) {
     const samples = await runRow(row, options);
     all.push(samples);
     print(rowLines(samples));

@@ -2,12 +2,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { parseResult, type LoadJob, type LoadResult } from './load-job.js';
+import type { LoadJob } from './load-job.js';
 import { settledResidentBytes } from './process-usage.js';
-import type { Cell, Sample } from './row.js';
+import { parseSample, type Cell, type Sample } from './row.js';
 import { TARGETS, startTarget, type RunningServer } from './targets.js';
 
 const GENERATOR = fileURLToPath(new URL('./load-generator.js', import.meta.url));
+const ROUTE = fileURLToPath(new URL('./route.js', import.meta.url));
 /** What a run may take beyond its warm-up and window: connecting thousands, filling a socket, draining. */
 const OVERTIME_MS = 60_000;
 
@@ -15,6 +16,10 @@ const failed = (reason: string): Sample => ({ kind: 'failed', reason });
 
 /** Never throws: what goes wrong is the sample. `settleMs`: how long memory may take to stand still. */
 export async function measureCell(cell: Cell, settleMs: number): Promise<Sample> {
+  const { plan } = cell;
+  if (plan !== 'start' && plan.kind === 'route') {
+    return answerOf([ROUTE, String(plan.seconds)], plan.seconds * 4_000 + OVERTIME_MS);
+  }
   let server: RunningServer;
   try {
     server = await startTarget(TARGETS[cell.target]);
@@ -23,29 +28,29 @@ export async function measureCell(cell: Cell, settleMs: number): Promise<Sample>
   }
   try {
     const { pid, port, readyMs } = server;
-    if (cell.plan === 'start') {
+    if (plan === 'start') {
       return { kind: 'start', readyMs, idleBytes: await settledResidentBytes(pid, settleMs) };
     }
-    return await generate({ ...cell.plan, port, serverPid: pid });
+    const job: LoadJob = { ...plan, port, serverPid: pid };
+    return await answerOf([GENERATOR, JSON.stringify(job)], job.warmUpMs + job.measureMs + OVERTIME_MS);
   } finally {
     await server.stop();
   }
 }
 
-async function generate(job: LoadJob): Promise<LoadResult> {
-  const generator = spawn(process.execPath, [GENERATOR, JSON.stringify(job)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+/** Runs a script of this folder and parses what it prints; whatever else happens is a failed sample. */
+async function answerOf(args: readonly string[], timeoutMs: number): Promise<Sample> {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let complaint = '';
-  generator.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  generator.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
-  const timeout = setTimeout(() => generator.kill('SIGKILL'), job.warmUpMs + job.measureMs + OVERTIME_MS);
-  await once(generator, 'close');
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
+  const timeout = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  await once(child, 'close');
   clearTimeout(timeout);
   try {
-    return parseResult(output);
+    return parseSample(output);
   } catch {
-    return { kind: 'failed', reason: `the load generator gave no result. ${complaint.slice(-500)}`.trim() };
+    return failed(`no result. ${complaint.slice(-500)}`.trim());
   }
 }

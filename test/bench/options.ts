@@ -31,7 +31,7 @@ export const USAGE = `Usage: npm run bench -- [mqtt] [route] [options]
   --strict              a missing peer, a failed run or a missed budget ends with exit code 1
   --small               one round, fractions of a second: shows that every row runs, measures nothing
   --json FILE           every sample and verdict
-  --qos0-credit BYTES   how far a QoS 0 publisher may be ahead of the slowest subscriber (1048576)
+  --qos0-credit BYTES   how far a QoS 0 publisher may be ahead of the slowest subscriber (262144)
   --window N            unacknowledged messages per QoS 1 or 2 publisher (100)
 `;
 
@@ -66,7 +66,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     only: list(values.only),
     jsonFile: values.json,
     targets: list(values.target).map((word) => member(TARGET_NAMES, word, 'target')),
-    qos0CreditBytes: positive('qos0-credit', values['qos0-credit'], 1024 * 1024),
+    qos0CreditBytes: positive('qos0-credit', values['qos0-credit'], small ? 32 * 1024 : 256 * 1024),
     windowCount: positive('window', values.window, 100),
   };
 }

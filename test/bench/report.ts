@@ -146,6 +146,7 @@ function show(figure: Figure, samples: readonly Measurement[]): string {
 const FORMATS: Readonly<Record<FigureUnit, (value: number) => string>> = {
   perSecond: (value) => `${magnitude(value)}/s`,
   ms: (value) => `${plain(value)} ms`,
+  us: (value) => `${plain(value)} us`,
   kilobytes: (value) => `${plain(value)} kB`,
   megabytes: (value) => `${plain(value)} MB`,
   percent: (value) => `${plain(value)} %`,

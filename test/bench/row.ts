@@ -17,7 +17,16 @@ export interface StartResult {
   readonly idleBytes: number;
 }
 
-export type Measurement = RateResult | LatencyResult | IdleResult | StartResult;
+/** Microseconds per look-up with 100,000 filters: the mean, and the mean of the slowest thousand in a row. */
+export interface RouteResult {
+  readonly kind: 'route';
+  readonly cachedUs: number;
+  readonly uncachedUs: number;
+  readonly cachedWorstUs: number;
+  readonly uncachedWorstUs: number;
+}
+
+export type Measurement = RateResult | LatencyResult | IdleResult | StartResult | RouteResult;
 export type Sample = Measurement | FailedResult;
 
 type DistributiveOmit<T, K extends string> = T extends unknown ? Omit<T, K> : never;
@@ -29,8 +38,8 @@ export interface Cell {
   /** Unique in the row, and what the table calls it: `mosquitto, MQTT 5`. */
   readonly name: string;
   readonly target: TargetName;
-  /** 'start': nothing but the start of the server. */
-  readonly plan: JobPlan | 'start';
+  /** 'start': nothing but the start of the server; 'route': the router by itself, without a server. */
+  readonly plan: JobPlan | 'start' | { readonly kind: 'route'; readonly seconds: number };
 }
 
 /** A column of figures: one number per sample. */
@@ -39,7 +48,7 @@ export interface Figure {
   readonly unit: FigureUnit;
   of(sample: Measurement): number;
 }
-export type FigureUnit = 'perSecond' | 'ms' | 'kilobytes' | 'megabytes' | 'percent' | 'cores';
+export type FigureUnit = 'perSecond' | 'ms' | 'us' | 'kilobytes' | 'megabytes' | 'percent' | 'cores';
 
 /** A demand on the median of a number that is computed in every round from samples of that same round. */
 export interface Budget {
@@ -79,4 +88,9 @@ function isKind<K extends Measurement['kind']>(
   kind: K,
 ): sample is Extract<Measurement, { kind: K }> {
   return sample.kind === kind;
+}
+
+/** What a process of the benchmark printed. Throws a SyntaxError if it died in the middle of it. */
+export function parseSample(text: string): Sample {
+  return JSON.parse(text) as Sample;
 }

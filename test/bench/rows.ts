@@ -1,6 +1,6 @@
-/** The rows of the MQTT table, with the budget of each. */
+/** The rows of the tables, with the budget of each. */
 import type { BenchVersion } from './load-job.js';
-import type { BenchOptions } from './options.js';
+import type { BenchOptions, Suite } from './options.js';
 import {
   expectKind,
   versionName,
@@ -335,9 +335,48 @@ function timesOf(options: BenchOptions): { readonly warmUpMs: number; readonly m
   return { warmUpMs: options.warmUpSeconds * 1000, measureMs: options.seconds * 1000 };
 }
 
+const cachedUs: Figure = { name: 'cached', unit: 'us', of: (sample) => expectKind(sample, 'route').cachedUs };
+const uncachedUs: Figure = {
+  name: 'uncached',
+  unit: 'us',
+  of: (sample) => expectKind(sample, 'route').uncachedUs,
+};
+const worst = (name: string, of: Figure['of']): Figure => ({ name, unit: 'us', of });
+
+function routeRow(options: BenchOptions): Row {
+  const seconds = options.small ? 0.05 : options.seconds / 2;
+  return {
+    id: 'route',
+    title: 'Route look-up with 100,000 filters (no server: the router alone)',
+    cells: [{ name: 'ours', target: 'ours', plan: { kind: 'route', seconds } }],
+    figures: [
+      cachedUs,
+      worst('slowest thousand', (sample) => expectKind(sample, 'route').cachedWorstUs),
+      uncachedUs,
+      worst('slowest thousand', (sample) => expectKind(sample, 'route').uncachedWorstUs),
+    ],
+    budgets: [
+      {
+        text: 'cached, us',
+        bound: 'below',
+        limit: 5,
+        cells: ['ours'],
+        value: (sampleOf) => cachedUs.of(sampleOf('ours')),
+      },
+      {
+        text: 'uncached, us',
+        bound: 'below',
+        limit: 50,
+        cells: ['ours'],
+        value: (sampleOf) => uncachedUs.of(sampleOf('ours')),
+      },
+    ],
+  };
+}
+
 /** All rows that the options ask for, with the cells of the chosen targets. */
-export function mqttRows(options: BenchOptions): Row[] {
-  const rows = [
+export function benchRows(options: BenchOptions): Row[] {
+  const mqtt = [
     ...throughputRows(options),
     endToEndRow(0, options),
     endToEndRow(1, options),
@@ -348,6 +387,8 @@ export function mqttRows(options: BenchOptions): Row[] {
     idleRow(true, options),
     startRow(),
   ];
+  const suites: Readonly<Record<Suite, readonly Row[]>> = { mqtt, route: [routeRow(options)] };
+  const rows = options.suites.flatMap((suite) => suites[suite]);
   const isWanted = (id: string): boolean =>
     options.only.length === 0 || options.only.some((prefix) => id.startsWith(prefix));
   return rows

@@ -74,6 +74,7 @@ export class Subscriber extends LoadClient {
 
   protected override onPublish(first: number, body: number, end: number): void {
     const view = this.view;
+    if ((first & 0x08) !== 0) return this.fail('message sent again (DUP) on a connection that never broke');
     if (first !== (0x30 | (this.qos << 1)))
       return this.fail(`PUBLISH with first byte 0x${first.toString(16)}`);
     let at = body + 2 + this.topic.length;

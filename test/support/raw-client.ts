@@ -39,6 +39,9 @@ export interface Transport {
   end(): void;
   /** Ends the connection at once, as a failing network would. */
   destroy(): void;
+  /** Stops reading, and reads on. */
+  pause?(): void;
+  resume?(): void;
 }
 
 export interface OpenOptions {
@@ -85,6 +88,8 @@ export class RawClient {
         write: (bytes) => socket.write(bytes),
         end: () => socket.end(),
         destroy: () => socket.resetAndDestroy(),
+        pause: () => socket.pause(),
+        resume: () => socket.resume(),
       },
       options,
     );
@@ -135,6 +140,13 @@ export class RawClient {
   }
   end(): void {
     this.#transport.end();
+  }
+  /** Reads nothing from the connection until `resume`, as a stopped client would. */
+  pause(): void {
+    this.#transport.pause?.();
+  }
+  resume(): void {
+    this.#transport.resume?.();
   }
   /** Ends the connection without DISCONNECT, as a failing network would. */
   destroy(): void {

@@ -40,9 +40,16 @@ function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The reason codes of a SUBACK with refusals, which MQTT.js hands over in an error. */
+export function grantedOf(error: unknown): readonly number[] {
+  if (!(error instanceof Error) || !('packet' in error)) return [];
+  const { packet } = error;
+  if (typeof packet !== 'object' || packet === null || !('granted' in packet)) return [];
+  return Array.isArray(packet.granted) ? packet.granted.map(Number) : [];
+}
+
 /** A publish or subscription that the broker refused. */
-export function refusal(what: string, error: unknown): SprawlError {
-  const code = codeOf(error);
+export function refusal(what: string, error: unknown, code = codeOf(error)): SprawlError {
   if (code === undefined) return clientFailure(`${what}: ${textOf(error)}`, ClientExitCode.failed, error);
   return clientFailure(`${what} was refused: ${reasonText(code)} (0x${code.toString(16)})`, code, error);
 }
@@ -119,32 +126,43 @@ export async function openConnection(
   prepare(client);
   if (settings.debug) showPackets(client, world);
   await new Promise<void>((resolve, reject) => {
+    const release = (): void => {
+      client.removeListener('error', fail);
+      client.removeListener('close', closed);
+    };
     const fail = (error: unknown): void => {
-      client.removeAllListeners('close');
+      release();
+      client.on('error', () => undefined); // What follows from the same fault.
       client.end(true);
       reject(connectionFailure(settings, error));
     };
+    const closed = (): void => fail(new Error('the connection was closed before CONNACK'));
+    client.on('error', fail);
+    client.on('close', closed);
     client.once('connect', () => {
-      client.removeListener('error', fail);
-      client.removeAllListeners('close');
+      release();
       resolve();
     });
-    client.on('error', fail);
-    client.once('close', () => fail(new Error('the connection was closed before CONNACK')));
   });
   client.options.reconnectPeriod = RECONNECT_MS;
   return { client, lost: watch(client, settings, world) };
 }
+
+/** A broker that owes an acknowledgement for longer keeps nobody from leaving. */
+const CLOSE_MAX_MS = 2000;
 
 /** Sends DISCONNECT and closes, once everything in flight is acknowledged. */
 export async function closeConnection(
   { client }: ClientConnection,
   { properties }: ClientSettings,
 ): Promise<void> {
-  await client.endAsync(
-    false,
-    properties.disconnect === undefined ? {} : { properties: properties.disconnect },
-  );
+  const timer = setTimeout(() => client.end(true), CLOSE_MAX_MS);
+  const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
+  await Promise.race([
+    closed,
+    client.endAsync(false, properties.disconnect === undefined ? {} : { properties: properties.disconnect }),
+  ]);
+  clearTimeout(timer);
 }
 
 /** Runs the body of `pub` or `sub`; its failures become a line (unless quiet) and an exit code. */

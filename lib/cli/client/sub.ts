@@ -6,6 +6,7 @@ import type { Invocation, World } from '../command.js';
 import {
   clientFailure,
   closeConnection,
+  grantedOf,
   openConnection,
   refusal,
   withExitCode,
@@ -129,19 +130,35 @@ class Printer {
   }
 }
 
-async function subscribe({ client, lost }: ClientConnection, settings: SubSettings): Promise<void> {
+const REFUSED = 0x80;
+
+/** One refused filter among others is told, and the others are received, as with mosquitto_sub. */
+function checkGranted(settings: SubSettings, world: World, error: unknown): void {
+  const refused = grantedOf(error).map((code, index) => ({ code, filter: settings.filters[index] }));
+  const failures = refused
+    .filter(({ code }) => code >= REFUSED)
+    .map(({ code, filter }) => refusal(`subscribing to ${JSON.stringify(filter)}`, error, code));
+  const [first = refusal('subscribing', error)] = failures;
+  if (failures.length === refused.length) throw first;
+  if (settings.client.quiet) return;
+  for (const { message } of failures) world.stderr.write(`Warning: ${message}\n`);
+}
+
+async function subscribe(
+  { client, lost }: ClientConnection,
+  settings: SubSettings,
+  world: World,
+): Promise<void> {
   const { unsubscribe, filters } = settings;
   const properties = settings.client.properties.unsubscribe;
   if (unsubscribe.length > 0) {
-    await Promise.race([
-      client.unsubscribeAsync([...unsubscribe], properties === undefined ? {} : { properties }),
-      lost,
-    ]);
+    const options = properties === undefined ? {} : { properties };
+    await Promise.race([client.unsubscribeAsync([...unsubscribe], options), lost]);
   }
   if (filters.length === 0) return;
-  const granted = client.subscribeAsync([...filters], settings.subscribe).catch((error: unknown) => {
-    throw refusal(`subscribing to ${filters.map((filter) => JSON.stringify(filter)).join(', ')}`, error);
-  });
+  const granted = client
+    .subscribeAsync([...filters], settings.subscribe)
+    .catch((error: unknown) => checkGranted(settings, world, error));
   await Promise.race([granted, lost]);
 }
 
@@ -181,7 +198,7 @@ async function receive(
   const connection = await Promise.race([opening, ended.then(() => undefined)]);
   if (connection === undefined) return;
   try {
-    await Promise.race([subscribe(connection, settings), ended]);
+    await Promise.race([subscribe(connection, settings, world), ended]);
     if (!settings.exitAfterSubscribe) await Promise.race([ended, connection.lost]);
     await closeConnection(connection, settings.client);
   } finally {

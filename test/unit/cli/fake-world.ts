@@ -58,10 +58,11 @@ export class FakeWorld implements World {
   readonly process = new FakeProcess();
   readonly env: Record<string, string | undefined> = {};
 
-  /** Resolves once standard error holds `text`. */
-  async told(text: string): Promise<void> {
-    while (!this.stderr.text.includes(text))
+  /** Resolves once standard error holds `text` behind position `from`. */
+  async told(text: string, from = 0): Promise<void> {
+    while (!this.stderr.text.slice(from).includes(text)) {
       await new Promise((resolve) => this.stderr.once('text', resolve));
+    }
   }
 }
 

@@ -175,6 +175,8 @@ t.test('faults of listeners say which port or address, and the way out', async (
     code: 'LISTEN_FAILED',
     message: /in use/,
   });
+  const told = new SprawlError('LISTEN_FAILED', 'already said', { cause: fault('EADDRINUSE') });
+  t.equal(startFailure(told), told);
   const other = fault('EIO');
   t.equal(startFailure(other), other);
   t.equal(startFailure('text'), 'text');

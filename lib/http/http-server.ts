@@ -1,0 +1,189 @@
+/**
+ * Health and metrics over HTTP. Small answers to questions without a body; everything else is refused in JSON, and what a
+ * client does wrong ends at most its own connection.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from '../contracts/logger.js';
+import { isLoopbackAddress, namesLoopback } from './host-check.js';
+import {
+  CLOSE_GRACE_MS,
+  CONNECTIONS_MAX_COUNT,
+  HEADERS_MAX_BYTES,
+  HEADERS_TIMEOUT_MS,
+  KEEP_ALIVE_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  SOCKET_TIMEOUT_MS,
+} from './limits.js';
+import { listenFailure } from './listen-failure.js';
+import { faultResponse, headersOf, HttpFault } from './response.js';
+import { type HttpResponse, RouteTable } from './route.js';
+import { createRoutes, type RouteOptions } from './routes.js';
+
+export interface HttpServerOptions extends RouteOptions {
+  readonly host: string;
+  /** 0 is any free port. */
+  readonly port: number;
+  readonly logger: Logger;
+}
+
+export interface HttpServer {
+  /** @throws SprawlError LISTEN_FAILED */
+  listen(): Promise<AddressInfo>;
+  /** Takes no more connections, lets answers under way leave, then cuts the rest. Idempotent. */
+  close(): Promise<void>;
+}
+
+export function createHttpServer(options: HttpServerOptions): HttpServer {
+  return new NodeHttpServer(options);
+}
+
+class NodeHttpServer implements HttpServer {
+  readonly #options: HttpServerOptions;
+  readonly #routes: RouteTable;
+  readonly #server: Server;
+  #onLoopback = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+    this.#routes = new RouteTable(createRoutes(options));
+    this.#server = createServer({
+      maxHeaderSize: HEADERS_MAX_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: 1000,
+      // Asked for in #refusal, so that the answer is JSON too.
+      requireHostHeader: false,
+    });
+    this.#server.maxConnections = CONNECTIONS_MAX_COUNT;
+    this.#server.timeout = SOCKET_TIMEOUT_MS;
+    const answer = (request: IncomingMessage, response: ServerResponse): void =>
+      void this.#answer(request, response);
+    this.#server.on('request', answer);
+    // `Expect: 100-continue`: whoever asks before sending its body is told no like everyone else.
+    this.#server.on('checkContinue', answer);
+    this.#server.on('clientError', answerClientError);
+  }
+
+  async listen(): Promise<AddressInfo> {
+    const { host, port, logger } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: Error): void => reject(listenFailure(host, port, error));
+      this.#server.once('error', failed);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', failed);
+        resolve();
+      });
+    });
+    // A connection that cannot be accepted, e.g. for want of file descriptors, is no reason to end.
+    this.#server.on('error', (error) => logger.warn('the HTTP listener failed', { error: error.message }));
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('a TCP server has an address');
+    this.#onLoopback = isLoopbackAddress(address.address);
+    return address;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      const cut = setTimeout(() => this.#server.closeAllConnections(), CLOSE_GRACE_MS);
+      this.#server.close(() => {
+        clearTimeout(cut);
+        resolve();
+      });
+      this.#server.closeIdleConnections();
+    });
+    return this.#closed;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const answer = await this.#respond(request);
+    if (response.destroyed) return;
+    // Nobody reads a body: after one the connection is of no more use.
+    if (hasBody(request)) response.setHeader('Connection', 'close');
+    response.writeHead(answer.status, headersOf(answer));
+    response.end(answer.body);
+  }
+
+  async #respond(request: IncomingMessage): Promise<HttpResponse> {
+    const refusal = this.#refusal(request);
+    if (refusal !== undefined) return refusal;
+    const { path, query } = splitTarget(request.url ?? '/');
+    const match = this.#routes.find(request.method ?? '', path);
+    switch (match.kind) {
+      case 'none':
+        return faultResponse(HttpFault.notFound, 'nothing has this path; GET / lists what there is');
+      case 'method':
+        return faultResponse(HttpFault.methodNotAllowed, `this path takes ${match.allow}`, {
+          Allow: match.allow,
+        });
+      case 'found':
+        break;
+    }
+    if (hasBody(request))
+      return faultResponse(HttpFault.bodyNotTaken, 'this path takes no body; ask without one');
+    const { method, route } = match;
+    try {
+      return await route.handle({ method, path, query, headers: request.headers });
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#options.logger.error('an HTTP request failed: a bug', { method, path, error: text });
+      return faultResponse(HttpFault.internal, 'a bug; the log of the gateway says more');
+    }
+  }
+
+  #refusal(request: IncomingMessage): HttpResponse | undefined {
+    const { host } = request.headers;
+    if (host === undefined) {
+      // HTTP/1.0 has no Host, and no browser speaks it.
+      if (request.httpVersion === '1.0') return undefined;
+      return faultResponse(HttpFault.badRequest, 'the request has no Host header');
+    }
+    if (!this.#onLoopback || namesLoopback(host)) return undefined;
+    this.#options.logger.debug('an HTTP request was refused for its Host header', { host });
+    return faultResponse(
+      HttpFault.forbiddenHost,
+      'the Host header does not name this machine (localhost, 127.0.0.1 or [::1]): while the gateway listens on loopback, other names are refused, since a web page could use them to ask through a browser on this machine',
+    );
+  }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+function splitTarget(target: string): { path: string; query: string } {
+  const mark = target.indexOf('?');
+  return mark < 0
+    ? { path: target, query: '' }
+    : { path: target.slice(0, mark), query: target.slice(mark + 1) };
+}
+
+/** Bytes that are no request: there is no response object yet. */
+function answerClientError(error: Error & { code?: string }, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const response = clientErrorResponse(error.code);
+  const headers = Object.entries({ ...headersOf(response), Connection: 'close' })
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('');
+  socket.end(`HTTP/1.1 ${response.status} Refused\r\n${headers}\r\n${response.body}`, () => socket.destroy());
+}
+
+function clientErrorResponse(code: string | undefined): HttpResponse {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return faultResponse(
+        HttpFault.headersTooLarge,
+        `request line and headers take more than ${HEADERS_MAX_BYTES} bytes`,
+      );
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return faultResponse(HttpFault.timeout, 'the request did not arrive in time');
+    default:
+      return faultResponse(HttpFault.badRequest, 'this is no HTTP/1.1 request');
+  }
+}

@@ -1,0 +1,16 @@
+/** Limits of the HTTP listener: it answers small questions, and whoever asks badly may not cost the lanes anything. */
+
+/** Request line and headers; beyond it 431. Browsers and scrapers stay below 4 KiB. */
+export const HEADERS_MAX_BYTES = 8192;
+/** From the first byte of a request to the end of its headers; beyond it 408. */
+export const HEADERS_TIMEOUT_MS = 5000;
+/** For a whole request. */
+export const REQUEST_TIMEOUT_MS = 10_000;
+/** How long a connection may be idle between requests; above the 10 s at which fast scrapers come again. */
+export const KEEP_ALIVE_TIMEOUT_MS = 15_000;
+/** A connection on which nothing moves, e.g. one whose client does not read the answer, is cut. */
+export const SOCKET_TIMEOUT_MS = 30_000;
+/** Connections at a time; further ones are closed without a word. */
+export const CONNECTIONS_MAX_COUNT = 128;
+/** How long answers under way may take to leave when the listener closes. */
+export const CLOSE_GRACE_MS = 500;

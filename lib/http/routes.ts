@@ -1,0 +1,68 @@
+import {
+  PROMETHEUS_CONTENT_TYPE,
+  renderPrometheus,
+  type Counters,
+  type GatewayView,
+} from '../telemetry/index.js';
+import { json } from './response.js';
+import type { Route } from './route.js';
+
+/** Whether a gateway takes messages and can keep what it promises; where not, why, one line each. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+}
+
+export interface RouteOptions {
+  readonly version: string;
+  readonly counters: Counters;
+  view(): GatewayView;
+  isReady(): Readiness;
+}
+
+/** What is answered. docs/http-api.md has a section for each path (a test checks). */
+export function createRoutes(options: RouteOptions): readonly Route[] {
+  const { version, counters } = options;
+  const routes: readonly Route[] = [
+    {
+      method: 'GET',
+      path: '/healthz',
+      summary: 'the process lives',
+      handle: () => json(200, { status: 'ok', version }),
+    },
+    {
+      method: 'GET',
+      path: '/readyz',
+      summary: 'the gateway takes messages; where it does not, why',
+      handle: () => {
+        const { ready, reasons } = options.isReady();
+        return json(ready ? 200 : 503, { status: ready ? 'ready' : 'not_ready', reasons });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      summary: 'counters and gauges for Prometheus',
+      handle: () => ({
+        status: 200,
+        contentType: PROMETHEUS_CONTENT_TYPE,
+        body: renderPrometheus(options.view(), counters),
+      }),
+    },
+  ];
+  return [createIndex(version, routes), ...routes];
+}
+
+function createIndex(version: string, routes: readonly Route[]): Route {
+  return {
+    method: 'GET',
+    path: '/',
+    summary: 'this list',
+    handle: () =>
+      json(200, {
+        name: 'sprawl-edge',
+        version,
+        paths: Object.fromEntries(routes.map(({ path, summary }) => [path, summary])),
+      }),
+  };
+}

@@ -1,0 +1,23 @@
+/** The door of this folder. */
+export {
+  C,
+  count,
+  COUNTER_NAMES,
+  COUNTERS,
+  type CounterName,
+  type Counters,
+  createCounters,
+  definitionOf,
+} from './counters.js';
+export { createEventLoopMonitor, type EventLoopLag, type EventLoopMonitor } from './event-loop.js';
+export {
+  createGaugeCollector,
+  type GaugeCollector,
+  type GaugeCollectorOptions,
+  type GaugeSource,
+} from './gauge-collector.js';
+export { type GatewayView, GAUGE_NAMES, type GaugeName, GAUGES } from './gauges.js';
+export { createLogWriter, type LogFormat, type LogWriter, type LogWriterOptions } from './log-writer.js';
+export { createProcessFigures, type ProcessFigures } from './process-figures.js';
+export { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.js';
+export { createSysTopics, SYS_TOPICS, type SysTopics, type SysTopicsOptions } from './sys-topics.js';

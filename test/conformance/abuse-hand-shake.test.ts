@@ -1,0 +1,255 @@
+/** Misuse of hand-shakes, wills, retained messages and connections in great numbers: what each must come to. */
+import { performance } from 'node:perf_hooks';
+import t, { type Test } from 'tap';
+import { RawClient, unique, type ConnectOptions } from '../support/raw-client.js';
+import { startServer } from '../support/server.js';
+import { target } from '../support/target.js';
+import * as wire from '../support/wire.js';
+
+const server = await startServer(t);
+const VERSIONS = [4, 5] as const;
+const ownLimits = target === 'mosquitto' && 'a limit of the gateway';
+
+const open = (t: Test, options: ConnectOptions = {}): Promise<RawClient> =>
+  RawClient.connect(t, server.port, options);
+
+t.test('two PUBRELs in one segment get two PUBCOMPs', async (t) => {
+  for (const version of VERSIONS) {
+    const client = await open(t, { version });
+    client.sendPublish('a', 'x', { qos: 2, packetId: 1 });
+    await client.expect('pubrec');
+    client.send(wire.ack('pubrel', 1), wire.ack('pubrel', 1), wire.PINGREQ);
+    await client.expect('pubcomp');
+    await client.expect('pubcomp');
+    await client.expect('pingresp');
+  }
+});
+
+t.test('a QoS 2 publish and two repetitions in one segment are delivered once', async (t) => {
+  for (const version of VERSIONS) {
+    const topic = unique('dup');
+    const subscriber = await open(t, { version });
+    await subscriber.subscribe(topic, { qos: 2 });
+    const client = await open(t, { version });
+    const packet = { version, topic, payload: 'x', qos: 2, packetId: 1 };
+    const again = wire.publish({ ...packet, dup: true });
+    client.send(wire.publish(packet), again, again, wire.ack('pubrel', 1));
+    for (let n = 0; n < 3; n++) await client.expect('pubrec');
+    await client.expect('pubcomp');
+    await subscriber.complete(await subscriber.expectPublish(topic, 'x'));
+    await subscriber.expectNothing(client);
+  }
+});
+
+t.test('a QoS 2 id that an earlier, cleaned session left open is new in the next', async (t) => {
+  for (const version of VERSIONS) {
+    const topic = unique('reuse');
+    const clientId = unique('reuse');
+    const subscriber = await open(t, { version });
+    await subscriber.subscribe(topic);
+    const first = await open(t, { version, clientId });
+    first.sendPublish(topic, 'first', { qos: 2, packetId: 1 });
+    await first.expect('pubrec');
+    first.destroy();
+    const second = await open(t, { version, clientId });
+    await second.publish(topic, 'second', { qos: 2, packetId: 1 });
+    await subscriber.take('publish', ({ payload }) => payload === 'second');
+  }
+});
+
+t.test(
+  'QoS 2 publishes that are never released stay within the window of the server',
+  { skip: ownLimits },
+  async (t) => {
+    for (const version of VERSIONS) {
+      const bystander = await open(t, { version });
+      const client = await open(t, { version });
+      const packets = Array.from({ length: 400 }, (_, n) =>
+        wire.publish({ version, topic: 'a', qos: 2, packetId: n + 1 }),
+      );
+      client.send(...packets);
+      if (version === 5)
+        await client.take(
+          'the refusal',
+          ({ type, reasonCode }) => type === 'disconnect' && reasonCode === 0x93,
+        );
+      else await client.take('a hundred answers', ({ packetId }) => packetId === 100);
+      await bystander.expectNothing();
+      const answers = client.received.filter(({ type }) => type === 'pubrec').length;
+      t.ok(answers <= 100, `${answers} are open at once`);
+    }
+  },
+);
+
+t.test('wills that come and go with their connections, hundreds of times, leave no trace', async (t) => {
+  const topic = unique('will');
+  const watcher = await open(t);
+  await watcher.subscribe(topic);
+  const clientId = unique('will');
+  for (let n = 0; n < 100; n++) {
+    const client = await open(t, {
+      version: n % 2 === 0 ? 4 : 5,
+      clientId,
+      will: { topic, retain: n % 3 === 0 },
+    });
+    client.send(wire.disconnect());
+    await client.expectClose();
+  }
+  await watcher.expectNothing();
+});
+
+t.test('a will to a wildcard is refused, a will to $SYS never published', async (t) => {
+  for (const topic of ['#', '+/a', 'a/#', '']) {
+    const client = await RawClient.open(t, server.port);
+    client.send(wire.connect({ clientId: unique('will'), will: { topic } }));
+    await client.expectRefused([0x81, 0x82, 0x90]);
+  }
+  const watcher = await open(t);
+  await watcher.subscribe('$SYS/#');
+  const client = await RawClient.open(t, server.port);
+  client.send(
+    wire.connect({ clientId: unique('will'), will: { topic: '$SYS/broker/uptime', payload: 'forged' } }),
+  );
+  await client.expect('connack');
+  client.destroy();
+  await watcher.expect('publish', 5000);
+  await watcher.ping();
+  t.notOk(watcher.received.some(({ payload }) => payload === 'forged'));
+});
+
+t.test('many clients lost at once: every will is published, and the server goes on', async (t) => {
+  const topic = unique('wills');
+  const watcher = await open(t, { timeoutMs: 10_000 });
+  await watcher.subscribe(`${topic}/+`, { qos: 0 });
+  const clients = await Promise.all(
+    Array.from({ length: 200 }, (_, n) => open(t, { will: { topic: `${topic}/${n}` }, timeoutMs: 10_000 })),
+  );
+  for (const client of clients) client.destroy();
+  const seen = new Set<string>();
+  while (seen.size < clients.length) seen.add((await watcher.expect('publish', 10_000)).topic);
+  await (await open(t)).ping();
+});
+
+t.test(
+  'retained messages have a limit: a new topic beyond it is refused, what is kept can change and go',
+  { skip: ownLimits },
+  async (t) => {
+    const strict = await startServer(t, {
+      gateway: { limits: { retainedMaxCount: 3 }, sys: { intervalS: 0 } },
+    });
+    const client = await RawClient.connect(t, strict.port);
+    const retain = async (topic: string, payload = 'x') =>
+      (await client.publish(topic, payload, { qos: 1, retain: true }))?.reasonCode;
+    for (const topic of ['a', 'b', 'c']) t.ok([0, 0x10].includes((await retain(topic)) ?? -1));
+    t.equal(await retain('d'), 0x97);
+    t.not(await retain('a', 'changed'), 0x97);
+    t.not(await retain('b', ''), 0x97);
+    t.not(await retain('d'), 0x97, 'the place of b');
+    await client.subscribe('+');
+    await client.ping();
+    const kept = client.received
+      .filter(({ type }) => type === 'publish')
+      .map(({ topic, payload }) => `${topic} ${payload}`);
+    t.same(kept.sort(), ['a changed', 'c x', 'd x']);
+  },
+);
+
+t.test('a storm of takeovers leaves one connection, and other clients alone', async (t) => {
+  const clientId = unique('storm');
+  const bystander = await open(t);
+  const clients: RawClient[] = [];
+  for (let n = 0; n < 60; n++) clients.push(await RawClient.open(t, server.port));
+  await Promise.all(clients.map((client) => client.connect({ clientId }).catch(() => undefined)));
+  const alive = await Promise.all(
+    clients.map((client) =>
+      client.ping().then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  t.equal(alive.filter(Boolean).length, 1);
+  await bystander.expectNothing();
+});
+
+t.test('a storm of connections is answered, each one: taken, refused or closed', async (t) => {
+  const start = performance.now();
+  const outcomes = await Promise.all(
+    Array.from({ length: 400 }, async () => {
+      const client = await RawClient.open(t, server.port, { timeoutMs: 10_000 });
+      return client.connect().then(
+        ({ reasonCode }) => reasonCode,
+        () => (client.closedAtMs === undefined ? 'nothing' : 'closed'),
+      );
+    }),
+  );
+  t.ok(
+    outcomes.every((outcome) => [0, 0x88, 0x89, 0x97, 0x9f, 'closed'].includes(outcome)),
+    String(new Set(outcomes)),
+  );
+  t.ok(outcomes.includes(0));
+  t.comment(`400 connections in ${Math.round(performance.now() - start)} ms`);
+});
+
+t.test('a subscription to # brings what its client may read, and nothing else', async (t) => {
+  const guarded = await startServer(t, {
+    anonymous: false,
+    users: { ann: 'p', root: 'p' },
+    acl: 'user ann\ntopic read ann/#\nuser root\ntopic readwrite #\n',
+  });
+  const ann = await RawClient.connect(t, guarded.port, { username: 'ann', password: 'p' });
+  const root = await RawClient.connect(t, guarded.port, { username: 'root', password: 'p' });
+  await root.publish('secret/kept', 'secret', { qos: 1, retain: true });
+  await ann.subscribe(['#', '+/+', 'ann/#'], { allowRefusal: true });
+  await root.publish('secret/live', 'secret', { qos: 1 });
+  await root.publish('ann/live', 'open', { qos: 1 });
+  await ann.take('publish', ({ payload }) => payload === 'open');
+  t.notOk(ann.received.some(({ payload }) => payload === 'secret'));
+});
+
+/** A generator whose numbers are the same in every run [Numerical Recipes, ranqd1]. */
+function random(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 0x1_0000_0000) * below);
+  };
+}
+
+t.test('random and mutated packets of many clients end nobody but their senders', async (t) => {
+  const next = random(20_260_101);
+  const topic = unique('fuzz');
+  const watchers = await Promise.all(([3, 4, 5] as const).map((version) => open(t, { version })));
+  for (const watcher of watchers) await watcher.subscribe([topic, 'fuzz/#'], { qos: 2 });
+  const seeds = [
+    wire.publish({
+      topic: 'fuzz/a',
+      qos: 2,
+      packetId: 9,
+      retain: true,
+      payload: 'x',
+      properties: { contentType: 'a', userProperty: [['a', 'b']] },
+    }),
+    wire.subscribe(3, [{ filter: 'fuzz/+', qos: 2 }], { properties: { subscriptionIdentifier: 4 } }),
+    wire.unsubscribe(4, ['fuzz/+']),
+    wire.ack('pubrel', 9, 0, { reasonString: 'a' }),
+    wire.ack('pubrec', 1),
+    wire.auth(0x18, { authenticationMethod: 'a' }),
+    wire.disconnect(4, { sessionExpiryInterval: 3 }),
+  ];
+  for (let round = 0; round < 300; round++) {
+    const version = VERSIONS[next(2)] ?? 5;
+    const client = await open(t, { version, will: { topic: 'fuzz/will' } });
+    for (let n = 0; n < 4; n++) {
+      const bytes = Buffer.from(seeds[next(seeds.length)] ?? wire.PINGREQ);
+      for (let flips = 1 + next(3); flips > 0; flips--) bytes[next(bytes.length)] = next(256);
+      client.send(bytes);
+    }
+    client.end();
+  }
+  for (const watcher of watchers) {
+    await watcher.ping();
+    watcher.sendPublish(topic, 'alive', {});
+    await watcher.take('publish', (packet) => packet.topic === topic && packet.payload === 'alive');
+  }
+});

@@ -1,0 +1,61 @@
+/** The benchmark at its smallest, so that it cannot rot: every row runs and is printed, whatever servers are installed. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { parseOptions } from '../bench/options.js';
+import { benchRows } from '../bench/rows.js';
+import { TARGETS } from '../bench/targets.js';
+
+const MAIN = fileURLToPath(new URL('../bench/main.js', import.meta.url));
+const ROW_IDS = benchRows(parseOptions([])).map(({ id }) => id);
+
+async function bench(...args: string[]): Promise<{ code: number; output: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const [code] = await once(child, 'close');
+  return { code: Number(code), output };
+}
+
+t.test('a small run prints every row and has a figure for every server that is there', async (t) => {
+  const file = join(t.testdir(), 'result.json');
+  const { code, output } = await bench('--small', '--target', 'ours,mosquitto', '--json', file);
+  t.equal(code, 0, output);
+  for (const id of ROW_IDS) t.match(output, `[${id}]`, `row ${id}`);
+  const { rows } = JSON.parse(await readFile(file, 'utf8'));
+  t.same(
+    rows.map(({ id }: { id: string }) => id),
+    ROW_IDS,
+    'the JSON file has the same rows',
+  );
+  const isMosquittoThere = TARGETS.mosquitto.version() !== undefined;
+  t.notMatch(output, /no figures/, 'no run failed');
+  t.match(
+    output,
+    isMosquittoThere ? /mosquitto, MQTT 3\.1\.1 +delivered/ : /mosquitto, MQTT 3\.1\.1 +missing/,
+  );
+});
+
+t.test('strict mode fails where a budget has nothing to compare with', async (t) => {
+  const { code, output } = await bench(
+    'mqtt',
+    '--small',
+    '--strict',
+    '--only',
+    'start',
+    '--target',
+    'mosquitto',
+  );
+  t.equal(code, 1);
+  t.match(output, /FAIL start: ours ready, ms: missing/);
+});
+
+t.test('an unknown option is one clear line and exit code 2', async (t) => {
+  const { code, output } = await bench('--target', 'moskito');
+  t.equal(code, 2);
+  t.match(output, /^target moskito: one of ours, mosquitto, nats, reflector\n/);
+});
