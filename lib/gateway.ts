@@ -17,8 +17,7 @@ import { createSecurityProvider, type SecurityProvider } from './security/index.
 
 /** How often deadlines are looked at: keep alive, expiry, wills and retries are late by at most this. */
 const TICK_MS = 250;
-/** A client id may be taken over this often within the window; flapping twins are refused beyond it. */
-const TAKEOVERS = { count: 10, windowMs: 10_000 };
+const TAKEOVER_WINDOW_MS = 10_000;
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -146,5 +145,10 @@ class EdgeGateway implements Gateway {
 
 function laneLimits(config: Config): LaneLimits {
   const { mqtt, delivery, limits } = config;
-  return { ...mqtt, ...delivery, ...limits, takeovers: TAKEOVERS };
+  return {
+    ...mqtt,
+    ...delivery,
+    ...limits,
+    takeovers: { count: limits.takeoversMaxCount, windowMs: TAKEOVER_WINDOW_MS },
+  };
 }

@@ -15,7 +15,6 @@ import type { Transport, TransportHandler } from './connection/transport.js';
 import { WebSocketTransport } from './connection/websocket-transport.js';
 import { SprawlError } from './contracts/errors.js';
 import type { Logger } from './contracts/logger.js';
-import { count, C } from './telemetry/counters.js';
 
 /** Names in `addresses` of the gateway, log lines and the configuration: `listeners.<name>Port`. */
 export type ListenerName = 'mqtt' | 'ws' | 'tls' | 'wss';
@@ -116,11 +115,6 @@ export class Listeners {
   }
 
   #accept(transport: AttachableTransport, request?: IncomingMessage): void {
-    if (this.#lanes.handshakes >= this.#lanes.limits.handshakesMax) {
-      count(this.#lanes.counters, C.connectionRefusedLimit);
-      transport.destroy();
-      return;
-    }
     const connection = this.#lanes.accept(transport, request);
     if (connection === undefined) transport.destroy();
     else transport.attach(connection);

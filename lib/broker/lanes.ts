@@ -20,7 +20,7 @@ import { createLaneHooks, type SessionLimits } from '../session/environment.js';
 import { SessionRegistry, type TakeoverLimit } from '../session/registry.js';
 import type { Session } from '../session/session.js';
 import { TimerQueue } from '../session/timer-queue.js';
-import { C, type Counters, createCounters } from '../telemetry/counters.js';
+import { C, count, type Counters, createCounters } from '../telemetry/counters.js';
 
 export interface LaneLimits extends SessionLimits, ConnectionLimits {
   readonly memoryMaxBytes: number;
@@ -99,12 +99,16 @@ export class Lanes {
 
   /** @returns undefined where there is no room: the caller closes the transport without a word. */
   accept(transport: Transport, request?: unknown): Connection | undefined {
-    if (this.connections.size >= this.limits.connectionsMax) {
-      this.counters[C.connectionRefusedLimit] = (this.counters[C.connectionRefusedLimit] ?? 0) + 1;
+    if (
+      this.connections.size >= this.limits.connectionsMax ||
+      this.#handshakes >= this.limits.handshakesMax
+    ) {
+      count(this.counters, C.connectionRefusedLimit);
       return undefined;
     }
     const connection = new Connection(transport, this.#env, request);
     this.connections.add(connection);
+    this.#handshakes++;
     return connection;
   }
 
@@ -112,12 +116,7 @@ export class Lanes {
   tick(): void {
     const now = this.#clock.now();
     this.timers.runDue(now);
-    let handshakes = 0;
-    for (const connection of this.connections) {
-      connection.tick(now);
-      if (connection.isOpening) handshakes++;
-    }
-    this.#handshakes = handshakes;
+    for (const connection of this.connections) connection.tick(now);
     this.registry.sweep(now);
   }
 
@@ -168,6 +167,9 @@ export class Lanes {
       flushQueue: new FlushQueue(options.schedule),
       assignClientId: options.assignClientId,
       door: { open: (connection, connect) => this.#openDoor().open(connection, connect) } satisfies Door,
+      onSettled: () => {
+        this.#handshakes--;
+      },
       onClosed: (connection: Connection) => this.#onClosed(connection),
       onRefused: (connection: Connection, text: string, doorKnows: boolean) =>
         this.#onRefused(connection, text, doorKnows),

@@ -46,29 +46,29 @@ export const deliverySchema = z.strictObject({
   }),
   redeliveryMaxCount: integer({
     min: 1,
-    max: 1_000_000,
+    max: 250,
     default: 16,
     description:
-      'How often one message may be sent again to a client over its reconnects before it goes to `delivery.deadLetterTopic`.',
+      'How often one message may be sent to a client without being acknowledged, over its reconnects and retries, before it goes to `delivery.deadLetterTopic`.',
     higher: 'flaky links get more chances; a message that crashes its device crashes it more often.',
     lower: 'poison messages go sooner; flaky links lose messages to the dead-letter topic.',
   }),
   retryInitialMs: integer({
-    min: 1,
+    min: 1000,
     max: 3_600_000,
-    default: 100,
+    default: 30_000,
     description:
-      'Pause before a delivery that failed inside the gateway is tried again; it doubles up to `delivery.retryMaxMs`.',
-    higher: 'less work during a fault; slower recovery.',
-    lower: 'faster recovery; more work during a fault.',
+      'How long a connected 3.1 or 3.1.1 client may leave a QoS 1 or 2 message unacknowledged before it is sent again; doubles with each try up to `delivery.retryMaxMs`. MQTT 5 clients get it again when they reconnect.',
+    higher: 'slow clients are not sent the same message twice.',
+    lower: 'a message that a client lost comes again sooner; slow clients get duplicates.',
   }),
   retryMaxMs: integer({
-    min: 1,
+    min: 1000,
     max: 86_400_000,
-    default: 10_000,
-    description: 'Longest pause between such tries.',
-    higher: 'less work during a long fault; slower recovery from it.',
-    lower: 'faster recovery; more work during a fault.',
+    default: 300_000,
+    description: 'Longest wait between such tries.',
+    higher: 'less is sent to clients that do not acknowledge.',
+    lower: 'an unacknowledged message reaches the dead-letter topic sooner.',
   }),
   deadLetterTopic: z
     .string()
@@ -89,7 +89,7 @@ export const limitsSchema = z.strictObject({
     max: COUNT_MAX,
     defaultText:
       '10000, or less: `limits.sessionsMax`, one per 50 KiB of memory, or what the limit of open files leaves',
-    description: 'Connections at one time. Further ones are refused (0x97) until one ends.',
+    description: 'Connections at one time. Further ones are closed at once until one ends.',
     higher: 'more devices; about 20 KB each, and a file descriptor.',
     lower: 'a storm is cut off earlier.',
   }),
@@ -159,6 +159,15 @@ export const limitsSchema = z.strictObject({
     description: 'Connections whose CONNECT is not answered yet. Further ones are closed at once.',
     higher: 'a reconnect storm is over sooner; strangers can hold more.',
     lower: 'strangers can hold less; more devices have to retry in a storm.',
+  }),
+  takeoversMaxCount: integer({
+    min: 1,
+    max: 100_000,
+    default: 10,
+    description:
+      'How often connections of one client id may replace each other within 10 s. Beyond it the newer one is refused (0x9F): two devices with one id cannot storm.',
+    higher: 'devices that reconnect very often get in.',
+    lower: 'twins are stopped sooner.',
   }),
   routeCacheMaxCount: integer({
     min: 0,

@@ -90,6 +90,8 @@ export interface ConnectionEnvironment extends SessionEnvironment, OutboxEnviron
   readonly registry: SessionRegistry;
   readonly door: Door;
   readonly connectionLimits: ConnectionLimits;
+  /** Called once, when the handshake is over: the client is in, or it is not. */
+  readonly onSettled: (connection: Connection) => void;
   /** Called when the connection is over and everything it held is free. */
   readonly onClosed: (connection: Connection) => void;
   /** A client id that nobody has. */
@@ -188,11 +190,6 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
 
   get isReady(): boolean {
     return this.#state === ConnectionState.ready;
-  }
-
-  /** Whether the handshake is still going on. */
-  get isOpening(): boolean {
-    return this.#state < ConnectionState.ready;
   }
 
   get handle(): unknown {
@@ -386,7 +383,11 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   }
 
   #startExchange(method: string, data: Uint8Array | undefined): void {
-    const exchange = this.#env.authenticator.startExchange(method, this.clientId, this.transport.remoteAddress);
+    const exchange = this.#env.authenticator.startExchange(
+      method,
+      this.clientId,
+      this.transport.remoteAddress,
+    );
     if (exchange === undefined) {
       const offered = this.#env.authenticator.methods.join(', ') || 'none';
       this.refuse({
@@ -494,6 +495,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     const { session } = this;
     if (this.#state !== ConnectionState.accepting || session === undefined) return;
     this.#state = ConnectionState.ready;
+    this.#env.onSettled(this);
     this.#stopDeadline();
     if (this.#endWhenReady !== undefined) {
       this.#endWhenReady();
@@ -656,7 +658,11 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     this.#checkMethod(packet);
     if (packet.reasonCode === ReasonCode.reAuthenticate) {
       const method = packet.properties.authenticationMethod ?? '';
-      const exchange = this.#env.authenticator.startExchange(method, this.clientId, this.transport.remoteAddress);
+      const exchange = this.#env.authenticator.startExchange(
+        method,
+        this.clientId,
+        this.transport.remoteAddress,
+      );
       if (exchange === undefined)
         throw new ProtocolError(ReasonCode.badAuthenticationMethod, 'the method is not offered');
       this.#exchange = exchange;
@@ -756,6 +762,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   #close(counter: number | undefined): void {
     if (this.#state >= ConnectionState.closing) return;
     const wasOpening = this.#state < ConnectionState.accepting;
+    if (wasOpening) this.#env.onSettled(this);
     this.#state = ConnectionState.closing;
     this.#input.stop();
     this.outbox.end();
@@ -775,7 +782,10 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     this.#input.stop();
     this.#lane?.flush();
     if (before < ConnectionState.closing) {
-      if (before < ConnectionState.accepting) count(this.#env.counters, C.connectionRefusedClosed);
+      if (before < ConnectionState.accepting) {
+        count(this.#env.counters, C.connectionRefusedClosed);
+        this.#env.onSettled(this);
+      }
       this.#detach(before < ConnectionState.accepting ? undefined : counter);
     }
     this.outbox.close();

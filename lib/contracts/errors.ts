@@ -3,7 +3,8 @@
  */
 
 /** What the reader of the error can do about it. */
-export type ErrorKind = 'config' | 'protocol' | 'unauthorized' | 'limit' | 'unavailable' | 'closed' | 'corrupt';
+export type ErrorKind =
+  'config' | 'protocol' | 'unauthorized' | 'limit' | 'unavailable' | 'closed' | 'corrupt';
 
 /** Every code that the project raises, with the kind it belongs to. docs/errors.md has a line for each (a test checks). */
 export const ErrorCode = {

@@ -17,7 +17,8 @@ export interface Credentials {
 }
 
 /** `reasonCode` is an MQTT 5 CONNACK code (0x86, 0x87, 0x88, 0x8a); a 3.1.1 client gets its equivalent. */
-export type AuthenticationResult = { ok: true; username: string | undefined } | { ok: false; reasonCode: number };
+export type AuthenticationResult =
+  { ok: true; username: string | undefined } | { ok: false; reasonCode: number };
 
 /**
  * One run of an enhanced authentication method [MQTT 5, section 4.12], e.g. SCRAM-SHA-256.

@@ -21,7 +21,13 @@ export interface StoredSubscription {
 
 /** One step in the life of a durable session. */
 export type SessionRecord =
-  | { kind: 'created'; clientId: string; username: string | undefined; expiryS: number; will: Will | undefined }
+  | {
+      kind: 'created';
+      clientId: string;
+      username: string | undefined;
+      expiryS: number;
+      will: Will | undefined;
+    }
   | { kind: 'connected'; clientId: string; expiryS: number; will: Will | undefined }
   | { kind: 'disconnected'; clientId: string; expiryS: number; willPending: boolean }
   | { kind: 'ended'; clientId: string }

@@ -57,7 +57,10 @@ export const COUNTERS = {
   messagesSentQoS2: message('sent', '2'),
   messageBytesReceived: { name: 'message_bytes_received_total', help: 'Bytes of PUBLISH packets received.' },
   messageBytesSent: { name: 'message_bytes_sent_total', help: 'Bytes of PUBLISH packets sent.' },
-  messagesRedelivered: { name: 'messages_redelivered_total', help: 'PUBLISH and PUBREL sent again after a reconnect or by the retry policy.' },
+  messagesRedelivered: {
+    name: 'messages_redelivered_total',
+    help: 'PUBLISH and PUBREL sent again after a reconnect or by the retry policy.',
+  },
   receivedConnect: received('connect'),
   receivedPuback: received('puback'),
   receivedPubrec: received('pubrec'),
@@ -96,8 +99,14 @@ export const COUNTERS = {
   refusedQuota: refused('quota'),
   refusedStorage: refused('storage'),
   refusedRetained: refused('retained_limit'),
-  deadLettered: { name: 'messages_dead_lettered_total', help: 'Messages published again to the dead-letter topic.' },
-  connectionsAccepted: { name: 'connections_accepted_total', help: 'Connections whose CONNECT was answered with success.' },
+  deadLettered: {
+    name: 'messages_dead_lettered_total',
+    help: 'Messages published again to the dead-letter topic.',
+  },
+  connectionsAccepted: {
+    name: 'connections_accepted_total',
+    help: 'Connections whose CONNECT was answered with success.',
+  },
   connectionRefusedProtocol: connectionRefused('protocol'),
   connectionRefusedTimeout: connectionRefused('timeout'),
   connectionRefusedTooLarge: connectionRefused('too_large'),
@@ -116,15 +125,23 @@ export const COUNTERS = {
   disconnectedSlowConsumer: disconnected('slow_consumer'),
   sessionsExpired: { name: 'sessions_expired_total', help: 'Sessions whose expiry interval passed.' },
   willsPublished: { name: 'wills_published_total', help: 'Will messages published.' },
-  routeCacheHits: { name: 'route_cache_hits_total', help: 'Topics whose subscribers were found in the route cache.' },
-  routeCacheMisses: { name: 'route_cache_misses_total', help: 'Topics whose subscribers were looked up in the subscription trie.' },
+  routeCacheHits: {
+    name: 'route_cache_hits_total',
+    help: 'Topics whose subscribers were found in the route cache.',
+  },
+  routeCacheMisses: {
+    name: 'route_cache_misses_total',
+    help: 'Topics whose subscribers were looked up in the subscription trie.',
+  },
 } as const satisfies Record<string, CounterDefinition>;
 
 export type CounterName = keyof typeof COUNTERS;
 export const COUNTER_NAMES = Object.keys(COUNTERS) as readonly CounterName[];
 
 /** Position of each counter in `Counters`. */
-export const C = Object.fromEntries(COUNTER_NAMES.map((name, index) => [name, index])) as Readonly<Record<CounterName, number>>;
+export const C = Object.fromEntries(COUNTER_NAMES.map((name, index) => [name, index])) as Readonly<
+  Record<CounterName, number>
+>;
 
 /** Counters of one gateway; they start at 0 and only grow. Index with `C.<name>`. */
 export type Counters = Float64Array;

@@ -11,7 +11,7 @@ import { benchRows } from './rows.js';
 import { TARGETS } from './targets.js';
 
 const SETTLE_MS = 8_000;
-const SETTLE_SMALL_MS = 750;
+const SETTLE_SMALL_MS = 250;
 
 /** One line that is written over; nothing where nobody watches. */
 function progress(text: string): void {

@@ -59,8 +59,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   return {
     suites: positionals.length === 0 ? SUITES : positionals.map((word) => member(SUITES, word, 'suite')),
     rounds: positive('rounds', values.rounds, small ? 1 : 5),
-    seconds: positive('seconds', values.seconds, small ? 0.2 : 2),
-    warmUpSeconds: positive('warm-up', values['warm-up'], small ? 0.1 : 1),
+    seconds: positive('seconds', values.seconds, small ? 0.15 : 2),
+    warmUpSeconds: positive('warm-up', values['warm-up'], small ? 0.05 : 1),
     strict: values.strict,
     small,
     only: list(values.only),

@@ -199,11 +199,13 @@ function endToEndRow(qos: 0 | 1, options: BenchOptions): Row {
 }
 
 const CROWD = 100;
+const CROWD_SMALL = 10;
 const CROWD_PER_SECOND = 500;
 
 /** The other ninety-nine with the hundredth reading, and with it stopped. */
 function stoppedRow(qos: 0 | 1, options: BenchOptions): Row {
   const version = 4;
+  const crowd = options.small ? CROWD_SMALL : CROWD;
   const cell = (target: TargetName, stopped: boolean): Cell => ({
     name: crowdName(target, stopped),
     target,
@@ -213,7 +215,7 @@ function stoppedRow(qos: 0 | 1, options: BenchOptions): Row {
       version,
       payloadBytes: PAYLOAD_BYTES,
       qos,
-      subscribers: stopped ? CROWD - 1 : CROWD,
+      subscribers: stopped ? crowd - 1 : crowd,
       ratePerSecond: CROWD_PER_SECOND,
       stopped,
     },
@@ -239,7 +241,7 @@ function stoppedRow(qos: 0 | 1, options: BenchOptions): Row {
         limit: 0.95,
         cells: [all, without],
         value: (sampleOf) =>
-          delivered.of(sampleOf(without)) / (CROWD - 1) / (delivered.of(sampleOf(all)) / CROWD),
+          delivered.of(sampleOf(without)) / (crowd - 1) / (delivered.of(sampleOf(all)) / crowd),
       },
     ],
   };
@@ -249,6 +251,7 @@ const crowdName = (target: TargetName, stopped: boolean): string =>
 
 /** As fast as the ninety-nine go, so that what the stopped one costs cannot hide in spare time. No budget is set for it. */
 function stoppedFloodRow(options: BenchOptions): Row {
+  const crowd = options.small ? CROWD_SMALL : CROWD;
   const cell = (target: TargetName, stopped: boolean): Cell => ({
     name: crowdName(target, stopped),
     target,
@@ -257,7 +260,7 @@ function stoppedFloodRow(options: BenchOptions): Row {
       kind: 'flood',
       version: 4,
       payloadBytes: PAYLOAD_BYTES,
-      subscribers: stopped ? CROWD - 1 : CROWD,
+      subscribers: stopped ? crowd - 1 : crowd,
       creditBytes: options.qos0CreditBytes,
       stopped,
     },
@@ -274,7 +277,7 @@ function stoppedFloodRow(options: BenchOptions): Row {
 const IDLE_CONNECTIONS = 5_000;
 const IDLE_CONNECTIONS_SMALL = 100;
 const SETTLE_MS = 8_000;
-const SETTLE_SMALL_MS = 750;
+const SETTLE_SMALL_MS = 250;
 
 function idleRow(subscribe: boolean, options: BenchOptions): Row {
   const connections = options.small ? IDLE_CONNECTIONS_SMALL : IDLE_CONNECTIONS;

@@ -110,7 +110,7 @@ export async function stoppedSubscriber(
   await drain(
     () => false,
     () => backlog() + filler.pendingBytes,
-    300,
+    100,
   );
   filler.close();
   return stopped;
