@@ -246,8 +246,8 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
       }
       this.#packet(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
     } else if (this.#state === ConnectionState.opening) {
+      if (first >> 4 === 1) this.#versionAsked = connectVersionOf(bytes.subarray(start, end));
       this.begins(first);
-      this.#versionAsked = connectVersionOf(bytes.subarray(start, end));
       this.#onConnect(decodeConnect(bytes.subarray(start, end)));
     } else {
       this.#duringHandshake(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
@@ -529,6 +529,12 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
 
   /** Packets between CONNECT and CONNACK: only the client's part of enhanced authentication. */
   #duringHandshake(packet: Packet): void {
+    if (packet.type === 'disconnect' && this.#exchange !== undefined) {
+      // The client gives up in the middle of its authentication, which it may [MQTT-3.1.2-30].
+      count(this.#env.counters, C.connectionRefusedClosed);
+      this.#close(undefined);
+      return;
+    }
     if (packet.type !== 'auth' || this.#exchange === undefined) {
       throw protocolError(`${packet.type.toUpperCase()} before CONNACK`);
     }
@@ -647,7 +653,8 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     if (expiryS !== undefined && expiryS > 0 && this.expiryS === 0) {
       throw protocolError('DISCONNECT keeps a session that CONNECT did not [MQTT-3.14.2-2]');
     }
-    this.#discardWill = reasonCode !== ReasonCode.disconnectWithWill;
+    // Only a normal disconnection withdraws the will [MQTT-3.14.4-3].
+    this.#discardWill = reasonCode === ReasonCode.success;
     if (expiryS !== undefined) {
       this.#expiryFromDisconnect = clampExpiry(expiryS, this.#env.connectionLimits.sessionExpiryMaxS);
     }

@@ -20,6 +20,8 @@ export interface ConnectionLimits {
   readonly clientIdMaxBytes: number;
   readonly topicMaxBytes: number;
   readonly topicMaxLevels: number;
+  /** Whether messages may be retained. */
+  readonly retain: boolean;
 }
 
 const PACKET_MAX_BYTES = 268435460;
@@ -82,6 +84,12 @@ function refusalOf(
       text: 'the will topic is beyond mqtt.topicMaxBytes or mqtt.topicMaxLevels',
     };
   }
+  if (will?.retain === true && !limits.retain) {
+    return {
+      reasonCode: ReasonCode.retainNotSupported,
+      text: 'the will is to be retained, and mqtt.retain is off',
+    };
+  }
   const capped =
     limits.keepAliveMaxS > 0 && (connect.keepAlive === 0 || connect.keepAlive > limits.keepAliveMaxS);
   // Before MQTT 5 there is no way to tell a client to send more often.
@@ -127,6 +135,7 @@ export function connackProperties(
     maximumPacketSize: limits.packetMaxBytes,
     topicAliasMaximum: limits.topicAliasMaximum,
   };
+  if (!limits.retain) properties.retainAvailable = false;
   if (terms.expiryS !== (connect.properties.sessionExpiryInterval ?? 0))
     properties.sessionExpiryInterval = terms.expiryS;
   if (terms.assignedClientId) properties.assignedClientIdentifier = terms.clientId;

@@ -218,6 +218,9 @@ export class PublishLane {
       );
       return;
     }
+    if ((header & RETAIN) !== 0 && !this.#env.limits.retain) {
+      throw new ProtocolError(ReasonCode.retainNotSupported, 'a retained message, and mqtt.retain is off');
+    }
     const message = new Message(
       route.topic,
       route.bytes,

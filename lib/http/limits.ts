@@ -6,8 +6,8 @@ export const HEADERS_MAX_BYTES = 8192;
 export const HEADERS_TIMEOUT_MS = 5000;
 /** For a whole request. */
 export const REQUEST_TIMEOUT_MS = 10_000;
-/** How long a connection may be idle between requests; above the 10 s at which fast scrapers come again. */
-export const KEEP_ALIVE_TIMEOUT_MS = 15_000;
+/** How long a connection may be idle between requests; above the 15 s at which scrapers usually come again. */
+export const KEEP_ALIVE_TIMEOUT_MS = 20_000;
 /** A connection on which nothing moves, e.g. one whose client does not read the answer, is cut. */
 export const SOCKET_TIMEOUT_MS = 30_000;
 /** Connections at a time; further ones are closed without a word. */

@@ -28,6 +28,7 @@ export interface SessionLimits {
   readonly redeliveryMaxCount: number;
   readonly deadLetterTopic: string;
   readonly receiveMaximum: number;
+  readonly retain: boolean;
   readonly topicMaxBytes: number;
   readonly topicMaxLevels: number;
   readonly subscriptionsPerClientMax: number;

@@ -61,8 +61,11 @@ export class SubscriptionSet {
 
   /** @param answer as in `subscribe`, with codes for UNSUBACK. */
   unsubscribe(packet: UnsubscribePacket, answer: (codes: number[]) => void): void {
-    const codes = packet.filters.map((filter) =>
-      this.#byFilter.has(filter) ? ReasonCode.success : ReasonCode.noSubscriptionExisted,
+    const { filters } = packet;
+    const codes = filters.map((filter, index) =>
+      this.#byFilter.has(filter) && filters.indexOf(filter) === index
+        ? ReasonCode.success
+        : ReasonCode.noSubscriptionExisted,
     );
     const apply = (): void => {
       for (const filter of packet.filters) this.remove(filter);

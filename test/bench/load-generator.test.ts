@@ -1,9 +1,9 @@
 /** The load generator against a server that makes one mistake: a figure may only come out where nothing was wrong. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { parseResult, type BenchVersion, type LoadJob, type LoadResult } from './load-job.js';
+import { spawnPlain } from './plain-process.js';
 import { Fault, startReflector } from './reflector.js';
 
 const GENERATOR = fileURLToPath(new URL('./load-generator.js', import.meta.url));
@@ -30,7 +30,7 @@ const paced =
 async function generate(plan: Plan, fault: Fault, version: BenchVersion = 4): Promise<LoadResult> {
   const reflector = await startReflector(fault);
   const job = JSON.stringify(plan(reflector.port, version));
-  const child = spawn(process.execPath, [GENERATOR, job], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawnPlain(process.execPath, [GENERATOR, job]);
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   await once(child, 'close');

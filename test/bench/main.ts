@@ -70,6 +70,10 @@ function writeJson(file: string, machine: Machine, options: BenchOptions, all: r
 }
 
 async function main(): Promise<number> {
+  if (process.argv.includes('--help')) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   let options: BenchOptions;
   try {
     options = parseOptions(process.argv.slice(2));

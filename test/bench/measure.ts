@@ -1,8 +1,8 @@
 /** Runs one cell: a fresh server, the load generator in a process of its own, the server gone again. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { LoadJob } from './load-job.js';
+import { spawnPlain } from './plain-process.js';
 import { settledResidentBytes } from './process-usage.js';
 import { parseSample, type Cell, type Sample } from './row.js';
 import { TARGETS, startTarget, type RunningServer } from './targets.js';
@@ -40,7 +40,7 @@ export async function measureCell(cell: Cell, settleMs: number): Promise<Sample>
 
 /** Runs a script of this folder and parses what it prints; whatever else happens is a failed sample. */
 async function answerOf(args: readonly string[], timeoutMs: number): Promise<Sample> {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawnPlain(process.execPath, args);
   let output = '';
   let complaint = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));

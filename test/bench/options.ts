@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { TARGET_NAMES, type TargetName } from './targets.js';
 
-export const SUITES = ['mqtt', 'route'] as const;
+const SUITES = ['mqtt', 'route'] as const;
 export type Suite = (typeof SUITES)[number];
 
 export interface BenchOptions {

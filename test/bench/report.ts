@@ -109,7 +109,7 @@ export function rowLines(samples: RowSamples): string[] {
     const wanted = `${BOUND_TEXT[budget.bound]} ${budget.limit}`;
     const got =
       spread === undefined ? '' : `${plain(spread.median)} (${plain(spread.min)} to ${plain(spread.max)})`;
-    lines.push(`  ${pad(budget.text, 44)} ${pad(got, 24)} ${pad(wanted, 8)} ${outcome}`);
+    lines.push(`  ${pad(budget.text, 52)} ${pad(got, 24)} ${pad(wanted, 8)} ${outcome}`);
   }
   for (const { cell, reason, count } of failures(samples)) {
     lines.push(`  failed ${count} x: ${cell}: ${reason}`);
@@ -150,7 +150,6 @@ const FORMATS: Readonly<Record<FigureUnit, (value: number) => string>> = {
   kilobytes: (value) => `${plain(value)} kB`,
   megabytes: (value) => `${plain(value)} MB`,
   percent: (value) => `${plain(value)} %`,
-  cores: (value) => value.toFixed(2),
 };
 
 /** Three digits that count. */

@@ -48,7 +48,7 @@ export interface Figure {
   readonly unit: FigureUnit;
   of(sample: Measurement): number;
 }
-export type FigureUnit = 'perSecond' | 'ms' | 'us' | 'kilobytes' | 'megabytes' | 'percent' | 'cores';
+export type FigureUnit = 'perSecond' | 'ms' | 'us' | 'kilobytes' | 'megabytes' | 'percent';
 
 /** A demand on the median of a number that is computed in every round from samples of that same round. */
 export interface Budget {

@@ -2,7 +2,7 @@
  * The servers under test: how each is configured, started as a process of its own and ended. Every measurement gets a
  * fresh one.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connectFrame } from './frames.js';
 import { microseconds } from './monotonic.js';
+import { spawnPlain } from './plain-process.js';
 
 export const TARGET_NAMES = ['ours', 'mosquitto', 'nats', 'reflector'] as const;
 export type TargetName = (typeof TARGET_NAMES)[number];
@@ -136,9 +137,8 @@ export async function startTarget(target: Target): Promise<RunningServer> {
   const port = await freePort();
   const { file, args } = target.command(port, folder);
   const startedUs = microseconds();
-  // Thousands of connections need descriptors: all servers get the hard limit alike. `exec` keeps the process id.
-  const shell = ['-c', 'ulimit -n "$(ulimit -Hn)"; exec "$@"', 'sh', file, ...args];
-  const child = spawn('sh', shell, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawnPlain(file, args, folder);
+  child.stdout.resume();
   let complaint = '';
   child.stderr
     .setEncoding('utf8')
@@ -160,7 +160,9 @@ export async function startTarget(target: Target): Promise<RunningServer> {
   } catch (error) {
     await stop();
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${target.name} did not start: ${reason}. ${firstLine(complaint)}`.trim());
+    throw new Error(`${target.name} did not start: ${reason}. ${firstLine(complaint)}`.trim(), {
+      cause: error,
+    });
   }
   return { pid, port, readyMs: (microseconds() - startedUs) / 1000, stop };
 }

@@ -70,13 +70,17 @@ t.test('3.1.1 [MQTT-3.1.3-8] [MQTT-3.1.3-9] an empty id with Clean Session 0 is 
   await client.expectClose();
 });
 
-t.test('3.1.1 [MQTT-3.1.3-9] 5 [MQTT-3.1.3-8] an id that the server does not want is rejected by its code', { skip: ownLimits }, async (t) => {
-  for (const version of VERSIONS) {
-    const client = await RawClient.open(t, server.port, { version });
-    client.send(wire.connect({ version, clientId: 'x'.repeat(257) }));
-    await client.expectRefused(version === 5 ? 0x85 : 0x02);
-  }
-});
+t.test(
+  '3.1.1 [MQTT-3.1.3-9] 5 [MQTT-3.1.3-8] an id that the server does not want is rejected by its code',
+  { skip: ownLimits },
+  async (t) => {
+    for (const version of VERSIONS) {
+      const client = await RawClient.open(t, server.port, { version });
+      client.send(wire.connect({ version, clientId: 'x'.repeat(257) }));
+      await client.expectRefused(version === 5 ? 0x85 : 0x02);
+    }
+  },
+);
 
 t.test(
   '3.1.1 [MQTT-3.1.2-4] [MQTT-3.1.3-2] [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.1.4-3] 5 [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.2.2-3] [MQTT-3.1.4-4] [MQTT-3.1.3-2] a session is created, then resumed, and Session Present tells',
