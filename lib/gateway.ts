@@ -11,9 +11,21 @@ import type { Config } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
 import type { Logger } from './contracts/logger.js';
 import type { Store } from './contracts/store.js';
+import { createHttpServer, type HttpServer, type Readiness } from './http/index.js';
 import { Listeners } from './listeners.js';
+import { createMessage } from './message/message.js';
 import { realClock } from './real-clock.js';
 import { createSecurityProvider, type SecurityProvider } from './security/index.js';
+import {
+  createEventLoopMonitor,
+  createGaugeCollector,
+  createProcessFigures,
+  createSysTopics,
+  type EventLoopMonitor,
+  type GaugeCollector,
+  type SysTopics,
+} from './telemetry/index.js';
+import { version } from './version.js';
 
 /** How often deadlines are looked at: keep alive, expiry, wills and retries are late by at most this. */
 const TICK_MS = 250;
@@ -71,12 +83,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     assignClientId: () => `auto-${randomBytes(12).toString('hex').toUpperCase()}`,
   });
   const broker = new Broker(lanes, options.aedes);
-  return new EdgeGateway({ config, logger, store, security, lanes, broker });
+  return new EdgeGateway({ config, logger, clock, store, security, lanes, broker });
 }
 
 interface Parts {
   readonly config: Config;
   readonly logger: Logger;
+  readonly clock: Clock;
   readonly store: Store;
   readonly security: SecurityProvider;
   readonly lanes: Lanes;
@@ -86,12 +99,47 @@ interface Parts {
 class EdgeGateway implements Gateway {
   readonly #parts: Parts;
   readonly #listeners: Listeners;
+  readonly #eventLoop: EventLoopMonitor;
+  readonly #gauges: GaugeCollector;
+  readonly #sysTopics: SysTopics;
+  readonly #http: HttpServer | undefined;
+  #httpAddress: AddressInfo | undefined;
   #tick: NodeJS.Timeout | undefined;
+  #notReady: string | undefined = 'starting';
   #stopped: Promise<void> | undefined;
 
   constructor(parts: Parts) {
+    const { lanes, config, logger, clock, store } = parts;
     this.#parts = parts;
-    this.#listeners = new Listeners(parts.lanes, parts.config, parts.logger);
+    this.#listeners = new Listeners(lanes, config, logger);
+    this.#eventLoop = createEventLoopMonitor(clock);
+    this.#gauges = createGaugeCollector({
+      source: lanes,
+      store,
+      clock,
+      eventLoop: this.#eventLoop,
+      process: createProcessFigures(clock),
+      version,
+    });
+    this.#sysTopics = createSysTopics({
+      view: () => this.#gauges.view(),
+      counters: lanes.counters,
+      publish: (topic, payload) => this.#publishSystem(topic, payload),
+      intervalS: config.sys.intervalS,
+      clock,
+    });
+    const { host, port } = config.http;
+    if (port !== false) {
+      this.#http = createHttpServer({
+        host,
+        port,
+        logger,
+        view: () => this.#gauges.view(),
+        counters: lanes.counters,
+        isReady: () => this.#readiness(),
+        version,
+      });
+    }
   }
 
   get broker(): Broker {
@@ -103,20 +151,27 @@ class EdgeGateway implements Gateway {
   }
 
   get addresses(): { readonly [listener: string]: AddressInfo | undefined } {
-    return { ...this.#listeners.addresses };
+    return { ...this.#listeners.addresses, http: this.#httpAddress };
   }
 
   async start(): Promise<void> {
     const { store, broker, lanes } = this.#parts;
     await store.open();
     await broker.listen();
-    this.#tick = setInterval(() => lanes.tick(), TICK_MS);
+    this.#tick = setInterval(() => {
+      lanes.tick();
+      this.#gauges.sample();
+      this.#sysTopics.tick();
+    }, TICK_MS);
     try {
+      this.#httpAddress = await this.#http?.listen();
       await this.#listeners.open();
     } catch (error) {
       await this.stop({ drainTimeoutMs: 0 });
       throw error;
     }
+    this.#sysTopics.start();
+    this.#notReady = undefined;
   }
 
   stop(options: StopOptions = {}): Promise<void> {
@@ -129,8 +184,10 @@ class EdgeGateway implements Gateway {
     this.#parts.lanes.reauthorize();
   }
 
+  /** First no new clients, then those that are there, then what they were served from. */
   async #stop(drainTimeoutMs: number): Promise<void> {
     const { lanes, broker, store } = this.#parts;
+    this.#notReady = 'stopping';
     const closed = this.#listeners.close();
     const drained = lanes.drain('the gateway shuts down');
     const timeout = setTimeout(() => lanes.destroy(), drainTimeoutMs);
@@ -138,8 +195,27 @@ class EdgeGateway implements Gateway {
     clearTimeout(timeout);
     await closed;
     clearInterval(this.#tick);
+    this.#sysTopics.stop();
+    this.#eventLoop.close();
     await new Promise<void>((resolve) => broker.close(resolve));
     await store.close();
+    await this.#http?.close();
+  }
+
+  #readiness(): Readiness {
+    return {
+      ready: this.#notReady === undefined,
+      reasons: this.#notReady === undefined ? [] : [this.#notReady],
+    };
+  }
+
+  #publishSystem(topic: string, payload: string): void {
+    const { router, ingest } = this.#parts.lanes;
+    const topicBytes = router.resolve(topic).bytes;
+    ingest.publishOwn(
+      createMessage({ topic, topicBytes, payload: Buffer.from(payload), qos: 0, retain: true }),
+      undefined,
+    );
   }
 }
 

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { nearest } from '../config/nearest.js';
+import { version } from '../version.js';
 import { SprawlError } from '../contracts/errors.js';
 import { parseArguments, usageError } from './arguments.js';
 import type { Command, World } from './command.js';
@@ -13,11 +13,6 @@ const SYNONYMS: ReadonlyMap<string, string> = new Map([
   ['-h', 'help'],
   ['--version', 'version'],
 ]);
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-  return /"version": "([^"]+)"/.exec(text)?.[1] ?? 'unknown';
-}
 
 function unknownCommand(words: readonly string[]): SprawlError {
   const [first = '', second] = words;
@@ -81,7 +76,7 @@ export async function main(args: readonly string[], world: World): Promise<numbe
     if (name === undefined) throw usageError(undefined, 'a command is missing');
     if (name === 'help') return help(rest, world);
     if (name === 'version') {
-      world.stdout.write(`sprawl-edge ${readVersion()}\n`);
+      world.stdout.write(`sprawl-edge ${version}\n`);
       return ExitCode.done;
     }
     const [command, commandArgs] = findCommand(args);

@@ -40,7 +40,8 @@ export class FanOut {
   /** @param route fresh. @param publisher for No Local; undefined: not a session. */
   route(message: Message, route: Route<Session, Message>, publisher: Session | undefined): void {
     if (route.empty) {
-      count(this.#counters, C.droppedNoSubscriber);
+      // Nobody misses the gateway's own $ topics.
+      if (!message.topic.startsWith('$')) count(this.#counters, C.droppedNoSubscriber);
       return;
     }
     const { targets } = route;

@@ -1,6 +1,6 @@
 /** Faults that brokers built in Node are known to have had, one test each. */
 import t, { type Test } from 'tap';
-import { RawClient, unique, type ConnectOptions } from '../support/raw-client.js';
+import { elapse, RawClient, unique, type ConnectOptions } from '../support/raw-client.js';
 import { startServer } from '../support/server.js';
 import { target } from '../support/target.js';
 import * as wire from '../support/wire.js';
@@ -222,7 +222,7 @@ t.test('a queue whose first messages have expired does not keep its client out',
   for (let n = 0; n < 5; n++)
     await publisher.publish(topic, 'gone', { qos: 1, properties: { messageExpiryInterval: 1 } });
   await publisher.publish(topic, 'kept', { qos: 1 });
-  await new Promise((resolve) => setTimeout(resolve, 2100));
+  await elapse(2100);
   const second = await open(t, options);
   await second.complete(await second.expectPublish(topic, 'kept'));
   await second.expectNothing();

@@ -1,6 +1,6 @@
 /** Chapters 3.3.1, 4.3, 4.4 and 4.6: what the server sends to subscribers. */
 import t, { type Test } from 'tap';
-import { RawClient, unique, type ConnectOptions, type Received } from '../support/raw-client.js';
+import { elapse, RawClient, unique, type ConnectOptions, type Received } from '../support/raw-client.js';
 import { startServer } from '../support/server.js';
 import type { Version } from '../support/wire.js';
 
@@ -149,7 +149,7 @@ t.test('3.1.1 [MQTT-4.4.0-1] 5 [MQTT-4.4.0-1] nothing is sent again while a conn
   const { topic, subscriber, publisher } = await scene(t, 5);
   await publisher.publish(topic, 'x', { qos: 1 });
   await subscriber.expectPublish(topic, 'x');
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await elapse(1500);
   await subscriber.expectNothing(publisher);
 });
 

@@ -1,7 +1,7 @@
 /** Chapters 3.1.2.10, 3.2.2.3.14 and 3.12: keep alive and PINGREQ. */
 import { performance } from 'node:perf_hooks';
 import t from 'tap';
-import { RawClient, unique } from '../support/raw-client.js';
+import { elapse, RawClient, unique } from '../support/raw-client.js';
 import { startServer } from '../support/server.js';
 import { target } from '../support/target.js';
 import * as wire from '../support/wire.js';
@@ -37,7 +37,7 @@ for (const version of VERSIONS) {
       async (t) => {
         const client = await RawClient.connect(t, server.port, { version, keepAlive: 1 });
         for (let n = 0; n < 5; n++) {
-          await new Promise((resolve) => setTimeout(resolve, 600));
+          await elapse(600);
           if (n % 2 === 0) client.sendPublish('keep-alive', 'x');
           else await client.ping();
         }
@@ -68,7 +68,7 @@ for (const version of VERSIONS) {
       { buffered: true },
       async (t) => {
         const client = await RawClient.connect(t, server.port, { version, keepAlive: 0 });
-        await new Promise((resolve) => setTimeout(resolve, 2500));
+        await elapse(2500);
         await client.expectNothing();
       },
     );

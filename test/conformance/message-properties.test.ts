@@ -1,6 +1,6 @@
 /** Chapter 3.3.2.3: what a message carries through the server, and its expiry. */
 import t, { type Test } from 'tap';
-import { RawClient, unique } from '../support/raw-client.js';
+import { elapse, RawClient, unique } from '../support/raw-client.js';
 import { startServer } from '../support/server.js';
 import * as wire from '../support/wire.js';
 import type { Properties } from '../support/wire.js';
@@ -130,7 +130,7 @@ t.test('5 [MQTT-3.3.2-6] the remaining Message Expiry Interval is sent', async (
     retain: true,
     properties: { messageExpiryInterval: 100 },
   });
-  await new Promise((resolve) => setTimeout(resolve, 2100));
+  await elapse(2100);
   const back = await RawClient.connect(t, server.port, options);
   const queued = (await back.expectPublish(topic, 'queued')).properties.messageExpiryInterval ?? 0;
   t.ok(queued >= 97 && queued <= 98, `after 2 s in the queue: ${queued}`);
@@ -155,7 +155,7 @@ t.test(
       retain: true,
       properties: { messageExpiryInterval: 1 },
     });
-    await new Promise((resolve) => setTimeout(resolve, 2200));
+    await elapse(2200);
     const back = await RawClient.connect(t, server.port, options);
     await back.complete(await back.expectPublish(topic, 'long'));
     await back.expectNothing();
@@ -172,7 +172,7 @@ t.test(
     const { packetId } = await subscriber.expectPublish(topic, 'x');
     publisher.sendPublish(topic, 'y', { qos: 2, packetId: 500, properties: { messageExpiryInterval: 1 } });
     await publisher.take('pubrec', ({ packetId: id }) => id === 500);
-    await new Promise((resolve) => setTimeout(resolve, 2200));
+    await elapse(2200);
     subscriber.ack('pubrec', packetId);
     await subscriber.take('pubrel', ({ type, packetId: id }) => type === 'pubrel' && id === packetId);
     subscriber.ack('pubcomp', packetId);

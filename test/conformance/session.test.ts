@@ -1,6 +1,6 @@
 /** Chapters 3.1.2.4, 3.1.3.1, 3.2.2.1 and 4.1: client ids, Clean Start, Session Present, what a session keeps. */
 import t from 'tap';
-import { RawClient, unique, type ConnectOptions } from '../support/raw-client.js';
+import { elapse, RawClient, unique, type ConnectOptions } from '../support/raw-client.js';
 import { startServer } from '../support/server.js';
 import { target } from '../support/target.js';
 import * as wire from '../support/wire.js';
@@ -172,7 +172,7 @@ t.test(
     const plain = await RawClient.connect(t, server.port, { version: 4 });
     await client.subscribe(topic);
     await plain.subscribe(topic);
-    await new Promise((resolve) => setTimeout(resolve, 1300));
+    await elapse(1300);
     client.sendPublish(topic, 'x');
     await client.expectPublish(topic, 'x');
     await plain.expectPublish(topic, 'x');
@@ -189,7 +189,7 @@ t.test(
     const second = await RawClient.open(t, server.port);
     t.equal((await second.connect(options)).sessionPresent, true, 'at once');
     await second.disconnect();
-    await new Promise((resolve) => setTimeout(resolve, 2200));
+    await elapse(2200);
     const third = await RawClient.open(t, server.port);
     t.equal((await third.connect(options)).sessionPresent, false, 'after its interval');
   },
@@ -215,7 +215,7 @@ t.test('5 [MQTT-3.1.2-23] DISCONNECT may change the expiry of the session', asyn
   const connack = await second.connect({ clientId, clean: false, properties: { sessionExpiryInterval: 1 } });
   t.equal(connack.sessionPresent, false, 'shortened to nothing');
   await second.disconnect(0, { sessionExpiryInterval: 60 });
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await elapse(1500);
   const third = await RawClient.open(t, server.port);
   t.equal((await third.connect({ clientId, clean: false })).sessionPresent, true, 'lengthened');
 });

@@ -1,7 +1,7 @@
 /** Chapters 3.1.2.5 to 3.1.2.7 and 3.1.3.2: the will and when it is published. */
 import { performance } from 'node:perf_hooks';
 import t, { type Test } from 'tap';
-import { RawClient, unique, type Received } from '../support/raw-client.js';
+import { elapse, RawClient, unique, type Received } from '../support/raw-client.js';
 import { startServer } from '../support/server.js';
 import type { Version, WillFields } from '../support/wire.js';
 
@@ -236,7 +236,7 @@ t.test('5 [MQTT-3.1.2-8] a delayed will', async (t) => {
         clean: false,
         properties: { sessionExpiryInterval: 60 },
       });
-      await new Promise((resolve) => setTimeout(resolve, 2500));
+      await elapse(2500);
       await nothingBefore(watcher, topic);
     },
   );
@@ -269,7 +269,7 @@ t.test('5 [MQTT-3.1.2-8] a delayed will', async (t) => {
       const will = { topic, payload: 'late', properties: { willDelayInterval: 1 } };
       await RawClient.connect(t, server.port, { clientId, clean: false, properties, will });
       await RawClient.connect(t, server.port, { clientId, clean: false, properties });
-      await new Promise((resolve) => setTimeout(resolve, 2500));
+      await elapse(2500);
       await nothingBefore(watcher, topic);
     },
   );

@@ -56,6 +56,10 @@ let counter = 0;
 export const unique = (stem: string): string =>
   `${stem}-${process.pid.toString(36)}-${(counter++).toString(36)}`;
 
+/** Lets real time pass in the server: the end of an expiry, a delay or a keep alive shows in no packet. */
+export const elapse = (durationMs: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, durationMs));
+
 const hex = (code: number): string => `0x${code.toString(16).padStart(2, '0')}`;
 
 export class RawClient {

@@ -1,5 +1,5 @@
-import { createServer, connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import t from 'tap';
 import { SprawlError } from '../../../lib/contracts/errors.js';
 import { createHttpServer } from '../../../lib/http/index.js';
@@ -225,7 +225,9 @@ t.test('a port in use is LISTEN_FAILED with host, port and the way out', async (
   const holder = createServer().listen(0, '127.0.0.1');
   await once(holder, 'listening');
   t.teardown(() => void holder.close());
-  const { port } = holder.address() as AddressInfo;
+  const address = holder.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  if (port === undefined) throw new Error('the holder has no port');
   const server = createHttpServer(createOptions({ port }));
   const error = await server.listen().catch((reason: unknown) => reason);
   if (!(error instanceof SprawlError)) throw error;

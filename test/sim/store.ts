@@ -1,0 +1,179 @@
+/**
+ * The Store contract over a log in memory whose commits take time: what was appended while a commit was under way goes with the
+ * next one. Sessions may open late, queues may have to be read back, and admission may be refused. The log and its watermark are all
+ * that a restart would need.
+ */
+import type {
+  DeliveryQueue,
+  LogPosition,
+  MessageOrigin,
+  SessionRecord,
+  Store,
+} from '../../lib/contracts/store.js';
+import type { Message } from '../../lib/message/message.js';
+import { MemoryDeliveryQueue } from '../../storage/memory/delivery-queue.js';
+import { MemoryRetainedStore } from '../../storage/memory/retained-store.js';
+import { DurableState, type LogEntry } from './durable-state.js';
+import { messageIdOf } from './payload.js';
+import type { Random } from './random.js';
+import type { Scheduler } from './scheduler.js';
+
+export interface StoreOptions {
+  /** 0: every position is committed as it is given out, as in memory. */
+  readonly commitMaxMs: number;
+  readonly openMaxMs: number;
+  /** Whether queues have to be read back at times. */
+  readonly lateQueues: boolean;
+}
+
+const QUOTA_EXCEEDED = 0x97;
+
+export class SimStore implements Store {
+  readonly level = 'disk';
+  readonly retained = new MemoryRetainedStore();
+  readonly durable = new DurableState();
+  /** The entry of position p is at p - 1. */
+  readonly log: LogEntry[] = [];
+  onCommitted: (() => void) | undefined;
+  committed: LogPosition = 0;
+  /** While set, no message is admitted. */
+  full = false;
+  refusals = 0;
+  /** Faults are over: commits are quick. */
+  healed = false;
+  #committing = false;
+  readonly #scheduler: Scheduler;
+  readonly #random: Random;
+  readonly #options: StoreOptions;
+
+  constructor(scheduler: Scheduler, random: Random, options: StoreOptions) {
+    this.#scheduler = scheduler;
+    this.#random = random;
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  admit(): number {
+    if (!this.full) return 0;
+    this.refusals++;
+    return QUOTA_EXCEEDED;
+  }
+
+  append(message: Message, origin: MessageOrigin | undefined): LogPosition {
+    return this.#write({ kind: 'message', mid: messageIdOf(message.payload), origin });
+  }
+
+  record(record: SessionRecord): LogPosition {
+    const mid = record.kind === 'sent' ? messageIdOf(record.message.payload) : '';
+    return this.#write({ kind: 'record', record, mid });
+  }
+
+  openSession(_clientId: string, opened: () => void): void {
+    const { openMaxMs } = this.#options;
+    if (openMaxMs === 0 || this.#random.chance(0.3)) opened();
+    else this.#scheduler.after(this.#random.delay(openMaxMs), 'session opened', opened);
+  }
+
+  createQueue(): DeliveryQueue {
+    return this.#options.lateQueues
+      ? new LateQueue(this.#scheduler, this.#random)
+      : new MemoryDeliveryQueue();
+  }
+
+  #write(entry: LogEntry): LogPosition {
+    this.log.push(entry);
+    if (this.#options.commitMaxMs === 0) {
+      this.durable.apply(entry);
+      this.committed = this.log.length;
+    } else {
+      this.#commitSoon();
+    }
+    return this.log.length;
+  }
+
+  /** One group at a time. */
+  #commitSoon(): void {
+    if (this.#committing || this.committed === this.log.length) return;
+    this.#committing = true;
+    // Whatever comes before the write begins is in the same group.
+    this.#scheduler.after(this.#random.float() * 0.5, 'commit begins', () => {
+      const target = this.log.length;
+      const delayMs = this.#random.delay(this.healed ? 1 : this.#options.commitMaxMs);
+      this.#scheduler.after(delayMs, 'committed', () => this.#commit(target));
+    });
+  }
+
+  #commit(target: LogPosition): void {
+    for (let position = this.committed; position < target; position++) {
+      const entry = this.log[position];
+      if (entry !== undefined) this.durable.apply(entry);
+    }
+    this.committed = target;
+    this.#committing = false;
+    this.#commitSoon();
+    this.onCommitted?.();
+  }
+}
+
+/** A queue whose head has to be read from somewhere at times. */
+class LateQueue implements DeliveryQueue {
+  onReady: (() => void) | undefined;
+  readonly #inner = new MemoryDeliveryQueue();
+  #reading = false;
+
+  constructor(
+    private readonly scheduler: Scheduler,
+    private readonly random: Random,
+  ) {}
+
+  get count(): number {
+    return this.#inner.count;
+  }
+
+  get bytes(): number {
+    return this.#inner.bytes;
+  }
+
+  get ready(): boolean {
+    return !this.#reading && this.#inner.ready;
+  }
+
+  get headMessage(): Message {
+    if (!this.ready) throw new Error('the head of a queue was read before it was ready');
+    return this.#inner.headMessage;
+  }
+
+  get headFlags(): number {
+    return this.#inner.headFlags;
+  }
+
+  get headIdentifiers(): readonly number[] | undefined {
+    return this.#inner.headIdentifiers;
+  }
+
+  push(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
+    this.#inner.push(message, flags, identifiers);
+    if (this.#inner.count === 1) this.#readLate();
+  }
+
+  shift(): void {
+    this.#inner.shift();
+    this.#readLate();
+  }
+
+  clear(): void {
+    this.#inner.clear();
+  }
+
+  #readLate(): void {
+    if (this.#reading || !this.random.chance(0.2)) return;
+    this.#reading = true;
+    this.scheduler.after(this.random.delay(20), 'queue ready', () => {
+      this.#reading = false;
+      this.onReady?.();
+    });
+  }
+}

@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import t from 'tap';
+import { createCounters, renderPrometheus, SYS_TOPICS } from '../../../lib/telemetry/index.js';
+import { formatLabels, INFOS } from '../../../lib/telemetry/prometheus.js';
+import { parseExposition } from './exposition.js';
+import { createView } from './view.js';
+
+const PAGE = new URL('../../../../docs/metrics.md', import.meta.url);
+const SYS_HEADING = '## The topics of `$SYS/broker`';
+/** Families whose every row says what to do about it. */
+const WITH_REMEDY = /dropped|refused|disconnects/;
+
+interface Row {
+  readonly key: string;
+  readonly cells: readonly string[];
+}
+
+/** Rows whose first cell is code: under a heading `family{label}` as series of that family, else as they stand. */
+function parseRows(page: string): Row[] {
+  const rows: Row[] = [];
+  let family: { name: string; label: string } | undefined;
+  for (const line of page.split('\n')) {
+    if (line.startsWith('#')) {
+      const [, name, label] = /^### `([a-z_]+)\{([a-z]+)\}`$/.exec(line) ?? [];
+      family = name === undefined || label === undefined ? undefined : { name, label };
+    }
+    const [, first, rest = ''] = /^\| `([^`]+)` *\|(.*)\|$/.exec(line) ?? [];
+    if (first === undefined || first === family?.label) continue;
+    const key = family === undefined ? first : family.name + formatLabels({ [family.label]: first });
+    rows.push({ key, cells: rest.split('|').map((cell) => cell.trim()) });
+  }
+  return rows;
+}
+
+const [metricsPart = '', sysPart = ''] = (await readFile(PAGE, 'utf8')).split(SYS_HEADING);
+
+t.test('the page explains every metric and every reason, each once, and nothing else', (t) => {
+  const families = parseExposition(renderPrometheus(createView(), createCounters()));
+  const shown = [...families.values()].flatMap(({ samples }) =>
+    samples.map(({ name, labels }) => (name in INFOS ? name : name + formatLabels(labels))),
+  );
+  const rows = parseRows(metricsPart);
+  t.strictSame(rows.map(({ key }) => key).sort(), shown.sort());
+  for (const { key, cells } of rows) {
+    t.ok(
+      cells.every((cell) => cell.length > 5),
+      `${key}: no cell is empty`,
+    );
+    const labelled = key.includes('{') && WITH_REMEDY.test(key);
+    t.equal(cells.length, labelled ? 2 : 1, `${key}: what it means${labelled ? ' and what to do' : ''}`);
+  }
+  t.end();
+});
+
+t.test('the page explains every topic of $SYS and no other', (t) => {
+  const topics = SYS_TOPICS.map((topic) =>
+    topic.replace('$SYS/broker/', '').replace(/^(load\/.*\/)[^/]+$/, '$1+'),
+  );
+  const rows = parseRows(sysPart);
+  t.strictSame(rows.map(({ key }) => key).sort(), [...new Set(topics)].sort());
+  t.end();
+});
