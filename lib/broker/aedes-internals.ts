@@ -3,7 +3,8 @@
  * the tests of the door fail where another version differs.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Client, Connection as AedesStream } from 'aedes';
+import type { Duplex } from 'node:stream';
+import type { Client } from 'aedes';
 
 /** A packet as Aedes hands it to hooks, events and in-process subscribers. */
 export interface AedesPacket {
@@ -53,16 +54,45 @@ export interface AedesConnect {
   properties?: Record<string, unknown> | undefined;
 }
 
+/** CONNACK as `connackSent` shows it. */
+export interface AedesConnack {
+  cmd: 'connack';
+  sessionPresent: boolean;
+  /** MQTT 5. */
+  reasonCode?: number;
+  /** MQTT 3.1 and 3.1.1. */
+  returnCode?: number;
+  properties?: AedesProperties;
+}
+
+/** What Aedes's client uses of the stream that it believes to be its connection. */
+export interface PortLike {
+  readonly destroyed: boolean;
+  removeAllListeners(event: string): unknown;
+  on(event: string, listener: () => void): unknown;
+  emit(event: string): unknown;
+  read(size: null): unknown;
+  destroy(error?: Error): unknown;
+}
+
 /** An Aedes client with what its own modules use of it. */
-export type AedesClient = Client & {
+export type AedesClient = Omit<Client, 'conn'> & {
+  conn: PortLike;
   clean: boolean;
   sessionExpiryInterval: number;
   receiveMaximum: number;
   maximumPacketSize: number | undefined;
   disconnectReasonCode: number | null;
-  subscriptions: Record<string, unknown>;
-  duplicates: Record<string, unknown>;
+  subscriptions: object;
+  duplicates: object;
   _parser: unknown;
+  _paused: boolean | undefined;
+  _topicAliases: unknown;
+  _eos: () => void;
+  _nextBatch: unknown;
+  deliver0: unknown;
+  deliverQoS: unknown;
+  close(done?: () => void): void;
 };
 
 export interface HookError extends Error {
@@ -79,4 +109,4 @@ export interface MqEmitter {
 }
 export type MqListener = (packet: AedesPacket, done: () => void) => void;
 
-export type AedesHandle = (stream: AedesStream, request?: IncomingMessage) => AedesClient;
+export type AedesHandle = (stream: Duplex, request?: IncomingMessage) => AedesClient;

@@ -7,6 +7,8 @@
  *                                        │ ──── authenticate ▶ Connection.admit (credentials, client id, session)
  *                                        │ ──── CONNACK ─────▶ Connection.writeConnack
  *                                        └ ──── clientReady ─▶ Connection.ready
+ *
+ * Over 400 lines: the hooks, the events and the handshake of one class of Aedes, which cannot be taken apart.
  */
 import type { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -14,67 +16,40 @@ import type { Duplex } from 'node:stream';
 import { Aedes, type AedesOptions } from 'aedes';
 import type { Connection, Door, DoorSession, Refusal } from '../connection/connection.js';
 import { SocketTransport } from '../connection/socket-transport.js';
+import type { Logger } from '../contracts/logger.js';
 import type { Message } from '../message/message.js';
 import { encodePacket } from '../protocol/encode.js';
 import type { ConnectPacket, ProtocolVersion } from '../protocol/packet.js';
 import { ReasonCode } from '../protocol/reason-code.js';
-import { Listener } from '../routing/subscription.js';
+import { isValidSubscription } from '../protocol/topic.js';
 import type { HookSubscription } from '../session/environment.js';
 import type { Session } from '../session/session.js';
 import { C } from '../telemetry/counters.js';
-import type {
-  AedesClient,
-  AedesConnect,
-  AedesHandle,
-  AedesPacket,
-  HookError,
-  MqEmitter,
-  MqListener,
-} from './aedes-internals.js';
-import { createClientFace, type ClientFace } from './client-face.js';
+import type { AedesClient, AedesConnect, AedesHandle, AedesPacket, MqEmitter } from './aedes-internals.js';
+import { createClientFace } from './client-face.js';
+import { DoorClient, doorOf } from './door-client.js';
+import { InProcessEmitter, LateEmitter } from './in-process-emitter.js';
 import type { Lanes } from './lanes.js';
 import {
   adoptConnect,
   afterHook,
   describeConnect,
-  fromAedesPacket,
   type MappingContext,
   toAedesPacket,
 } from './packet-mapping.js';
+import { ParkedSessions } from './parked-sessions.js';
 import { createInertPersistence } from './persistence.js';
 import { Port } from './port.js';
-
-type Callback<T> = (error: HookError | null | undefined, value?: T | null) => void;
-
-interface UserHooks {
-  preConnect: ((client: AedesClient, packet: AedesConnect, done: Callback<boolean>) => void) | undefined;
-  authenticate:
-    | ((
-        client: AedesClient,
-        username: string | undefined,
-        password: Buffer | undefined,
-        done: Callback<boolean>,
-      ) => void)
-    | undefined;
-  authorizePublish:
-    ((client: AedesClient | null, packet: AedesPacket, done: Callback<never>) => void) | undefined;
-  authorizeSubscribe:
-    | ((client: AedesClient, subscription: HookSubscription, done: Callback<HookSubscription>) => void)
-    | undefined;
-  authorizeForward:
-    ((client: AedesClient, packet: AedesPacket) => AedesPacket | null | undefined | void) | undefined;
-  published: ((packet: AedesPacket, client: AedesClient | null, done: Callback<never>) => void) | undefined;
-}
-
-const HOOK_NAMES = [
-  'preConnect',
-  'authenticate',
-  'authorizePublish',
-  'authorizeSubscribe',
-  'authorizeForward',
-  'published',
-] as const;
-type HookName = (typeof HOOK_NAMES)[number];
+import { authenticateRefusal, BROKEN_HOOK, preConnectRefusal } from './refusal.js';
+import {
+  type Answer,
+  errorOf,
+  HookFence,
+  HOOK_NAMES,
+  type HookName,
+  userHooksOf,
+  type UserHooks,
+} from './user-hooks.js';
 
 /** Options of Aedes that the lanes take over. */
 function doorOptions(options: AedesOptions, mq: MqEmitter): AedesOptions {
@@ -88,30 +63,33 @@ function doorOptions(options: AedesOptions, mq: MqEmitter): AedesOptions {
     maxClientsIdLength: 65535,
     keepaliveLimit: 0,
     maxTopicLevels: 100,
+    maximumPacketSize: 0,
     sessionExpiryIntervalLimit: 0,
     pendingSessionsLimit: 0,
     heartbeatInterval: options.heartbeatInterval ?? 60000,
   };
 }
 
+/** Events whose error is Aedes's last word about a connection. */
+const ERROR_EVENTS: ReadonlySet<string | symbol> = new Set(['clientError', 'connectionError']);
+
 export class Broker extends Aedes implements Door {
   readonly lanes: Lanes;
   readonly #handle: AedesHandle;
   readonly #user: UserHooks;
-  readonly #face: ClientFace;
+  readonly #fence: HookFence;
   readonly #context: MappingContext;
-  readonly #connections = new WeakMap<object, Connection>();
-  readonly #clients = new WeakMap<Connection, AedesClient>();
+  readonly #parked: ParkedSessions | undefined;
+  /** Of MQTT 3.1; undefined: as in the other versions. */
+  readonly #shortIdMaxLength: number | undefined;
+  /** Clients whose CONNECT has not arrived. */
+  readonly #waiting = new Map<Connection, DoorClient>();
+  #face: object | undefined;
   #counter = 0;
 
   constructor(lanes: Lanes, options: AedesOptions = {}) {
-    const mq: { current: MqEmitter | undefined } = { current: undefined };
-    super(
-      doorOptions(
-        options,
-        lateMq(() => mq.current),
-      ),
-    );
+    const late = new LateEmitter();
+    super(doorOptions(options, late));
     this.lanes = lanes;
     this.#context = {
       brokerId: this.id,
@@ -119,20 +97,27 @@ export class Broker extends Aedes implements Door {
       now: () => lanes.env.clock.now(),
       topicBytes: (topic) => lanes.router.resolve(topic).bytes,
     };
-    mq.current = this.#createMq();
+    const { router, ingest } = lanes;
+    const logger = (): Logger => lanes.env.logger;
+    late.target = new InProcessEmitter({
+      router,
+      ingest,
+      context: this.#context,
+      logger,
+      onClose: () => this.finish(),
+    });
+    this.#fence = new HookFence(logger);
     this.#user = userHooksOf(options);
     this.#handle = takeHandle(this);
-    this.#face = createClientFace({
-      connectionOf: (client) => this.#connections.get(client),
-      context: this.#context,
-    });
+    this.#shortIdMaxLength = options.maxClientsIdLength;
+    const { pendingSessionsLimit = 0 } = options;
+    this.#parked = pendingSessionsLimit > 0 ? new ParkedSessions(pendingSessionsLimit) : undefined;
     // Names like `constructor` are client ids too.
     Object.assign(this, { clients: Object.create(null) as object, brokers: Object.create(null) as object });
     this.#defineHooks();
     Object.defineProperty(this, 'handle', {
       value: (stream: Duplex, request?: IncomingMessage) => this.accept(stream, request),
     });
-    this.on('clientReady', (client) => this.#connections.get(client)?.ready());
     const events: EventEmitter = this;
     events.on('newListener', () => queueMicrotask(() => this.#refreshHooks()));
     events.on('removeListener', () => queueMicrotask(() => this.#refreshHooks()));
@@ -140,86 +125,143 @@ export class Broker extends Aedes implements Door {
     lanes.hooks.onSubscribe = (session, subscriptions) => this.#onSubscribe(session, subscriptions);
     lanes.hooks.onUnsubscribe = (session, filters) => this.#onUnsubscribe(session, filters);
     lanes.useDoor(this, {
-      keepAliveTimeout: (connection) => this.#emitFor('keepaliveTimeout', connection),
+      keepAliveTimeout: (connection) => this.#onKeepAliveTimeout(connection),
       ping: (connection) => {
-        const client = this.#clients.get(connection);
-        if (client !== undefined && this.listenerCount('ping') > 0)
-          this.emit('ping', { cmd: 'pingreq' }, client);
+        if (this.listenerCount('ping') > 0) this.emit('ping', { cmd: 'pingreq' }, connection.handle);
       },
-      error: (connection, error) => this.#emitError(connection, error),
+      error: (connection, error) => this.#onError(connection, error),
+      closed: (connection) => {
+        this.#waiting.get(connection)?.closed();
+        this.#waiting.delete(connection);
+      },
     });
   }
 
-  /** Takes a connection over, as Aedes's `handle` does. @returns its client. */
-  accept(stream: Duplex, request?: IncomingMessage): AedesClient | undefined {
+  /** Takes a connection over, as Aedes's `handle` does. @returns its client, closed already where there is no room. */
+  accept(stream: Duplex, request?: IncomingMessage): AedesClient {
     const transport = new SocketTransport(stream);
-    const connection = this.lanes.accept(transport, request);
+    const connection = this.closed ? undefined : this.lanes.accept(transport, request);
     if (connection === undefined) {
-      transport.destroy();
-      return undefined;
+      // What fails on a stream that nobody wanted is nobody's error.
+      stream.on('error', () => {});
+      const refused = this.#handle(new Port(() => {}), request);
+      refused.close();
+      refused.conn = stream as unknown as AedesClient['conn'];
+      stream.destroy();
+      return refused;
     }
+    const door = this.#createClient(connection, stream);
+    this.#waiting.set(connection, door);
     transport.attach(connection);
-    return this.#clients.get(connection);
+    return door.handle;
+  }
+
+  /**
+   * Emits to the embedder's listeners. One that throws is logged and goes no further: the gateway's own work, and bytes
+   * from outside, are behind most events.
+   */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const door = doorOf(args[0]) ?? doorOf(args[1]);
+    if (event === 'connackSent' && door?.connack !== undefined) {
+      args[0] = door.connack;
+      door.connack = undefined;
+    }
+    const isReady = event === 'clientReady' && door !== undefined;
+    if (isReady) admitted(door);
+    door?.expose();
+    try {
+      return super.emit(event, ...args);
+    } catch (error) {
+      if (event === 'error') throw error;
+      this.lanes.env.logger.error('a listener of the embedding program threw', {
+        event: String(event),
+        error: errorOf(error).stack ?? String(error),
+      });
+      return true;
+    } finally {
+      door?.conceal();
+      if (ERROR_EVENTS.has(event)) door?.settle();
+      if (isReady) door.connection.resume();
+    }
   }
 
   /** @internal The lanes have a CONNECT: Aedes gets a minimal one and begins. */
   open(connection: Connection, connect: ConnectPacket): DoorSession {
-    let answered = false;
-    const { remoteAddress, remotePort } = connection.transport;
-    const port = new Port(
-      remoteAddress,
-      remotePort,
-      () => {
-        if (answered) return;
-        answered = true;
-        connection.writeConnack();
-      },
-      () => {},
-    );
-    const client = this.#handle(port, connection.request as IncomingMessage | undefined);
-    client.subscriptions = Object.create(null) as Record<string, unknown>;
-    client.duplicates = Object.create(null) as Record<string, unknown>;
-    const closeAedes = client.close.bind(client);
-    this.#face.put(client);
-    this.#connections.set(client, connection);
-    this.#clients.set(connection, client);
+    const door = this.#waiting.get(connection) ?? this.#createClient(connection, connection.transport);
+    this.#waiting.delete(connection);
     // The id is filled in by preConnect, once it is known; Aedes wants one that is not empty.
-    port.push(minimalConnect(connect.version));
-    return {
-      handle: client,
-      closed: () => {
-        const code = connection.closeReason?.code;
-        if (client.version === 5 && code !== undefined) client.disconnectReasonCode = code;
-        closeAedes();
-      },
-    };
+    door.push(minimalConnect(connect.version));
+    return door;
+  }
+
+  /** Called once by `close`, when the clients that Aedes knows have gone. */
+  protected async finish(): Promise<void> {}
+
+  /** Whether the embedder put a hook in place of the default. */
+  protected hasHook(name: HookName): boolean {
+    return this.#user[name] !== undefined;
+  }
+
+  #createClient(connection: Connection, shown: unknown): DoorClient {
+    const port = new Port(() => {
+      // Of a refusal the connection has sent its own CONNACK.
+      if (connection.session === undefined) return;
+      connection.writeConnack();
+      if (this.listenerCount('connackSent') > 0) door.keepConnack();
+      connection.outbox.flush();
+    });
+    const client = this.#handle(port, connection.request as IncomingMessage | undefined);
+    this.#face ??= createClientFace(Object.getPrototypeOf(client) as object, {
+      context: this.#context,
+      counters: this.lanes.counters,
+    });
+    Object.setPrototypeOf(client, this.#face);
+    const door = new DoorClient(client, connection, port, shown);
+    door.onClosed = () => this.#onClosed(door);
+    return door;
   }
 
   #defineHooks(): void {
+    const user = this.#user;
     const inner: Record<HookName, unknown> = {
-      preConnect: (client: AedesClient, packet: AedesConnect, done: Callback<boolean>) =>
+      preConnect: (client: AedesClient, packet: AedesConnect, done: Answer<boolean>) =>
         this.#preConnect(client, packet, done),
-      authenticate: (client: AedesClient, _username: string, _password: Buffer, done: Callback<boolean>) =>
+      authenticate: (client: AedesClient, _username: string, _password: Buffer, done: Answer<boolean>) =>
         this.#authenticate(client, done),
-      authorizePublish: (client: AedesClient | null, packet: AedesPacket, done: Callback<never>) =>
-        this.#user.authorizePublish === undefined
-          ? done(null)
-          : this.#user.authorizePublish(client, packet, done),
+      authorizePublish: (client: AedesClient | null, packet: AedesPacket, done: Answer<never>) =>
+        user.authorizePublish === undefined ? done(null) : user.authorizePublish(client, packet, done),
       authorizeSubscribe: (
-        _client: AedesClient,
+        client: AedesClient,
         subscription: HookSubscription,
-        done: Callback<HookSubscription>,
-      ) => done(null, subscription),
-      authorizeForward: (_client: AedesClient, packet: AedesPacket) => packet,
-      published: (packet: AedesPacket, client: AedesClient | null, done: Callback<never>) =>
-        this.#user.published === undefined ? done(null) : this.#user.published(packet, client, done),
+        done: Answer<HookSubscription>,
+      ) =>
+        user.authorizeSubscribe === undefined
+          ? done(null, subscription)
+          : user.authorizeSubscribe(client, subscription, done),
+      authorizeForward: (client: AedesClient, packet: AedesPacket) =>
+        user.authorizeForward === undefined ? packet : user.authorizeForward(client, packet),
+      published: (packet: AedesPacket, client: AedesClient | null, done: Answer<never>) => {
+        const hook = user.published;
+        if (hook === undefined) {
+          done(null);
+          return;
+        }
+        const ended = (): void => done(null);
+        this.#fence.ask<never>(
+          'published',
+          client?.id,
+          (answer) => hook(packet, client, answer),
+          ended,
+          ended,
+        );
+      },
     };
     for (const name of HOOK_NAMES) {
       Object.defineProperty(this, name, {
         enumerable: true,
         get: () => inner[name],
         set: (hook: unknown) => {
-          Object.assign(this.#user, { [name]: typeof hook === 'function' ? hook : undefined });
+          Object.assign(user, { [name]: typeof hook === 'function' ? hook : undefined });
           this.#refreshHooks();
         },
       });
@@ -228,70 +270,146 @@ export class Broker extends Aedes implements Door {
 
   // The handshake.
 
-  #preConnect(client: AedesClient, packet: AedesConnect, done: Callback<boolean>): void {
-    const connection = this.#connections.get(client);
+  #preConnect(client: AedesClient, packet: AedesConnect, done: Answer<boolean>): void {
+    const door = doorOf(client);
+    const connection = door?.connection;
     const connect = connection?.connect;
-    if (connection === undefined || connect === undefined) return;
-    const go = (): void => {
-      const terms = connection.negotiate();
-      if (terms === undefined) return;
-      packet.clientId = terms.clientId;
-      delete packet.will;
-      delete packet.properties;
-      packet.keepalive = 0;
-      packet.clean = true;
-      done(null, true);
-    };
+    if (door === undefined || connection === undefined || connect === undefined) return;
     const hook = this.#user.preConnect;
     if (hook === undefined) {
-      go();
+      this.#negotiate(connection, connect, packet, done);
       return;
     }
+    const refuse = (error: Error | undefined, refusal: Refusal): void => {
+      door.conceal();
+      door.refusal = error;
+      connection.refuse(refusal);
+    };
     describeConnect(packet, connect);
-    hook(client, packet, (error, successful) => {
-      if (!error && successful === true) {
-        adoptConnect(connect, packet);
-        go();
+    door.expose();
+    this.#fence.ask<boolean>(
+      'preConnect',
+      packet.clientId,
+      (answer) => hook(client, packet, answer),
+      (error, successful) => {
+        const fault = error || successful !== true ? undefined : adopted(connect, packet);
+        if (error || successful !== true) {
+          refuse(error ?? undefined, preConnectRefusal(error, connect.version));
+        } else if (fault !== undefined) {
+          this.#fence.report({ hook: 'preConnect', client: connect.clientId, error: fault });
+          refuse(fault, BROKEN_HOOK);
+        } else {
+          door.conceal();
+          this.#negotiate(connection, connect, packet, done);
+        }
+      },
+      (error) => refuse(error, { ...BROKEN_HOOK, silent: true }),
+    );
+  }
+
+  #negotiate(
+    connection: Connection,
+    connect: ConnectPacket,
+    packet: AedesConnect,
+    done: Answer<boolean>,
+  ): void {
+    if (connect.version === 3 && connect.clientId.length > (this.#shortIdMaxLength ?? Infinity)) {
+      connection.refuse({
+        reasonCode: ReasonCode.clientIdentifierNotValid,
+        text: 'identifier rejected',
+        counter: C.connectionRefusedProtocol,
+      });
+      return;
+    }
+    const terms = connection.negotiate();
+    if (terms === undefined) return;
+    packet.clientId = terms.clientId;
+    delete packet.will;
+    delete packet.properties;
+    packet.keepalive = 0;
+    packet.clean = true;
+    done(null, true);
+  }
+
+  #authenticate(client: AedesClient, done: Answer<boolean>): void {
+    const door = doorOf(client);
+    const connection = door?.connection;
+    const connect = connection?.connect;
+    if (door === undefined || connection === undefined || connect === undefined) return;
+    this.#describe(client, connection, connect);
+    connection.admit(this.#askCredentials(door, connect), (refusal) => {
+      if (refusal === undefined) {
+        this.#parked?.leave(client.id);
+        if (connection.terms !== undefined && connect.properties.requestResponseInformation === true)
+          connection.terms.responseInformation = this.#responseInformationFor(client);
+        done(null, true);
         return;
       }
-      connection.refuse(preConnectRefusal(error, connect.version));
+      if (this.listenerCount('connackSent') > 0) door.keepConnack();
+      done(door.refusal ?? new Error(refusal.text), false);
     });
   }
 
-  #authenticate(client: AedesClient, done: Callback<boolean>): void {
-    const connection = this.#connections.get(client);
-    const connect = connection?.connect;
-    if (connection === undefined || connect === undefined) return;
+  /** What Aedes takes from CONNECT, of the CONNECT that it has not seen. */
+  #describe(client: AedesClient, connection: Connection, connect: ConnectPacket): void {
+    const expiryS = connection.terms?.expiryS ?? 0;
+    client.clean = expiryS === 0;
+    client.sessionExpiryInterval = expiryS;
+    client.receiveMaximum = connect.properties.receiveMaximum ?? 65535;
+    client.maximumPacketSize = connect.properties.maximumPacketSize;
+  }
+
+  #askCredentials(
+    door: DoorClient,
+    { username, password, version }: ConnectPacket,
+  ): ((answer: (refusal: Refusal | undefined) => void) => void) | undefined {
     const hook = this.#user.authenticate;
-    const { username, password } = connect;
-    const ask =
-      hook === undefined
-        ? undefined
-        : (answer: (refusal: Refusal | undefined) => void): void =>
-            hook(
-              client,
-              username,
-              password === undefined ? undefined : Buffer.from(password),
-              (error, successful) =>
-                answer(
-                  !error && successful === true ? undefined : authenticateRefusal(error, connect.version),
-                ),
-            );
-    connection.admit(ask, (refusal) => {
-      if (refusal !== undefined) {
-        const error: HookError = new Error(refusal.text);
-        done(error, false);
-        return;
-      }
-      const { terms } = connection;
-      if (terms !== undefined) {
-        client.clean = terms.expiryS === 0;
-        client.sessionExpiryInterval = connect.version === 5 ? terms.expiryS : 0;
-        client.receiveMaximum = connect.properties.receiveMaximum ?? 65535;
-        client.maximumPacketSize = connect.properties.maximumPacketSize;
-      }
-      done(null, true);
-    });
+    if (hook === undefined) return undefined;
+    const client = door.handle;
+    return (answer) => {
+      door.expose();
+      this.#fence.ask<boolean>(
+        'authenticate',
+        client.id,
+        (done) => hook(client, username, password === undefined ? undefined : Buffer.from(password), done),
+        (error, successful) => {
+          door.conceal();
+          door.refusal = error ?? undefined;
+          answer(!error && successful ? undefined : authenticateRefusal(error, version));
+        },
+        (error) => {
+          door.conceal();
+          door.refusal = error;
+          answer(BROKEN_HOOK);
+        },
+      );
+    };
+  }
+
+  #responseInformationFor(client: AedesClient): string | undefined {
+    const { responseInformation } = this as { responseInformation?: unknown };
+    if (typeof responseInformation !== 'function') return textOf(responseInformation);
+    try {
+      return textOf(responseInformation(client));
+    } catch (error) {
+      this.emit('clientError', client, errorOf(error));
+      return undefined;
+    }
+  }
+
+  #onClosed(door: DoorClient): void {
+    const client = door.handle;
+    const session = client.id ? this.lanes.registry.get(client.id) : undefined;
+    if (client.version === 5) client.sessionExpiryInterval = session?.expiryS ?? 0;
+    const { will } = door.connection.connect ?? {};
+    const delayS = will?.properties.willDelayInterval ?? 0;
+    const shutsDown = client.disconnectReasonCode === ReasonCode.serverShuttingDown;
+    if (shutsDown && session !== undefined && delayS > 0) this.emit('willDropped', client, will);
+    if (this.#parked === undefined || session === undefined || session.ended || client.version !== 5) return;
+    if (shutsDown || this.#parked.park(session)) return;
+    session.end();
+    const limit = this.#parked.maxCount;
+    this.emit('sessionLimitReached', client, { reason: 'sessionExpiry', limit });
   }
 
   // Hooks and events of the lanes.
@@ -321,6 +439,7 @@ export class Broker extends Aedes implements Door {
         ? (session, message, packetId, qos) => this.#onAck(session, message, packetId, qos)
         : undefined;
     hooks.onSessionExpired = (session) => {
+      this.#parked?.leave(session.clientId);
       if (session.handle !== undefined) this.emit('sessionExpired', session.handle);
     };
   }
@@ -335,17 +454,45 @@ export class Broker extends Aedes implements Door {
       done(undefined, message);
       return;
     }
+    const client = clientOf(session);
     const packet = toAedesPacket(message, this.#context);
     const before = { ...packet };
-    hook(clientOf(session), packet, (error) => {
-      if (error) {
-        const client = clientOf(session);
-        if (client !== null) this.emit('clientError', client, error);
-        done(error, message);
-      } else {
-        done(undefined, afterHook(message, before, packet, this.#context));
-      }
-    });
+    this.#fence.ask<never>(
+      'authorizePublish',
+      session.clientId,
+      (answer) => hook(client, packet, answer),
+      (error) => {
+        if (!error) {
+          this.#adoptPacket('authorizePublish', session, { message, before, after: packet }, done);
+          return;
+        }
+        // A will is refused in silence, as in Aedes.
+        if (client !== null && session.online) this.emit('clientError', client, error);
+        done(errorOf(error), message);
+      },
+      (error) => {
+        if (client !== null && session.online) this.emit('clientError', client, error);
+        done(new Error('the message cannot be authorized now'), message);
+      },
+    );
+  }
+
+  /** A hook may make a packet that is none. */
+  #adoptPacket(
+    hook: HookName,
+    session: Session,
+    { message, before, after }: { message: Message; before: AedesPacket; after: AedesPacket },
+    done: (refused: Error | undefined, message: Message) => void,
+  ): void {
+    let allowed: Message;
+    try {
+      allowed = afterHook(message, before, after, this.#context);
+    } catch (error) {
+      this.#fence.report({ hook, client: session.clientId, error: errorOf(error) });
+      done(new Error('the message cannot be authorized now'), message);
+      return;
+    }
+    done(undefined, allowed);
   }
 
   #authorizeSubscribe(
@@ -359,10 +506,22 @@ export class Broker extends Aedes implements Door {
       done(undefined, subscription);
       return;
     }
-    hook(client, subscription, (error, granted) => {
-      if (error) this.emit('clientError', client, error);
-      done(error ?? undefined, granted ?? null);
-    });
+    const failed = (error: Error): void => {
+      this.emit('clientError', client, error);
+      done(error, null);
+    };
+    this.#fence.ask<HookSubscription>(
+      'authorizeSubscribe',
+      session.clientId,
+      (answer) => hook(client, subscription, answer),
+      (error, granted) => {
+        if (error) failed(errorOf(error));
+        else if (granted && !isGrant(granted))
+          failed(new TypeError('authorizeSubscribe made no valid subscription'));
+        else done(undefined, granted ?? null);
+      },
+      failed,
+    );
   }
 
   #authorizeForward(session: Session, message: Message): Message | null {
@@ -371,15 +530,22 @@ export class Broker extends Aedes implements Door {
     if (hook === undefined || client === null) return message;
     const packet = toAedesPacket(message, this.#context);
     const before = { ...packet };
-    const forwarded = hook(client, packet);
-    return forwarded ? afterHook(message, before, forwarded, this.#context) : null;
+    try {
+      const forwarded = hook(client, packet);
+      return forwarded ? afterHook(message, before, forwarded, this.#context) : null;
+    } catch (error) {
+      this.#fence.report({ hook: 'authorizeForward', client: session.clientId, error: errorOf(error) });
+      return null;
+    }
   }
 
   #published(message: Message, session: Session | undefined, done: () => void): void {
     const client = session === undefined ? null : clientOf(session);
     const packet = toAedesPacket(message, this.#context);
-    if (this.#user.published === undefined) done();
-    else this.#user.published(packet, client, () => done());
+    const hook = this.#user.published;
+    if (hook === undefined) done();
+    else
+      this.#fence.ask<never>('published', client?.id, (answer) => hook(packet, client, answer), done, done);
     this.emit('publish', packet, client);
   }
 
@@ -393,11 +559,16 @@ export class Broker extends Aedes implements Door {
     this.emit('ack', packet, client);
   }
 
+  /** One entry for each topic, the last; a refused one has QoS 128. */
   #onSubscribe(session: Session, subscriptions: readonly { topic: string; qos: number }[]): void {
     const client = clientOf(session);
     if (client === null) return;
-    this.emit('subscribe', subscriptions, client);
-    this.#publishSystem('new/subscribes', { clientId: session.clientId, subs: subscriptions });
+    const byTopic = new Map(
+      subscriptions.map(({ topic, qos }) => [topic, { topic, qos: qos < 0x80 ? qos : 0x80 }]),
+    );
+    const subs = [...byTopic.values()];
+    this.emit('subscribe', subs, client);
+    this.#publishSystem('new/subscribes', { clientId: session.clientId, subs });
   }
 
   #onUnsubscribe(session: Session, filters: readonly string[]): void {
@@ -415,77 +586,31 @@ export class Broker extends Aedes implements Door {
     );
   }
 
-  #emitFor(event: 'keepaliveTimeout', connection: Connection): void {
-    const client = this.#clients.get(connection);
-    if (client !== undefined) this.emit(event, client);
-  }
-
-  #emitError(connection: Connection, error: Error): void {
-    const client = this.#clients.get(connection);
+  #onKeepAliveTimeout(connection: Connection): void {
+    const client = connection.handle as AedesClient | undefined;
     if (client === undefined) return;
-    this.emit(client.id ? 'clientError' : 'connectionError', client, error);
+    this.emit('keepaliveTimeout', client);
+    this.emit('clientError', client, new Error('keep alive timeout'));
   }
 
-  #createMq(): MqEmitter {
-    const { router, ingest } = this.lanes;
-    const listeners = new Map<string, Map<MqListener, Listener<Message>>>();
-    return {
-      on: (topic, deliver, done) => {
-        const byFunction = listeners.get(topic) ?? new Map<MqListener, Listener<Message>>();
-        listeners.set(topic, byFunction);
-        if (!byFunction.has(deliver)) {
-          const listener = new Listener<Message>(topic, (message, next) =>
-            deliver(toAedesPacket(message, this.#context), next),
-          );
-          byFunction.set(deliver, listener);
-          router.addListener(listener);
-        }
-        if (done !== undefined) setImmediate(done);
-      },
-      removeListener: (topic, deliver, done) => {
-        const listener = listeners.get(topic)?.get(deliver);
-        if (listener !== undefined) {
-          router.removeListener(listener);
-          listeners.get(topic)?.delete(deliver);
-          if (listeners.get(topic)?.size === 0) listeners.delete(topic);
-        }
-        if (done !== undefined) setImmediate(done);
-      },
-      emit: (packet, done) => {
-        ingest.publishForDoor(fromAedesPacket(packet, this.#context), (error) => {
-          if (done !== undefined) setImmediate(done, error);
-        });
-      },
-      close: (done) => {
-        for (const byFunction of listeners.values())
-          for (const listener of byFunction.values()) router.removeListener(listener);
-        listeners.clear();
-        if (done !== undefined) setImmediate(done);
-      },
-    };
+  #onError(connection: Connection, error: Error): void {
+    let door = doorOf(connection.handle) ?? this.#waiting.get(connection);
+    if (door === undefined) {
+      if (this.listenerCount('connectionError') === 0) return;
+      door = this.#createClient(connection, connection.transport);
+      this.#waiting.set(connection, door);
+    }
+    const { handle } = door;
+    this.emit(handle.id ? 'clientError' : 'connectionError', handle, door.refusal ?? error);
   }
 }
 
-/** Aedes's constructor wants its emitter before this class can make it. */
-function lateMq(current: () => MqEmitter | undefined): MqEmitter {
-  return {
-    on: (topic, deliver, done) => current()?.on(topic, deliver, done),
-    removeListener: (topic, deliver, done) => current()?.removeListener(topic, deliver, done),
-    emit: (packet, done) => current()?.emit(packet, done),
-    close: (done) => current()?.close(done),
-  };
-}
-
-function userHooksOf(options: AedesOptions): UserHooks {
-  const given = options as Partial<UserHooks>;
-  return {
-    preConnect: given.preConnect,
-    authenticate: given.authenticate,
-    authorizePublish: given.authorizePublish,
-    authorizeSubscribe: given.authorizeSubscribe,
-    authorizeForward: given.authorizeForward,
-    published: given.published,
-  };
+/** The session begins before the embedder hears of it, the client's packets come after. */
+function admitted(door: DoorClient): void {
+  door.connection.suspend();
+  door.connection.ready();
+  // Aedes has a few steps left in this turn.
+  queueMicrotask(() => door.spend());
 }
 
 function takeHandle(broker: Aedes): AedesHandle {
@@ -494,6 +619,24 @@ function takeHandle(broker: Aedes): AedesHandle {
 
 function clientOf(session: Session): AedesClient | null {
   return (session.handle as AedesClient | undefined) ?? null;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function isGrant({ topic, qos }: HookSubscription): boolean {
+  return typeof topic === 'string' && isValidSubscription(topic) && (qos === 0 || qos === 1 || qos === 2);
+}
+
+/** @returns why what preConnect made of the packet is none. */
+function adopted(connect: ConnectPacket, packet: AedesConnect): Error | undefined {
+  try {
+    adoptConnect(connect, packet);
+    return undefined;
+  } catch (error) {
+    return errorOf(error);
+  }
 }
 
 function minimalConnect(version: ProtocolVersion): Buffer {
@@ -507,36 +650,4 @@ function minimalConnect(version: ProtocolVersion): Buffer {
     properties: {},
   };
   return encodePacket(connect, version);
-}
-
-/** An error with a server reference redirects a v5 client; any other closes without CONNACK, as Aedes does. */
-function preConnectRefusal(error: HookError | null | undefined, version: ProtocolVersion): Refusal {
-  const text = error?.message ?? 'refused by preConnect';
-  return (
-    redirect(error, version) ?? {
-      reasonCode: ReasonCode.notAuthorized,
-      text,
-      counter: C.connectionRefusedHook,
-      silent: true,
-    }
-  );
-}
-
-function authenticateRefusal(error: HookError | null | undefined, version: ProtocolVersion): Refusal {
-  const moved = redirect(error, version);
-  if (moved !== undefined) return moved;
-  const reasonCode =
-    { 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87 }[error?.returnCode ?? 5] ?? ReasonCode.notAuthorized;
-  return { reasonCode, text: error?.message ?? 'not authorized', counter: C.connectionRefusedHook };
-}
-
-function redirect(error: HookError | null | undefined, version: ProtocolVersion): Refusal | undefined {
-  if (!error?.serverReference || version !== 5) return undefined;
-  const moved = error.reasonCode === ReasonCode.serverMoved;
-  return {
-    reasonCode: moved ? ReasonCode.serverMoved : ReasonCode.useAnotherServer,
-    text: error.message,
-    counter: C.connectionRefusedHook,
-    properties: { serverReference: error.serverReference },
-  };
 }

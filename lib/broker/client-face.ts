@@ -3,12 +3,17 @@
  * remain Aedes's own.
  */
 import type { Connection } from '../connection/connection.js';
+import type { Message } from '../message/message.js';
 import { encodePacket } from '../protocol/encode.js';
-import type { SubscriptionRequest } from '../protocol/packet.js';
+import type { DisconnectPacket, SubscriptionRequest } from '../protocol/packet.js';
 import { ReasonCode } from '../protocol/reason-code.js';
-import { C } from '../telemetry/counters.js';
-import type { AedesClient, AedesPacket } from './aedes-internals.js';
-import { fromAedesPacket, type MappingContext } from './packet-mapping.js';
+import { isValidSubscription } from '../protocol/topic.js';
+import type { Session } from '../session/session.js';
+import { C, count, type Counters } from '../telemetry/counters.js';
+import type { AedesClient, AedesPacket, AedesProperties } from './aedes-internals.js';
+import { type DoorClient, doorOf } from './door-client.js';
+import { fromAedesPacket, listPairs, type MappingContext } from './packet-mapping.js';
+import { errorOf } from './user-hooks.js';
 
 type Done = (error?: Error | null) => void;
 
@@ -20,58 +25,57 @@ interface SubscriptionLike {
   rh?: number;
 }
 
-export interface ClientFace {
-  /** Gives the client our methods. */
-  put(client: AedesClient): void;
+interface DisconnectOptions {
+  reasonCode?: number;
+  properties?: AedesProperties;
 }
 
-export function createClientFace(options: {
-  connectionOf: (client: object) => Connection | undefined;
-  context: MappingContext;
-}): ClientFace {
-  const { connectionOf, context } = options;
+export interface FaceParts {
+  readonly context: MappingContext;
+  readonly counters: Counters;
+}
+
+/**
+ * A prototype to put between a client and Aedes's class: one for all clients, so that a client is not larger for it.
+ * @param aedes the prototype of Aedes's own clients.
+ */
+export function createClientFace(aedes: object, { context, counters }: FaceParts): object {
   const methods = {
-    publish(this: AedesClient, packet: AedesPacket, done: Done = () => {}): void {
-      const session = connectionOf(this)?.session;
-      if (session === undefined) {
-        setImmediate(done, new Error('connection closed'));
+    publish(this: AedesClient, packet: AedesPacket, done: Done = nothing): void {
+      const session = sessionOf(this, done);
+      if (session === undefined) return;
+      let message: Message;
+      try {
+        message = fromAedesPacket(packet, context);
+      } catch (error) {
+        setImmediate(done, errorOf(error));
         return;
       }
-      const message = fromAedesPacket(packet, context);
       session.outbound.deliver(message, 2, false, undefined);
       setImmediate(done, null);
     },
-    subscribe(this: AedesClient, subscriptions: unknown, done: Done = () => {}): void {
-      const connection = connectionOf(this);
-      const session = connection?.session;
-      if (connection === undefined || session === undefined) {
-        setImmediate(done, new Error('connection closed'));
+    subscribe(this: AedesClient, subscriptions: unknown, done: Done = nothing): void {
+      const session = sessionOf(this, done);
+      const connection = doorOf(this)?.connection;
+      if (session === undefined || connection === undefined) return;
+      const { list, messageId } = listOf<SubscriptionLike>(subscriptions, 'subscriptions');
+      const wrong = list.find(({ topic }) => typeof topic !== 'string' || !isValidSubscription(topic));
+      if (wrong !== undefined) {
+        setImmediate(done, new TypeError(`not a valid topic filter: ${String(wrong.topic)}`));
         return;
       }
-      const { list, messageId } = listOf<SubscriptionLike>(subscriptions, 'subscriptions');
       session.subscriptions.subscribe(
         { type: 'subscribe', packetId: messageId ?? 0, subscriptions: list.map(toRequest), properties: {} },
         connection,
         (reasonCodes) => {
-          if (messageId !== undefined) {
-            connection.outbox.append(
-              encodePacket(
-                { type: 'suback', packetId: messageId, reasonCodes, properties: {} },
-                connection.version,
-              ),
-              true,
-            );
-          }
+          if (messageId !== undefined) sendSuback(connection, messageId, reasonCodes);
           setImmediate(done, null);
         },
       );
     },
-    unsubscribe(this: AedesClient, unsubscriptions: unknown, done: Done = () => {}): void {
-      const session = connectionOf(this)?.session;
-      if (session === undefined) {
-        setImmediate(done, new Error('connection closed'));
-        return;
-      }
+    unsubscribe(this: AedesClient, unsubscriptions: unknown, done: Done = nothing): void {
+      const session = sessionOf(this, done);
+      if (session === undefined) return;
       const { list } = listOf<string | { topic: string }>(unsubscriptions, 'unsubscriptions');
       const filters = list.map((one) => (typeof one === 'string' ? one : one.topic));
       session.subscriptions.unsubscribe({ type: 'unsubscribe', packetId: 0, filters, properties: {} }, () =>
@@ -79,35 +83,68 @@ export function createClientFace(options: {
       );
     },
     close(this: AedesClient, done?: () => void): void {
-      end(connectionOf(this), undefined, 'closed by the embedding program', done);
+      const door = doorOf(this);
+      if (door !== undefined) end(door, undefined, 'closed by the embedding program', done);
     },
-    disconnect(this: AedesClient, options?: { reasonCode?: number } | (() => void), done?: () => void): void {
-      const callback = typeof options === 'function' ? options : done;
-      const code = typeof options === 'function' ? 0 : (options?.reasonCode ?? 0);
-      end(connectionOf(this), code, 'disconnected by the embedding program', callback);
+    disconnect(this: AedesClient, options?: DisconnectOptions | (() => void), done?: () => void): void {
+      const door = doorOf(this);
+      if (door === undefined) return;
+      const { reasonCode = 0, properties = {} } = typeof options === 'function' ? {} : (options ?? {});
+      if (this.version === 5 && !door.over) {
+        this.disconnectReasonCode = reasonCode;
+        if (door.connection.isReady) sendDisconnect(door.connection, reasonCode, properties);
+      }
+      end(
+        door,
+        door.connection.isReady ? undefined : reasonCode,
+        'disconnected by the embedding program',
+        typeof options === 'function' ? options : done,
+      );
     },
-    emptyOutgoingQueue(this: AedesClient, done: Done = () => {}): void {
-      connectionOf(this)?.session?.outbound.clearQueue();
+    emptyOutgoingQueue(this: AedesClient, done: Done = nothing): void {
+      doorOf(this)?.connection.session?.outbound.clearQueue();
       setImmediate(done, null);
     },
   };
-  return {
-    put: (client) => {
-      Object.assign(client, methods);
-    },
-  };
+
+  function sendSuback(connection: Connection, packetId: number, codes: readonly number[]): void {
+    const reasonCodes =
+      connection.version === 5 ? [...codes] : codes.map((code) => (code >= 0x80 ? 0x80 : code));
+    const packet = { type: 'suback', packetId, reasonCodes, properties: {} } as const;
+    connection.outbox.append(encodePacket(packet, connection.version), true);
+    count(counters, C.sentSuback);
+  }
+
+  /** What does not fit into the client's Maximum Packet Size goes without properties [MQTT-3.1.2-24]. */
+  function sendDisconnect(connection: Connection, reasonCode: number, given: AedesProperties): void {
+    const packet: DisconnectPacket = { type: 'disconnect', reasonCode, properties: {} };
+    const { reasonString, serverReference, userProperties } = given;
+    if (typeof reasonString === 'string') packet.properties.reasonString = reasonString;
+    if (typeof serverReference === 'string') packet.properties.serverReference = serverReference;
+    if (userProperties !== undefined) packet.properties.userProperties = listPairs(userProperties);
+    let bytes = encodePacket(packet, 5);
+    if (bytes.length > connection.maximumPacketSize)
+      bytes = encodePacket({ type: 'disconnect', reasonCode, properties: {} }, 5);
+    connection.outbox.append(bytes, true);
+    count(counters, C.sentDisconnect);
+  }
+
+  return Object.assign(Object.create(aedes) as object, methods);
 }
 
-function end(
-  connection: Connection | undefined,
-  code: number | undefined,
-  text: string,
-  done: (() => void) | undefined,
-): void {
+const nothing = (): void => {};
+
+function sessionOf(client: AedesClient, done: Done): Session | undefined {
+  const session = doorOf(client)?.connection.session;
+  if (session === undefined) setImmediate(done, new Error('connection closed'));
+  return session;
+}
+
+function end(door: DoorClient, code: number | undefined, text: string, done: (() => void) | undefined): void {
   const counter =
     code === ReasonCode.serverShuttingDown ? C.disconnectedShutdown : C.disconnectedAdministrative;
-  connection?.disconnect({ code, counter, text });
-  if (done !== undefined) setImmediate(done);
+  door.connection.disconnect({ code, counter, text });
+  if (typeof done === 'function') door.whenOver(done);
 }
 
 function listOf<T>(value: unknown, field: string): { list: T[]; messageId: number | undefined } {

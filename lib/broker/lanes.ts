@@ -27,6 +27,7 @@ export interface LaneLimits extends SessionLimits, ConnectionLimits {
   readonly routeCacheMaxCount: number;
   readonly connectionsMax: number;
   readonly handshakesMax: number;
+  readonly handshakesPerAddressMax: number;
   readonly takeovers: TakeoverLimit;
 }
 
@@ -48,6 +49,8 @@ export interface LaneEvents {
   keepAliveTimeout(connection: Connection): void;
   ping(connection: Connection): void;
   error(connection: Connection, error: Error): void;
+  /** Also of connections that the door has not seen. */
+  closed?(connection: Connection): void;
 }
 
 export class Lanes {
@@ -66,6 +69,8 @@ export class Lanes {
   #door: Door | undefined;
   #events: LaneEvents | undefined;
   #handshakes = 0;
+  /** Handshakes by remote address; only addresses that have any. */
+  readonly #handshakesByAddress = new Map<string, number>();
   #onEmpty: (() => void) | undefined;
 
   constructor(options: LanesOptions) {
@@ -99,17 +104,32 @@ export class Lanes {
 
   /** @returns undefined where there is no room: the caller closes the transport without a word. */
   accept(transport: Transport, request?: unknown): Connection | undefined {
-    if (
-      this.connections.size >= this.limits.connectionsMax ||
-      this.#handshakes >= this.limits.handshakesMax
-    ) {
+    if (!this.#hasRoom(transport)) {
       count(this.counters, C.connectionRefusedLimit);
       return undefined;
     }
     const connection = new Connection(transport, this.#env, request);
     this.connections.add(connection);
-    this.#handshakes++;
+    this.#countHandshake(transport, 1);
     return connection;
+  }
+
+  #hasRoom(transport: Transport): boolean {
+    const { connectionsMax, handshakesMax, handshakesPerAddressMax } = this.limits;
+    const ofAddress = this.#handshakesByAddress.get(transport.remoteAddress ?? '') ?? 0;
+    return (
+      this.connections.size < connectionsMax &&
+      this.#handshakes < handshakesMax &&
+      ofAddress < handshakesPerAddressMax
+    );
+  }
+
+  #countHandshake(transport: Transport, by: 1 | -1): void {
+    this.#handshakes += by;
+    const address = transport.remoteAddress ?? '';
+    const count = (this.#handshakesByAddress.get(address) ?? 0) + by;
+    if (count === 0) this.#handshakesByAddress.delete(address);
+    else this.#handshakesByAddress.set(address, count);
   }
 
   /** To be called some times a second: deadlines, keep alive, retries. */
@@ -167,9 +187,7 @@ export class Lanes {
       flushQueue: new FlushQueue(options.schedule),
       assignClientId: options.assignClientId,
       door: { open: (connection, connect) => this.#openDoor().open(connection, connect) } satisfies Door,
-      onSettled: () => {
-        this.#handshakes--;
-      },
+      onSettled: (connection: Connection) => this.#countHandshake(connection.transport, -1),
       onClosed: (connection: Connection) => this.#onClosed(connection),
       onRefused: (connection: Connection, text: string, doorKnows: boolean) =>
         this.#onRefused(connection, text, doorKnows),
@@ -188,6 +206,7 @@ export class Lanes {
 
   #onClosed(connection: Connection): void {
     this.connections.delete(connection);
+    this.#events?.closed?.(connection);
     if (this.connections.size === 0) this.#onEmpty?.();
   }
 

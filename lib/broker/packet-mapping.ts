@@ -1,9 +1,17 @@
 /** Between our messages and the packets that Aedes shows its embedders. */
 import { encodeForwardedProperties } from '../ingest/forwarded-properties.js';
 import { createMessage, type Message, NEVER } from '../message/message.js';
-import type { ConnectPacket, Properties, UserProperty, Will } from '../protocol/packet.js';
+import type {
+  ConnackPacket,
+  ConnectPacket,
+  Properties,
+  ProtocolVersion,
+  UserProperty,
+  Will,
+} from '../protocol/packet.js';
 import { decodeProperties } from '../protocol/property.js';
-import type { AedesConnect, AedesPacket, AedesProperties } from './aedes-internals.js';
+import { isValidTopicName } from '../protocol/topic.js';
+import type { AedesConnack, AedesConnect, AedesPacket, AedesProperties } from './aedes-internals.js';
 
 export interface MappingContext {
   readonly brokerId: string;
@@ -41,10 +49,13 @@ export function toAedesPacket(message: Message, context: MappingContext): AedesP
   return packet;
 }
 
-/** @throws TypeError where the packet has no topic. */
+/** @throws TypeError where the packet cannot be one of MQTT: its topic, QoS or payload. */
 export function fromAedesPacket(packet: AedesPacket, context: MappingContext): Message {
-  if (typeof packet.topic !== 'string' || packet.topic === '')
-    throw new TypeError('a packet to publish needs a topic');
+  const { topic, qos } = packet;
+  if (typeof topic !== 'string' || !isValidTopicName(topic))
+    throw new TypeError('a packet to publish needs a topic of 1 to 65535 bytes without wildcards and NUL');
+  if (qos !== undefined && qos !== 0 && qos !== 1 && qos !== 2)
+    throw new TypeError(`the QoS of a packet is 0, 1 or 2, not ${String(qos)}`);
   const expiry = packet.properties?.messageExpiryInterval;
   return createMessage({
     topic: packet.topic,
@@ -87,9 +98,28 @@ function sameView(payload: Buffer | string, message: Message): boolean {
   );
 }
 
-function bytesOf(payload: Buffer | string | undefined): Uint8Array {
-  if (payload === undefined) return new Uint8Array(0);
-  return typeof payload === 'string' ? Buffer.from(payload) : payload;
+function bytesOf(payload: Buffer | string | null | undefined): Uint8Array {
+  if (payload === undefined || payload === null) return new Uint8Array(0);
+  if (typeof payload === 'string') return Buffer.from(payload);
+  if (payload instanceof Uint8Array) return payload;
+  throw new TypeError('the payload of a packet is a Buffer or a string');
+}
+
+/** What left as CONNACK, for `connackSent`. */
+export function toAedesConnack(packet: ConnackPacket, version: ProtocolVersion): AedesConnack {
+  const { sessionPresent, reasonCode, properties } = packet;
+  if (version !== 5) return { cmd: 'connack', sessionPresent, returnCode: reasonCode };
+  return { cmd: 'connack', sessionPresent, reasonCode, properties: nameLikeAedes(properties) };
+}
+
+/** Properties of any packet, named as Aedes's are: user properties as an object, bytes as Buffers. */
+function nameLikeAedes(properties: Properties): AedesProperties {
+  const { userProperties, ...rest } = properties;
+  const named: AedesProperties = {};
+  for (const [name, value] of Object.entries(rest))
+    named[name] = value instanceof Uint8Array ? Buffer.from(value) : value;
+  if (userProperties !== undefined) named.userProperties = groupByName(userProperties);
+  return named;
 }
 
 function toAedesProperties(properties: Properties): AedesProperties {
@@ -115,7 +145,8 @@ function groupByName(pairs: readonly UserProperty[]): Record<string, string | st
   return grouped;
 }
 
-function fromAedesProperties(properties: AedesProperties): Properties {
+/** The properties that a message may have; others are left out. */
+export function fromAedesProperties(properties: AedesProperties): Properties {
   const mapped: Properties = {};
   if (properties.payloadFormatIndicator !== undefined) {
     mapped.payloadFormatIndicator = properties.payloadFormatIndicator ? 1 : 0;
@@ -124,11 +155,15 @@ function fromAedesProperties(properties: AedesProperties): Properties {
   if (properties.responseTopic !== undefined) mapped.responseTopic = properties.responseTopic;
   if (properties.correlationData !== undefined) mapped.correlationData = properties.correlationData;
   if (properties.userProperties !== undefined) {
-    mapped.userProperties = Object.entries(properties.userProperties).flatMap(([name, value]) =>
-      (Array.isArray(value) ? value : [value]).map((one): UserProperty => [name, one]),
-    );
+    mapped.userProperties = listPairs(properties.userProperties);
   }
   return mapped;
+}
+
+export function listPairs(grouped: Readonly<Record<string, string | string[]>>): UserProperty[] {
+  return Object.entries(grouped).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((one): UserProperty => [name, one]),
+  );
 }
 
 /** Fills Aedes's minimal CONNECT with what the client really sent, for the embedder's `preConnect`. */
@@ -139,7 +174,7 @@ export function describeConnect(packet: AedesConnect, connect: ConnectPacket): v
   packet.username = connect.username;
   packet.password = connect.password === undefined ? undefined : Buffer.from(connect.password);
   const { will, properties } = connect;
-  if (connect.version === 5) packet.properties = { ...properties };
+  if (connect.version === 5) packet.properties = nameLikeAedes(properties);
   if (will !== undefined) {
     packet.will = {
       topic: will.topic,
@@ -156,8 +191,20 @@ export function describeConnect(packet: AedesConnect, connect: ConnectPacket): v
   }
 }
 
-/** Takes over what `preConnect` changed. */
+/** Numbers of CONNECT that a hook may set. */
+const ADOPTED = [
+  'sessionExpiryInterval',
+  'receiveMaximum',
+  'maximumPacketSize',
+  'topicAliasMaximum',
+] as const;
+
+/**
+ * Takes over what `preConnect` changed: client id, clean, keep alive, credentials, will, and of the properties the limits
+ * and the Session Expiry Interval. @throws TypeError where the client id or the will cannot be one of MQTT.
+ */
 export function adoptConnect(connect: ConnectPacket, packet: AedesConnect): void {
+  if (typeof packet.clientId !== 'string') throw new TypeError('the client id is no string');
   connect.clientId = packet.clientId;
   connect.cleanStart = packet.clean ?? connect.cleanStart;
   connect.keepAlive = packet.keepalive ?? connect.keepAlive;
@@ -167,9 +214,17 @@ export function adoptConnect(connect: ConnectPacket, packet: AedesConnect): void
   else connect.password = packet.password;
   if (packet.will === undefined) delete connect.will;
   else connect.will = adoptWill(connect.will, packet.will);
+  if (connect.version !== 5) return;
+  for (const name of ADOPTED) {
+    const value = packet.properties?.[name];
+    if (typeof value === 'number') connect.properties[name] = value;
+    else delete connect.properties[name];
+  }
 }
 
 function adoptWill(will: Will | undefined, changed: NonNullable<AedesConnect['will']>): Will {
+  if (typeof changed.topic !== 'string' || !isValidTopicName(changed.topic))
+    throw new TypeError('the will has no valid topic name');
   return {
     topic: changed.topic,
     payload: bytesOf(changed.payload),

@@ -5,30 +5,20 @@ import { Duplex } from 'node:stream';
  * CONNACK; afterwards nothing passes. Its writable side never pushes back, or Aedes would wait for it up to a minute.
  */
 export class Port extends Duplex {
-  readonly #onWrite: (bytes: Uint8Array) => void;
-  readonly #onDestroy: () => void;
+  #onAnswer: (() => void) | undefined;
 
-  constructor(
-    /** What embedders look at in `client.conn`. */
-    readonly remoteAddress: string | undefined,
-    readonly remotePort: number | undefined,
-    onWrite: (bytes: Uint8Array) => void,
-    onDestroy: () => void,
-  ) {
+  /** @param onAnswer called once, when Aedes answers CONNECT; mqtt-packet writes one packet in several pieces. */
+  constructor(onAnswer: () => void) {
     super({ allowHalfOpen: true, emitClose: true });
-    this.#onWrite = onWrite;
-    this.#onDestroy = onDestroy;
+    this.#onAnswer = onAnswer;
   }
 
   override _read(): void {}
 
-  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#onWrite(chunk);
+  override _write(_chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    const onAnswer = this.#onAnswer;
+    this.#onAnswer = undefined;
+    onAnswer?.();
     done();
-  }
-
-  override _destroy(_error: Error | null, done: (error: Error | null) => void): void {
-    this.#onDestroy();
-    done(null);
   }
 }

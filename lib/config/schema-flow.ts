@@ -44,6 +44,15 @@ export const deliverySchema = z.strictObject({
     higher: 'bursts to slow clients survive; more memory per slow client.',
     lower: 'slow clients lose QoS 0 messages sooner.',
   }),
+  writeTimeoutMs: integer({
+    min: 0,
+    max: 86_400_000,
+    default: 60_000,
+    description:
+      'A client that takes nothing of its output for so long is disconnected; its session stays. 0 keeps it for ever.',
+    higher: 'longer stalls are survived; more memory is held for clients that are gone.',
+    lower: 'memory is freed sooner; slow links are cut.',
+  }),
   redeliveryMaxCount: integer({
     min: 1,
     max: 250,
@@ -168,6 +177,14 @@ export const limitsSchema = z.strictObject({
       'How often connections of one client id may replace each other within 10 s. Beyond it the newer one is refused (0x9F): two devices with one id cannot storm.',
     higher: 'devices that reconnect very often get in.',
     lower: 'twins are stopped sooner.',
+  }),
+  handshakesPerAddressMax: integer({
+    min: 1,
+    max: COUNT_MAX,
+    default: 500,
+    description: 'The same for one remote address.',
+    higher: 'many devices behind one address get in sooner after an outage.',
+    lower: 'one stranger can hold less.',
   }),
   routeCacheMaxCount: integer({
     min: 0,

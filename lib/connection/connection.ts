@@ -123,6 +123,9 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   #lane: PublishLane | undefined;
   #deadline: TimerHandle | undefined;
   #lastReceivedAt: number;
+  /** Writes that the transport had taken when it was last looked at, and when that changed. */
+  #takenCount = 0;
+  #takenAt: number;
   #paused = false;
   #discardWill = false;
   #expiryFromDisconnect: number | undefined;
@@ -141,6 +144,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     this.outbox = new Outbox(transport, env);
     this.#input = new Input(this);
     this.#lastReceivedAt = env.clock.now();
+    this.#takenAt = this.#lastReceivedAt;
     this.#startDeadline(env.connectionLimits.connectTimeoutMs);
   }
 
@@ -244,12 +248,16 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
       ) {
         return;
       }
+      // Before it is decoded: what is wrong with a CONNECT has codes that only CONNACK may carry [MQTT-3.1.0-2].
+      if (first >> 4 === PacketType.connect) throw protocolError('CONNECT comes twice');
       this.#packet(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
     } else if (this.#state === ConnectionState.opening) {
       if (first >> 4 === 1) this.#versionAsked = connectVersionOf(bytes.subarray(start, end));
       this.begins(first);
       this.#onConnect(decodeConnect(bytes.subarray(start, end)));
     } else {
+      // Before it is decoded: the codes of other packets are not all for CONNACK.
+      if (first >> 4 !== PacketType.auth) throw protocolError('only AUTH may come between CONNECT and CONNACK');
       this.#duringHandshake(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
     }
   }
@@ -288,7 +296,28 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
       });
       return;
     }
+    if (this.#isStuck(now)) {
+      const { writeTimeoutMs } = this.#env.connectionLimits;
+      this.disconnect({
+        code: ReasonCode.administrativeAction,
+        counter: C.disconnectedSlowConsumer,
+        text: `nothing was taken of the output for ${writeTimeoutMs / 1000} s (delivery.writeTimeoutMs)`,
+      });
+      return;
+    }
     this.session?.outbound.tick(now);
+  }
+
+  /** A client that stops reading and never comes back holds its output in memory: it is let go after a while. */
+  #isStuck(now: number): boolean {
+    const { outbox } = this;
+    if (!outbox.isBehind || outbox.takenCount !== this.#takenCount) {
+      this.#takenCount = outbox.takenCount;
+      this.#takenAt = now;
+      return false;
+    }
+    const { writeTimeoutMs } = this.#env.connectionLimits;
+    return writeTimeoutMs > 0 && now - this.#takenAt >= writeTimeoutMs;
   }
 
   // The end.
@@ -462,11 +491,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   }
 
   refused(reasonCode: number): void {
-    const text =
-      reasonCode === ReasonCode.quotaExceeded
-        ? 'limits.sessionsMax is reached'
-        : 'connections of this client id replace each other too quickly';
-    this.refuse({ reasonCode, text, counter: C.connectionRefusedLimit });
+    this.refuse(claimRefusal(reasonCode));
   }
 
   /** The door answers CONNECT with success. */
@@ -480,13 +505,15 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
       if (this.#connackAuthentication !== undefined)
         properties.authenticationData = this.#connackAuthentication;
     }
-    this.#send({
+    const sent = this.#send({
       type: 'connack',
       sessionPresent: this.#present,
       reasonCode: ReasonCode.success,
       properties,
     });
-    count(this.#env.counters, C.sentConnack);
+    if (sent) count(this.#env.counters, C.sentConnack);
+    // DISCONNECT may not come before CONNACK [MQTT-3.14.0-1], so there is nothing left to say.
+    else this.#endWhenReady ??= () => this.#close(C.disconnectedProtocol);
     count(this.#env.counters, C.connectionsAccepted);
   }
 
@@ -522,9 +549,14 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
 
   #sendRefusal(version: ProtocolVersion, refusal: Refusal): void {
     const properties: Properties = { ...refusal.properties };
-    if (version === 5) properties.reasonString = refusal.text;
-    this.#send(refusalConnack(version, refusal.reasonCode, properties), version);
-    count(this.#env.counters, C.sentConnack);
+    const sent =
+      (version === 5 &&
+        this.#send(
+          refusalConnack(version, refusal.reasonCode, { ...properties, reasonString: refusal.text }),
+          version,
+        )) ||
+      this.#send(refusalConnack(version, refusal.reasonCode, properties), version);
+    if (sent) count(this.#env.counters, C.sentConnack);
   }
 
   /** Packets between CONNECT and CONNACK: only the client's part of enhanced authentication. */
@@ -639,14 +671,15 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   #suback(session: Session, packetId: number, codes: number[]): void {
     if (session.link !== this) return;
     const reasonCodes = this.version === 5 ? codes : codes.map((code) => (code >= 0x80 ? 0x80 : code));
-    this.#send({ type: 'suback', packetId, reasonCodes, properties: {} });
-    count(this.#env.counters, C.sentSuback);
+    if (this.#answer({ type: 'suback', packetId, reasonCodes, properties: {} }))
+      count(this.#env.counters, C.sentSuback);
   }
 
   #unsuback(session: Session, packetId: number, codes: number[]): void {
     if (session.link !== this) return;
-    this.#send({ type: 'unsuback', packetId, reasonCodes: this.version === 5 ? codes : [], properties: {} });
-    count(this.#env.counters, C.sentUnsuback);
+    const reasonCodes = this.version === 5 ? codes : [];
+    if (this.#answer({ type: 'unsuback', packetId, reasonCodes, properties: {} }))
+      count(this.#env.counters, C.sentUnsuback);
   }
 
   #onDisconnect(reasonCode: number, expiryS: number | undefined): void {
@@ -689,8 +722,25 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
 
   // Bytes out.
 
-  #send(packet: Packet, version: ProtocolVersion = this.version): void {
-    this.outbox.append(encodePacket(packet, version), true);
+  /** @returns false where the packet is larger than the client takes: nothing is sent then [MQTT-3.1.2-24]. */
+  #send(packet: Packet, version: ProtocolVersion = this.version): boolean {
+    const bytes = encodePacket(packet, version);
+    if (bytes.length > (this.connect?.properties.maximumPacketSize ?? Infinity)) return false;
+    this.outbox.append(bytes, true);
+    return true;
+  }
+
+  /** An answer that the client waits for: one that it cannot be sent ends the connection. */
+  #answer(packet: Packet): boolean {
+    const sent = this.#send(packet);
+    if (!sent) {
+      this.disconnect({
+        code: ReasonCode.packetTooLarge,
+        counter: C.disconnectedProtocol,
+        text: `${packet.type.toUpperCase()} is larger than the Maximum Packet Size of the client`,
+      });
+    }
+    return sent;
   }
 
   #sendAuth(reasonCode: number, data: Uint8Array | undefined): void {
@@ -698,17 +748,14 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     const method = this.connect?.properties.authenticationMethod;
     if (method !== undefined) properties.authenticationMethod = method;
     if (data !== undefined) properties.authenticationData = data;
-    this.#send({ type: 'auth', reasonCode, properties });
-    count(this.#env.counters, C.sentAuth);
+    if (this.#answer({ type: 'auth', reasonCode, properties })) count(this.#env.counters, C.sentAuth);
   }
 
   #sendDisconnect(code: number, text: string): void {
-    const packet: Packet = { type: 'disconnect', reasonCode: code, properties: { reasonString: text } };
-    const bytes = encodePacket(packet, 5);
-    const maximum = this.maximumPacketSize;
-    if (bytes.length <= maximum) this.outbox.append(bytes, true);
-    else if (maximum >= 4) this.#send({ type: 'disconnect', reasonCode: code, properties: {} });
-    count(this.#env.counters, C.sentDisconnect);
+    const sent =
+      this.#send({ type: 'disconnect', reasonCode: code, properties: { reasonString: text } }) ||
+      this.#send({ type: 'disconnect', reasonCode: code, properties: {} });
+    if (sent) count(this.#env.counters, C.sentDisconnect);
   }
 
   /** Runs a step that bytes from outside drive: what they break is theirs alone. */
@@ -824,6 +871,32 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   #stopDeadline(): void {
     this.#deadline?.cancel();
     this.#deadline = undefined;
+  }
+}
+
+/** Why the registry does not give out a client id. */
+function claimRefusal(reasonCode: number): Refusal {
+  switch (reasonCode) {
+    case ReasonCode.notAuthorized:
+      return {
+        reasonCode,
+        text: 'the client id belongs to another user',
+        counter: C.connectionRefusedNotAuthorized,
+      };
+    case ReasonCode.quotaExceeded:
+      return { reasonCode, text: 'limits.sessionsMax is reached', counter: C.connectionRefusedLimit };
+    case ReasonCode.serverBusy:
+      return {
+        reasonCode,
+        text: 'a newer connection with this client id came while this one waited',
+        counter: C.connectionRefusedLimit,
+      };
+    default:
+      return {
+        reasonCode,
+        text: 'connections of this client id replace each other too quickly (limits.takeoversMaxCount)',
+        counter: C.connectionRefusedLimit,
+      };
   }
 }
 

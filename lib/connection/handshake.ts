@@ -20,11 +20,14 @@ export interface ConnectionLimits {
   readonly clientIdMaxBytes: number;
   readonly topicMaxBytes: number;
   readonly topicMaxLevels: number;
+  /** 0: a client that does not read is kept. */
+  readonly writeTimeoutMs: number;
   /** Whether messages may be retained. */
   readonly retain: boolean;
 }
 
 const PACKET_MAX_BYTES = 268435460;
+const RECEIVE_MAXIMUM_MAX = 65535;
 
 /** The terms of an accepted connection. */
 export interface Terms {
@@ -37,6 +40,8 @@ export interface Terms {
   readonly maximumPacketSize: number;
   readonly topicAliasMaximum: number;
   readonly problemInformation: boolean;
+  /** For CONNACK, where the client asked for it; set between credentials and CONNACK. */
+  responseInformation?: string | undefined;
 }
 
 export type Assessment = { ok: true; terms: Terms } | { ok: false; reasonCode: number; text: string };
@@ -130,11 +135,11 @@ export function connackProperties(
   limits: ConnectionLimits,
 ): Properties {
   if (connect.version !== 5) return {};
-  const properties: Properties = {
-    receiveMaximum: limits.receiveMaximum,
-    maximumPacketSize: limits.packetMaxBytes,
-    topicAliasMaximum: limits.topicAliasMaximum,
-  };
+  const properties: Properties = { topicAliasMaximum: limits.topicAliasMaximum };
+  // What is not said is the protocol's own limit [MQTT 5, 3.2.2.3.3 and 3.2.2.3.6].
+  if (limits.receiveMaximum < RECEIVE_MAXIMUM_MAX) properties.receiveMaximum = limits.receiveMaximum;
+  if (limits.packetMaxBytes < PACKET_MAX_BYTES) properties.maximumPacketSize = limits.packetMaxBytes;
+  if (terms.responseInformation !== undefined) properties.responseInformation = terms.responseInformation;
   if (!limits.retain) properties.retainAvailable = false;
   if (terms.expiryS !== (connect.properties.sessionExpiryInterval ?? 0))
     properties.sessionExpiryInterval = terms.expiryS;

@@ -48,11 +48,13 @@ export class Input {
     if (this.#waitingBytes > 0) {
       this.#waiting.push(bytes);
       this.#waitingBytes += bytes.length;
-      this.#process();
+      if (!this.#cutting) this.#process();
     } else if (this.#suspensions > 0 || this.#cutting) {
       this.#keep(bytes, 0);
     } else {
       this.#cut(bytes);
+      // Fed from inside a frame, by a transport that answers at once.
+      if (this.#waitingBytes > 0) this.#process();
     }
   }
 
@@ -135,7 +137,8 @@ export class Input {
 
   #keep(bytes: Uint8Array, at: number): void {
     const rest = bytes.subarray(at);
-    this.#waiting.push(rest.length < COPY_REST_BELOW_BYTES ? Uint8Array.prototype.slice.call(rest) : rest);
+    // What waits already was fed while these bytes were cut, and comes after them.
+    this.#waiting.unshift(rest.length < COPY_REST_BELOW_BYTES ? Uint8Array.prototype.slice.call(rest) : rest);
     this.#waitingBytes += rest.length;
   }
 }

@@ -87,6 +87,8 @@ export class Outbox {
   readonly #env: OutboxEnvironment;
   readonly #transport: Transport;
   readonly #taken = (): void => this.#onTaken();
+  /** Rises with each write that the transport has taken. */
+  takenCount = 0;
   /** Called when everything handed over was taken; for whoever stopped because of `pending`. */
   onDrained: (() => void) | undefined;
 
@@ -98,6 +100,11 @@ export class Outbox {
   /** Bytes that the client has not taken: gathered and handed over. */
   get pending(): number {
     return this.#handedBytes + this.#offset;
+  }
+
+  /** Whether the transport has not taken everything that was handed to it. */
+  get isBehind(): boolean {
+    return this.#writes.length > 0;
   }
 
   /**
@@ -197,6 +204,7 @@ export class Outbox {
   #onTaken(): void {
     const write = this.#writes.shift();
     if (write === undefined) return;
+    this.takenCount++;
     this.#handedBytes -= write.bytes;
     this.#env.budget.used -= write.bytes;
     if (write.buffer !== undefined) this.#env.pool.give(write.buffer);

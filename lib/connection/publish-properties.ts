@@ -47,12 +47,10 @@ export function parsePublishProperties(bytes: Uint8Array, start: number, end: nu
   let at = start;
   while (at < end) {
     const id = bytes[at] as number;
+    const bit = id === Id.topicAlias ? 1 : id <= Id.correlationData ? 1 << (id + 1) : 0;
+    if ((seen & bit) !== 0) throw protocolError(`property ${hex(id)} stands twice in PUBLISH`);
+    seen |= bit;
     const next = skipProperty(bytes, at, end);
-    if (id !== Id.userProperty) {
-      const bit = id === Id.topicAlias ? 1 : 1 << (id + 1);
-      if ((seen & bit) !== 0) throw protocolError(`property ${hex(id)} stands twice in PUBLISH`);
-      seen |= bit;
-    }
     if (id === Id.topicAlias || id === Id.messageExpiry) {
       if (id === Id.topicAlias) found.alias = readAlias(bytes, at + 1);
       else found.expiryS = readU32(bytes, at + 1);

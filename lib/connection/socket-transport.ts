@@ -8,12 +8,17 @@ interface Addressed {
 
 /** TCP and TLS sockets, and any Duplex that an embedder hands to `broker.handle`. */
 export class SocketTransport implements Transport {
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
   readonly #socket: Duplex & Addressed;
   #error: Error | undefined;
 
   /** Starts reading at once: call `attach` in the same turn. */
   constructor(socket: Duplex & Addressed) {
     this.#socket = socket;
+    // A closed socket does not know it any more.
+    this.remoteAddress = socket.remoteAddress;
+    this.remotePort = socket.remotePort;
   }
 
   attach(handler: TransportHandler): void {
@@ -25,14 +30,6 @@ export class SocketTransport implements Transport {
     // A Duplex that half closes: nothing more will come, and MQTT has no use for a one-way connection.
     socket.on('end', () => socket.end());
     socket.on('close', () => handler.closed(this.#error));
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.#socket.remoteAddress;
-  }
-
-  get remotePort(): number | undefined {
-    return this.#socket.remotePort;
   }
 
   write(bytes: Uint8Array, taken: () => void): void {

@@ -22,6 +22,8 @@ export class FrameCache {
 
   /** Begins a fan-out; `expiryS` is what is left of the message's life, 0 for no expiry. */
   begin(message: Message, expiryS: number): void {
+    // Not ended where a hook of one fan-out publishes, or threw.
+    if (this.#message !== undefined) this.#frames.fill(undefined);
     this.#message = message;
     this.#expiryS = expiryS;
   }

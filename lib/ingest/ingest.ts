@@ -260,6 +260,7 @@ export class Ingest {
       count(this.#env.counters, header === PUBACK ? C.sentPuback : C.sentPubrec);
       return;
     }
+    count(this.#env.counters, C.refusedHeld);
     message.detach();
     link.suspend();
     this.#env.timers.at(this.#env.clock.now() + HOLD_RETRY_MS, () => {

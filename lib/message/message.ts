@@ -50,7 +50,8 @@ export class Message {
    */
   detach(): void {
     const length = this.payloadEnd - this.payloadStart;
-    if (this.bytes.length - length < 1024) return;
+    // The whole buffer counts: a WebSocket frame or a run is a view of a larger read.
+    if (this.bytes.buffer.byteLength - length < 1024) return;
     this.bytes =
       length === 0
         ? NO_BYTES

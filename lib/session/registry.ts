@@ -66,6 +66,12 @@ export class SessionRegistry {
 
   claim(claimant: Claimant): void {
     const claim = this.#claims.get(claimant.clientId);
+    // A session, its queue and its will belong to the user who made it: knowing a client id gives nobody else any of it.
+    const holder = claim?.owner ?? this.#sessions.get(claimant.clientId);
+    if (holder !== undefined && holder.username !== claimant.username) {
+      claimant.refused(ReasonCode.notAuthorized);
+      return;
+    }
     if (claim === undefined) {
       this.#claims.set(claimant.clientId, { owner: claimant, waiting: undefined });
       this.#open(claimant);

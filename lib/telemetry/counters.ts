@@ -98,6 +98,7 @@ export const COUNTERS = {
   refusedTopicInvalid: refused('topic_invalid'),
   refusedQuota: refused('quota'),
   refusedStorage: refused('storage'),
+  refusedHeld: refused('held'),
   refusedRetained: refused('retained_limit'),
   deadLettered: {
     name: 'messages_dead_lettered_total',

@@ -84,7 +84,9 @@ t.test(
     for (const dup of [false, true]) {
       const ids = Array.from({ length: 5000 }, (_, n) => n + 1);
       client.send(...ids.map((packetId) => wire.publish({ version: 4, topic, qos: 2, packetId, dup })));
-      for (const packetId of ids) t.equal((await client.expect('pubrec')).packetId, packetId);
+      const answers: number[] = [];
+      for (const _ of ids) answers.push((await client.expect('pubrec')).packetId);
+      t.same(answers, ids);
     }
     await client.ping();
     await subscriber.ping();
@@ -182,6 +184,53 @@ t.test('a storm of takeovers leaves one connection, and other clients alone', as
   t.equal(alive.filter(Boolean).length, 1);
   await bystander.expectNothing();
 });
+
+t.test(
+  'connections of one id may replace each other only so often: then the newer one is refused and the older stays',
+  { skip: ownLimits },
+  async (t) => {
+    const strict = await startServer(t, { gateway: { limits: { takeoversMaxCount: 2 } } });
+    for (const version of VERSIONS) {
+      const clientId = unique('twins');
+      let last = await RawClient.connect(t, strict.port, { version, clientId });
+      for (let n = 0; n < 2; n++) {
+        const next = await RawClient.connect(t, strict.port, { version, clientId });
+        await last.expectDisconnect(0x8e);
+        last = next;
+      }
+      const refused = await RawClient.open(t, strict.port, { version });
+      refused.send(wire.connect({ version, clientId }));
+      await refused.expectRefused(version === 5 ? [0x97, 0x9f] : 0x03);
+      await last.expectNothing();
+    }
+  },
+);
+
+t.test(
+  'a client id belongs to its user: another one neither ends the connection nor gets the messages',
+  { skip: ownLimits },
+  async (t) => {
+    const guarded = await startServer(t, { anonymous: false, users: { ann: 'p', bob: 'p' } });
+    const clientId = unique('mine');
+    const topic = unique('mine');
+    const session = { clientId, clean: false, password: 'p', properties: { sessionExpiryInterval: 60 } };
+    const victim = await RawClient.connect(t, guarded.port, { ...session, username: 'ann' });
+    await victim.subscribe(topic, { qos: 1 });
+    const live = await RawClient.open(t, guarded.port);
+    live.send(wire.connect({ ...session, username: 'bob' }));
+    await live.expectRefused([0x85, 0x87]);
+    await victim.expectNothing();
+    victim.destroy();
+    const publisher = await RawClient.connect(t, guarded.port, { username: 'ann', password: 'p' });
+    await publisher.publish(topic, 'for ann', { qos: 1 });
+    const later = await RawClient.open(t, guarded.port);
+    later.send(wire.connect({ ...session, username: 'bob' }));
+    await later.expectRefused([0x85, 0x87]);
+    const owner = await RawClient.open(t, guarded.port);
+    t.equal((await owner.connect({ ...session, username: 'ann' })).sessionPresent, true);
+    await owner.expectPublish(topic, 'for ann');
+  },
+);
 
 t.test('a storm of connections is answered, each one: taken, refused or closed', async (t) => {
   const start = performance.now();

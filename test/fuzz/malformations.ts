@@ -72,8 +72,7 @@ export const MALFORMATIONS = {
     const body = bodyOf(parts);
     return frameOf(parts.first, Buffer.of((body.length & 0x7f) | 0x80, 0x80 | (body.length >> 7), 0), body);
   },
-  lengthOfFiveBytes: (parts) =>
-    frameOf(parts.first, Buffer.of(0x80, 0x80, 0x80, 0x80, 0x01), bodyOf(parts)),
+  lengthOfFiveBytes: (parts) => frameOf(parts.first, Buffer.of(0x80, 0x80, 0x80, 0x80, 0x01), bodyOf(parts)),
   tooLarge: (parts) => frameOf(parts.first, Buffer.of(0xff, 0xff, 0xff, 0x7f), bodyOf(parts)),
   headerFlags: (parts, random) => wire.frame(parts.first ^ (1 + random.int(15)), bodyOf(parts)),
   packetIdZero: (parts) =>
@@ -102,12 +101,15 @@ export const MALFORMATIONS = {
   propertyTwice: (parts, random) => {
     const place = placeOf(parts);
     if (place === undefined) return null;
-    const single = PROPERTIES.filter((one) => mayCarry(one, place, 'toServer') && one.key !== 'userProperties');
+    const single = PROPERTIES.filter(
+      (one) => mayCarry(one, place, 'toServer') && one.key !== 'userProperties',
+    );
     if (single.length === 0) return null;
     const property = propertyOf(random.pick(single), random);
     return withProperty(parts, property, property);
   },
-  propertyCutShort: (parts) => withProperty(parts, Buffer.concat([wire.u8(0x26), wire.str('name'), Buffer.of(0)])),
+  propertyCutShort: (parts) =>
+    withProperty(parts, Buffer.concat([wire.u8(0x26), wire.str('name'), Buffer.of(0)])),
   propertyValueEmpty: (parts) =>
     withProperty(parts, Buffer.concat([wire.u8(0x26), wire.str('name'), wire.str('')])),
   propertyLengthTooLong: (parts, random) => propertyLengthOff(parts, 1 + random.int(200)),

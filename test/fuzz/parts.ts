@@ -151,7 +151,9 @@ export function connectParts(
 function publishParts(version: Version, random: Random): Parts {
   const qos = random.int(3);
   const topic = wire.str(topicOf(random));
-  const first = 0x30 | (qos << 1) | (random.chance(0.1) ? 1 : 0) | (qos > 0 && random.chance(0.1) ? 8 : 0);
+  // Before MQTT 5 a retained message beyond the limits is held until there is room, and with it its connection.
+  const retain = (version === 5 || qos === 0) && random.chance(0.1);
+  const first = 0x30 | (qos << 1) | (retain ? 1 : 0) | (qos > 0 && random.chance(0.1) ? 8 : 0);
   // Payloads declared to be UTF-8 are: a wrong one ends nothing, but is refused.
   const after = Buffer.from('x'.repeat(random.pick([0, 1, 64, 200, 3000])));
   return {

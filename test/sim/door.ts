@@ -34,6 +34,8 @@ export interface DoorOptions {
 export interface DoorObserver {
   servedBy(connection: Connection): Served;
   opened(served: Served): void;
+  /** Its credentials passed. */
+  claimed(served: Served): void;
   granted(served: Served): void;
   connackWritten(served: Served): void;
   over(served: Served): void;
@@ -73,7 +75,7 @@ export class SimDoor implements Door, Authenticator {
       credentials.password !== undefined && Buffer.from(credentials.password).toString() === WRONG_PASSWORD;
     await new Promise<void>((resolve) => {
       this.#scheduler.after(this.#random.delay(this.#options.authenticateMaxMs), 'authenticated', () => {
-        if (served?.phase === 'authenticating') served.phase = 'claiming';
+        if (served !== undefined && !wrong) this.#claiming(served);
         this.#scheduler.settle();
         resolve();
       });
@@ -111,10 +113,16 @@ export class SimDoor implements Door, Authenticator {
         : undefined;
     return (done) => {
       this.#scheduler.after(this.#random.delay(this.#options.authenticateMaxMs), 'hook answered', () => {
-        if (served.phase === 'authenticating') served.phase = 'claiming';
+        if (refusal === undefined) this.#claiming(served);
         done(refusal);
       });
     };
+  }
+
+  #claiming(served: Served): void {
+    if (served.phase !== 'authenticating') return;
+    served.phase = 'claiming';
+    this.#observer.claimed(served);
   }
 
   #granted(served: Served): void {

@@ -19,6 +19,8 @@ export interface Publication {
   readonly expires: boolean;
   /** When its first byte was sent; Infinity while it has not been. */
   sentAt: number;
+  /** How often it was sent, resends included. */
+  sends: number;
   outcome: Outcome;
   acknowledgedAt: number;
   /** Sessions through which it was sent: more than one where the first was lost, and then exactly once is not owed. */

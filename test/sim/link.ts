@@ -18,7 +18,7 @@ export interface LinkObserver {
 /** What the client at the other end is told. */
 export interface LinkClient {
   data(bytes: Uint8Array): void;
-  closed(): void;
+  ended(): void;
 }
 
 export interface LinkOptions {
@@ -234,7 +234,7 @@ export class Link implements Transport {
     this.#scheduler.after(this.#latency(), 'client closed', () => {
       if (this.#clientClosed || this.#vanished) return;
       this.#clientClosed = true;
-      this.#client.closed();
+      this.#client.ended();
       // The other half follows.
       this.#closeServer(undefined, this.#latency());
     });

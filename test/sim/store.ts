@@ -17,6 +17,7 @@ import { DurableState, type LogEntry } from './durable-state.js';
 import { messageIdOf } from './payload.js';
 import type { Random } from './random.js';
 import type { Scheduler } from './scheduler.js';
+import type { Sometimes } from './sometimes.js';
 
 export interface StoreOptions {
   /** 0: every position is committed as it is given out, as in memory. */
@@ -39,14 +40,20 @@ export class SimStore implements Store {
   /** While set, no message is admitted. */
   full = false;
   refusals = 0;
+  /** When a message was last refused. */
+  refusedAt = -Infinity;
   /** Faults are over: commits are quick. */
   healed = false;
+  /** Appended and not committed. */
+  readonly pending = new Set<string>();
   #committing = false;
+  readonly #sometimes: Sometimes;
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #options: StoreOptions;
 
-  constructor(scheduler: Scheduler, random: Random, options: StoreOptions) {
+  constructor(scheduler: Scheduler, random: Random, options: StoreOptions, sometimes: Sometimes) {
+    this.#sometimes = sometimes;
     this.#scheduler = scheduler;
     this.#random = random;
     this.#options = options;
@@ -59,11 +66,18 @@ export class SimStore implements Store {
   admit(): number {
     if (!this.full) return 0;
     this.refusals++;
+    this.refusedAt = this.#scheduler.now();
     return QUOTA_EXCEEDED;
   }
 
   append(message: Message, origin: MessageOrigin | undefined): LogPosition {
-    return this.#write({ kind: 'message', mid: messageIdOf(message.payload), origin });
+    const mid = messageIdOf(message.payload);
+    if (this.#options.commitMaxMs > 0) {
+      this.pending.add(mid);
+      this.#sometimes.saw('acknowledgement waits for commit');
+      if (origin?.qos === 2) this.#sometimes.saw('QoS 2 message waits for commit');
+    }
+    return this.#write({ kind: 'message', mid, origin });
   }
 
   record(record: SessionRecord): LogPosition {
@@ -79,7 +93,7 @@ export class SimStore implements Store {
 
   createQueue(): DeliveryQueue {
     return this.#options.lateQueues
-      ? new LateQueue(this.#scheduler, this.#random)
+      ? new LateQueue(this.#scheduler, this.#random, this.#sometimes)
       : new MemoryDeliveryQueue();
   }
 
@@ -109,7 +123,9 @@ export class SimStore implements Store {
   #commit(target: LogPosition): void {
     for (let position = this.committed; position < target; position++) {
       const entry = this.log[position];
-      if (entry !== undefined) this.durable.apply(entry);
+      if (entry === undefined) continue;
+      this.durable.apply(entry);
+      if (entry.kind === 'message') this.pending.delete(entry.mid);
     }
     this.committed = target;
     this.#committing = false;
@@ -127,6 +143,7 @@ class LateQueue implements DeliveryQueue {
   constructor(
     private readonly scheduler: Scheduler,
     private readonly random: Random,
+    private readonly sometimes: Sometimes,
   ) {}
 
   get count(): number {
@@ -171,6 +188,7 @@ class LateQueue implements DeliveryQueue {
   #readLate(): void {
     if (this.#reading || !this.random.chance(0.2)) return;
     this.#reading = true;
+    this.sometimes.saw('queue had to be read back');
     this.scheduler.after(this.random.delay(20), 'queue ready', () => {
       this.#reading = false;
       this.onReady?.();

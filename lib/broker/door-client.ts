@@ -1,0 +1,174 @@
+/**
+ * One connection as Aedes knows it: its client over a port, and what the embedder sees in place of the port.
+ *
+ *     waiting ──CONNECT──▶ shaking hands ──clientReady──▶ spent ──▶ over
+ *
+ * Aedes reads and writes `client.conn` while hands are shaken, so the port is there whenever Aedes runs, and the real
+ * stream whenever code of the embedder runs. A client that is `spent` gave everything back that only a handshake needs:
+ * port, parser and the closures around them are what a connection of Aedes costs.
+ */
+import type { Connection, DoorSession } from '../connection/connection.js';
+import { decodePacket } from '../protocol/decode.js';
+import type { AedesClient, AedesConnack, PortLike } from './aedes-internals.js';
+import { toAedesConnack } from './packet-mapping.js';
+import type { Port } from './port.js';
+
+const nothing = (): void => {};
+/** For members of a spent client that only a handshake uses; what `close` of Aedes touches of them does nothing. */
+const SPENT_PARSER = { _queue: null, packet: undefined, removeAllListeners: nothing, parse: nothing };
+const SPENT_PORT: PortLike = {
+  destroyed: true,
+  removeAllListeners: nothing,
+  on: nothing,
+  emit: nothing,
+  read: () => null,
+  destroy: nothing,
+};
+const NO_ALIASES = new Map<number, string>();
+/** Without a prototype: names like `constructor` are topics and ids too. Aedes never sees a subscription or a message. */
+const NONE: object = Object.freeze(Object.create(null) as object);
+
+const DOOR = Symbol('door');
+type Linked = { [DOOR]?: DoorClient };
+
+/** @returns undefined for whatever is not a client of a door. */
+export function doorOf(client: unknown): DoorClient | undefined {
+  return typeof client === 'object' && client !== null ? (client as Linked)[DOOR] : undefined;
+}
+
+export class DoorClient implements DoorSession {
+  readonly handle: AedesClient;
+  readonly connection: Connection;
+  /** The embedder's own error where a hook of it refused: what the events show. */
+  refusal: Error | undefined;
+  /** The CONNACK that left, until `connackSent` was emitted. */
+  connack: AedesConnack | undefined;
+  /** Called once, when the connection is over. */
+  onClosed: (() => void) | undefined;
+  /** `client.conn` for the embedder. */
+  readonly #shown: PortLike;
+  #port: Port | undefined;
+  /** Code of the embedder runs: calls nest. */
+  #exposures = 0;
+  #spent = false;
+  #over = false;
+  #whenOver: (() => void)[] | undefined;
+
+  /** @param shown the stream that the embedder gave, or the transport where there is none. */
+  constructor(client: AedesClient, connection: Connection, port: Port, shown: unknown) {
+    this.handle = client;
+    this.connection = connection;
+    this.#port = port;
+    this.#shown = shown as PortLike;
+    client.subscriptions = NONE;
+    client.duplicates = NONE;
+    (client as Linked)[DOOR] = this;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Hands Aedes the CONNECT packet. */
+  push(connect: Uint8Array): void {
+    this.#port?.push(connect);
+  }
+
+  /** Before code of the embedder runs. */
+  expose(): void {
+    this.#exposures++;
+    if (this.#port === undefined) return;
+    // Paused, Aedes cannot read from the stream that it finds in place of its port.
+    this.handle._paused = true;
+    this.handle.conn = this.#shown;
+  }
+
+  /** After it, before Aedes goes on. */
+  conceal(): void {
+    this.#exposures--;
+    if (this.#port === undefined || this.#exposures > 0) return;
+    this.handle.conn = this.#over ? SPENT_PORT : (this.#port as unknown as PortLike);
+    this.handle._paused = false;
+  }
+
+  /** Reads the CONNACK that was just put into the outbox, for `connackSent`. */
+  keepConnack(): void {
+    const { outbox, version } = this.connection;
+    const end = outbox.reserve(0);
+    const bytes = lastFrame(outbox.buffer.subarray(0, end));
+    if (bytes === undefined) return;
+    const packet = decodePacket(bytes, version, 'toClient');
+    if (packet.type === 'connack') this.connack = toAedesConnack(packet, version);
+  }
+
+  /** The handshake is over and Aedes out of it. */
+  spend(): void {
+    if (this.#over || this.#spent) return;
+    this.#spent = true;
+    const client = this.handle;
+    client._eos();
+    client._eos = nothing;
+    client._parser = SPENT_PARSER;
+    client._topicAliases = NO_ALIASES;
+    client._nextBatch = nothing;
+    client.deliver0 = nothing;
+    client.deliverQoS = nothing;
+    client._paused = true;
+    client.conn = this.#shown;
+    this.#port = undefined;
+  }
+
+  /** @internal The connection is over, whatever state the handshake is in. */
+  closed(): void {
+    if (this.#over) return;
+    this.#over = true;
+    const client = this.handle;
+    const { closeReason } = this.connection;
+    if (client.version === 5 && client.disconnectReasonCode === null && closeReason?.code !== undefined)
+      client.disconnectReasonCode = closeReason.code;
+    this.onClosed?.();
+    client.conn = SPENT_PORT;
+    closeAedes(client);
+    this.#port?.destroy();
+    if (this.#spent) client.conn = this.#shown;
+    const waiting = this.#whenOver;
+    this.#whenOver = undefined;
+    for (const done of waiting ?? []) setImmediate(done);
+  }
+
+  /** The last word of Aedes about a connection that ended: it does not touch `client.conn` any more. */
+  settle(): void {
+    if (!this.#over) return;
+    this.#port = undefined;
+    this.handle.conn = this.#shown;
+  }
+
+  whenOver(done: () => void): void {
+    if (this.#over) setImmediate(done);
+    else (this.#whenOver ??= []).push(done);
+  }
+}
+
+/** Below our methods stands Aedes's own class. */
+function closeAedes(client: AedesClient): void {
+  const face: object = Object.getPrototypeOf(client) as object;
+  const aedes = Object.getPrototypeOf(face) as { close(): void };
+  aedes.close.call(client);
+}
+
+function lastFrame(bytes: Uint8Array): Uint8Array | undefined {
+  let start = 0;
+  let last: Uint8Array | undefined;
+  while (start < bytes.length) {
+    let length = 0;
+    let at = start + 1;
+    for (let shift = 0; shift < 28; shift += 7) {
+      const byte = bytes[at++] ?? 0;
+      length |= (byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+    }
+    last = bytes.subarray(start, at + length);
+    start = at + length;
+  }
+  return last;
+}
