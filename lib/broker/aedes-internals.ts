@@ -3,7 +3,7 @@
  * the tests of the door fail where another version differs.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Port } from './port.js';
 import type { Client } from 'aedes';
 
 /** A packet as Aedes hands it to hooks, events and in-process subscribers. */
@@ -109,4 +109,4 @@ export interface MqEmitter {
 }
 export type MqListener = (packet: AedesPacket, done: () => void) => void;
 
-export type AedesHandle = (stream: Duplex, request?: IncomingMessage) => AedesClient;
+export type AedesHandle = (stream: Port, request?: IncomingMessage) => AedesClient;

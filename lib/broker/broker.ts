@@ -26,8 +26,8 @@ import type { HookSubscription } from '../session/environment.js';
 import type { Session } from '../session/session.js';
 import { C } from '../telemetry/counters.js';
 import type { AedesClient, AedesConnect, AedesHandle, AedesPacket, MqEmitter } from './aedes-internals.js';
-import { createClientFace } from './client-face.js';
-import { DoorClient, doorOf } from './door-client.js';
+import { type ClientConstructor, createClientClass } from './client-face.js';
+import { closeAedes, DoorClient, doorOf } from './door-client.js';
 import { InProcessEmitter, LateEmitter } from './in-process-emitter.js';
 import type { Lanes } from './lanes.js';
 import {
@@ -75,7 +75,7 @@ const ERROR_EVENTS: ReadonlySet<string | symbol> = new Set(['clientError', 'conn
 
 export class Broker extends Aedes implements Door {
   readonly lanes: Lanes;
-  readonly #handle: AedesHandle;
+  readonly #Client: ClientConstructor;
   readonly #user: UserHooks;
   readonly #fence: HookFence;
   readonly #context: MappingContext;
@@ -84,7 +84,6 @@ export class Broker extends Aedes implements Door {
   readonly #shortIdMaxLength: number | undefined;
   /** Clients whose CONNECT has not arrived. */
   readonly #waiting = new Map<Connection, DoorClient>();
-  #face: object | undefined;
   #counter = 0;
 
   constructor(lanes: Lanes, options: AedesOptions = {}) {
@@ -108,7 +107,10 @@ export class Broker extends Aedes implements Door {
     });
     this.#fence = new HookFence(logger);
     this.#user = userHooksOf(options);
-    this.#handle = takeHandle(this);
+    this.#Client = createClientClass(clientClassOf(this), {
+      context: this.#context,
+      counters: lanes.counters,
+    });
     this.#shortIdMaxLength = options.maxClientsIdLength;
     const { pendingSessionsLimit = 0 } = options;
     this.#parked = pendingSessionsLimit > 0 ? new ParkedSessions(pendingSessionsLimit) : undefined;
@@ -144,8 +146,8 @@ export class Broker extends Aedes implements Door {
     if (connection === undefined) {
       // What fails on a stream that nobody wanted is nobody's error.
       stream.on('error', () => {});
-      const refused = this.#handle(new Port(() => {}), request);
-      refused.close();
+      const refused = new this.#Client(this, new Port(() => {}), request);
+      closeAedes(refused);
       refused.conn = stream as unknown as AedesClient['conn'];
       stream.destroy();
       return refused;
@@ -194,6 +196,9 @@ export class Broker extends Aedes implements Door {
     return door;
   }
 
+  /** @internal Sessions expire in the lanes; Aedes would keep a timer for each, and tell of it twice. */
+  scheduleSessionExpiry(): void {}
+
   /** Called once by `close`, when the clients that Aedes knows have gone. */
   protected async finish(): Promise<void> {}
 
@@ -210,12 +215,7 @@ export class Broker extends Aedes implements Door {
       if (this.listenerCount('connackSent') > 0) door.keepConnack();
       connection.outbox.flush();
     });
-    const client = this.#handle(port, connection.request as IncomingMessage | undefined);
-    this.#face ??= createClientFace(Object.getPrototypeOf(client) as object, {
-      context: this.#context,
-      counters: this.lanes.counters,
-    });
-    Object.setPrototypeOf(client, this.#face);
+    const client = new this.#Client(this, port, connection.request);
     const door = new DoorClient(client, connection, port, shown);
     door.onClosed = () => this.#onClosed(door);
     return door;
@@ -337,17 +337,24 @@ export class Broker extends Aedes implements Door {
     const connect = connection?.connect;
     if (door === undefined || connection === undefined || connect === undefined) return;
     this.#describe(client, connection, connect);
-    connection.admit(this.#askCredentials(door, connect), (refusal) => {
-      if (refusal === undefined) {
-        this.#parked?.leave(client.id);
-        if (connection.terms !== undefined && connect.properties.requestResponseInformation === true)
-          connection.terms.responseInformation = this.#responseInformationFor(client);
-        done(null, true);
-        return;
-      }
+    door.answer = done;
+    connection.admit(this.#askCredentials(door, connect), (refusal) => this.#admitted(door, refusal));
+  }
+
+  /** The connection keeps the closure that calls this for its life: it holds nothing of the handshake. */
+  #admitted(door: DoorClient, refusal: Refusal | undefined): void {
+    const { handle: client, connection, answer } = door;
+    door.answer = undefined;
+    if (refusal !== undefined) {
       if (this.listenerCount('connackSent') > 0) door.keepConnack();
-      done(door.refusal ?? new Error(refusal.text), false);
-    });
+      answer?.(door.refusal ?? new Error(refusal.text), false);
+      return;
+    }
+    this.#parked?.leave(client.id);
+    const { connect, terms } = connection;
+    if (terms !== undefined && connect?.properties.requestResponseInformation === true)
+      terms.responseInformation = this.#responseInformationFor(client);
+    answer?.(null, true);
   }
 
   /** What Aedes takes from CONNECT, of the CONNECT that it has not seen. */
@@ -613,8 +620,12 @@ function admitted(door: DoorClient): void {
   queueMicrotask(() => door.spend());
 }
 
-function takeHandle(broker: Aedes): AedesHandle {
-  return broker.handle as unknown as AedesHandle;
+/** Aedes does not export the class of its clients; the first client has it. */
+function clientClassOf(broker: Aedes): ClientConstructor {
+  const handle = broker.handle as unknown as AedesHandle;
+  const client = handle(new Port(() => {}));
+  client.close();
+  return client.constructor as ClientConstructor;
 }
 
 function clientOf(session: Session): AedesClient | null {

@@ -12,6 +12,7 @@ import { decodePacket } from '../protocol/decode.js';
 import type { AedesClient, AedesConnack, PortLike } from './aedes-internals.js';
 import { toAedesConnack } from './packet-mapping.js';
 import type { Port } from './port.js';
+import type { Answer } from './user-hooks.js';
 
 const nothing = (): void => {};
 /** For members of a spent client that only a handshake uses; what `close` of Aedes touches of them does nothing. */
@@ -43,6 +44,8 @@ export class DoorClient implements DoorSession {
   refusal: Error | undefined;
   /** The CONNACK that left, until `connackSent` was emitted. */
   connack: AedesConnack | undefined;
+  /** Aedes's callback of `authenticate`, until it is called. */
+  answer: Answer<boolean> | undefined;
   /** Called once, when the connection is over. */
   onClosed: (() => void) | undefined;
   /** `client.conn` for the embedder. */
@@ -87,7 +90,7 @@ export class DoorClient implements DoorSession {
   conceal(): void {
     this.#exposures--;
     if (this.#port === undefined || this.#exposures > 0) return;
-    this.handle.conn = this.#over ? SPENT_PORT : (this.#port as unknown as PortLike);
+    this.handle.conn = this.#over ? SPENT_PORT : this.#port;
     this.handle._paused = false;
   }
 
@@ -149,10 +152,10 @@ export class DoorClient implements DoorSession {
   }
 }
 
-/** Below our methods stands Aedes's own class. */
-function closeAedes(client: AedesClient): void {
-  const face: object = Object.getPrototypeOf(client) as object;
-  const aedes = Object.getPrototypeOf(face) as { close(): void };
+/** Closes the client for Aedes alone: above its `close` stands ours, which ends the connection. */
+export function closeAedes(client: AedesClient): void {
+  const ours: object = Object.getPrototypeOf(client) as object;
+  const aedes = Object.getPrototypeOf(ours) as { close(): void };
   aedes.close.call(client);
 }
 

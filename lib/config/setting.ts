@@ -1,4 +1,5 @@
-import { isAlias, isMap, isPair, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import type { Document } from 'yaml';
+import { yamlLibrary } from './yaml-library.js';
 import { SprawlError } from '../contracts/errors.js';
 import {
   CONFIG_KEYS,
@@ -88,6 +89,7 @@ export function settingsOfObject(value: unknown): Setting[] {
 
 /** The offset at which the deepest part of `path` that stands in the document begins. */
 function offsetOf(document: Document, path: readonly PropertyKey[]): number {
+  const { isAlias, isMap, isPair, isScalar } = yamlLibrary();
   let node: unknown = document.contents;
   let offset = 0;
   for (const part of path) {
@@ -108,6 +110,7 @@ function offsetOf(document: Document, path: readonly PropertyKey[]): number {
 
 /** Values of a YAML file. @throws SprawlError CONFIG_UNKNOWN_KEY, CONFIG_INVALID, each with file and line. */
 export function settingsOfFile(path: string, text: string): Setting[] {
+  const { LineCounter, parseDocument } = yamlLibrary();
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const fault = document.errors[0];

@@ -1,6 +1,6 @@
-import { stringify } from 'yaml';
 import { CONFIG_ROOT, type ConfigKey, type ConfigSection } from './key-table.js';
 import type { ResolvedConfig } from './parse.js';
+import { yamlLibrary } from './yaml-library.js';
 
 function childOf(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null) return undefined;
@@ -15,6 +15,7 @@ function keyLine(
   source: string | undefined,
 ): string {
   if (value === undefined) return `${indent}# ${name}: not set (${key.defaultText})`;
+  const { stringify } = yamlLibrary();
   const text = key.secret ? "'***'" : stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trimEnd();
   return `${indent}${name}: ${text} # ${source ?? 'default'}`;
 }

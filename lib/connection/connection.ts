@@ -15,13 +15,14 @@ import { decodeConnect, connectVersionOf } from '../protocol/decode-connect.js';
 import { decodePacket } from '../protocol/decode.js';
 import { encodePacket } from '../protocol/encode.js';
 import { malformed, protocolError } from '../protocol/frame-reader.js';
-import type {
-  AuthPacket,
-  ConnectPacket,
-  Packet,
-  Properties,
-  ProtocolVersion,
-  Will,
+import {
+  type AuthPacket,
+  type ConnectPacket,
+  type Packet,
+  PacketType,
+  type Properties,
+  type ProtocolVersion,
+  type Will,
 } from '../protocol/packet.js';
 import { ProtocolError } from '../protocol/protocol-error.js';
 import { ReasonCode } from '../protocol/reason-code.js';
@@ -257,7 +258,8 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
       this.#onConnect(decodeConnect(bytes.subarray(start, end)));
     } else {
       // Before it is decoded: the codes of other packets are not all for CONNACK.
-      if (first >> 4 !== PacketType.auth) throw protocolError('only AUTH may come between CONNECT and CONNACK');
+      if (first >> 4 !== PacketType.auth)
+        throw protocolError('only AUTH may come between CONNECT and CONNACK');
       this.#duringHandshake(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
     }
   }

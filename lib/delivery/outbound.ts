@@ -309,7 +309,9 @@ export class Outbound {
       count(this.#env.counters, C.droppedOffline);
       return;
     }
-    if (this.#mayTake(link.outbox, 1)) this.#transmitQoS0(link, message, retain, identifiers);
+    if (message.expiresAt !== NEVER && message.expiresAt <= this.#env.clock.now())
+      count(this.#env.counters, C.droppedExpired);
+    else if (this.#mayTake(link.outbox, 1)) this.#transmitQoS0(link, message, retain, identifiers);
   }
 
   #transmitQoS0(
@@ -441,10 +443,14 @@ export class Outbound {
       }
       if (link.topicAliasMaximum > 0) this.#chooseAlias(message.topic, link.topicAliasMaximum);
     }
-    const size = publishSize(message, variant);
+    let size = publishSize(message, variant);
     if (size > link.maximumPacketSize) {
       if (variant.alias > 0 && !variant.aliasKnown) this.#aliases?.delete(message.topic);
-      return this.#tooLarge();
+      // The alias may be what is too much.
+      variant.alias = 0;
+      variant.aliasKnown = false;
+      size = publishSize(message, variant);
+      if (size > link.maximumPacketSize) return this.#tooLarge();
     }
     writePublish(link.outbox, message, variant);
     this.#sent(header, size);

@@ -5,6 +5,7 @@
  *
  *     free ──claim──▶ owned ──claim──▶ owned, one waits ──owner released──▶ owned by the one that waited
  */
+import type { LogPosition } from '../contracts/store.js';
 import type { Will } from '../protocol/packet.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import type { SessionEnvironment } from './environment.js';
@@ -28,6 +29,8 @@ export interface Claimant {
 interface Claim {
   owner: Claimant;
   waiting: Claimant | undefined;
+  /** What the owner gets once its first step is stored. */
+  promised: { readonly session: Session; readonly present: boolean } | undefined;
 }
 
 /** Takeovers of one id within the window; beyond them the newer connection is refused, so that flapping twins cannot storm. */
@@ -73,7 +76,7 @@ export class SessionRegistry {
       return;
     }
     if (claim === undefined) {
-      this.#claims.set(claimant.clientId, { owner: claimant, waiting: undefined });
+      this.#claims.set(claimant.clientId, { owner: claimant, waiting: undefined, promised: undefined });
       this.#open(claimant);
       return;
     }
@@ -98,6 +101,7 @@ export class SessionRegistry {
       return;
     }
     if (claim.owner !== claimant) return;
+    this.#takeBack(claim);
     const next = claim.waiting;
     if (next === undefined) {
       this.#claims.delete(claimant.clientId);
@@ -118,37 +122,62 @@ export class SessionRegistry {
   #grant(claimant: Claimant): void {
     const old = this.#sessions.get(claimant.clientId);
     if (old !== undefined && !claimant.cleanStart) {
-      old.resume(claimant);
-      this.#whenStored(claimant, old, true);
+      this.#promise(claimant, old, true, this.#recordConnect(claimant, old.stored ? 'connected' : undefined));
       return;
     }
-    old?.end();
+    const endedAt = old?.end() ?? 0;
     if (this.#sessions.size >= this.#env.limits.sessionsMax) {
       claimant.refused(ReasonCode.quotaExceeded);
       return;
     }
     const session = new Session(claimant, this.#env, this.#onEnd);
     this.#sessions.set(claimant.clientId, session);
-    this.#whenStored(claimant, session, false);
+    const createdAt = this.#recordConnect(claimant, session.durable ? 'created' : undefined);
+    this.#promise(claimant, session, false, Math.max(endedAt, createdAt));
   }
 
-  /** CONNACK promises the session: of a durable one the first step is stored before. */
-  #whenStored(claimant: Claimant, session: Session, present: boolean): void {
-    if (!session.durable) {
-      claimant.granted(session, present);
-      return;
-    }
+  /** @returns 0 where nothing is to be stored. */
+  #recordConnect(claimant: Claimant, kind: 'created' | 'connected' | undefined): LogPosition {
     const { clientId, username, expiryS, will } = claimant;
-    const position = this.#env.store.record(
-      present
-        ? { kind: 'connected', clientId, expiryS, will }
-        : { kind: 'created', clientId, username, expiryS, will },
-    );
+    switch (kind) {
+      case 'created':
+        return this.#env.store.record({ kind, clientId, username, expiryS, will });
+      case 'connected':
+        return this.#env.store.record({ kind, clientId, expiryS, will });
+      case undefined:
+        return 0;
+    }
+  }
+
+  /**
+   * CONNACK promises the session, or that there is none of before: what says so is stored first. Until then a parked session
+   * stays as it is, so that a claimant who leaves early takes nothing from it.
+   */
+  #promise(claimant: Claimant, session: Session, present: boolean, position: LogPosition): void {
+    const claim = this.#claims.get(claimant.clientId);
+    if (claim !== undefined) claim.promised = { session, present };
     this.#env.commits.after(position, {
       committed: () => {
-        if (this.#claims.get(clientId)?.owner === claimant) claimant.granted(session, present);
+        if (claim === undefined || claim.promised?.session !== session || claim.owner !== claimant) return;
+        claim.promised = undefined;
+        if (session.ended) {
+          // It expired meanwhile.
+          this.#grant(claimant);
+          return;
+        }
+        if (present) session.resume(claimant);
+        claimant.granted(session, present);
       },
     });
+  }
+
+  /** The owner left before it got what it was promised. */
+  #takeBack(claim: Claim): void {
+    const { promised } = claim;
+    claim.promised = undefined;
+    if (promised === undefined) return;
+    if (promised.present) promised.session.stayParked();
+    else promised.session.abandon();
   }
 
   #mayTakeOver(clientId: string): boolean {

@@ -13,6 +13,7 @@
  * comes first; a connection that resumes the session before that withdraws it [MQTT-3.1.3-9].
  */
 import type { TimerHandle } from '../contracts/clock.js';
+import type { LogPosition } from '../contracts/store.js';
 import type { Identity } from '../contracts/security.js';
 import { Outbound } from '../delivery/outbound.js';
 import { encodeForwardedProperties } from '../ingest/forwarded-properties.js';
@@ -65,12 +66,14 @@ export class Session implements Subscriber, Identity {
   #willTimer: TimerHandle | undefined;
   #expiryTimer: TimerHandle | undefined;
   #ended = false;
+  #stored: boolean;
 
   /** @param onEnd called once, when nothing of the session is left. */
   constructor(options: SessionOptions, env: SessionEnvironment, onEnd: (session: Session) => void) {
     this.clientId = options.clientId;
     this.username = options.username;
     this.expiryS = options.expiryS;
+    this.#stored = options.expiryS > 0;
     this.#will = options.will;
     this.#env = env;
     this.#onEnd = onEnd;
@@ -91,6 +94,11 @@ export class Session implements Subscriber, Identity {
     return this.expiryS > 0;
   }
 
+  /** Whether the store knows the session: it outlives its connection, or did before the last one. */
+  get stored(): boolean {
+    return this.#stored;
+  }
+
   canReceive(topic: string): boolean {
     return this.#env.authorizer.canReceive(this, topic);
   }
@@ -102,7 +110,23 @@ export class Session implements Subscriber, Identity {
     this.#stopWillTimer();
     this.username = options.username;
     this.expiryS = options.expiryS;
+    this.#stored ||= this.durable;
     this.#will = options.will;
+  }
+
+  /** A connection that was about to resume the session did not: what was stored of it is taken back. */
+  stayParked(): void {
+    if (this.#ended || !this.#stored) return;
+    const { clientId, expiryS } = this;
+    this.#env.store.record({ kind: 'connected', clientId, expiryS, will: this.#will });
+    const willPending = this.#will !== undefined;
+    this.#env.store.record({ kind: 'disconnected', clientId, expiryS, willPending });
+  }
+
+  /** The connection that the session was made for left before CONNACK: it ends as if it had never been. */
+  abandon(): void {
+    this.#will = undefined;
+    this.end();
   }
 
   /** The CONNACK has left: deliveries may follow. */
@@ -118,12 +142,12 @@ export class Session implements Subscriber, Identity {
    */
   disconnect(discardWill: boolean, expiryS: number | undefined): void {
     if (this.#ended) return;
-    const wasDurable = this.durable;
     this.link = undefined;
     this.outbound.detach();
     if (expiryS !== undefined) this.expiryS = expiryS;
     if (discardWill) this.#will = undefined;
-    if (wasDurable || this.durable) {
+    // Without expiry it ends here, which is stored as its end.
+    if (this.#stored && this.durable) {
       const willPending = this.#will !== undefined;
       this.#env.store.record({
         kind: 'disconnected',
@@ -136,9 +160,12 @@ export class Session implements Subscriber, Identity {
     this.#scheduleExpiry();
   }
 
-  /** Ends the session at once: clean start, expiry, an administrator. */
-  end(): void {
-    if (this.#ended) return;
+  /**
+   * Ends the session at once: clean start, expiry, an administrator. @returns where its end is stored; 0 where the store did not
+   * know it.
+   */
+  end(): LogPosition {
+    if (this.#ended) return 0;
     this.#ended = true;
     this.link = undefined;
     this.#expiryTimer?.cancel();
@@ -147,8 +174,9 @@ export class Session implements Subscriber, Identity {
       this.#env.hooks.onUnsubscribe?.(this, [...this.subscriptions.filters()]);
     this.subscriptions.clear();
     this.outbound.end();
-    if (this.durable) this.#env.store.record({ kind: 'ended', clientId: this.clientId });
+    const position = this.#stored ? this.#env.store.record({ kind: 'ended', clientId: this.clientId }) : 0;
     this.#onEnd(this);
+    return position;
   }
 
   #scheduleWill(): void {

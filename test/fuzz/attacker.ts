@@ -41,7 +41,7 @@ const HARMLESS: readonly TypeName[] = [
 const CONNACK_TIMEOUT_MS = 5000;
 const CLOSE_TIMEOUT_MS = 5000;
 /** For an answer that may not come: what was sent may have swallowed the question. */
-const ANSWER_TIMEOUT_MS = 60;
+const ANSWER_TIMEOUT_MS = 40;
 const PAUSE_MS = 200;
 const TWINS = 8;
 const PACKET_MAX_BYTES = 1_048_576;
@@ -121,10 +121,16 @@ export class Attacker {
         return socket;
       }),
     );
-    const open = (): AttackSocket[] => sockets.filter((socket) => !socket.ended);
-    for (const socket of sockets) await socket.until(() => open().length <= 1, CONNACK_TIMEOUT_MS);
-    if (open().length > 1)
-      this.#options.onFault(`${open().length} connections have one client id, ${clientId}`);
+    const allButOne = new Promise<void>((resolve) => {
+      let left = sockets.length;
+      const gone = (): void => {
+        if (--left <= 1) resolve();
+      };
+      for (const socket of sockets) void socket.until(() => socket.ended, CONNACK_TIMEOUT_MS).then(gone);
+    });
+    await allButOne;
+    const open = sockets.filter((socket) => !socket.ended);
+    if (open.length > 1) this.#options.onFault(`${open.length} connections have one client id, ${clientId}`);
     await Promise.all(sockets.map((socket) => socket.close(this.#random.pick(ENDINGS))));
     tally.storms++;
   }
@@ -154,9 +160,10 @@ export class Attacker {
     if (packet.type === 'connect') socket.maximumPacketSize = packet.properties.maximumPacketSize ?? Infinity;
     socket.versionKnown = true;
     if (stage === 'withConnect') {
-      await socket.write(Buffer.concat([connect, bytes]));
+      this.#asked = true;
+      await socket.write(Buffer.concat([connect, bytes, wire.PINGREQ]));
       this.#sent(card, stage);
-      await socket.until(() => socket.ended, ANSWER_TIMEOUT_MS);
+      await socket.until(() => socket.ended || this.#answered, ANSWER_TIMEOUT_MS);
       return;
     }
     await socket.write(connect);

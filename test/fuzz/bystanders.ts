@@ -29,7 +29,7 @@ const READERS = [
   { name: 'shared-v5', version: 5, filter: '$share/well/#', qos: 2, group: 'shared', topicAliasMaximum: 3 },
 ] as const;
 const BEAT_MS = 5;
-const MESSAGES_PER_BEAT = 2;
+const MESSAGES_PER_BEAT = 1;
 const IN_FLIGHT_MAX_COUNT = 20;
 const FILLER_MAX_BYTES = 300;
 

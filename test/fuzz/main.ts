@@ -44,7 +44,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
-  const report = await fuzz({ seed, seconds: Number(values.seconds) });
+  const report = await fuzz({ seed, seconds: Number(values.seconds), whole: true });
   print(report);
   return report.faults.length === 0 ? 0 : 1;
 }

@@ -12,8 +12,10 @@ import { Tally } from './tally.js';
 
 export interface FuzzOptions {
   readonly seed: number;
-  /** How long to attack; a run takes longer until every card was played, and for the silence. */
+  /** How long to attack; silence comes on top, and with `whole` what it takes until every card was played. */
   readonly seconds: number;
+  /** Whether every packet has to be wrong in every way and version; if not, every packet and every way have to occur. */
+  readonly whole: boolean;
 }
 
 export interface FuzzReport {
@@ -29,7 +31,7 @@ export interface FuzzReport {
   readonly caseFile: string | undefined;
 }
 
-const ATTACKERS = 12;
+const ATTACKERS = 32;
 const STORM_PROBABILITY = 0.005;
 const SETTLE_TIMEOUT_MS = 15_000;
 const SILENCE_TIMEOUT_MS = 8000;
@@ -64,7 +66,7 @@ class Run {
       await this.#half(gateway, bystanders, deck, 1);
       await this.#half(gateway, bystanders, deck, 2);
       if (this.#faults.length === 0) {
-        for (const name of this.#tally.never(deck.cards, STAGES)) this.#fault(`never played: ${name}`);
+        for (const name of this.#never(deck)) this.#fault(`never played: ${name}`);
         this.#compare();
       }
     } catch (error) {
@@ -92,6 +94,10 @@ class Run {
     if (this.#faults.length < FAULTS_MAX_COUNT) this.#faults.push(text);
   }
 
+  #never(deck: Deck): string[] {
+    return this.#tally.never(deck.cards, STAGES, this.#options.whole);
+  }
+
   async #half(gateway: GatewayHost, bystanders: Bystanders, deck: Deck, half: 1 | 2): Promise<void> {
     if (this.#faults.length > 0) return;
     bystanders.publish();
@@ -102,13 +108,16 @@ class Run {
     const attackers = Array.from({ length: ATTACKERS }, () => new Random(random.int(2 ** 32))).map((own) =>
       this.#attack(gateway, deck, own, () => {
         const time = performance.now();
-        const unplayed = half === 2 && this.#tally.never(deck.cards, STAGES).length > 0;
+        const unplayed = half === 2 && this.#never(deck).length > 0;
         return time < until || (unplayed && time < latest);
       }),
     );
     await Promise.all(attackers);
+    if (process.env.PROF) console.log('attack', performance.now() - now);
     for (const owed of await bystanders.settle(SETTLE_TIMEOUT_MS)) this.#fault(owed);
+    if (process.env.PROF) console.log('settled', performance.now() - now);
     await this.#silence(gateway, bystanders);
+    if (process.env.PROF) console.log('silent', performance.now() - now);
   }
 
   async #attack(gateway: GatewayHost, deck: Deck, random: Random, goOn: () => boolean): Promise<void> {

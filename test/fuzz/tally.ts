@@ -24,10 +24,12 @@ export class Tally {
     raise(this.#reasons, name);
   }
 
-  /** Cards that were never played, and stages that never came. */
-  never(cards: readonly Card[], stages: readonly Stage[]): string[] {
+  /** What was never played, and stages that never came: of the whole deck, or of its packets and malformations one by one. */
+  never(deck: readonly Card[], stages: readonly Stage[], whole: boolean): string[] {
+    const names = whole ? nameOf : ({ type, malformation }: Card): string[] => [type, malformation];
+    const played = new Set(deck.filter((card) => this.#cards.has(nameOf(card))).flatMap(names));
     return [
-      ...cards.map(nameOf).filter((name) => !this.#cards.has(name)),
+      ...new Set(deck.flatMap(names).filter((name) => !played.has(name))),
       ...stages.filter((stage) => !this.#stages.has(stage)),
       ...(this.storms === 0 ? ['twins'] : []),
     ];

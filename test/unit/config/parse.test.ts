@@ -259,8 +259,8 @@ t.test('an empty file, an empty section and a file of comments are no mistakes',
 t.test('keys that contradict each other are refused with both places', async (t) => {
   const cases: [ConfigSources, string][] = [
     [
-      file('delivery:\n  retryInitialMs: 20000'),
-      'delivery.retryInitialMs: 20000 is more than delivery.retryMaxMs: 10000; lower the first or raise the second (delivery.retryInitialMs: s.yaml:2, delivery.retryMaxMs: default)',
+      file('delivery:\n  retryInitialMs: 400000'),
+      'delivery.retryInitialMs: 400000 is more than delivery.retryMaxMs: 300000; lower the first or raise the second (delivery.retryInitialMs: s.yaml:2, delivery.retryMaxMs: default)',
     ],
     [
       file('delivery: {clientQueueMaxBytes: 1024}'),

@@ -169,6 +169,7 @@ export class FakeLink implements SessionLink {
 
   disconnect(reason: CloseReason): void {
     this.reasons.push(reason);
+    this.input.stop();
   }
   suspend(): void {
     this.input.suspend();
