@@ -426,9 +426,11 @@ export class Broker extends Aedes implements Door {
     const { hooks } = this.lanes;
     const user = this.#user;
     hooks.authorizePublish =
-      user.authorizePublish === undefined
-        ? undefined
-        : (session, message, done) => this.#authorizePublish(session, message, done);
+      user.authorizePublish !== undefined
+        ? (session, message, done) => this.#authorizePublish(session, message, done)
+        : user.published !== undefined
+          ? passOneByOne
+          : undefined;
     hooks.authorizeSubscribe =
       user.authorizeSubscribe === undefined
         ? undefined
@@ -630,6 +632,15 @@ function clientClassOf(broker: Aedes): ClientConstructor {
 
 function clientOf(session: Session): AedesClient | null {
   return (session.handle as AedesClient | undefined) ?? null;
+}
+
+/** Runs of messages would be past a `published` that holds back the next one. */
+function passOneByOne(
+  _session: Session,
+  message: Message,
+  done: (refused: Error | undefined, message: Message) => void,
+): void {
+  done(undefined, message);
 }
 
 function textOf(value: unknown): string | undefined {

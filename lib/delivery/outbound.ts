@@ -12,7 +12,7 @@
  */
 import { BUFFER_BYTES, type Outbox } from '../connection/outbox.js';
 import { publishSize, type PublishVariant, writePublish } from '../connection/publish-writer.js';
-import type { DeliveryQueue } from '../contracts/store.js';
+import type { DeliveryQueue, LogPosition } from '../contracts/store.js';
 import { type Message, NEVER } from '../message/message.js';
 import type { QoS } from '../protocol/packet.js';
 import { ReasonCode } from '../protocol/reason-code.js';
@@ -61,6 +61,8 @@ export class Outbound {
   #link: SessionLink | undefined;
   /** Packet ids of earlier connections that this one has not been sent again yet. */
   #resend: number[] = [];
+  /** Ids whose last step waits for the log, with its position: nothing of them leaves before, on whatever connection. */
+  #storing: Map<number, LogPosition> | undefined;
   #owed: OwedRetained[] = [];
   #owedNext = 0;
   #aliases: Map<string, number> | undefined;
@@ -140,7 +142,7 @@ export class Outbound {
     this.#link = link;
     this.#resend = [];
     for (const id of this.window.idsInOrder()) {
-      if (this.window.attemptsOf(id) > this.#env.limits.redeliveryMaxCount) this.#giveUp(id);
+      if (this.#isExhausted(id)) this.#giveUp(id);
       else this.#resend.push(id);
     }
   }
@@ -166,6 +168,7 @@ export class Outbound {
   end(): void {
     this.clearQueue();
     if (this.window.used > 0) count(this.#env.counters, C.droppedSessionEnded, this.window.used);
+    this.#storing = undefined;
     for (const id of this.window.idsInOrder()) this.window.free(id);
   }
 
@@ -186,7 +189,7 @@ export class Outbound {
       return;
     }
     if (state === SlotState.pubrel) {
-      this.#sendPubrel(id, 0);
+      if (this.#storing?.has(id) !== true) this.#sendPubrel(id, 0);
       return;
     }
     if ((this.window.flagsOf(id) & 3) !== 2) return;
@@ -202,17 +205,9 @@ export class Outbound {
       this.#sendPubrel(id, 0);
       return;
     }
-    const position = this.#env.store.record({
-      kind: 'pubrec',
-      clientId: this.#session.clientId,
-      packetId: id,
-    });
-    const link = this.#link;
-    this.#env.commits.after(position, {
-      committed: () => {
-        if (this.#link === link && this.window.stateOf(id) === SlotState.pubrel) this.#sendPubrel(id, 0);
-      },
-    });
+    const { clientId } = this.#session;
+    const position = this.#env.store.record({ kind: 'pubrec', clientId, packetId: id });
+    this.#whenStored(id, position, () => this.#sendPubrel(id, 0));
   }
 
   pubcomp(id: number): void {
@@ -231,9 +226,10 @@ export class Outbound {
       const waited = now - this.window.sentAtOf(id);
       if (waited >= DETACH_AFTER_MS) this.window.messageOf(id)?.detach();
       if (link === undefined || link.version === 5 || this.#resend.includes(id)) continue;
+      if (this.#storing?.has(id) === true) continue;
       const attempts = this.window.attemptsOf(id);
       if (waited < retryDelayMs(attempts, this.#env.limits)) continue;
-      if (attempts > this.#env.limits.redeliveryMaxCount) this.#giveUp(id);
+      if (this.#isExhausted(id)) this.#giveUp(id);
       else this.#sendAgain(link, id, now);
     }
     this.pump();
@@ -248,7 +244,9 @@ export class Outbound {
     while (this.#resend.length > 0) {
       if (this.window.used - this.#resend.length >= link.sendWindow) return;
       if (this.#isBehind(outbox)) return;
-      const id = this.#resend.shift();
+      const [id] = this.#resend;
+      if (id !== undefined && this.#storing?.has(id) === true) return;
+      this.#resend.shift();
       if (id !== undefined && this.window.stateOf(id) !== SlotState.free)
         this.#sendAgain(link, id, this.#env.clock.now());
     }
@@ -393,11 +391,25 @@ export class Outbound {
       const { clientId } = this.#session;
       const position = this.#env.store.record({ kind: 'sent', clientId, packetId: id, message });
       if (position > this.#env.store.committed) {
-        this.#env.commits.after(position, { committed: () => this.#transmitSlot(link, id) });
+        this.#whenStored(id, position, () => this.#transmitSlot(link, id));
         return;
       }
     }
     this.#transmitSlot(link, id);
+  }
+
+  /** Lets a step of an id out once it is stored: on the connection that it belongs to, or with what a later one resends. */
+  #whenStored(id: number, position: LogPosition, send: () => void): void {
+    const link = this.#link;
+    (this.#storing ??= new Map()).set(id, position);
+    this.#env.commits.after(position, {
+      committed: () => {
+        if (this.#storing?.get(id) !== position) return;
+        this.#storing.delete(id);
+        if (this.#link === link) send();
+        else this.pump();
+      },
+    });
   }
 
   #transmitSlot(link: SessionLink, id: number): void {
@@ -503,6 +515,7 @@ export class Outbound {
   /** The last acknowledgement of a packet: its id is free. */
   #acknowledged(id: number): void {
     if (this.#resend.length > 0) this.#resend = this.#resend.filter((other) => other !== id);
+    this.#storing?.delete(id);
     this.window.free(id);
     if (!this.#session.durable) return;
     this.#env.store.record({ kind: 'delivered', clientId: this.#session.clientId, packetId: id });
@@ -514,6 +527,14 @@ export class Outbound {
       message,
       this.#session.clientId,
       `refused_by_client_0x${reasonCode.toString(16)}`,
+    );
+  }
+
+  /** PUBREL is never given up: its message was delivered, and the client keeps the id until it comes. */
+  #isExhausted(id: number): boolean {
+    return (
+      this.window.stateOf(id) === SlotState.publish &&
+      this.window.attemptsOf(id) > this.#env.limits.redeliveryMaxCount
     );
   }
 

@@ -93,6 +93,7 @@ export class Ingest {
     }
     const pending = inbound.storing?.get(packetId);
     if (pending !== undefined) {
+      if (pending.link !== link) inbound.pendingCount++;
       pending.link = link;
       return;
     }
@@ -119,17 +120,25 @@ export class Ingest {
 
   pubrel(session: Session, link: SessionLink, packetId: number): void {
     const { store, commits } = this.#env;
-    if (!session.inbound.ids.delete(packetId)) {
-      this.#pubcomp(link, packetId, ReasonCode.packetIdentifierNotFound);
+    const { inbound } = session;
+    const known = inbound.ids.delete(packetId);
+    let position = inbound.releasing?.get(packetId);
+    if (known && session.durable) {
+      position = store.record({ kind: 'released', clientId: session.clientId, packetId });
+    } else if (position === undefined) {
+      this.#pubcomp(link, packetId, known ? 0 : ReasonCode.packetIdentifierNotFound);
       return;
     }
-    if (!session.durable) {
+    if (position <= store.committed && commits.length === 0) {
       this.#pubcomp(link, packetId, 0);
       return;
     }
-    const position = store.record({ kind: 'released', clientId: session.clientId, packetId });
+    // A PUBREL that is repeated meanwhile, on another connection, is answered after the same record.
+    const releasing = (inbound.releasing ??= new Map());
+    releasing.set(packetId, position);
     commits.after(position, {
       committed: () => {
+        if (releasing.get(packetId) === position) releasing.delete(packetId);
         if (session.link === link) this.#pubcomp(link, packetId, 0);
       },
     });
@@ -195,20 +204,22 @@ export class Ingest {
 
   /** @internal the record of a QoS 1 message is durable. */
   committedQoS1(waiter: QoS1Waiter): void {
-    waiter.session.inbound.pendingCount--;
-    if (waiter.session.link === waiter.link)
+    if (waiter.session.link === waiter.link) {
+      waiter.session.inbound.pendingCount--;
       this.#acknowledge(waiter.link, PUBACK, waiter.packetId, waiter.route);
+    }
     this.#distribute(waiter.message, waiter.route, waiter.session);
   }
 
   /** @internal the record of a QoS 2 message is durable. */
   committedQoS2(waiter: QoS2Waiter): void {
     const { inbound } = waiter.session;
-    inbound.pendingCount--;
     inbound.storing?.delete(waiter.packetId);
     inbound.ids.add(waiter.packetId);
-    if (waiter.session.link === waiter.link)
+    if (waiter.session.link === waiter.link) {
+      inbound.pendingCount--;
       this.#acknowledge(waiter.link, PUBREC, waiter.packetId, waiter.route);
+    }
     this.#distribute(waiter.message, waiter.route, waiter.session);
   }
 

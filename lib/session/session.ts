@@ -35,7 +35,9 @@ export interface InboundState {
   readonly ids: PacketIdSet;
   /** QoS 2 messages that wait for the log, by id; made when the first has to. */
   storing: Map<number, QoS2Waiter> | undefined;
-  /** Messages of both QoS that wait for the log. */
+  /** QoS 2 ids whose release waits for the log, with its position; made when the first has to. */
+  releasing: Map<number, LogPosition> | undefined;
+  /** Messages of both QoS that came on this connection and wait for the log. */
   pendingCount: number;
 }
 
@@ -54,7 +56,7 @@ export class Session implements Subscriber, Identity {
   username: string | undefined;
   readonly outbound: Outbound;
   readonly subscriptions: SubscriptionSet;
-  readonly inbound: InboundState = { ids: new PacketIdSet(), storing: undefined, pendingCount: 0 };
+  readonly inbound: InboundState = { ids: new PacketIdSet(), storing: undefined, releasing: undefined, pendingCount: 0 };
   /** Set while the session is attached. */
   link: SessionLink | undefined;
   expiryS: number;
@@ -132,6 +134,8 @@ export class Session implements Subscriber, Identity {
   /** The CONNACK has left: deliveries may follow. */
   start(link: SessionLink): void {
     this.link = link;
+    // Receive Maximum begins anew with each connection [MQTT 5, 4.9].
+    this.inbound.pendingCount = 0;
     this.outbound.attach(link);
     this.outbound.pump();
   }

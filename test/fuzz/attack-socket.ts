@@ -47,15 +47,11 @@ export class AttackSocket {
     return attack;
   }
 
-  /** At once, in some pieces, or byte by byte. */
+  /** At once or in pieces, down to single bytes. */
   async write(bytes: Buffer): Promise<void> {
     const { random, record } = this.#options;
     record.steps.push({ write: bytes.toString('hex') });
-    const pieces = random.chance(0.7)
-      ? 1
-      : random.chance(0.3)
-        ? Math.min(bytes.length, 60)
-        : 2 + random.int(3);
+    const pieces = random.pick([1, 1, 1, 1, 1, 1, 2, 2, 3, Math.min(bytes.length, 20)]);
     const size = Math.max(1, Math.ceil(bytes.length / pieces));
     for (let at = 0; at < bytes.length; at += size) {
       if (at > 0) await nextTurn();

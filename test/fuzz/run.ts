@@ -113,11 +113,8 @@ class Run {
       }),
     );
     await Promise.all(attackers);
-    if (process.env.PROF) console.log('attack', performance.now() - now);
     for (const owed of await bystanders.settle(SETTLE_TIMEOUT_MS)) this.#fault(owed);
-    if (process.env.PROF) console.log('settled', performance.now() - now);
     await this.#silence(gateway, bystanders);
-    if (process.env.PROF) console.log('silent', performance.now() - now);
   }
 
   async #attack(gateway: GatewayHost, deck: Deck, random: Random, goOn: () => boolean): Promise<void> {

@@ -380,7 +380,7 @@ export class SimClient implements ConnectionUser {
   }
 
   #session(): SessionHistory {
-    return this.#world.history.session(this.#sessionKey, this.profile.id);
+    return this.#world.history.session(this.#sessionKey, this.profile.id, this.profile.shared);
   }
 
   // Messages in.
@@ -423,7 +423,8 @@ export class SimClient implements ConnectionUser {
   #checkWindow(): void {
     const limit = Math.min(this.profile.receiveMaximum ?? 65535, this.#world.plan.limits.windowMax);
     const used = this.incoming.size + this.#unacknowledged.size;
-    if (used > limit)
+    // What the gateway gave up it does not count any more; the client cannot know.
+    if (used > limit && this.#world.counter('droppedRetriesExhausted') === 0)
       this.#fail("the window stays within the client's Receive Maximum", `${used} of ${limit}`);
   }
 

@@ -55,7 +55,14 @@ export class SessionHistory {
   constructor(
     readonly key: number,
     readonly clientId: string,
+    /** Has shared subscriptions: it gets a part of the messages, and one message once for each of its groups. */
+    readonly shared: boolean,
   ) {}
+
+  /** Whether a subscription that it matches was there before the publication was first sent. */
+  wasSubscribed({ topic, sentAt }: Publication): boolean {
+    return this.spans.some((span) => span.from < sentAt && topicMatchesFilter(topic, span.filter));
+  }
 
   /** The spans during which the whole life of the publication fell and which it matches. */
   spansOwed(publication: Publication): SubscriptionSpan[] {
@@ -75,10 +82,10 @@ export class History {
   /** Retained messages that came because of a subscription, by session: they may be old. */
   retainedReceipts = 0;
 
-  session(key: number, clientId: string): SessionHistory {
+  session(key: number, clientId: string, shared: boolean): SessionHistory {
     let session = this.sessions.get(key);
     if (session === undefined) {
-      session = new SessionHistory(key, clientId);
+      session = new SessionHistory(key, clientId, shared);
       this.sessions.set(key, session);
     }
     return session;

@@ -34,7 +34,9 @@ export class SessionLedger {
   /** A connection whose credentials passed asks for the session of its client id. */
   claimed({ clientId, connection }: Served): void {
     const entry = this.#byClient.get(clientId);
-    if (entry !== undefined && connection.cleanStart) entry.mayBeGone = true;
+    if (entry === undefined || !connection.cleanStart) return;
+    entry.mayBeGone = true;
+    this.#context.wills.sessionMayEnd(entry.key, this.#context.scheduler.now());
   }
 
   /** @param known the session object was granted before. */
@@ -57,7 +59,8 @@ export class SessionLedger {
     this.#byClient.set(clientId, { key: sessionKey, parkedAt: undefined, expiryS: connection.expiryS, mayBeGone: false });
   }
 
-  connectionEnded({ clientId, sessionKey }: Served, expiryS: number): void {
+  /** @param cleanStartWaits a clean start has passed its credentials and waits for this connection to leave. */
+  connectionEnded({ clientId, sessionKey }: Served, expiryS: number, cleanStartWaits: boolean): void {
     const entry = this.#byClient.get(clientId);
     if (entry?.key !== sessionKey) {
       this.#context.fail('a session is granted to one connection at a time', clientId);
@@ -65,6 +68,9 @@ export class SessionLedger {
     }
     entry.parkedAt = this.#context.scheduler.now();
     entry.expiryS = expiryS;
+    if (!cleanStartWaits) return;
+    entry.mayBeGone = true;
+    this.#context.wills.sessionMayEnd(sessionKey, entry.parkedAt);
   }
 
   /** Client ids whose session must be there at `now`, and those whose session may be. */

@@ -13,6 +13,8 @@ interface WillEntry {
   readonly delayS: number;
   fate: Fate;
   dueAt: number;
+  /** Before `dueAt` where a clean start may have ended the session without coming through. */
+  earliestAt: number;
   publishedAt: number[];
 }
 
@@ -42,6 +44,7 @@ export class WillLedger {
       delayS,
       fate: 'armed',
       dueAt: Infinity,
+      earliestAt: Infinity,
       publishedAt: [],
     });
   }
@@ -57,6 +60,7 @@ export class WillLedger {
     const delayMs = Math.min(entry.delayS, end.expiryS) * 1000;
     entry.fate = 'due';
     entry.dueAt = end.now + delayMs;
+    entry.earliestAt = entry.dueAt;
     this.#sometimes.saw(delayMs === 0 ? 'will published at once' : 'will published after its delay');
     if (delayMs > 0) this.#pending.set(entry.sessionKey, entry);
   }
@@ -73,10 +77,18 @@ export class WillLedger {
     }
   }
 
+  /** A clean start asks for the client id: the session may end now or when another connection comes through. */
+  sessionMayEnd(sessionKey: number, now: number): void {
+    const entry = this.#pending.get(sessionKey);
+    if (entry !== undefined) entry.earliestAt = Math.min(entry.earliestAt, now);
+  }
+
   /** The session is gone: its will may not wait any longer. */
   sessionEnded(sessionKey: number, now: number): void {
     const entry = this.#take(sessionKey);
-    if (entry !== undefined) entry.dueAt = Math.min(entry.dueAt, now);
+    if (entry === undefined) return;
+    entry.dueAt = Math.min(entry.dueAt, now);
+    entry.earliestAt = Math.min(entry.earliestAt, now);
   }
 
   published(mid: string, now: number): void {
@@ -87,14 +99,14 @@ export class WillLedger {
   faults(now: number): { missing: string[]; wrong: string[] } {
     const missing: string[] = [];
     const wrong: string[] = [];
-    for (const { mid, fate, dueAt, publishedAt } of this.#entries.values()) {
+    for (const { mid, fate, dueAt, earliestAt, publishedAt } of this.#entries.values()) {
       const [first] = publishedAt;
       if (publishedAt.length > 1) {
         wrong.push(`will ${mid} was published ${publishedAt.length} times`);
       } else if (first !== undefined) {
         if (fate === 'armed' || fate === 'discarded' || fate === 'withdrawn')
           wrong.push(`will ${mid}, ${fate}, was published`);
-        else if (first < dueAt && fate === 'due')
+        else if (first < earliestAt && fate === 'due')
           wrong.push(`will ${mid} was published ${(dueAt - first).toFixed(0)} ms early`);
       } else if (fate === 'due' && now > dueAt + this.#toleranceMs) {
         missing.push(`will ${mid}, due at ${dueAt.toFixed(0)}, was not published`);

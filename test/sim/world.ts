@@ -232,7 +232,11 @@ export class SimWorld implements DoorObserver, LeavingContext {
         discarded: byClient && disconnectSent?.code === 0,
         expiryS,
       });
-    this.sessions.connectionEnded(served, expiryS);
+    const cleanStartWaits = [...this.#served.values()].some(
+      (other) =>
+        other.phase === 'claiming' && other.connection.cleanStart && other.clientId === served.clientId,
+    );
+    this.sessions.connectionEnded(served, expiryS, cleanStartWaits);
   }
 
   // What clients see.
@@ -252,7 +256,7 @@ export class SimWorld implements DoorObserver, LeavingContext {
       this.history.retainedReceipts++;
       return;
     }
-    const session = this.history.session(sessionKey, client.profile.id);
+    const session = this.history.session(sessionKey, client.profile.id, client.profile.shared);
     const known = session.receipts.get(mid);
     if (known !== undefined) {
       known.count++;
