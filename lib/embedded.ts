@@ -9,7 +9,7 @@ import { Broker } from './broker/broker.js';
 import { type LaneLimits, Lanes } from './broker/lanes.js';
 import { parseConfig } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
-import { LOG_LEVELS, type LogFields, type Logger } from './contracts/logger.js';
+import type { LogFields, Logger, LogLevel } from './contracts/logger.js';
 import type { Authenticator, Authorizer, Identity } from './contracts/security.js';
 import type { Store } from './contracts/store.js';
 import { realClock } from './real-clock.js';
@@ -78,6 +78,8 @@ export class Aedes extends Broker {
 
   /** The clients have been told; connections whose handshake was under way have not. */
   protected override async finish(): Promise<void> {
+    // A connection that does not end by itself is cut off by the tick: until then the process has to live.
+    this.#tick?.ref();
     await this.lanes.drain('the broker is closed');
     clearInterval(this.#tick);
     await this.#store.close();
@@ -161,7 +163,7 @@ class AedesDefaults implements Authorizer {
 /** Quiet but for what needs somebody's attention. */
 function stderrLogger(own: LogFields): Logger {
   const write =
-    (level: (typeof LOG_LEVELS)[number]) =>
+    (level: LogLevel) =>
     (message: string, fields: LogFields = {}): void => {
       const line = { level, message, ...own, ...fields };
       process.stderr.write(`sprawl-edge: ${JSON.stringify(line)}\n`);

@@ -3,10 +3,16 @@
  * lanes.
  */
 import { readFile } from 'node:fs/promises';
-import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server as HttpServer,
+  type ServerOptions,
+} from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import type { Lanes } from './broker/lanes.js';
 import type { Config } from './config/index.js';
@@ -25,12 +31,16 @@ interface Listener {
   readonly port: number;
 }
 
+/** How often unfinished requests are looked at: they end late by at most this. */
+const HTTP_CHECK_INTERVAL_MS = 1000;
+
 type AttachableTransport = Transport & { attach(handler: TransportHandler): void };
 
 export class Listeners {
   readonly #lanes: Lanes;
   readonly #config: Config['listeners'];
   readonly #packetMaxBytes: number;
+  readonly #connectTimeoutMs: number;
   readonly #logger: Logger;
   #open: Listener[] = [];
 
@@ -38,6 +48,7 @@ export class Listeners {
     this.#lanes = lanes;
     this.#config = config.listeners;
     this.#packetMaxBytes = config.mqtt.packetMaxBytes;
+    this.#connectTimeoutMs = config.mqtt.connectTimeoutMs;
     this.#logger = logger;
   }
 
@@ -80,20 +91,37 @@ export class Listeners {
       created.push({ name: 'mqtt', server: createTcpServer({ noDelay: true }, onSocket), port: mqttPort });
     }
     if (wsPort !== false)
-      created.push({ name: 'ws', server: this.#webSockets(createHttpServer()), port: wsPort });
+      created.push({
+        name: 'ws',
+        server: this.#webSockets(createHttpServer(this.#httpOptions(), upgradeRequired)),
+        port: wsPort,
+      });
     if (tls === undefined) return created;
-    const options = await tlsOptions(tls);
+    const options = { ...(await tlsOptions(tls)), handshakeTimeout: this.#connectTimeoutMs };
     if (tlsPort !== false) {
       const server = createTlsServer({ ...options, noDelay: true }, onSocket);
-      server.on('tlsClientError', (error) =>
-        this.#logger.debug('a TLS handshake failed', { reason: error.message }),
-      );
+      server.on('tlsClientError', (error, socket) => {
+        this.#logger.debug('a TLS handshake failed', { reason: error.message });
+        // One that took too long is not closed by Node.
+        socket.destroy();
+      });
       created.push({ name: 'tls', server, port: tlsPort });
     }
     if (wssPort !== false) {
-      created.push({ name: 'wss', server: this.#webSockets(createHttpsServer(options)), port: wssPort });
+      const server = createHttpsServer({ ...options, ...this.#httpOptions() }, upgradeRequired);
+      created.push({ name: 'wss', server: this.#webSockets(server), port: wssPort });
     }
     return created;
+  }
+
+  /** The hand-shake of a WebSocket counts against the time for CONNECT. */
+  #httpOptions(): ServerOptions {
+    const timeoutMs = this.#connectTimeoutMs;
+    return {
+      headersTimeout: timeoutMs,
+      requestTimeout: timeoutMs,
+      connectionsCheckingInterval: Math.min(timeoutMs, HTTP_CHECK_INTERVAL_MS),
+    };
   }
 
   #webSockets<S extends HttpServer>(server: S): S {
@@ -107,6 +135,8 @@ export class Listeners {
       handleProtocols: (offered) =>
         offered.has('mqtt') ? 'mqtt' : offered.has('mqttv3.1') ? 'mqttv3.1' : false,
     });
+    // It repeats the errors of its server, which `listen` and the log deal with.
+    sockets.on('error', () => undefined);
     sockets.on('connection', (socket, request: IncomingMessage) => {
       const { remoteAddress, remotePort } = request.socket;
       this.#accept(new WebSocketTransport(socket, { remoteAddress, remotePort }), request);
@@ -120,6 +150,16 @@ export class Listeners {
     else transport.attach(connection);
   }
 }
+
+/** What is no WebSocket gets an answer too. */
+const upgradeRequired: RequestListener = (_request, response) => {
+  response.writeHead(426, {
+    Upgrade: 'websocket',
+    Connection: 'Upgrade, close',
+    'Content-Type': 'text/plain',
+  });
+  response.end('MQTT is spoken here, over WebSocket.\n');
+};
 
 function listen({ name, server, port }: Listener, host: string, backlog: number): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -149,6 +189,13 @@ async function tlsOptions(tls: NonNullable<Config['listeners']['tls']>): Promise
     rejectUnauthorized: tls.requireClientCertificate,
   };
   if (tls.caFile !== undefined) options.ca = await readTlsFile(tls.caFile, 'caFile');
+  try {
+    createSecureContext(options);
+  } catch (error) {
+    const files = `listeners.tls.certFile ${tls.certFile} and keyFile ${tls.keyFile}`;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SprawlError('TLS_FILE_INVALID', `cannot use ${files} together: ${why}`, { cause: error });
+  }
   return options;
 }
 

@@ -8,35 +8,26 @@
  *                                        │ ──── CONNACK ─────▶ Connection.writeConnack
  *                                        └ ──── clientReady ─▶ Connection.ready
  *
- * Over 400 lines: the hooks, the events and the handshake of one class of Aedes, which cannot be taken apart.
+ * Over 400 lines: what one class of Aedes shows, from `handle` to its events, stands together.
  */
-import type { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Aedes, type AedesOptions } from 'aedes';
 import type { Connection, Door, DoorSession, Refusal } from '../connection/connection.js';
 import { SocketTransport } from '../connection/socket-transport.js';
 import type { Logger } from '../contracts/logger.js';
-import type { Message } from '../message/message.js';
 import { encodePacket } from '../protocol/encode.js';
 import type { ConnectPacket, ProtocolVersion } from '../protocol/packet.js';
 import { ReasonCode } from '../protocol/reason-code.js';
-import { isValidSubscription } from '../protocol/topic.js';
 import type { HookSubscription } from '../session/environment.js';
-import type { Session } from '../session/session.js';
 import { C } from '../telemetry/counters.js';
 import type { AedesClient, AedesConnect, AedesHandle, AedesPacket, MqEmitter } from './aedes-internals.js';
 import { type ClientConstructor, createClientClass } from './client-face.js';
 import { closeAedes, DoorClient, doorOf } from './door-client.js';
 import { InProcessEmitter, LateEmitter } from './in-process-emitter.js';
+import { LaneHookFeed } from './lane-hook-feed.js';
 import type { Lanes } from './lanes.js';
-import {
-  adoptConnect,
-  afterHook,
-  describeConnect,
-  type MappingContext,
-  toAedesPacket,
-} from './packet-mapping.js';
+import { adoptConnect, describeConnect, type MappingContext } from './packet-mapping.js';
 import { ParkedSessions } from './parked-sessions.js';
 import { createInertPersistence } from './persistence.js';
 import { Port } from './port.js';
@@ -79,6 +70,7 @@ export class Broker extends Aedes implements Door {
   readonly #user: UserHooks;
   readonly #fence: HookFence;
   readonly #context: MappingContext;
+  readonly #laneHooks: LaneHookFeed;
   readonly #parked: ParkedSessions | undefined;
   /** Of MQTT 3.1; undefined: as in the other versions. */
   readonly #shortIdMaxLength: number | undefined;
@@ -116,16 +108,21 @@ export class Broker extends Aedes implements Door {
     this.#parked = pendingSessionsLimit > 0 ? new ParkedSessions(pendingSessionsLimit) : undefined;
     // Names like `constructor` are client ids too.
     Object.assign(this, { clients: Object.create(null) as object, brokers: Object.create(null) as object });
+    this.#laneHooks = new LaneHookFeed({
+      broker: this,
+      hooks: lanes.hooks,
+      user: this.#user,
+      fence: this.#fence,
+      context: this.#context,
+      onSessionExpired: (clientId) => this.#parked?.leave(clientId),
+    });
     this.#defineHooks();
     Object.defineProperty(this, 'handle', {
       value: (stream: Duplex, request?: IncomingMessage) => this.accept(stream, request),
     });
-    const events: EventEmitter = this;
-    events.on('newListener', () => queueMicrotask(() => this.#refreshHooks()));
-    events.on('removeListener', () => queueMicrotask(() => this.#refreshHooks()));
-    this.#refreshHooks();
-    lanes.hooks.onSubscribe = (session, subscriptions) => this.#onSubscribe(session, subscriptions);
-    lanes.hooks.onUnsubscribe = (session, filters) => this.#onUnsubscribe(session, filters);
+    for (const event of ['newListener', 'removeListener'])
+      Reflect.apply(this.on, this, [event, () => queueMicrotask(() => this.#laneHooks.refresh())]);
+    this.#laneHooks.refresh();
     lanes.useDoor(this, {
       keepAliveTimeout: (connection) => this.#onKeepAliveTimeout(connection),
       ping: (connection) => {
@@ -262,7 +259,7 @@ export class Broker extends Aedes implements Door {
         get: () => inner[name],
         set: (hook: unknown) => {
           Object.assign(user, { [name]: typeof hook === 'function' ? hook : undefined });
-          this.#refreshHooks();
+          this.#laneHooks.refresh();
         },
       });
     }
@@ -419,181 +416,7 @@ export class Broker extends Aedes implements Door {
     this.emit('sessionLimitReached', client, { reason: 'sessionExpiry', limit });
   }
 
-  // Hooks and events of the lanes.
-
-  /** A hook that nobody set and an event that nobody listens to cost the lanes nothing. */
-  #refreshHooks(): void {
-    const { hooks } = this.lanes;
-    const user = this.#user;
-    hooks.authorizePublish =
-      user.authorizePublish !== undefined
-        ? (session, message, done) => this.#authorizePublish(session, message, done)
-        : user.published !== undefined
-          ? passOneByOne
-          : undefined;
-    hooks.authorizeSubscribe =
-      user.authorizeSubscribe === undefined
-        ? undefined
-        : (session, subscription, done) => this.#authorizeSubscribe(session, subscription, done);
-    hooks.authorizeForward =
-      user.authorizeForward === undefined
-        ? undefined
-        : (session, message) => this.#authorizeForward(session, message);
-    const watched = user.published !== undefined || this.listenerCount('publish') > 0;
-    hooks.published = watched
-      ? (message, session, done) => this.#published(message, session, done)
-      : undefined;
-    hooks.onAck =
-      this.listenerCount('ack') > 0
-        ? (session, message, packetId, qos) => this.#onAck(session, message, packetId, qos)
-        : undefined;
-    hooks.onSessionExpired = (session) => {
-      this.#parked?.leave(session.clientId);
-      if (session.handle !== undefined) this.emit('sessionExpired', session.handle);
-    };
-  }
-
-  #authorizePublish(
-    session: Session,
-    message: Message,
-    done: (refused: Error | undefined, message: Message) => void,
-  ): void {
-    const hook = this.#user.authorizePublish;
-    if (hook === undefined) {
-      done(undefined, message);
-      return;
-    }
-    const client = clientOf(session);
-    const packet = toAedesPacket(message, this.#context);
-    const before = { ...packet };
-    this.#fence.ask<never>(
-      'authorizePublish',
-      session.clientId,
-      (answer) => hook(client, packet, answer),
-      (error) => {
-        if (!error) {
-          this.#adoptPacket('authorizePublish', session, { message, before, after: packet }, done);
-          return;
-        }
-        // A will is refused in silence, as in Aedes.
-        if (client !== null && session.online) this.emit('clientError', client, error);
-        done(errorOf(error), message);
-      },
-      (error) => {
-        if (client !== null && session.online) this.emit('clientError', client, error);
-        done(new Error('the message cannot be authorized now'), message);
-      },
-    );
-  }
-
-  /** A hook may make a packet that is none. */
-  #adoptPacket(
-    hook: HookName,
-    session: Session,
-    { message, before, after }: { message: Message; before: AedesPacket; after: AedesPacket },
-    done: (refused: Error | undefined, message: Message) => void,
-  ): void {
-    let allowed: Message;
-    try {
-      allowed = afterHook(message, before, after, this.#context);
-    } catch (error) {
-      this.#fence.report({ hook, client: session.clientId, error: errorOf(error) });
-      done(new Error('the message cannot be authorized now'), message);
-      return;
-    }
-    done(undefined, allowed);
-  }
-
-  #authorizeSubscribe(
-    session: Session,
-    subscription: HookSubscription,
-    done: (error: Error | undefined, granted: HookSubscription | null) => void,
-  ): void {
-    const client = clientOf(session);
-    const hook = this.#user.authorizeSubscribe;
-    if (hook === undefined || client === null) {
-      done(undefined, subscription);
-      return;
-    }
-    const failed = (error: Error): void => {
-      this.emit('clientError', client, error);
-      done(error, null);
-    };
-    this.#fence.ask<HookSubscription>(
-      'authorizeSubscribe',
-      session.clientId,
-      (answer) => hook(client, subscription, answer),
-      (error, granted) => {
-        if (error) failed(errorOf(error));
-        else if (granted && !isGrant(granted))
-          failed(new TypeError('authorizeSubscribe made no valid subscription'));
-        else done(undefined, granted ?? null);
-      },
-      failed,
-    );
-  }
-
-  #authorizeForward(session: Session, message: Message): Message | null {
-    const client = clientOf(session);
-    const hook = this.#user.authorizeForward;
-    if (hook === undefined || client === null) return message;
-    const packet = toAedesPacket(message, this.#context);
-    const before = { ...packet };
-    try {
-      const forwarded = hook(client, packet);
-      return forwarded ? afterHook(message, before, forwarded, this.#context) : null;
-    } catch (error) {
-      this.#fence.report({ hook: 'authorizeForward', client: session.clientId, error: errorOf(error) });
-      return null;
-    }
-  }
-
-  #published(message: Message, session: Session | undefined, done: () => void): void {
-    const client = session === undefined ? null : clientOf(session);
-    const packet = toAedesPacket(message, this.#context);
-    const hook = this.#user.published;
-    if (hook === undefined) done();
-    else
-      this.#fence.ask<never>('published', client?.id, (answer) => hook(packet, client, answer), done, done);
-    this.emit('publish', packet, client);
-  }
-
-  #onAck(session: Session, message: Message | undefined, packetId: number, qos: 0 | 1 | 2): void {
-    const client = clientOf(session);
-    if (client === null) return;
-    const packet =
-      message === undefined
-        ? { cmd: 'pubrel', messageId: packetId }
-        : { ...toAedesPacket(message, this.#context), messageId: packetId, qos };
-    this.emit('ack', packet, client);
-  }
-
-  /** One entry for each topic, the last; a refused one has QoS 128. */
-  #onSubscribe(session: Session, subscriptions: readonly { topic: string; qos: number }[]): void {
-    const client = clientOf(session);
-    if (client === null) return;
-    const byTopic = new Map(
-      subscriptions.map(({ topic, qos }) => [topic, { topic, qos: qos < 0x80 ? qos : 0x80 }]),
-    );
-    const subs = [...byTopic.values()];
-    this.emit('subscribe', subs, client);
-    this.#publishSystem('new/subscribes', { clientId: session.clientId, subs });
-  }
-
-  #onUnsubscribe(session: Session, filters: readonly string[]): void {
-    const client = clientOf(session);
-    if (client === null) return;
-    this.emit('unsubscribe', filters, client);
-    this.#publishSystem('new/unsubscribes', { clientId: session.clientId, subs: filters });
-  }
-
-  #publishSystem(name: string, value: unknown): void {
-    const payload = Buffer.from(JSON.stringify(value));
-    this.publish(
-      { cmd: 'publish', topic: `$SYS/${this.id}/${name}`, payload, qos: 0, retain: false, dup: false },
-      () => {},
-    );
-  }
+  // Events of the lanes.
 
   #onKeepAliveTimeout(connection: Connection): void {
     const client = connection.handle as AedesClient | undefined;
@@ -630,25 +453,8 @@ function clientClassOf(broker: Aedes): ClientConstructor {
   return client.constructor as ClientConstructor;
 }
 
-function clientOf(session: Session): AedesClient | null {
-  return (session.handle as AedesClient | undefined) ?? null;
-}
-
-/** Runs of messages would be past a `published` that holds back the next one. */
-function passOneByOne(
-  _session: Session,
-  message: Message,
-  done: (refused: Error | undefined, message: Message) => void,
-): void {
-  done(undefined, message);
-}
-
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
-}
-
-function isGrant({ topic, qos }: HookSubscription): boolean {
-  return typeof topic === 'string' && isValidSubscription(topic) && (qos === 0 || qos === 1 || qos === 2);
 }
 
 /** @returns why what preConnect made of the packet is none. */

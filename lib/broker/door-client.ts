@@ -25,7 +25,16 @@ const SPENT_PORT: PortLike = {
   read: () => null,
   destroy: nothing,
 };
-const NO_ALIASES = new Map<number, string>();
+/** What a client is left with when its handshake is over. */
+const SPENT = {
+  _eos: nothing,
+  _parser: SPENT_PARSER,
+  _topicAliases: new Map<number, string>(),
+  _nextBatch: nothing,
+  deliver0: nothing,
+  deliverQoS: nothing,
+  _paused: true,
+};
 /** Without a prototype: names like `constructor` are topics and ids too. Aedes never sees a subscription or a message. */
 const NONE: object = Object.freeze(Object.create(null) as object);
 
@@ -82,16 +91,14 @@ export class DoorClient implements DoorSession {
     this.#exposures++;
     if (this.#port === undefined) return;
     // Paused, Aedes cannot read from the stream that it finds in place of its port.
-    this.handle._paused = true;
-    this.handle.conn = this.#shown;
+    Object.assign(this.handle, { _paused: true, conn: this.#shown });
   }
 
   /** After it, before Aedes goes on. */
   conceal(): void {
     this.#exposures--;
     if (this.#port === undefined || this.#exposures > 0) return;
-    this.handle.conn = this.#over ? SPENT_PORT : this.#port;
-    this.handle._paused = false;
+    Object.assign(this.handle, { _paused: false, conn: this.#over ? SPENT_PORT : this.#port });
   }
 
   /** Reads the CONNACK that was just put into the outbox, for `connackSent`. */
@@ -108,16 +115,9 @@ export class DoorClient implements DoorSession {
   spend(): void {
     if (this.#over || this.#spent) return;
     this.#spent = true;
-    const client = this.handle;
-    client._eos();
-    client._eos = nothing;
-    client._parser = SPENT_PARSER;
-    client._topicAliases = NO_ALIASES;
-    client._nextBatch = nothing;
-    client.deliver0 = nothing;
-    client.deliverQoS = nothing;
-    client._paused = true;
-    client.conn = this.#shown;
+    const { _eos: stopWatching } = this.handle;
+    stopWatching();
+    Object.assign(this.handle, SPENT, { conn: this.#shown });
     this.#port = undefined;
   }
 

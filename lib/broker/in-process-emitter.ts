@@ -74,7 +74,12 @@ export class InProcessEmitter implements MqEmitter {
     for (const byFunction of this.#listeners.values())
       for (const listener of byFunction.values()) this.#parts.router.removeListener(listener);
     this.#listeners.clear();
-    void this.#parts.onClose().then(done);
+    void this.#close(done);
+  }
+
+  async #close(done: () => void): Promise<void> {
+    await this.#parts.onClose();
+    setImmediate(done);
   }
 }
 

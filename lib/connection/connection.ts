@@ -257,9 +257,10 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
       this.begins(first);
       this.#onConnect(decodeConnect(bytes.subarray(start, end)));
     } else {
-      // Before it is decoded: the codes of other packets are not all for CONNACK.
-      if (first >> 4 !== PacketType.auth)
-        throw protocolError('only AUTH may come between CONNECT and CONNACK');
+      // Before it is decoded: the codes of other packets are not all for CONNACK [MQTT-3.1.2-30].
+      const type = first >> 4;
+      if (type !== PacketType.auth && type !== PacketType.disconnect)
+        throw protocolError('only AUTH and DISCONNECT may come between CONNECT and CONNACK');
       this.#duringHandshake(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
     }
   }

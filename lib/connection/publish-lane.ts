@@ -100,7 +100,7 @@ export class PublishLane {
       }
     }
     this.flush();
-    this.#publishOne(bytes, header, topicEnd, end);
+    this.#publishOne(bytes, start, topicEnd, end);
   }
 
   /** Sends on the gathered run. Called at the end of each read and before anything else of the connection is done. */
@@ -177,7 +177,8 @@ export class PublishLane {
     return true;
   }
 
-  #publishOne(bytes: Uint8Array, header: number, topicEnd: number, end: number): void {
+  #publishOne(bytes: Uint8Array, start: number, topicEnd: number, end: number): void {
+    const header = bytes[start] as number;
     const qos = qosOf(header);
     let at = topicEnd;
     let packetId = 0;
@@ -208,7 +209,7 @@ export class PublishLane {
     if (route === undefined) throw protocolError('PUBLISH has neither a topic nor a Topic Alias');
     const { counters } = this.#env;
     count(counters, RECEIVED_COUNTERS[qos]);
-    count(counters, C.messageBytesReceived, end - topicEnd + route.bytes.length + 2);
+    count(counters, C.messageBytesReceived, end - start);
     if (utf8 && !isWellFormed(bytes, at, end)) {
       this.#refuse(
         qos,

@@ -92,19 +92,36 @@ export class Outbound {
     keepRetain: boolean,
     identifiers: readonly number[] | undefined,
   ): void {
-    const { authorizeForward } = this.#env.hooks;
-    if (authorizeForward !== undefined) {
-      const forwarded = authorizeForward(this.#session, message);
-      if (forwarded === null) {
-        count(this.#env.counters, C.droppedNotForwarded);
-        return;
-      }
+    if (this.#env.hooks.authorizeForward !== undefined) {
+      const forwarded = this.#forwarded(message);
+      if (forwarded === undefined) return;
       message = forwarded;
     }
     const qos = message.qos < maxQoS ? message.qos : maxQoS;
     const retain = message.retain && keepRetain;
     if (qos === 0) this.#deliverQoS0(message, retain, identifiers);
     else this.#deliverQueued(message, retain ? qos | RETAIN_FLAG : qos, identifiers);
+  }
+
+  /** What the embedder's hook makes of the message for this client; undefined: it does not get it. */
+  #forwarded(message: Message): Message | undefined {
+    const { authorizeForward } = this.#env.hooks;
+    if (authorizeForward === undefined) return message;
+    try {
+      const forwarded = authorizeForward(this.#session, message);
+      if (forwarded !== null) return forwarded;
+      count(this.#env.counters, C.droppedNotForwarded);
+    } catch (error) {
+      // The hook made a packet of it that MQTT cannot carry.
+      count(this.#env.counters, C.droppedEncodeFailure);
+      this.#env.logger.warn('a message cannot be encoded for a client', {
+        client: this.#session.clientId,
+        topic: message.topic,
+        reason: String(error),
+      });
+      this.#env.ingest.deadLetter(message, this.#session.clientId, 'encode_failure');
+    }
+    return undefined;
   }
 
   /** @returns false where this receiver needs the messages one by one. */
@@ -271,9 +288,8 @@ export class Outbound {
       const owed = this.#owed[this.#owedNext];
       const message = owed === undefined ? undefined : this.#env.store.retained.get(owed.topic);
       if (owed === undefined || message === undefined || message.expiresAt <= this.#env.clock.now()) continue;
-      const forwarded = this.#env.hooks.authorizeForward?.(this.#session, message);
-      if (forwarded === null) continue;
-      const sent = forwarded ?? message;
+      const sent = this.#forwarded(message);
+      if (sent === undefined) continue;
       const qos = sent.qos < owed.qos ? sent.qos : owed.qos;
       if (qos === 0) this.#transmitQoS0(link, sent, true, owed.identifiers);
       else this.#sendNew(link, sent, qos | RETAIN_FLAG, owed.identifiers);
@@ -391,7 +407,11 @@ export class Outbound {
       const { clientId } = this.#session;
       const position = this.#env.store.record({ kind: 'sent', clientId, packetId: id, message });
       if (position > this.#env.store.committed) {
-        this.#whenStored(id, position, () => this.#transmitSlot(link, id));
+        this.#whenStored(id, position, () => {
+          this.#transmitSlot(link, id);
+          // It may have expired meanwhile, which leaves room for what is behind it.
+          this.pump();
+        });
         return;
       }
     }

@@ -17,7 +17,7 @@ import { type Route, RouteState } from '../routing/router.js';
 import type { SessionEnvironment, SessionLink } from '../session/environment.js';
 import type { Session } from '../session/session.js';
 import { count, C } from '../telemetry/counters.js';
-import { encodeUserProperties } from './forwarded-properties.js';
+import { encodeForwardedProperties } from './forwarded-properties.js';
 import type { Run } from '../delivery/fan-out.js';
 import type { Waiter } from './commit-queue.js';
 
@@ -60,7 +60,7 @@ export class Ingest {
     packetId: number,
     route: MessageRoute,
   ): void {
-    const refusal = this.#admit(message);
+    const refusal = this.#admit(message, link.version === 5);
     if (refusal !== 0) {
       this.#refuse(session, link, message, packetId, PUBACK, refusal, () =>
         this.publishQoS1(session, link, message, packetId, route),
@@ -97,7 +97,7 @@ export class Ingest {
       pending.link = link;
       return;
     }
-    const refusal = this.#admit(message);
+    const refusal = this.#admit(message, link.version === 5);
     if (refusal !== 0) {
       this.#refuse(session, link, message, packetId, PUBREC, refusal, () =>
         this.publishQoS2(session, link, message, packetId, route),
@@ -161,7 +161,7 @@ export class Ingest {
       done();
       return;
     }
-    const refusal = this.#admit(message);
+    const refusal = this.#admit(message, true);
     if (refusal !== 0) {
       count(this.#env.counters, C.refusedStorage);
       done(new Error(`the message was refused with reason code 0x${refusal.toString(16)}`));
@@ -183,11 +183,13 @@ export class Ingest {
     if (deadLetterTopic === '' || message.topic === deadLetterTopic) return;
     count(this.#env.counters, C.deadLettered);
     const route = this.#env.router.resolve(deadLetterTopic);
-    const properties = encodeUserProperties([
-      ['topic', message.topic],
-      ['client', clientId],
-      ['reason', reason],
-    ]);
+    const properties = encodeForwardedProperties({
+      userProperties: [
+        ['topic', message.topic],
+        ['client', clientId],
+        ['reason', reason],
+      ],
+    });
     message.detach();
     this.publishOwn(
       createMessage({
@@ -248,10 +250,14 @@ export class Ingest {
     count(this.#env.counters, C.sentPubcomp);
   }
 
-  /** Whether a QoS 1 or 2 message may be accepted; after this it never is refused. */
-  #admit(message: Message): number {
+  /**
+   * Whether a QoS 1 or 2 message may be accepted; after this it never is refused. Where the retained messages are at
+   * their limit a publisher who can be told is refused; one who cannot is not made to wait for room that may never come:
+   * its message is delivered and not kept.
+   */
+  #admit(message: Message, canBeTold: boolean): number {
     if (this.#env.budget.exhausted) return ReasonCode.quotaExceeded;
-    if (message.retain && !mayRetain(this.#env, message)) return ReasonCode.quotaExceeded;
+    if (canBeTold && message.retain && !mayRetain(this.#env, message)) return ReasonCode.quotaExceeded;
     return this.#env.store.admit(message.weight);
   }
 

@@ -48,7 +48,7 @@ export class RouteTarget<S extends Subscriber = Subscriber> {
     /** The highest granted QoS of the matching subscriptions. */
     public qos: QoS,
     public retainAsPublished: boolean,
-    /** All matching Subscription Identifiers in the order of subscription; undefined: none. */
+    /** All matching Subscription Identifiers, in no particular order; undefined: none. */
     public identifiers: number[] | undefined,
     /** The same for a message that this session published itself: this very object, or what No Local leaves, or null. */
     public own: RouteTarget<S> | null,

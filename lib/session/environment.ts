@@ -68,6 +68,7 @@ export interface LaneHooks {
         done: (error: Error | undefined, granted: HookSubscription | null) => void,
       ) => void)
     | undefined;
+  /** @throws where what the hook returned cannot be encoded. */
   authorizeForward: ((session: Session, message: Message) => Message | null) | undefined;
   published: ((message: Message, session: Session | undefined, done: () => void) => void) | undefined;
   onAck: ((session: Session, message: Message | undefined, packetId: number, qos: QoS) => void) | undefined;

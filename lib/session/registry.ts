@@ -43,9 +43,12 @@ export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
   readonly #claims = new Map<string, Claim>();
   readonly #takeovers = new Map<string, number[]>();
+  /** Where the end of the last session that ended is stored. */
+  #endedAt: LogPosition = 0;
   readonly #env: SessionEnvironment;
   readonly #takeoverLimit: TakeoverLimit;
-  readonly #onEnd = (session: Session): void => {
+  readonly #onEnd = (session: Session, position: LogPosition): void => {
+    this.#endedAt = Math.max(this.#endedAt, position);
     if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId);
   };
 
@@ -125,7 +128,7 @@ export class SessionRegistry {
       this.#promise(claimant, old, true, this.#recordConnect(claimant, old.stored ? 'connected' : undefined));
       return;
     }
-    const endedAt = old?.end() ?? 0;
+    old?.end();
     if (this.#sessions.size >= this.#env.limits.sessionsMax) {
       claimant.refused(ReasonCode.quotaExceeded);
       return;
@@ -133,7 +136,8 @@ export class SessionRegistry {
     const session = new Session(claimant, this.#env, this.#onEnd);
     this.#sessions.set(claimant.clientId, session);
     const createdAt = this.#recordConnect(claimant, session.durable ? 'created' : undefined);
-    this.#promise(claimant, session, false, Math.max(endedAt, createdAt));
+    // An older session of this id, ended just now or a moment ago, may not come back after a crash.
+    this.#promise(claimant, session, false, Math.max(this.#endedAt, createdAt));
   }
 
   /** @returns 0 where nothing is to be stored. */

@@ -56,22 +56,27 @@ export class Session implements Subscriber, Identity {
   username: string | undefined;
   readonly outbound: Outbound;
   readonly subscriptions: SubscriptionSet;
-  readonly inbound: InboundState = { ids: new PacketIdSet(), storing: undefined, releasing: undefined, pendingCount: 0 };
+  readonly inbound: InboundState = {
+    ids: new PacketIdSet(),
+    storing: undefined,
+    releasing: undefined,
+    pendingCount: 0,
+  };
   /** Set while the session is attached. */
   link: SessionLink | undefined;
   expiryS: number;
   /** What the gateway shows an embedder for this session: its Aedes client. Opaque here. */
   handle: unknown;
   readonly #env: SessionEnvironment;
-  readonly #onEnd: (session: Session) => void;
+  readonly #onEnd: (session: Session, position: LogPosition) => void;
   #will: Will | undefined;
   #willTimer: TimerHandle | undefined;
   #expiryTimer: TimerHandle | undefined;
   #ended = false;
   #stored: boolean;
 
-  /** @param onEnd called once, when nothing of the session is left. */
-  constructor(options: SessionOptions, env: SessionEnvironment, onEnd: (session: Session) => void) {
+  /** @param onEnd called once, when nothing of the session is left, with where its end is stored (0: nowhere). */
+  constructor(options: SessionOptions, env: SessionEnvironment, onEnd: (session: Session, position: LogPosition) => void) {
     this.clientId = options.clientId;
     this.username = options.username;
     this.expiryS = options.expiryS;
@@ -164,12 +169,9 @@ export class Session implements Subscriber, Identity {
     this.#scheduleExpiry();
   }
 
-  /**
-   * Ends the session at once: clean start, expiry, an administrator. @returns where its end is stored; 0 where the store did not
-   * know it.
-   */
-  end(): LogPosition {
-    if (this.#ended) return 0;
+  /** Ends the session at once: clean start, expiry, an administrator. */
+  end(): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.link = undefined;
     this.#expiryTimer?.cancel();
@@ -179,8 +181,7 @@ export class Session implements Subscriber, Identity {
     this.subscriptions.clear();
     this.outbound.end();
     const position = this.#stored ? this.#env.store.record({ kind: 'ended', clientId: this.clientId }) : 0;
-    this.#onEnd(this);
-    return position;
+    this.#onEnd(this, position);
   }
 
   #scheduleWill(): void {

@@ -147,7 +147,8 @@ export class SubscriptionSet {
     if (request.retainAsPublished) asked.rap = true;
     if (request.retainHandling !== 0) asked.rh = request.retainHandling;
     const answered = (error: Error | undefined, granted: HookSubscription | null): void => {
-      if (error !== undefined || granted === null) {
+      // A QoS beyond 2 is how a hook of Aedes refuses, too.
+      if (error !== undefined || granted === null || granted.qos > 2) {
         verdicts.push(refusal(request.filter, ReasonCode.notAuthorized));
       } else {
         verdicts.push(

@@ -11,9 +11,11 @@ const DOCS = join(dirname(fileURLToPath(import.meta.resolve('aedes'))), 'docs');
 /** Inside the package, so that an example finds the package by its name. */
 const FOLDER_PARENT = fileURLToPath(new URL('./', import.meta.url));
 
+const OWN_PAGE = fileURLToPath(new URL('../../../docs/embedding.md', import.meta.url));
+
 /** Heading and code of each example of a page. */
-function examplesOf(page: string): { readonly title: string; readonly code: string }[] {
-  const text = readFileSync(join(DOCS, page), 'utf8');
+function examplesOf(file: string): { readonly title: string; readonly code: string }[] {
+  const text = readFileSync(file, 'utf8');
   return [...text.matchAll(/^## (.+)\n(?:(?!^## )[\s\S])*?```js\n([\s\S]*?)```/gm)].map((match) => ({
     title: match[1] ?? '',
     code: match[2] ?? '',
@@ -22,8 +24,11 @@ function examplesOf(page: string): { readonly title: string; readonly code: stri
 
 /** Changes nothing but the package's name, the port and the names of the key files; then says where it listens. */
 function runnable(code: string): string {
-  const server = /(\w+)\.listen\(port/.exec(code)?.[1] ?? 'server';
-  const tell = `${server}.on('listening', () => process.send(${server}.address().port))`;
+  const server = /(\w+)\.listen\(port/.exec(code)?.[1];
+  const tell =
+    server === undefined
+      ? 'process.send(gateway.addresses.mqtt.port)'
+      : `${server}.on('listening', () => process.send(${server}.address().port))`;
   const changed = code
     .replaceAll("'aedes'", "'sprawl-edge'")
     .replace(/const port = \d+/, 'const port = 0')
@@ -51,9 +56,10 @@ function schemeOf(code: string): string {
   return code.includes('WebSocketServer') ? 'ws' : 'mqtt';
 }
 
-const examples = examplesOf('Examples.md');
+const examples = examplesOf(join(DOCS, 'Examples.md'));
+const ownExamples = examplesOf(OWN_PAGE);
 
-t.test('the page has the examples that are run here', async (t) => {
+t.test('the pages have the examples that are run here', async (t) => {
   t.same(
     examples.map(({ title }) => title),
     [
@@ -65,9 +71,13 @@ t.test('the page has the examples that are run here', async (t) => {
       'MQTT server over WebSocket using server-factory',
     ],
   );
+  t.same(
+    ownExamples.map(({ title }) => title),
+    ['A broker behind your own server', 'The gateway in your program'],
+  );
 });
 
-for (const { title, code } of examples) {
+for (const { title, code } of [...examples, ...ownExamples]) {
   // That package is not installed; what it does is in the examples before: a server of node:net or node:http.
   if (code.includes('aedes-server-factory')) continue;
   const isCommonJs = code.includes('require(');

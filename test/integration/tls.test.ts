@@ -5,6 +5,7 @@ import { connect as connectTcp } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import mqtt from 'mqtt';
 import t from 'tap';
+import * as wire from '../support/wire.js';
 import {
   type Certificates,
   type KeyPair,
@@ -18,18 +19,23 @@ const keyOf = ({ certFile, keyFile }: KeyPair): { cert: Buffer; key: Buffer } =>
   key: readFileSync(keyFile),
 });
 
-/** Whether an MQTT client gets in; rejects with what TLS or the gateway said. */
-async function enter(port: number, options: ConnectionOptions): Promise<void> {
-  const client = await mqtt.connectAsync(`mqtts://127.0.0.1:${port}`, {
-    reconnectPeriod: 0,
-    connectTimeout: 2000,
-    ca: options.ca,
-    cert: options.cert,
-    key: options.key,
-    ...(options.maxVersion !== undefined && { maxVersion: options.maxVersion }),
+/** Whether the gateway answers CONNECT; false where the connection ends before. */
+async function enters(port: number, options: ConnectionOptions): Promise<boolean> {
+  const socket = connectTls({ host: '127.0.0.1', port, ...options });
+  const ended = new Promise<boolean>((resolve) => {
+    socket.on('error', () => resolve(false));
+    socket.on('close', () => resolve(false));
   });
-  await client.endAsync();
+  const answered = new Promise<boolean>((resolve) =>
+    socket.once('data', (bytes) => resolve(bytes[0] === 0x20)),
+  );
+  socket.write(wire.connect({ version: 4 }));
+  const result = await Promise.race([ended, answered]);
+  socket.destroy();
+  return result;
 }
+
+t.setTimeout(30_000);
 
 function suite(certificates: Certificates): void {
   const { caFile, server } = certificates;
@@ -37,25 +43,25 @@ function suite(certificates: Certificates): void {
 
   t.test('a client that trusts the authority gets in, another does not', async (t) => {
     const gateway = await startTestGateway(t, { listeners: { tls: server, tlsPort: 0, wssPort: false } });
-    await enter(gateway.port('tls'), { ca });
-    await t.rejects(enter(gateway.port('tls'), {}));
+    t.ok(await enters(gateway.port('tls'), { ca }));
+    t.notOk(await enters(gateway.port('tls'), {}));
   });
 
   t.test('with requireClientCertificate only a certificate of the authority lets in', async (t) => {
     const tls = { ...server, caFile, requireClientCertificate: true };
     const gateway = await startTestGateway(t, { listeners: { tls, tlsPort: 0, wssPort: false } });
     const port = gateway.port('tls');
-    await enter(port, { ca, ...keyOf(certificates.client) });
-    await t.rejects(enter(port, { ca }));
-    await t.rejects(enter(port, { ca, ...keyOf(certificates.stranger) }));
+    t.ok(await enters(port, { ca, ...keyOf(certificates.client) }));
+    t.notOk(await enters(port, { ca }));
+    t.notOk(await enters(port, { ca, ...keyOf(certificates.stranger) }));
   });
 
   t.test('a TLS version below minVersion is refused', async (t) => {
     const tls = { ...server, minVersion: 'TLSv1.3' };
     const gateway = await startTestGateway(t, { listeners: { tls, tlsPort: 0, wssPort: false } });
     const port = gateway.port('tls');
-    await enter(port, { ca });
-    await t.rejects(enter(port, { ca, maxVersion: 'TLSv1.2' }));
+    t.ok(await enters(port, { ca }));
+    t.notOk(await enters(port, { ca, maxVersion: 'TLSv1.2' }));
   });
 
   t.test('bytes that are no TLS end their connection and nobody else’s', async (t) => {

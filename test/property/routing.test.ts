@@ -420,6 +420,23 @@ t.test('a hit on an entry in the middle of a hash chain or of the cache leaves b
     model.run({ kind: 'find', topic: 'costarring' });
     model.run({ kind: 'find', topic: 'liquid' });
   }
+  const small = new RouterWithModel(2);
+  for (const kind of ['resolve', 'find'] as const) {
+    // Each of the two is once the first and once the second of its chain when it is evicted.
+    for (const asked of [
+      'costarring',
+      'liquid',
+      'x',
+      'liquid',
+      'costarring',
+      'x',
+      'y',
+      'liquid',
+      'costarring',
+    ]) {
+      small.run({ kind, topic: asked });
+    }
+  }
 });
 
 interface MemberState {

@@ -159,6 +159,7 @@ export class SimClient implements ConnectionUser {
       expires: choices.expiryS !== undefined && this.profile.version === 5,
       sentAt: Infinity,
       sends: 0,
+      wasRefused: false,
       outcome: 'unknown',
       acknowledgedAt: Infinity,
       sessionKeys: new Set(),
@@ -179,7 +180,7 @@ export class SimClient implements ConnectionUser {
 
   subscribe(requests: SubscriptionRequest[]): void {
     const connection = this.connection;
-    if (connection === undefined || !connection.accepted) return;
+    if (connection === undefined || !connection.accepted || !this.#hasFreeId(connection)) return;
     for (const { filter } of requests) this.#endSpans(filter);
     const packetId = this.#allocate(connection);
     const packet: Packet = { type: 'subscribe', packetId, subscriptions: requests, properties: {} };
@@ -190,7 +191,7 @@ export class SimClient implements ConnectionUser {
 
   unsubscribe(filters: string[]): void {
     const connection = this.connection;
-    if (connection === undefined || !connection.accepted) return;
+    if (connection === undefined || !connection.accepted || !this.#hasFreeId(connection)) return;
     for (const filter of filters) {
       this.#endSpans(filter);
       this.filters.delete(filter);
@@ -332,7 +333,8 @@ export class SimClient implements ConnectionUser {
   #pump(): void {
     const connection = this.connection;
     if (connection === undefined || !connection.accepted) return;
-    while (this.#waiting.length > 0 && this.#outgoing.size < Math.min(this.#serverWindow, 10)) {
+    while (this.#waiting.length > 0 && this.#hasFreeId(connection)) {
+      if (this.#outgoing.size >= Math.min(this.#serverWindow, 10)) return;
       const publication = this.#waiting.shift();
       const payload = publication === undefined ? undefined : this.#payloads.get(publication.mid);
       if (publication === undefined || payload === undefined) continue;
@@ -346,6 +348,10 @@ export class SimClient implements ConnectionUser {
       publication.sentAt = this.#world.scheduler.now();
       this.#sendPublish(connection, outgoing, false);
     }
+  }
+
+  #hasFreeId(connection: ClientConnection): boolean {
+    return this.#outgoing.size + connection.asked.size < this.profile.packetIds;
   }
 
   #allocate(connection: ClientConnection): number {
@@ -414,9 +420,10 @@ export class SimClient implements ConnectionUser {
   }
 
   #sendAck(connection: ClientConnection, type: 'puback' | 'pubrec', packetId: number): void {
-    const refuse = this.profile.refuses && this.profile.version === 5 && this.#random.chance(0.02);
+    // A refused QoS 2 message whose answer is lost comes again, and nobody can tell: those are not refused here.
+    const mayRefuse = this.profile.refuses && this.profile.version === 5 && type === 'puback';
+    const refuse = mayRefuse && this.#random.chance(0.02);
     const reasonCode = refuse ? ReasonCode.implementationSpecificError : 0;
-    if (refuse) this.incoming.delete(packetId);
     connection.send({ type, packetId, reasonCode, properties: {} });
   }
 

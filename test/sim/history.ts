@@ -21,6 +21,8 @@ export interface Publication {
   sentAt: number;
   /** How often it was sent, resends included. */
   sends: number;
+  /** The gateway has refused a copy of it; the client may not have learnt of it and send another. */
+  wasRefused: boolean;
   outcome: Outcome;
   acknowledgedAt: number;
   /** Sessions through which it was sent: more than one where the first was lost, and then exactly once is not owed. */
@@ -59,9 +61,11 @@ export class SessionHistory {
     readonly shared: boolean,
   ) {}
 
-  /** Whether a subscription that it matches was there before the publication was first sent. */
-  wasSubscribed({ topic, sentAt }: Publication): boolean {
-    return this.spans.some((span) => span.from < sentAt && topicMatchesFilter(topic, span.filter));
+  /** Whether one subscription that it matches was there from before the publication was first sent until `at`. */
+  wasSubscribed({ topic, sentAt }: Publication, at: number): boolean {
+    return this.spans.some(
+      (span) => span.from < sentAt && span.until > at && topicMatchesFilter(topic, span.filter),
+    );
   }
 
   /** The spans during which the whole life of the publication fell and which it matches. */

@@ -28,7 +28,7 @@ export interface RunResult {
 }
 
 /** How long a healed gateway may take to deliver everything: beyond retries, keep alives and takeovers. */
-const HEAL_ROUNDS = 60;
+const HEAL_ROUNDS = 600;
 const HEAL_ROUND_MS = 1000;
 
 class Stopped extends Error {}
@@ -112,7 +112,7 @@ function atRest(world: SimWorld, client: SimClient): boolean {
   return (
     client.connected &&
     client.idle &&
-    client.incoming.size === 0 &&
+    (client.incoming.size === 0 || world.counter('droppedRetriesExhausted') > 0) &&
     session?.online === true &&
     session.outbound.queuedCount === 0 &&
     session.outbound.window.used === 0 &&

@@ -293,8 +293,15 @@ export class SimWorld implements DoorObserver, LeavingContext {
     for (const frame of frames) {
       const packet = decodePacket(frame, peer.connect.version, 'toClient');
       this.#trace(peer, '<-', packet);
+      if ((packet.type === 'puback' || packet.type === 'pubrec') && packet.reasonCode >= 0x80)
+        this.#refused(peer.sentMids.get(packet.packetId));
       packetLeavesAfterCommit(served, packet, this);
     }
+  }
+
+  #refused(mid: string | undefined): void {
+    const publication = mid === undefined ? undefined : this.history.publications.get(mid);
+    if (publication !== undefined) publication.wasRefused = true;
   }
 
   #arriving(peer: ClientConnection, bytes: Uint8Array, splitter: FrameSplitter): void {

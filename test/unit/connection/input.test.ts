@@ -237,6 +237,15 @@ t.test('bytes that a frame makes arrive come after those that arrived before', a
   fromLast.feed(Buffer.concat(STREAM));
   fromLast.feed(Buffer.concat(STREAM).subarray(5));
   t.same(last.frames, hex([...STREAM, ...STREAM]), 'from inside the last frame of a read');
+
+  const cut = new Recorder();
+  const withRest = new Input(cut);
+  const all = Buffer.concat(STREAM);
+  cut.onFrame = () => {
+    if (cut.frames.length === 1) withRest.feed(all.subarray(5));
+  };
+  withRest.feed(bytes(all, all.subarray(0, 5)));
+  t.same(cut.frames, hex([...STREAM, ...STREAM]), 'before the rest of a frame that the read cut off');
 });
 
 t.test('after stop nothing is handed on and nothing is kept', async (t) => {

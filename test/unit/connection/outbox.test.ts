@@ -149,9 +149,14 @@ t.test(
     }
     t.same(transport.log, ['write 1'], 'one write at a time');
     t.equal(outbox.pending, 4);
+    t.ok(outbox.isBehind);
+    t.equal(outbox.takenCount, 0);
     transport.takeOne();
+    t.equal(outbox.takenCount, 1);
     t.same(transport.log, ['write 1', 'write 3']);
     t.equal(transport.takeAll().toString(), 'bcd');
+    t.notOk(outbox.isBehind);
+    t.equal(outbox.takenCount, 2);
     t.equal(outbox.pending, 0);
   },
 );

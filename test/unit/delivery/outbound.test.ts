@@ -322,6 +322,11 @@ t.test(
       deliver(session, { qos: 0, topic, payload });
       t.match(link.take(), [{ topic, payload: Buffer.from(payload) }]);
     }
+    // An alias that is known takes more room than a topic of one letter.
+    deliver(session, { qos: 0, topic: 'k' });
+    t.match(link.take(), [{ topic: 'k', properties: { topicAlias: 1 } }]);
+    deliver(session, { qos: 0, topic: 'k', payload: 'x'.repeat(14) });
+    t.match(link.take(), [{ topic: 'k', payload: Buffer.alloc(14, 'x') }]);
     t.same(world.counted('dropped'), {});
   },
 );
@@ -455,12 +460,13 @@ t.test('while a client is behind, QoS 1 and 2 wait in the queue and keep their o
   const { session, link } = world.connected();
   const payload = Buffer.alloc(BUFFER_BYTES);
   for (let index = 0; index < 10; index++) deliver(session, { qos: 1, payload });
-  t.ok(session.outbound.queuedCount > 0);
+  while (link.outbox.pending >= PUMP_BELOW_BYTES) link.transport.takeOne();
+  t.ok(session.outbound.queuedCount > 0 && link.outbox.pending > 0, 'it reads again, and has not caught up');
   deliver(session, { qos: 1, payload: 'last' });
   const got = publishes(link.take());
   t.same(
     got.map(({ packetId }) => packetId),
-    Array.from({ length: 11 }, (_, index) => index + 1),
+    Array.from({ length: got.length }, (_, index) => index + 12 - got.length),
   );
   t.equal(got.at(-1)?.payload.toString(), 'last');
 });
@@ -645,6 +651,18 @@ t.test(
     t.equal(link.take().length, 0, 'nothing goes to a connection that is over');
   },
 );
+
+t.test('what expires while its id is being stored is not sent', async (t) => {
+  const world = new LaneWorld();
+  const { session, link } = world.connected({ version: 5, sendWindow: 1 });
+  world.store.hold = true;
+  deliver(session, { qos: 2, payload: 'short', expiresAt: world.now + 1000 });
+  deliver(session, { qos: 1, payload: 'next' });
+  world.now += 1000;
+  world.store.release();
+  t.same(world.counted('dropped'), { droppedExpired: 1 });
+  t.same(lines(link.take()), ['publish q1 #2 next'], 'and what waited behind it is');
+});
 
 t.test('QoS 2 of a session that ends with its connection waits for no storage', async (t) => {
   const world = new LaneWorld();

@@ -1,0 +1,90 @@
+/** WebSocket listeners from the outside: hand-shake, subprotocols, and what is no MQTT. */
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { connect as connectTcp } from 'node:net';
+import mqtt from 'mqtt';
+import t, { type Test } from 'tap';
+import { WebSocket } from 'ws';
+import { startTestGateway, type TestGateway } from '../interop/gateway.js';
+import * as wire from '../support/wire.js';
+
+const gateway = await startTestGateway(t, { mqtt: { connectTimeoutMs: 500 } });
+const urlOf = ({ port }: TestGateway, path: string): string => `ws://127.0.0.1:${port('ws')}${path}`;
+
+/** What the server said to a hand-shake that it refused. */
+async function refusal(socket: WebSocket): Promise<number | undefined> {
+  socket.on('error', () => undefined); // Comes with the refusal.
+  const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
+  socket.terminate();
+  return response.statusCode;
+}
+
+async function opened(t: Test, protocol: string): Promise<WebSocket> {
+  const socket = new WebSocket(urlOf(gateway, '/mqtt'), protocol);
+  t.teardown(() => socket.terminate());
+  await once(socket, 'open');
+  return socket;
+}
+
+t.setTimeout(30_000);
+
+t.test('the subprotocol is the one that the client offered', async (t) => {
+  t.equal((await opened(t, 'mqtt')).protocol, 'mqtt');
+  t.equal((await opened(t, 'mqttv3.1')).protocol, 'mqttv3.1');
+});
+
+t.test('another path is refused', async (t) => {
+  t.equal(await refusal(new WebSocket(urlOf(gateway, '/other'), 'mqtt')), 400);
+});
+
+t.test('a request that is no hand-shake is told so', async (t) => {
+  const request = get(`http://127.0.0.1:${gateway.port('ws')}/mqtt`);
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  response.resume();
+  t.equal(response.statusCode, 426);
+  t.equal(response.headers.upgrade, 'websocket');
+});
+
+t.test('packets may be split and joined over WebSocket frames as they like', async (t) => {
+  const socket = await opened(t, 'mqtt');
+  const bytes = Buffer.concat([wire.connect({ version: 4 }), wire.PINGREQ, wire.PINGREQ]);
+  const received: Buffer[] = [];
+  socket.on('message', (data) => received.push(Buffer.isBuffer(data) ? data : Buffer.alloc(0)));
+  for (const byte of bytes.subarray(0, 9)) socket.send(Buffer.of(byte));
+  socket.send(bytes.subarray(9));
+  while (Buffer.concat(received).length < 8) await once(socket, 'message');
+  t.equal(Buffer.concat(received).toString('hex'), '20020000d000d000');
+});
+
+t.test('a text frame ends the connection', async (t) => {
+  const socket = await opened(t, 'mqtt');
+  socket.send('100c00044d5154540402003c0000');
+  await once(socket, 'close');
+});
+
+t.test('a hand-shake that never ends, and one without CONNECT, are cut off', async () => {
+  const silent = connectTcp(gateway.port('ws'), '127.0.0.1');
+  silent.on('error', () => undefined); // Being reset is one way to be cut off.
+  silent.resume();
+  silent.write('GET /mqtt HTTP/1.1\r\nHost: x\r\n');
+  const idle = new WebSocket(urlOf(gateway, '/mqtt'), 'mqtt');
+  await Promise.all([once(silent, 'close'), once(idle, 'close')]);
+});
+
+t.test('clients over WebSocket and over TCP reach each other', async (t) => {
+  const over = async (url: string): Promise<mqtt.MqttClient> => {
+    const client = await mqtt.connectAsync(url, { reconnectPeriod: 0 });
+    t.teardown(() => client.endAsync(true));
+    return client;
+  };
+  const web = await over(urlOf(gateway, '/mqtt'));
+  const tcp = await over(`mqtt://127.0.0.1:${gateway.port('mqtt')}`);
+  const next = (client: mqtt.MqttClient): Promise<string> =>
+    new Promise((resolve) => client.once('message', (_topic, payload) => resolve(payload.toString())));
+  await web.subscribeAsync('to/web', { qos: 1 });
+  await tcp.subscribeAsync('to/tcp', { qos: 1 });
+  const [atWeb, atTcp] = [next(web), next(tcp)];
+  await tcp.publishAsync('to/web', 'from tcp', { qos: 1 });
+  await web.publishAsync('to/tcp', 'from web', { qos: 1 });
+  t.strictSame([await atWeb, await atTcp], ['from tcp', 'from web']);
+});
