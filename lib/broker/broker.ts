@@ -13,7 +13,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Aedes, type AedesOptions } from 'aedes';
-import type { Connection, Door, DoorSession, Refusal } from '../connection/connection.js';
+import type { Connection } from '../connection/connection.js';
+import type { Door, DoorSession, Refusal } from '../connection/environment.js';
 import { SocketTransport } from '../connection/socket-transport.js';
 import type { Logger } from '../contracts/logger.js';
 import { encodePacket } from '../protocol/encode.js';

@@ -7,7 +7,8 @@
  * stream whenever code of the embedder runs. A client that is `spent` gave everything back that only a handshake needs:
  * port, parser and the closures around them are what a connection of Aedes costs.
  */
-import type { Connection, DoorSession } from '../connection/connection.js';
+import type { Connection } from '../connection/connection.js';
+import type { DoorSession } from '../connection/environment.js';
 import { decodePacket } from '../protocol/decode.js';
 import type { AedesClient, AedesConnack, PortLike } from './aedes-internals.js';
 import { toAedesConnack } from './packet-mapping.js';

@@ -1,5 +1,5 @@
 /** What a client is told when a hook of the embedder refuses it, as Aedes documents. */
-import type { Refusal } from '../connection/connection.js';
+import type { Refusal } from '../connection/environment.js';
 import type { ProtocolVersion } from '../protocol/packet.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { C } from '../telemetry/counters.js';

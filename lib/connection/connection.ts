@@ -10,8 +10,8 @@
  * Input that arrives before `ready` waits.
  */
 import type { TimerHandle } from '../contracts/clock.js';
-import type { AuthenticationResult, Authenticator, EnhancedExchange } from '../contracts/security.js';
-import { decodeConnect, connectVersionOf } from '../protocol/decode-connect.js';
+import type { EnhancedStep } from '../contracts/security.js';
+import { connectVersionOf, decodeConnect } from '../protocol/decode-connect.js';
 import { decodePacket } from '../protocol/decode.js';
 import { encodePacket } from '../protocol/encode.js';
 import { malformed, protocolError } from '../protocol/frame-reader.js';
@@ -26,21 +26,18 @@ import {
 } from '../protocol/packet.js';
 import { ProtocolError } from '../protocol/protocol-error.js';
 import { ReasonCode } from '../protocol/reason-code.js';
-import type { CloseReason, SessionEnvironment, SessionLink } from '../session/environment.js';
-import type { Claimant, SessionRegistry } from '../session/registry.js';
+import type { CloseReason } from '../session/environment.js';
+import type { Claimant } from '../session/registry.js';
 import type { Session } from '../session/session.js';
 import { count, C } from '../telemetry/counters.js';
-import {
-  assess,
-  clampExpiry,
-  connackProperties,
-  type ConnectionLimits,
-  refusalConnack,
-  type Terms,
-} from './handshake.js';
+import { EnhancedAuthentication } from './enhanced-authentication.js';
+import type { AuthenticateHook, ConnectionEnvironment, DoorSession, Refusal } from './environment.js';
+import { assess, clampExpiry, connackProperties, refusalConnack, type Terms } from './handshake.js';
 import { type FrameHandler, Input } from './input.js';
-import { Outbox, type OutboxEnvironment } from './outbox.js';
+import { Outbox } from './outbox.js';
+import { handleFrame, type PacketLink } from './packet-lane.js';
 import { PublishLane } from './publish-lane.js';
+import { claimRefusal, credentialsRefusal, protocolRefusal, refusalInsteadOf } from './refusal.js';
 import type { Transport, TransportHandler } from './transport.js';
 
 const ConnectionState = {
@@ -60,52 +57,7 @@ const CLOSE_GRACE_MS = 2000;
 /** The whole handshake may take this many times the time for CONNECT. */
 const HANDSHAKE_FACTOR = 6;
 
-/** The handshake's counterpart: Aedes at the door of the gateway, a stand-in in the simulation. */
-export interface Door {
-  /** Begins the handshake; the door calls `admit`, then `writeConnack`, then `ready` of the connection. */
-  open(connection: Connection, connect: ConnectPacket): DoorSession;
-}
-
-export interface DoorSession {
-  /** The connection is over, whatever state the handshake is in. The door calls nothing of it any more. */
-  closed(): void;
-  /** For the session's hooks: what the door's owner knows this client as. */
-  readonly handle: unknown;
-}
-
-/** Why the door or the gateway does not let a client in. */
-export interface Refusal {
-  readonly reasonCode: number;
-  readonly text: string;
-  readonly counter: number;
-  readonly properties?: Properties;
-  /** Closes without CONNACK. */
-  readonly silent?: boolean;
-}
-
-/** Asks for credentials in place of the configured authenticator: the embedder's hook. */
-export type AuthenticateHook = (done: (refusal: Refusal | undefined) => void) => void;
-
-export interface ConnectionEnvironment extends SessionEnvironment, OutboxEnvironment {
-  readonly authenticator: Authenticator;
-  readonly registry: SessionRegistry;
-  readonly door: Door;
-  readonly connectionLimits: ConnectionLimits;
-  /** Called once, when the handshake is over: the client is in, or it is not. */
-  readonly onSettled: (connection: Connection) => void;
-  /** Called when the connection is over and everything it held is free. */
-  readonly onClosed: (connection: Connection) => void;
-  /** A client id that nobody has. */
-  readonly assignClientId: () => string;
-  /** CONNECT was refused; `doorKnows`: the door is told through `admitted` and will tell the embedder. */
-  readonly onRefused: (connection: Connection, text: string, doorKnows: boolean) => void;
-  readonly onKeepAliveTimeout: (connection: Connection) => void;
-  readonly onPing: (connection: Connection) => void;
-  /** A protocol error, a refusal or a broken socket: for the log and the embedder. */
-  readonly onError: (connection: Connection, error: Error) => void;
-}
-
-export class Connection implements TransportHandler, SessionLink, Claimant, FrameHandler {
+export class Connection implements TransportHandler, PacketLink, Claimant, FrameHandler {
   readonly outbox: Outbox;
   readonly transport: Transport;
   /** For the embedder: the upgrade request of a WebSocket. */
@@ -132,7 +84,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   #expiryFromDisconnect: number | undefined;
   /** What ended the connection while it was `accepting`. */
   #endWhenReady: (() => void) | undefined;
-  #exchange: EnhancedExchange | undefined;
+  #enhanced: EnhancedAuthentication | undefined;
   #connackAuthentication: Uint8Array | undefined;
   #username: string | undefined;
   /** Of a CONNECT that may turn out to be broken. */
@@ -243,15 +195,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
         return;
       }
       this.#lane?.flush();
-      if (
-        end - body === 2 &&
-        this.#acknowledgement(first, ((bytes[body] as number) << 8) | (bytes[body + 1] as number))
-      ) {
-        return;
-      }
-      // Before it is decoded: what is wrong with a CONNECT has codes that only CONNACK may carry [MQTT-3.1.0-2].
-      if (first >> 4 === PacketType.connect) throw protocolError('CONNECT comes twice');
-      this.#packet(decodePacket(bytes.subarray(start, end), this.version, 'toServer'));
+      if (this.session !== undefined) handleFrame(bytes, start, body, end, this, this.session, this.#env);
     } else if (this.#state === ConnectionState.opening) {
       if (first >> 4 === 1) this.#versionAsked = connectVersionOf(bytes.subarray(start, end));
       this.begins(first);
@@ -329,15 +273,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     switch (this.#state) {
       case ConnectionState.opening:
       case ConnectionState.admitting:
-        // The codes of DISCONNECT are not those of CONNACK.
-        this.refuse({
-          reasonCode:
-            reason.code === ReasonCode.sessionTakenOver
-              ? ReasonCode.serverBusy
-              : ReasonCode.serverUnavailable,
-          text: reason.text,
-          counter: C.connectionRefusedClosed,
-        });
+        this.refuse(refusalInsteadOf(reason));
         break;
       case ConnectionState.accepting:
         this.#endWhenReady ??= () => this.disconnect(reason);
@@ -399,12 +335,12 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     this.#admitted = admitted;
     const method = connect.properties.authenticationMethod;
     if (hook !== undefined) hook((refusal) => this.#authenticated(connect.username, refusal));
-    else if (method !== undefined) this.#startExchange(method, connect.properties.authenticationData);
+    else if (method !== undefined) this.#startEnhanced(method, connect.properties.authenticationData);
     else void this.#checkCredentials(connect);
   }
 
   async #checkCredentials(connect: ConnectPacket): Promise<void> {
-    const result: AuthenticationResult = await this.#env.authenticator.authenticate({
+    const result = await this.#env.authenticator.authenticate({
       clientId: this.clientId,
       username: connect.username,
       password: connect.password,
@@ -414,55 +350,53 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     else this.#authenticated(undefined, credentialsRefusal(result.reasonCode));
   }
 
-  #startExchange(method: string, data: Uint8Array | undefined): void {
-    const exchange = this.#env.authenticator.startExchange(
-      method,
-      this.clientId,
-      this.transport.remoteAddress,
+  #startEnhanced(method: string, data: Uint8Array | undefined): void {
+    const { authenticator } = this.#env;
+    const { remoteAddress } = this.transport;
+    this.#enhanced = new EnhancedAuthentication(
+      authenticator,
+      { method, clientId: this.clientId, remoteAddress },
+      (step) => this.#onEnhancedStep(step),
     );
-    if (exchange === undefined) {
-      const offered = this.#env.authenticator.methods.join(', ') || 'none';
-      this.refuse({
-        reasonCode: ReasonCode.badAuthenticationMethod,
-        text: `this authentication method is not offered here; offered: ${offered}`,
-        counter: C.connectionRefusedCredentials,
-      });
-      return;
-    }
-    this.#exchange = exchange;
-    void this.#stepExchange(exchange, data);
+    if (this.#enhanced.start(data)) return;
+    this.refuse({
+      reasonCode: ReasonCode.badAuthenticationMethod,
+      text: `this authentication method is not offered here; offered: ${authenticator.methods.join(', ') || 'none'}`,
+      counter: C.connectionRefusedCredentials,
+    });
   }
 
-  async #stepExchange(exchange: EnhancedExchange, data: Uint8Array | undefined): Promise<void> {
-    const step = await exchange.step(data);
-    if (this.#exchange !== exchange || this.#state >= ConnectionState.closing) return;
+  #onEnhancedStep(step: EnhancedStep): void {
+    const opening = this.#state === ConnectionState.admitting;
     switch (step.kind) {
       case 'continue':
         this.#sendAuth(ReasonCode.continueAuthentication, step.data);
         // During the handshake input is suspended; the client's answer has to come through.
-        if (this.#state === ConnectionState.admitting) this.resume();
+        if (opening) this.resume();
         break;
       case 'done':
-        this.#exchange = undefined;
-        if (this.#state === ConnectionState.admitting) {
+        if (opening) {
           this.#connackAuthentication = step.data;
           this.#authenticated(step.username, undefined);
         } else if (step.username === this.#username) {
           this.#sendAuth(ReasonCode.success, step.data);
         } else {
-          this.#failReauthentication(ReasonCode.notAuthorized);
+          this.#failReauthentication();
         }
         break;
       case 'refused':
-        this.#exchange = undefined;
-        if (this.#state === ConnectionState.admitting) this.refuse(credentialsRefusal(step.reasonCode));
-        else this.#failReauthentication(ReasonCode.notAuthorized);
+        if (opening) this.refuse(credentialsRefusal(step.reasonCode));
+        else this.#failReauthentication();
         break;
     }
   }
 
-  #failReauthentication(code: number): void {
-    this.disconnect({ code, counter: C.disconnectedAdministrative, text: 're-authentication failed' });
+  #failReauthentication(): void {
+    this.disconnect({
+      code: ReasonCode.notAuthorized,
+      counter: C.disconnectedAdministrative,
+      text: 're-authentication failed',
+    });
   }
 
   #authenticated(username: string | undefined, refusal: Refusal | undefined): void {
@@ -564,21 +498,16 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
 
   /** Packets between CONNECT and CONNACK: only the client's part of enhanced authentication. */
   #duringHandshake(packet: Packet): void {
-    if (packet.type === 'disconnect' && this.#exchange !== undefined) {
+    if (this.#enhanced?.running !== true) throw protocolError(`${packet.type.toUpperCase()} before CONNACK`);
+    if (packet.type === 'disconnect') {
       // The client gives up in the middle of its authentication, which it may [MQTT-3.1.2-30].
       count(this.#env.counters, C.connectionRefusedClosed);
       this.#close(undefined);
-      return;
+    } else if (packet.type === 'auth') {
+      count(this.#env.counters, C.receivedAuth);
+      this.#input.suspend();
+      this.#enhanced.receive(packet, false);
     }
-    if (packet.type !== 'auth' || this.#exchange === undefined) {
-      throw protocolError(`${packet.type.toUpperCase()} before CONNACK`);
-    }
-    count(this.#env.counters, C.receivedAuth);
-    this.#checkMethod(packet);
-    if (packet.reasonCode !== ReasonCode.continueAuthentication)
-      throw protocolError('AUTH is not a continuation');
-    this.#input.suspend();
-    void this.#stepExchange(this.#exchange, packet.properties.authenticationData);
   }
 
   // Packets of a connection that is ready.
@@ -594,98 +523,8 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     lane.publish(bytes, start, body, end);
   }
 
-  /** The four acknowledgements in their two byte form. @returns false where it is another packet. */
-  #acknowledgement(first: number, packetId: number): boolean {
-    const { session } = this;
-    if (session === undefined || packetId === 0) return false;
-    const { counters } = this.#env;
-    switch (first) {
-      case 0x40:
-        count(counters, C.receivedPuback);
-        session.outbound.puback(packetId, 0);
-        return true;
-      case 0x50:
-        count(counters, C.receivedPubrec);
-        session.outbound.pubrec(packetId, 0);
-        return true;
-      case 0x62:
-        count(counters, C.receivedPubrel);
-        this.#env.ingest.pubrel(session, this, packetId);
-        return true;
-      case 0x70:
-        count(counters, C.receivedPubcomp);
-        session.outbound.pubcomp(packetId);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  #packet(packet: Packet): void {
-    const { session } = this;
-    if (session === undefined) return;
-    const { counters } = this.#env;
-    switch (packet.type) {
-      case 'puback':
-        count(counters, C.receivedPuback);
-        session.outbound.puback(packet.packetId, packet.reasonCode);
-        break;
-      case 'pubrec':
-        count(counters, C.receivedPubrec);
-        session.outbound.pubrec(packet.packetId, packet.reasonCode);
-        break;
-      case 'pubrel':
-        count(counters, C.receivedPubrel);
-        this.#env.ingest.pubrel(session, this, packet.packetId);
-        break;
-      case 'pubcomp':
-        count(counters, C.receivedPubcomp);
-        session.outbound.pubcomp(packet.packetId);
-        break;
-      case 'subscribe':
-        count(counters, C.receivedSubscribe);
-        session.subscriptions.subscribe(packet, this, (codes) =>
-          this.#suback(session, packet.packetId, codes),
-        );
-        break;
-      case 'unsubscribe':
-        count(counters, C.receivedUnsubscribe);
-        session.subscriptions.unsubscribe(packet, (codes) => this.#unsuback(session, packet.packetId, codes));
-        break;
-      case 'pingreq':
-        count(counters, C.receivedPingreq);
-        this.#send({ type: 'pingresp' });
-        count(counters, C.sentPingresp);
-        this.#env.onPing(this);
-        break;
-      case 'disconnect':
-        count(counters, C.receivedDisconnect);
-        this.#onDisconnect(packet.reasonCode, packet.properties.sessionExpiryInterval);
-        break;
-      case 'auth':
-        count(counters, C.receivedAuth);
-        this.#onAuth(packet);
-        break;
-      default:
-        throw protocolError(`${packet.type.toUpperCase()} is not for a server, or comes twice`);
-    }
-  }
-
-  #suback(session: Session, packetId: number, codes: number[]): void {
-    if (session.link !== this) return;
-    const reasonCodes = this.version === 5 ? codes : codes.map((code) => (code >= 0x80 ? 0x80 : code));
-    if (this.#answer({ type: 'suback', packetId, reasonCodes, properties: {} }))
-      count(this.#env.counters, C.sentSuback);
-  }
-
-  #unsuback(session: Session, packetId: number, codes: number[]): void {
-    if (session.link !== this) return;
-    const reasonCodes = this.version === 5 ? codes : [];
-    if (this.#answer({ type: 'unsuback', packetId, reasonCodes, properties: {} }))
-      count(this.#env.counters, C.sentUnsuback);
-  }
-
-  #onDisconnect(reasonCode: number, expiryS: number | undefined): void {
+  /** The client leaves. @throws ProtocolError where it asks for a session that CONNECT did not. */
+  left(reasonCode: number, expiryS: number | undefined): void {
     if (expiryS !== undefined && expiryS > 0 && this.expiryS === 0) {
       throw protocolError('DISCONNECT keeps a session that CONNECT did not [MQTT-3.14.2-2]');
     }
@@ -697,30 +536,10 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     this.#close(C.disconnectedByClient);
   }
 
-  #onAuth(packet: AuthPacket): void {
-    this.#checkMethod(packet);
-    if (packet.reasonCode === ReasonCode.reAuthenticate) {
-      const method = packet.properties.authenticationMethod ?? '';
-      const exchange = this.#env.authenticator.startExchange(
-        method,
-        this.clientId,
-        this.transport.remoteAddress,
-      );
-      if (exchange === undefined)
-        throw new ProtocolError(ReasonCode.badAuthenticationMethod, 'the method is not offered');
-      this.#exchange = exchange;
-    } else if (packet.reasonCode !== ReasonCode.continueAuthentication || this.#exchange === undefined) {
-      throw protocolError('AUTH without an exchange that it belongs to');
-    }
-    void this.#stepExchange(this.#exchange, packet.properties.authenticationData);
-  }
-
-  /** The method may not change [MQTT-4.12.0-5, 4.12.1-1]. */
-  #checkMethod(packet: AuthPacket): void {
-    const method = this.connect?.properties.authenticationMethod;
-    if (method === undefined || packet.properties.authenticationMethod !== method) {
-      throw protocolError('AUTH with a method that is not that of CONNECT');
-    }
+  /** AUTH of a client that is connected. @throws ProtocolError */
+  reAuthenticate(packet: AuthPacket): void {
+    if (this.#enhanced === undefined) throw protocolError('AUTH without a method in CONNECT');
+    this.#enhanced.receive(packet, true);
   }
 
   // Bytes out.
@@ -733,8 +552,13 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     return true;
   }
 
-  /** An answer that the client waits for: one that it cannot be sent ends the connection. */
-  #answer(packet: Packet): boolean {
+  ping(): void {
+    this.#send({ type: 'pingresp' });
+    count(this.#env.counters, C.sentPingresp);
+    this.#env.onPing(this);
+  }
+
+  answer(packet: Packet): boolean {
     const sent = this.#send(packet);
     if (!sent) {
       this.disconnect({
@@ -751,7 +575,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
     const method = this.connect?.properties.authenticationMethod;
     if (method !== undefined) properties.authenticationMethod = method;
     if (data !== undefined) properties.authenticationData = data;
-    if (this.#answer({ type: 'auth', reasonCode, properties })) count(this.#env.counters, C.sentAuth);
+    if (this.answer({ type: 'auth', reasonCode, properties })) count(this.#env.counters, C.sentAuth);
   }
 
   #sendDisconnect(code: number, text: string): void {
@@ -776,21 +600,15 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   #onProtocolError(error: ProtocolError): void {
     if (this.#state === ConnectionState.opening) {
       const version = this.#versionForAnswer(error);
-      const tooLarge = error.reasonCode === ReasonCode.packetTooLarge;
-      const counter = tooLarge ? C.connectionRefusedTooLarge : C.connectionRefusedProtocol;
-      count(this.#env.counters, counter);
+      const refusal = protocolRefusal(error);
+      count(this.#env.counters, refusal.counter);
       this.#env.onError(this, error);
-      if (version !== undefined)
-        this.#sendRefusal(version, { reasonCode: error.reasonCode, text: error.message, counter });
+      if (version !== undefined) this.#sendRefusal(version, refusal);
       this.#close(undefined);
       return;
     }
     if (this.#state === ConnectionState.admitting) {
-      this.refuse({
-        reasonCode: error.reasonCode,
-        text: error.message,
-        counter: C.connectionRefusedProtocol,
-      });
+      this.refuse(protocolRefusal(error));
       return;
     }
     this.#env.onError(this, error);
@@ -853,7 +671,7 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   #detach(counter: number | undefined): void {
     if (counter !== undefined) count(this.#env.counters, counter);
     this.#admitted = undefined;
-    this.#exchange = undefined;
+    this.#enhanced?.cancel();
     const { session } = this;
     this.session = undefined;
     session?.disconnect(this.#discardWill, this.#expiryFromDisconnect);
@@ -874,46 +692,5 @@ export class Connection implements TransportHandler, SessionLink, Claimant, Fram
   #stopDeadline(): void {
     this.#deadline?.cancel();
     this.#deadline = undefined;
-  }
-}
-
-/** Why the registry does not give out a client id. */
-function claimRefusal(reasonCode: number): Refusal {
-  switch (reasonCode) {
-    case ReasonCode.notAuthorized:
-      return {
-        reasonCode,
-        text: 'the client id belongs to another user',
-        counter: C.connectionRefusedNotAuthorized,
-      };
-    case ReasonCode.quotaExceeded:
-      return { reasonCode, text: 'limits.sessionsMax is reached', counter: C.connectionRefusedLimit };
-    case ReasonCode.serverBusy:
-      return {
-        reasonCode,
-        text: 'a newer connection with this client id came while this one waited',
-        counter: C.connectionRefusedLimit,
-      };
-    default:
-      return {
-        reasonCode,
-        text: 'connections of this client id replace each other too quickly (limits.takeoversMaxCount)',
-        counter: C.connectionRefusedLimit,
-      };
-  }
-}
-
-function credentialsRefusal(reasonCode: number): Refusal {
-  switch (reasonCode) {
-    case ReasonCode.badUserNameOrPassword:
-      return {
-        reasonCode,
-        text: 'the user name or password is wrong',
-        counter: C.connectionRefusedCredentials,
-      };
-    case ReasonCode.serverUnavailable:
-      return { reasonCode, text: 'credentials cannot be checked now', counter: C.connectionRefusedLimit };
-    default:
-      return { reasonCode, text: 'not authorized to connect', counter: C.connectionRefusedNotAuthorized };
   }
 }

@@ -10,6 +10,7 @@ import { PUBACK, PUBREC } from '../ingest/ingest.js';
 import { Message, NEVER } from '../message/message.js';
 import { writeAck } from '../delivery/outbound.js';
 import type { QoS } from '../protocol/packet.js';
+import { encodePacket } from '../protocol/encode.js';
 import { malformed, protocolError } from '../protocol/frame-reader.js';
 import { ProtocolError } from '../protocol/protocol-error.js';
 import { ReasonCode } from '../protocol/reason-code.js';
@@ -331,8 +332,20 @@ export class PublishLane {
       this.#link.disconnect({ code, counter: C.disconnectedProtocol, text });
       return;
     }
-    writeAck(this.#link, qos === 1 ? PUBACK : PUBREC, packetId, code);
+    if (!this.#explain(qos, packetId, code, text))
+      writeAck(this.#link, qos === 1 ? PUBACK : PUBREC, packetId, code);
     count(this.#env.counters, qos === 1 ? C.sentPuback : C.sentPubrec);
+  }
+
+  /** With a Reason String, where the client wants one [MQTT-3.1.2-29] and has room for it [MQTT-3.4.2-2]. */
+  #explain(qos: 1 | 2, packetId: number, reasonCode: ReasonCode, reasonString: string): boolean {
+    const link = this.#link;
+    if (!link.problemInformation || reasonString === '') return false;
+    const type = qos === 1 ? 'puback' : 'pubrec';
+    const bytes = encodePacket({ type, packetId, reasonCode, properties: { reasonString } }, 5);
+    if (bytes.length > link.maximumPacketSize) return false;
+    link.outbox.append(bytes, true);
+    return true;
   }
 }
 

@@ -76,7 +76,11 @@ export class Session implements Subscriber, Identity {
   #stored: boolean;
 
   /** @param onEnd called once, when nothing of the session is left, with where its end is stored (0: nowhere). */
-  constructor(options: SessionOptions, env: SessionEnvironment, onEnd: (session: Session, position: LogPosition) => void) {
+  constructor(
+    options: SessionOptions,
+    env: SessionEnvironment,
+    onEnd: (session: Session, position: LogPosition) => void,
+  ) {
     this.clientId = options.clientId;
     this.username = options.username;
     this.expiryS = options.expiryS;

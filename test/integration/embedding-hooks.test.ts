@@ -164,6 +164,24 @@ t.test('authorizePublish overwrites the payload, and refuses in the way of each 
   await v4.expectClose();
 });
 
+t.test('the error of authorizePublish is the Reason String of a v5 client that wants one', async (t) => {
+  const { aedes, port } = await startEmbedded(t);
+  aedes.authorizePublish = (_client, _packet, callback) => callback(new Error('wrong topic'));
+  const cases = [
+    [{}, 'wrong topic'],
+    [{ requestProblemInformation: 0 }, undefined],
+    [{ maximumPacketSize: 15 }, undefined],
+  ] as const;
+  for (const [properties, expected] of cases) {
+    const client = await RawClient.connect(t, port, { properties });
+    for (const qos of [1, 2] as const) {
+      const refusal = await client.publish('a', 'x', { qos });
+      t.equal(refusal?.reasonCode, 0x87);
+      t.equal(refusal?.properties.reasonString, expected);
+    }
+  }
+});
+
 t.test('authorizePublish is asked for wills, with their client', async (t) => {
   const { aedes, port } = await startEmbedded(t);
   const asked: string[] = [];

@@ -1,3 +1,7 @@
+/**
+ * Trie, tree, route cache and shared groups against naive models. Over 400 lines: they share one small alphabet of topics and
+ * filters.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';

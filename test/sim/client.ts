@@ -159,7 +159,6 @@ export class SimClient implements ConnectionUser {
       expires: choices.expiryS !== undefined && this.profile.version === 5,
       sentAt: Infinity,
       sends: 0,
-      wasRefused: false,
       outcome: 'unknown',
       acknowledgedAt: Infinity,
       sessionKeys: new Set(),
@@ -200,6 +199,16 @@ export class SimClient implements ConnectionUser {
     const logPosition = this.#world.store.log.length;
     connection.asked.set(packetId, { filters, logPosition, packet: undefined });
     connection.send({ type: 'unsubscribe', packetId, filters, properties: {} });
+  }
+
+  /** Sends QoS 2 messages again that were not answered yet, which only MQTT before 5 allows on a connection that stays. */
+  repeat(): void {
+    const connection = this.connection;
+    if (connection === undefined || !connection.accepted || this.profile.version === 5) return;
+    for (const outgoing of this.#outgoing.values()) {
+      if (outgoing.publication.qos === 2 && outgoing.state === 'publish')
+        this.#sendPublish(connection, outgoing, true);
+    }
   }
 
   /** DISCONNECT, then FIN. */
@@ -452,7 +461,7 @@ export class SimClient implements ConnectionUser {
         if (outgoing === undefined || outgoing.publication.qos !== 2)
           this.#fail('PUBREC answers a QoS 2 PUBLISH', `${this.profile.id} ${packetId}`);
         else if (packet.reasonCode >= 0x80) this.#finish(outgoing, packet.reasonCode);
-        else {
+        else if (outgoing.state === 'publish') {
           this.#settle(outgoing, 0);
           outgoing.state = 'pubrel';
           connection.send({ type: 'pubrel', packetId, reasonCode: 0, properties: {} });

@@ -2,13 +2,8 @@
  * The door as Aedes keeps it: negotiate, ask for credentials, then, once admitted, some work of its own before CONNACK and some more before
  * it is ready, none of which can be interrupted.
  */
-import type {
-  AuthenticateHook,
-  Connection,
-  Door,
-  DoorSession,
-  Refusal,
-} from '../../lib/connection/connection.js';
+import type { Connection } from '../../lib/connection/connection.js';
+import type { AuthenticateHook, Door, DoorSession, Refusal } from '../../lib/connection/environment.js';
 import type {
   AuthenticationResult,
   Authenticator,

@@ -21,8 +21,6 @@ export interface Publication {
   sentAt: number;
   /** How often it was sent, resends included. */
   sends: number;
-  /** The gateway has refused a copy of it; the client may not have learnt of it and send another. */
-  wasRefused: boolean;
   outcome: Outcome;
   acknowledgedAt: number;
   /** Sessions through which it was sent: more than one where the first was lost, and then exactly once is not owed. */

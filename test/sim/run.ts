@@ -72,7 +72,8 @@ export async function runWorld(world: SimWorld, scenario: () => Promise<void>): 
     await scenario();
     throwViolation(world);
   } catch (error) {
-    failure = error instanceof Stopped ? undefined : error instanceof Error ? error : new Error(String(error));
+    failure =
+      error instanceof Stopped ? undefined : error instanceof Error ? error : new Error(String(error));
   }
   await new Promise<void>((resolve) => setImmediate(resolve));
   process.off('unhandledRejection', onRejection);

@@ -3,7 +3,8 @@ import type { Session } from '../../lib/session/session.js';
 import type { ClientConnection } from './client-connection.js';
 
 /** Where a connection is in its handshake, as seen from the door. */
-export type Phase = 'opening' | 'negotiating' | 'authenticating' | 'claiming' | 'accepting' | 'ready' | 'over';
+export type Phase =
+  'opening' | 'negotiating' | 'authenticating' | 'claiming' | 'accepting' | 'ready' | 'over';
 
 /** One connection from the gateway's side, with what its client knows of it: what invariants compare. */
 export class Served {

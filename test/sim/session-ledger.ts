@@ -56,7 +56,12 @@ export class SessionLedger {
       if (connection.cleanStart) sometimes.saw('session replaced by a clean start');
       wills.sessionEnded(old.key, now);
     }
-    this.#byClient.set(clientId, { key: sessionKey, parkedAt: undefined, expiryS: connection.expiryS, mayBeGone: false });
+    this.#byClient.set(clientId, {
+      key: sessionKey,
+      parkedAt: undefined,
+      expiryS: connection.expiryS,
+      mayBeGone: false,
+    });
   }
 
   /** @param cleanStartWaits a clean start has passed its credentials and waits for this connection to leave. */

@@ -41,6 +41,7 @@ export class Workload {
     const action = this.#random.weighted({
       publish: 40,
       burst: 4,
+      repeat: 4,
       subscribe: 12,
       unsubscribe: 3,
       disconnect: 3,
@@ -59,6 +60,9 @@ export class Workload {
         break;
       case 'burst':
         this.#publish(client, this.#random.integer(3, 30));
+        break;
+      case 'repeat':
+        client.repeat();
         break;
       case 'subscribe':
         this.#subscribe(client);
@@ -176,7 +180,9 @@ export class Workload {
     const { connection } = client;
     if (connection === undefined) return;
     connection.rude = true;
-    const bytes = Uint8Array.from({ length: this.#random.integer(1, 30) }, () => this.#random.integer(0, 255));
+    const bytes = Uint8Array.from({ length: this.#random.integer(1, 30) }, () =>
+      this.#random.integer(0, 255),
+    );
     // A type that does not exist comes first, so that the rest is never an honest packet by chance.
     bytes[0] = 0x00;
     connection.link.send(bytes);

@@ -5,7 +5,13 @@ import { Lanes } from '../../lib/broker/lanes.js';
 import type { Connection } from '../../lib/connection/connection.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { Identity } from '../../lib/contracts/security.js';
-import { decodePacket, ReasonCode, type ConnectPacket, type Packet, type PublishPacket } from '../../lib/protocol/index.js';
+import {
+  decodePacket,
+  ReasonCode,
+  type ConnectPacket,
+  type Packet,
+  type PublishPacket,
+} from '../../lib/protocol/index.js';
 import { Listener } from '../../lib/routing/subscription.js';
 import type { Session } from '../../lib/session/session.js';
 import { COUNTER_NAMES, type CounterName, C } from '../../lib/telemetry/counters.js';
@@ -249,7 +255,8 @@ export class SimWorld implements DoorObserver, LeavingContext {
       this.fail('nothing is delivered that nobody published', `${mid} on ${packet.topic}`);
       return;
     }
-    if (publication.topic !== packet.topic) this.fail('a message keeps its topic', `${mid} on ${packet.topic}`);
+    if (publication.topic !== packet.topic)
+      this.fail('a message keeps its topic', `${mid} on ${packet.topic}`);
     if (publication.outcome === 'refused' && publication.sends === 1)
       this.fail('nothing is delivered that was refused', `${mid} to ${client.profile.id}`);
     if (packet.retain) {
@@ -293,15 +300,8 @@ export class SimWorld implements DoorObserver, LeavingContext {
     for (const frame of frames) {
       const packet = decodePacket(frame, peer.connect.version, 'toClient');
       this.#trace(peer, '<-', packet);
-      if ((packet.type === 'puback' || packet.type === 'pubrec') && packet.reasonCode >= 0x80)
-        this.#refused(peer.sentMids.get(packet.packetId));
       packetLeavesAfterCommit(served, packet, this);
     }
-  }
-
-  #refused(mid: string | undefined): void {
-    const publication = mid === undefined ? undefined : this.history.publications.get(mid);
-    if (publication !== undefined) publication.wasRefused = true;
   }
 
   #arriving(peer: ClientConnection, bytes: Uint8Array, splitter: FrameSplitter): void {

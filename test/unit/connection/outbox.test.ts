@@ -172,6 +172,7 @@ t.test('whoever waits for the client to catch up is called once everything was t
   bench.endTurn();
   transport.takeOne();
   t.equal(drained, 0);
+  t.equal(transport.log.length, 2, 'the rest waits for the last write');
   transport.takeOne();
   t.equal(drained, 0, 'the rest has only now been handed over');
   transport.takeOne();

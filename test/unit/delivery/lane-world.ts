@@ -4,7 +4,7 @@
  */
 import { Lanes, type LaneLimits } from '../../../lib/broker/lanes.js';
 import { parseConfig } from '../../../lib/config/index.js';
-import type { ConnectionEnvironment } from '../../../lib/connection/connection.js';
+import type { ConnectionEnvironment } from '../../../lib/connection/environment.js';
 import { Input } from '../../../lib/connection/input.js';
 import { Outbox } from '../../../lib/connection/outbox.js';
 import { PublishLane } from '../../../lib/connection/publish-lane.js';

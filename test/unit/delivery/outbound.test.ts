@@ -1,3 +1,4 @@
+/** What leaves for one session, policy by policy. Over 400 lines: many short tests on the same helpers. */
 import t from 'tap';
 import { BUFFER_BYTES } from '../../../lib/connection/outbox.js';
 import type { Message } from '../../../lib/message/message.js';
