@@ -26,10 +26,6 @@ if (version[0] < OLDEST[0] || (version[0] === OLDEST[0] && version[1] < OLDEST[1
 // Password hashes, file syncs and name look-ups share libuv's thread pool; its size is read once, at its first use.
 if (process.env.UV_THREADPOOL_SIZE === undefined) process.env.UV_THREADPOOL_SIZE = '16';
 
-// Loading the program makes short-lived garbage; without this V8 answers it with a young generation of 16 MB, which an idle
-// gateway then keeps: 5 MB of resident memory, measured. lib/cli/up.ts lifts the brake once the gateway is ready.
-if (process.argv[2] === 'up') require('v8').setFlagsFromString('--semi-space-growth-factor=1');
-
 // Node 20 warns of JSON modules, which dependencies import; it helps nobody who runs a gateway.
 var emitWarning = process.emitWarning;
 process.emitWarning = function (warning, type) {

@@ -66,6 +66,9 @@ export class Listeners {
     try {
       for (const listener of await this.#create()) {
         await listen(listener, this.#config.host, this.#config.backlog);
+        listener.server.on('error', (error) =>
+          this.#logger.error('a listener failed', { listener: listener.name, reason: error.message }),
+        );
         this.#open.push(listener);
       }
     } catch (error) {

@@ -13,6 +13,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Aedes, type AedesOptions } from 'aedes';
+import mqttPacket from 'mqtt-packet';
 import type { Connection } from '../connection/connection.js';
 import type { Door, DoorSession, Refusal } from '../connection/environment.js';
 import { SocketTransport } from '../connection/socket-transport.js';
@@ -61,6 +62,9 @@ function doorOptions(options: AedesOptions, mq: MqEmitter): AedesOptions {
     heartbeatInterval: options.heartbeatInterval ?? 60000,
   };
 }
+
+// Aedes encodes one CONNACK per connection with it; the cache of all 65,536 numbers would cost 6 MB at the first.
+mqttPacket.writeToStream.cacheNumbers = false;
 
 /** Events whose error is Aedes's last word about a connection. */
 const ERROR_EVENTS: ReadonlySet<string | symbol> = new Set(['clientError', 'connectionError']);

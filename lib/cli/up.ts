@@ -1,5 +1,4 @@
 import { performance } from 'node:perf_hooks';
-import { setFlagsFromString } from 'node:v8';
 import { parseConfig, type Config } from '../config/index.js';
 import type { Logger } from '../contracts/logger.js';
 import { SprawlError } from '../contracts/errors.js';
@@ -90,8 +89,6 @@ export async function runUp(invocation: Invocation, world: World, load = loadGat
   const gateway = await startGateway(config, logger, load);
   reloadOnHangup(world, gateway, logger);
   logAddresses(gateway, logger);
-  // V8's default, which bin/sprawl-edge.cjs lowers while the program is loaded.
-  setFlagsFromString('--semi-space-growth-factor=2');
   const signal = await stopSignal;
   const { drainTimeoutMs } = config.shutdown;
   logger.info('stopping: clients get time to take what is in flight', { signal, drainTimeoutMs });

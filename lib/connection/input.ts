@@ -18,11 +18,17 @@ export interface FrameHandler {
 
 /** A rest below this is copied, so that it does not hold its read buffer in memory. */
 const COPY_REST_BELOW_BYTES = 16384;
+/** Reads below this that have to wait are gathered: a packet that comes byte by byte may not cost an object a byte. */
+const GATHER_BELOW_BYTES = 2048;
+const GATHER_MIN_BYTES = 512;
+const GATHER_MAX_BYTES = 16384;
 
 export class Input {
   readonly #handler: FrameHandler;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
+  /** Holds the last piece of `#waiting` and has room for more; undefined: that piece is a read of its own. */
+  #gather: Uint8Array | undefined;
   /** Bytes until the next frame is whole. */
   #neededBytes = 0;
   #suspensions = 0;
@@ -46,8 +52,7 @@ export class Input {
   feed(bytes: Uint8Array): void {
     if (this.#stopped) return;
     if (this.#waitingBytes > 0) {
-      this.#waiting.push(bytes);
-      this.#waitingBytes += bytes.length;
+      this.#push(bytes);
       if (!this.#cutting) this.#process();
     } else if (this.#suspensions > 0 || this.#cutting) {
       this.#keep(bytes, 0);
@@ -73,7 +78,30 @@ export class Input {
   stop(): void {
     this.#stopped = true;
     this.#waiting = [];
+    this.#gather = undefined;
     this.#waitingBytes = 0;
+  }
+
+  /** Adds to what waits; never as the first piece. */
+  #push(bytes: Uint8Array): void {
+    const { length } = bytes;
+    this.#waitingBytes += length;
+    if (length >= GATHER_BELOW_BYTES) {
+      this.#gather = undefined;
+      this.#waiting.push(bytes);
+      return;
+    }
+    const last = this.#waiting.length - 1;
+    const gathered = this.#gather === undefined ? 0 : (this.#waiting[last]?.length ?? 0);
+    if (this.#gather !== undefined && gathered + length <= this.#gather.length) {
+      this.#gather.set(bytes, gathered);
+      this.#waiting[last] = this.#gather.subarray(0, gathered + length);
+      return;
+    }
+    const size = Math.max(GATHER_MIN_BYTES, length, this.#neededBytes - this.#waitingBytes);
+    this.#gather = new Uint8Array(Math.min(GATHER_MAX_BYTES, size));
+    this.#gather.set(bytes);
+    this.#waiting.push(this.#gather.subarray(0, length));
   }
 
   #process(): void {
@@ -87,6 +115,7 @@ export class Input {
       const bytes = this.#waiting.length === 1 && first !== undefined ? first : Buffer.concat(this.#waiting);
       this.#waiting = [];
       this.#waitingBytes = 0;
+      this.#gather = undefined;
       this.#neededBytes = 0;
       this.#cut(bytes);
     }

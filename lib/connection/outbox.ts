@@ -89,8 +89,8 @@ export class Outbox {
   readonly #taken = (): void => this.#onTaken();
   /** Rises with each write that the transport has taken. */
   takenCount = 0;
-  /** Called when everything handed over was taken; for whoever stopped because of `pending`. */
-  onDrained: (() => void) | undefined;
+  /** Called whenever the transport has taken something; for whoever stopped because of `pending`. */
+  onTaken: (() => void) | undefined;
 
   constructor(transport: Transport, env: OutboxEnvironment) {
     this.#transport = transport;
@@ -172,7 +172,7 @@ export class Outbox {
     this.#offset = 0;
     if (this.#buffer !== undefined) this.#env.pool.give(this.#buffer);
     this.#buffer = undefined;
-    this.onDrained = undefined;
+    this.onTaken = undefined;
   }
 
   #hand(): void {
@@ -208,8 +208,7 @@ export class Outbox {
     this.#handedBytes -= write.bytes;
     this.#env.budget.used -= write.bytes;
     if (write.buffer !== undefined) this.#env.pool.give(write.buffer);
-    if (this.#writes.length > 0) return;
-    this.#hand();
-    if (this.#writes.length === 0) this.onDrained?.();
+    if (this.#writes.length === 0) this.#hand();
+    this.onTaken?.();
   }
 }

@@ -30,7 +30,7 @@ const DUP = 0x08;
 const QOS0 = 0x30;
 const NO_PROPERTIES = new Uint8Array(0);
 const RECEIVED_COUNTERS = [C.messagesReceivedQoS0, C.messagesReceivedQoS1, C.messagesReceivedQoS2] as const;
-/** Permitted topics remembered per connection; the least recently added goes. */
+/** Permitted topics remembered per connection; beyond them it begins anew. */
 const PERMITTED_MAX_COUNT = 256;
 
 export interface PublishLaneOptions {

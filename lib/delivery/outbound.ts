@@ -168,8 +168,7 @@ export class Outbound {
     this.#link = undefined;
     this.#aliases = undefined;
     this.#resend = [];
-    this.#owed = [];
-    this.#owedNext = 0;
+    this.#queueOwed();
     this.window.detachMessages();
   }
 
@@ -201,8 +200,8 @@ export class Outbound {
   pubrec(id: number, reasonCode: number): void {
     const state = this.window.stateOf(id);
     if (state === SlotState.free) {
-      // Nothing is known of it: the client may forget the id too [MQTT 5, 3.6.2.1].
-      this.#sendPubrel(id, reasonCode < 0x80 ? ReasonCode.packetIdentifierNotFound : 0);
+      // Nothing is known of it, and the client may forget the id too [MQTT 5, 3.6.2.1]; after an error it has already.
+      if (reasonCode < 0x80) this.#sendPubrel(id, ReasonCode.packetIdentifierNotFound);
       return;
     }
     if (state === SlotState.pubrel) {
@@ -257,7 +256,7 @@ export class Outbound {
     const link = this.#link;
     if (link === undefined) return;
     const { outbox } = link;
-    outbox.onDrained = undefined;
+    outbox.onTaken = undefined;
     while (this.#resend.length > 0) {
       if (this.window.used - this.#resend.length >= link.sendWindow) return;
       if (this.#isBehind(outbox)) return;
@@ -282,6 +281,20 @@ export class Outbound {
     if (this.#owed.length > 0) this.#pumpRetained(link);
   }
 
+  /** Retained messages that a session was still owed wait for its return like any other. */
+  #queueOwed(): void {
+    const owed = this.#owed.slice(this.#owedNext);
+    this.#owed = [];
+    this.#owedNext = 0;
+    if (!this.#session.durable) return;
+    for (const { topic, qos, identifiers } of owed) {
+      const message = this.#env.store.retained.get(topic);
+      const grantedQoS = message === undefined || message.qos < qos ? (message?.qos ?? 0) : qos;
+      if (message !== undefined && grantedQoS > 0)
+        this.#enqueue(message, grantedQoS | RETAIN_FLAG, identifiers);
+    }
+  }
+
   #pumpRetained(link: SessionLink): void {
     for (; this.#owedNext < this.#owed.length; this.#owedNext++) {
       if (this.window.used >= link.sendWindow || this.#isBehind(link.outbox)) return;
@@ -301,12 +314,15 @@ export class Outbound {
   /** Whether to wait for the client to take its output; arranges to be called when it has. */
   #isBehind(outbox: Outbox): boolean {
     if (outbox.pending < PUMP_BELOW_BYTES) return false;
-    outbox.onDrained = this.#pump;
+    outbox.onTaken = this.#pump;
     return true;
   }
 
   #mayTake(outbox: Outbox, messages: number): boolean {
-    if (outbox.pending > this.#env.limits.clientOutputMaxBytes) {
+    // QoS 0 may not keep the output so full that what waits in the queue never gets its turn.
+    const queueWaits = this.#queue !== undefined && this.#queue.count > 0;
+    const maxBytes = queueWaits ? PUMP_BELOW_BYTES / 2 : this.#env.limits.clientOutputMaxBytes;
+    if (outbox.pending > maxBytes) {
       count(this.#env.counters, C.droppedSlowConsumer, messages);
       return false;
     }

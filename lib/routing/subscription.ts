@@ -82,7 +82,8 @@ export class SharedGroup<S extends Subscriber = Subscriber> implements TrieEntry
         this.#next = index + 1;
         return member;
       }
-      waiting ??= member;
+      // A member without QoS would lose what it cannot wait for.
+      if (member.options.qos > 0) waiting ??= member;
     }
     if (!durable || waiting === undefined) return undefined;
     this.#next = this.members.indexOf(waiting) + 1;

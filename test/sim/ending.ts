@@ -71,7 +71,7 @@ export function orderIsKept(world: SimWorld): void {
       // or missed, as QoS 0, while the session was away, or whose first copy was refused or dropped.
       const mayMissFirst = qos === 0 || countedDrops(world) > 0 || world.store.refusals > 0;
       const again = publication.sends > 1 && mayMissFirst;
-      if (sequence < before && !again && session.wasSubscribed(publication, at))
+      if (sequence < before && !again && session.wasSubscribed(publication, qos, at))
         world.fail('order is kept', `${stream} at ${session.clientId}: ${sequence} after ${before}`);
       last.set(stream, sequence);
     }

@@ -59,10 +59,14 @@ export class SessionHistory {
     readonly shared: boolean,
   ) {}
 
-  /** Whether one subscription that it matches was there from before the publication was first sent until `at`. */
-  wasSubscribed({ topic, sentAt }: Publication, at: number): boolean {
+  /** Whether one subscription of this QoS that it matches was there from before it was first sent until `at`. */
+  wasSubscribed({ topic, sentAt }: Publication, qos: QoS, at: number): boolean {
     return this.spans.some(
-      (span) => span.from < sentAt && span.until > at && topicMatchesFilter(topic, span.filter),
+      (span) =>
+        span.qos >= qos &&
+        span.from < sentAt &&
+        span.until > at &&
+        topicMatchesFilter(topic, span.filter),
     );
   }
 
