@@ -1,10 +1,16 @@
 /** The direction of the folders, held by `npm run check`. */
 module.exports = {
   forbidden: [
-    { name: 'no-circular-value', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circular-value',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'siblings-are-strangers',
-      comment: 'storage, mesh, bridge and models meet in lib/contracts; lib/gateway.ts alone puts them together',
+      comment:
+        'storage, mesh, bridge and models meet in lib/contracts; lib/gateway.ts alone puts them together',
       severity: 'error',
       from: { path: '^(storage|mesh|bridge|models)/' },
       to: { path: '^(storage|mesh|bridge|models)/', pathNot: '^$1/' },
@@ -21,7 +27,12 @@ module.exports = {
       from: { path: '^storage/' },
       to: { path: '^lib/', pathNot: '^lib/(contracts|message|protocol|routing)/' },
     },
-    { name: 'production-never-imports-test', severity: 'error', from: { pathNot: '^test/' }, to: { path: '^test/' } },
+    {
+      name: 'production-never-imports-test',
+      severity: 'error',
+      from: { pathNot: '^test/' },
+      to: { path: '^test/' },
+    },
     {
       name: 'cores-do-no-io',
       comment: 'what decides takes clock, transport and store as arguments',
@@ -32,7 +43,11 @@ module.exports = {
     {
       name: 'sockets-at-the-edge',
       severity: 'error',
-      from: { path: '^(lib|storage|models)/', pathNot: '^lib/(listeners\\.ts|gateway\\.ts|http/|cli/|config/|broker/|connection/socket-transport\\.ts|security/login-throttle\\.ts)' },
+      from: {
+        path: '^(lib|storage|models)/',
+        pathNot:
+          '^lib/(listeners\\.ts|gateway\\.ts|http/|cli/|config/|broker/|connection/socket-transport\\.ts|security/login-throttle\\.ts)',
+      },
       to: { dependencyTypes: ['core'], path: '^(net|tls|http|https|dgram)$' },
     },
   ],

@@ -8,25 +8,21 @@ function spelling(name: string): string {
  * Takes time and memory in the product of the lengths; meant for names.
  */
 export function editDistance(left: string, right: string): number {
-  let beforePrevious: number[] = [];
-  let previous = Array.from({ length: right.length + 1 }, (_, index) => index);
+  const width = right.length + 1;
+  const distances = new Uint16Array((left.length + 1) * width);
+  const at = (row: number, column: number): number => distances[row * width + column] as number;
+  for (let row = 0; row <= left.length; row += 1) distances[row * width] = row;
+  for (let column = 0; column <= right.length; column += 1) distances[column] = column;
   for (let row = 1; row <= left.length; row += 1) {
-    const current = [row];
     for (let column = 1; column <= right.length; column += 1) {
-      const same = left[row - 1] === right[column - 1];
-      let cost = Math.min(
-        (previous[column] ?? 0) + 1,
-        (current[column - 1] ?? 0) + 1,
-        (previous[column - 1] ?? 0) + (same ? 0 : 1),
-      );
+      const replaced = at(row - 1, column - 1) + (left[row - 1] === right[column - 1] ? 0 : 1);
+      let cost = Math.min(at(row - 1, column) + 1, at(row, column - 1) + 1, replaced);
       const swapped = left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1];
-      if (row > 1 && column > 1 && swapped) cost = Math.min(cost, (beforePrevious[column - 2] ?? 0) + 1);
-      current.push(cost);
+      if (row > 1 && column > 1 && swapped) cost = Math.min(cost, at(row - 2, column - 2) + 1);
+      distances[row * width + column] = cost;
     }
-    beforePrevious = previous;
-    previous = current;
   }
-  return previous[right.length] ?? 0;
+  return at(left.length, right.length);
 }
 
 /** Longer than any name of ours by far; such words are not slips of the finger. */

@@ -1,4 +1,4 @@
-import { ProtocolError } from '../protocol/protocol-error.js';
+import type { ProtocolError } from '../protocol/protocol-error.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import type { CloseReason } from '../session/environment.js';
 import { C } from '../telemetry/counters.js';
