@@ -3,13 +3,17 @@
  */
 import fc from 'fast-check';
 import type { Test } from 'tap';
-import type { DeliveryQueue, LogPosition, RetainedStore, Store } from '../../lib/contracts/store.js';
+import type {
+  DeliveryQueue,
+  LogPosition,
+  MessageOrigin,
+  RetainedStore,
+  Store,
+} from '../../lib/contracts/store.js';
 import { createMessage, Message, NEVER } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/index.js';
 import { topicMatchesFilter } from '../../lib/protocol/index.js';
 import { str } from '../support/protocol-bytes.js';
-
-
 
 export interface StoreFactory {
   /** A store that was opened and is empty. The suite closes it. */
@@ -33,7 +37,7 @@ function committedTo(store: Store, position: LogPosition): Promise<void> {
 export function storeContract(t: Test, name: string, factory: StoreFactory): void {
   void t.test(`${name}: positions grow by one with every record, whatever its kind`, async (t) => {
     const store = await factory.create();
-    const origin = { clientId: 'c', packetId: 1, qos: 1 as QoS };
+    const origin: MessageOrigin = { clientId: 'c', packetId: 1, qos: 1 };
     const first = store.append(messageOf('a', '1'), origin);
     t.ok(Number.isSafeInteger(first));
     t.equal(store.append(messageOf('a', '2'), undefined), first + 1);
@@ -66,15 +70,18 @@ export function storeContract(t: Test, name: string, factory: StoreFactory): voi
     t.ok(store.committed >= last);
   });
 
-  void t.test(`${name}: a message of ordinary size is admitted, and appending does not change it`, async (t) => {
-    const store = await factory.create();
-    const message = messageOf('topic', 'payload');
-    t.equal(store.admit(message.weight), 0);
-    await committedTo(store, store.append(message, undefined));
-    t.equal(Buffer.from(message.payload).toString(), 'payload');
-    t.equal(message.topic, 'topic');
-    await store.close();
-  });
+  void t.test(
+    `${name}: a message of ordinary size is admitted, and appending does not change it`,
+    async (t) => {
+      const store = await factory.create();
+      const message = messageOf('topic', 'payload');
+      t.equal(store.admit(message.weight), 0);
+      await committedTo(store, store.append(message, undefined));
+      t.equal(Buffer.from(message.payload).toString(), 'payload');
+      t.equal(message.topic, 'topic');
+      await store.close();
+    },
+  );
 
   void t.test(`${name}: a session opens once, known or not`, async (t) => {
     const store = await factory.create();
@@ -264,21 +271,26 @@ export function retainedContract(t: Test, name: string, create: RetainedFactory)
       .map(([levels, rest]) => (rest || levels.length === 0 ? [...levels, '#'] : levels).join('/'))
       .filter((text) => text !== '');
     await fc.assert(
-      fc.asyncProperty(fc.array(topic, { size: '+1' }), fc.array(topic), filter, async (kept, deleted, pattern) => {
-        const { retained, close } = await create();
-        const expected = new Set(kept.filter((name) => name !== ''));
-        for (const name of expected) retained.set(messageOf(name, name));
-        for (const name of deleted) {
-          if (name !== '' && retained.delete(name) !== expected.delete(name))
-            throw new Error(`delete of ${name} says the wrong thing`);
-        }
-        const visited: string[] = [];
-        retained.forEachMatch(pattern, (message) => visited.push(message.topic));
-        const matching = [...expected].filter((name) => topicMatchesFilter(name, pattern));
-        if (visited.sort().join('\n') !== matching.sort().join('\n'))
-          throw new Error(`${pattern} visits ${visited.join()} and not ${matching.join()}`);
-        await close();
-      }),
+      fc.asyncProperty(
+        fc.array(topic, { size: '+1' }),
+        fc.array(topic),
+        filter,
+        async (kept, deleted, pattern) => {
+          const { retained, close } = await create();
+          const expected = new Set(kept.filter((name) => name !== ''));
+          for (const name of expected) retained.set(messageOf(name, name));
+          for (const name of deleted) {
+            if (name !== '' && retained.delete(name) !== expected.delete(name))
+              throw new Error(`delete of ${name} says the wrong thing`);
+          }
+          const visited: string[] = [];
+          retained.forEachMatch(pattern, (message) => visited.push(message.topic));
+          const matching = [...expected].filter((name) => topicMatchesFilter(name, pattern));
+          if (visited.sort().join('\n') !== matching.sort().join('\n'))
+            throw new Error(`${pattern} visits ${visited.join()} and not ${matching.join()}`);
+          await close();
+        },
+      ),
       { numRuns: 200 },
     );
   });

@@ -100,11 +100,13 @@ t.test('eight CONNECTs of one id at once with a slow authenticate hook leave exa
     const left = sockets.filter((socket) => !socket.closed);
     if (left.length !== 1) t.fail(`round ${round}: ${left.length} connections are left`);
     const [winner] = left;
-    if (winner === undefined || !(await survives(winner))) t.fail(`round ${round}: the one that stays answers`);
+    if (winner === undefined || !(await survives(winner)))
+      t.fail(`round ${round}: the one that stays answers`);
     if (gateway.broker.connectedClients !== 1)
       t.fail(`round ${round}: connectedClients is ${gateway.broker.connectedClients}`);
     const clients = clientsOf(gateway.broker);
-    if (clients.length !== 1 || clients[0] !== clientId) t.fail(`round ${round}: clients are ${clients.join()}`);
+    if (clients.length !== 1 || clients[0] !== clientId)
+      t.fail(`round ${round}: clients are ${clients.join()}`);
     if (gateway.lanes.connections.size !== 1)
       t.fail(`round ${round}: ${gateway.lanes.connections.size} connections`);
     const connected =

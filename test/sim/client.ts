@@ -1,6 +1,7 @@
 /**
  * A conformant MQTT client: it keeps its half of the session over connections, resends with DUP what was not acknowledged when the
- * session is resumed and only then, respects the gateway's Receive Maximum, and acknowledges in the order of arrival.
+ * session is resumed, respects the gateway's Receive Maximum, and acknowledges in the order of arrival. Both directions are in
+ * this one file because they share the connection, the packet ids and the fate of the session.
  */
 import {
   ReasonCode,
@@ -14,7 +15,7 @@ import {
   type SubscriptionRequest,
   type Will,
 } from '../../lib/protocol/index.js';
-import { ClientConnection, type ConnectionUser } from './client-connection.js';
+import type { ClientConnection, ConnectionUser } from './client-connection.js';
 import type { Publication, SessionHistory } from './history.js';
 import { createPayload, messageIdOf } from './payload.js';
 import type { Random } from './random.js';
@@ -411,6 +412,8 @@ export class SimClient implements ConnectionUser {
     if (known !== undefined && known !== mid) {
       this.#fail('a packet id stands for one message at a time', `${packetId} for ${known} and ${mid}`);
     }
+    if (known === mid && !packet.dup)
+      this.#fail('what is sent again has DUP set', `packet id ${packetId}, ${mid}`);
     if (packet.qos === 1) {
       this.#receive(packet, mid);
       // Sent again although the answer is on its way: that takes no place in the window.

@@ -63,10 +63,7 @@ export class SessionHistory {
   wasSubscribed({ topic, sentAt }: Publication, qos: QoS, at: number): boolean {
     return this.spans.some(
       (span) =>
-        span.qos >= qos &&
-        span.from < sentAt &&
-        span.until > at &&
-        topicMatchesFilter(topic, span.filter),
+        span.qos >= qos && span.from < sentAt && span.until > at && topicMatchesFilter(topic, span.filter),
     );
   }
 

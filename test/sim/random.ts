@@ -73,10 +73,11 @@ export class Random {
 
   /** One of the keys, as often as its weight among all weights says. */
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
-    const entries = Object.entries(weights) as [K, number][];
-    let left = this.float() * entries.reduce((sum, [, weight]) => sum + weight, 0);
-    for (const [key, weight] of entries) {
-      left -= weight;
+    let sum = 0;
+    for (const key in weights) sum += weights[key];
+    let left = this.float() * sum;
+    for (const key in weights) {
+      left -= weights[key];
       if (left < 0) return key;
     }
     throw new Error('no weight is positive');

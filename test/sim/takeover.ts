@@ -55,7 +55,8 @@ export async function runTakeover(seed: number): Promise<RunResult> {
         client.connect({ cleanStart: !client.isDurable || random.chance(0.2), will, willMid }),
       );
     }
-    await world.scheduler.advance(20_000);
+    // Less than a handshake may take: nobody may be left to its deadline.
+    await world.scheduler.advance(8000);
     oneStays(world);
     // Nobody is left over when that one goes too.
     for (const client of world.clients) if (client.connected) client.disconnect(0, undefined);
@@ -80,10 +81,7 @@ function oneStays(world: SimWorld): void {
   if (served?.session?.link !== served?.connection)
     world.fail('the session belongs to the connection that stays', `#${served?.number}`);
   const accepted = world.counter('connectionsAccepted');
-  const refused =
-    world.counter('connectionRefusedClosed') +
-    world.counter('connectionRefusedLimit') +
-    world.counter('connectionRefusedTimeout');
+  const refused = world.counter('connectionRefusedClosed') + world.counter('connectionRefusedLimit');
   if (accepted + refused !== world.clients.length)
     world.fail('every CONNECT is accepted or refused once', `${accepted} accepted, ${refused} refused`);
 }

@@ -1,7 +1,12 @@
 import t from 'tap';
 import { CommitQueue } from '../../../lib/ingest/commit-queue.js';
 
-function world(): { store: { committed: number }; queue: CommitQueue; ran: number[]; wait(at: number): void } {
+function world(): {
+  store: { committed: number };
+  queue: CommitQueue;
+  ran: number[];
+  wait(at: number): void;
+} {
   const store = { committed: 0 };
   const queue = new CommitQueue(store);
   const ran: number[] = [];

@@ -2,22 +2,25 @@ import fc from 'fast-check';
 import t from 'tap';
 import { TimerQueue } from '../../../lib/session/timer-queue.js';
 
-t.test('timers fire in the order of their time, those of one moment in the order in which they were set', async (t) => {
-  const timers = new TimerQueue();
-  const fired: string[] = [];
-  timers.at(20, () => fired.push('late'));
-  timers.at(10, () => fired.push('first'));
-  timers.at(10, () => fired.push('second'));
-  timers.at(2 ** 40, () => fired.push('in decades'));
-  t.equal(timers.size, 4);
-  t.equal(timers.nextAt, 10);
-  timers.runDue(9);
-  t.same(fired, []);
-  timers.runDue(20);
-  t.same(fired, ['first', 'second', 'late']);
-  t.equal(timers.size, 1);
-  t.equal(timers.nextAt, 2 ** 40);
-});
+t.test(
+  'timers fire in the order of their time, those of one moment in the order in which they were set',
+  async (t) => {
+    const timers = new TimerQueue();
+    const fired: string[] = [];
+    timers.at(20, () => fired.push('late'));
+    timers.at(10, () => fired.push('first'));
+    timers.at(10, () => fired.push('second'));
+    timers.at(2 ** 40, () => fired.push('in decades'));
+    t.equal(timers.size, 4);
+    t.equal(timers.nextAt, 10);
+    timers.runDue(9);
+    t.same(fired, []);
+    timers.runDue(20);
+    t.same(fired, ['first', 'second', 'late']);
+    t.equal(timers.size, 1);
+    t.equal(timers.nextAt, 2 ** 40);
+  },
+);
 
 t.test('an empty queue has nothing due, ever', async (t) => {
   const timers = new TimerQueue();

@@ -1,0 +1,268 @@
+import t from 'tap';
+import type { Packet, QoS } from '../../../lib/protocol/index.js';
+import { Listener } from '../../../lib/routing/subscription.js';
+import type { Session } from '../../../lib/session/session.js';
+import { LaneWorld, message, type FakeLink, type LinkOptions } from '../delivery/lane-world.js';
+
+const HOLD_RETRY_MS = 100;
+
+interface Publisher {
+  world: LaneWorld;
+  session: Session;
+  link: FakeLink;
+  publish(qos: QoS, packetId: number, topic?: string): void;
+}
+
+function publisher(options: LinkOptions = {}, limits = {}): Publisher {
+  const world = new LaneWorld(limits);
+  const { session, link } = world.connected(options);
+  const publish = (qos: QoS, packetId: number, topic = 't'): void => {
+    const route = world.lanes.router.resolve(topic);
+    const published = message({ topic, qos, payload: `${packetId}` });
+    const { ingest } = world.lanes;
+    if (qos === 0) ingest.publishQoS0(session, published, route);
+    else if (qos === 1) ingest.publishQoS1(session, link, published, packetId, route);
+    else ingest.publishQoS2(session, link, published, packetId, route);
+  };
+  return { world, session, link, publish };
+}
+
+const short = (packets: readonly Packet[]): string[] =>
+  packets.map((packet) => {
+    const id = 'packetId' in packet ? ` ${packet.packetId}` : '';
+    const code =
+      'reasonCode' in packet && packet.reasonCode !== 0 ? ` 0x${packet.reasonCode.toString(16)}` : '';
+    return `${packet.type}${id}${code}`;
+  });
+
+/** Collects what a topic filter receives in-process. */
+function listen(world: LaneWorld, filter: string): string[] {
+  const heard: string[] = [];
+  world.lanes.router.addListener(
+    new Listener(filter, (got) => heard.push(Buffer.from(got.payload).toString())),
+  );
+  return heard;
+}
+
+t.test('QoS 1 and 2 are acknowledged and routed once they are stored, not before', async (t) => {
+  const { world, link, publish, session } = publisher();
+  const heard = listen(world, 't');
+  world.store.hold = true;
+  publish(1, 1);
+  publish(2, 2);
+  t.same(link.take(), []);
+  t.same(heard, []);
+  t.equal(session.inbound.pendingCount, 2);
+  world.store.release();
+  t.same(short(link.take()), ['puback 1', 'pubrec 2']);
+  t.same(heard, ['1', '2']);
+  t.equal(session.inbound.pendingCount, 0);
+});
+
+t.test('nobody to receive is told to a v5 publisher', async (t) => {
+  const { link, publish, world } = publisher({ version: 5 });
+  publish(1, 1);
+  publish(2, 2);
+  t.same(short(link.take()), ['puback 1 0x10', 'pubrec 2 0x10']);
+  t.equal(world.counter('droppedNoSubscriber'), 2);
+});
+
+t.test(
+  'a QoS 2 packet id that is repeated is answered and not published again [MQTT-4.3.3-10]',
+  async (t) => {
+    const { world, session, link, publish } = publisher();
+    const heard = listen(world, 't');
+    publish(2, 7);
+    publish(2, 7);
+    t.same(short(link.take()), ['pubrec 7', 'pubrec 7']);
+    world.lanes.ingest.pubrel(session, link, 7);
+    publish(2, 7);
+    t.same(short(link.take()), ['pubcomp 7', 'pubrec 7']);
+    t.same(heard, ['7', '7'], 'after PUBREL the id is a new message');
+  },
+);
+
+t.test(
+  'a QoS 2 message that is repeated while it is stored is answered once, where it came last',
+  async (t) => {
+    const { world, session, link, publish } = publisher();
+    const heard = listen(world, 't');
+    world.store.hold = true;
+    publish(2, 7);
+    session.disconnect(true, undefined);
+    const later = world.link();
+    session.start(later);
+    const route = world.lanes.router.resolve('t');
+    for (let i = 0; i < 2; i++)
+      world.lanes.ingest.publishQoS2(session, later, message({ qos: 2, payload: '7' }), 7, route);
+    t.equal(session.inbound.pendingCount, 1);
+    world.store.release();
+    t.same(short(later.take()), ['pubrec 7']);
+    t.same(short(link.take()), []);
+    t.same(heard, ['7']);
+  },
+);
+
+t.test('what a lost connection left unacknowledged does not count against the next one', async (t) => {
+  const { world, session, publish } = publisher({ version: 5 });
+  world.store.hold = true;
+  publish(1, 1);
+  publish(1, 2);
+  session.disconnect(true, undefined);
+  session.start(world.link({ version: 5 }));
+  t.equal(session.inbound.pendingCount, 0, 'Receive Maximum begins anew');
+  world.store.release();
+  t.equal(session.inbound.pendingCount, 0);
+});
+
+t.test(
+  'PUBCOMP leaves once the release is stored, also for a PUBREL that is repeated elsewhere',
+  async (t) => {
+    const { world, session, link, publish } = publisher({ version: 5 });
+    publish(2, 7);
+    link.take();
+    world.store.hold = true;
+    world.lanes.ingest.pubrel(session, link, 7);
+    session.disconnect(true, undefined);
+    const later = world.link({ version: 5 });
+    session.start(later);
+    world.lanes.ingest.pubrel(session, later, 7);
+    t.same(later.take(), [], 'the release is not stored yet');
+    world.store.release();
+    t.same(short(later.take()), ['pubcomp 7']);
+    t.same(link.take(), []);
+    world.lanes.ingest.pubrel(session, later, 7);
+    t.same(short(later.take()), ['pubcomp 7 0x92'], 'of an id that nobody knows');
+  },
+);
+
+t.test('a session that ends with its connection stores no release', async (t) => {
+  const world = new LaneWorld();
+  const session = world.session(0);
+  const link = world.link();
+  session.start(link);
+  world.lanes.ingest.publishQoS2(session, link, message({ qos: 2 }), 1, world.lanes.router.resolve('t'));
+  world.store.hold = true;
+  world.lanes.ingest.pubrel(session, link, 1);
+  t.same(short(link.take()), ['pubrec 1', 'pubcomp 1']);
+});
+
+t.test('a full store: v5 is told why, 3.1.1 waits unacknowledged until there is room', async (t) => {
+  const five = publisher({ version: 5 });
+  five.world.store.admit = () => 0x97;
+  five.publish(1, 1);
+  five.publish(2, 2);
+  t.same(short(five.link.take()), ['puback 1 0x97', 'pubrec 2 0x97']);
+  five.world.store.admit = () => 0x83;
+  five.publish(1, 3);
+  t.same(short(five.link.take()), ['puback 3 0x83']);
+  t.same(five.world.counted('refused'), { refusedQuota: 2, refusedStorage: 1 });
+
+  const four = publisher();
+  four.world.store.admit = () => 0x97;
+  four.publish(1, 1);
+  t.equal(four.link.input.suspended, true, 'what comes after it waits too');
+  for (let i = 0; i < 3; i++) {
+    four.world.now += HOLD_RETRY_MS;
+    four.world.lanes.timers.runDue(four.world.now);
+  }
+  t.same(four.link.take(), []);
+  four.world.store.admit = () => 0;
+  four.world.now += HOLD_RETRY_MS;
+  four.world.lanes.timers.runDue(four.world.now);
+  t.same(short(four.link.take()), ['puback 1']);
+  t.equal(four.link.input.suspended, false);
+  t.equal(four.world.lanes.timers.size, 0);
+});
+
+t.test('a held message whose publisher leaves is forgotten: it will be sent again', async (t) => {
+  const { world, session, link, publish } = publisher();
+  world.store.admit = () => 0x97;
+  publish(2, 1);
+  session.disconnect(true, undefined);
+  world.store.admit = () => 0;
+  world.now += HOLD_RETRY_MS;
+  world.lanes.timers.runDue(world.now);
+  t.same(world.store.appended, []);
+  t.same(link.take(), []);
+});
+
+t.test('a used up memory budget refuses new messages', async (t) => {
+  const { world, link, publish } = publisher({ version: 5 });
+  world.lanes.budget.used = world.lanes.budget.maxBytes;
+  publish(1, 1);
+  t.same(short(link.take()), ['puback 1 0x97']);
+  t.same(world.store.appended, []);
+});
+
+t.test(
+  'retained messages have a count and a size; what is beyond is refused before it is stored',
+  async (t) => {
+    const { world, session, link } = publisher({ version: 5 }, { retainedMaxCount: 1 });
+    const { ingest, router } = world.lanes;
+    const retain = (topic: string, qos: QoS, payload = 'x'): void => {
+      const retained = message({ topic, qos, payload, retain: true });
+      if (qos === 0) ingest.publishQoS0(session, retained, router.resolve(topic));
+      else ingest.publishQoS1(session, link, retained, 1, router.resolve(topic));
+    };
+    retain('a', 1);
+    retain('b', 1);
+    t.same(short(link.take()), ['puback 1 0x10', 'puback 1 0x97']);
+    const heard = listen(world, 'b');
+    retain('b', 0);
+    t.same(heard, []);
+    t.equal(world.counter('refusedRetained'), 1);
+    retain('a', 1, 'another');
+    t.equal(
+      Buffer.from(world.store.retained.get('a')?.payload ?? []).toString(),
+      'another',
+      'replacing is free',
+    );
+    retain('a', 0, '');
+    t.equal(world.store.retained.count, 0, 'an empty payload deletes');
+    retain('b', 0);
+    t.equal(world.store.retained.count, 1);
+  },
+);
+
+t.test("the gateway's own messages are stored first too, or refused to whoever asked", async (t) => {
+  const { world } = publisher();
+  const heard = listen(world, '#');
+  const { ingest } = world.lanes;
+  const ends: (string | undefined)[] = [];
+  const done = (error?: Error): void => void ends.push(error?.message);
+  world.store.hold = true;
+  ingest.publishForDoor(message({ qos: 1, payload: 'stored', retain: true }), done);
+  ingest.publishForDoor(message({ qos: 0, payload: 'at once', retain: true }), done);
+  t.same(heard, ['at once']);
+  world.store.release();
+  t.same(heard, ['at once', 'stored']);
+  t.same(ends, [undefined, undefined]);
+  world.store.admit = () => 0x97;
+  ingest.publishForDoor(message({ qos: 2 }), done);
+  t.match(ends[2], /0x97/);
+  t.equal(world.counter('refusedStorage'), 1);
+});
+
+t.test('a subscription that changes while a message waits for the log is honoured', async (t) => {
+  const { world, publish } = publisher({}, { routeCacheMaxCount: 1 });
+  world.store.hold = true;
+  publish(1, 1, 'a');
+  publish(1, 2, 'b');
+  // The route of `a` went out of the cache, that of `b` goes stale.
+  const heard = listen(world, '+');
+  world.store.release();
+  t.same(heard, ['1', '2']);
+});
+
+t.test("an embedder's published hook holds back the publisher's next packet until it is done", async (t) => {
+  const { world, link, publish } = publisher();
+  let done: (() => void) | undefined;
+  world.lanes.hooks.published = (_message, _session, finished) => {
+    done = finished;
+  };
+  publish(0, 0);
+  t.equal(link.input.suspended, true);
+  done?.();
+  t.equal(link.input.suspended, false);
+});

@@ -1,0 +1,228 @@
+import t from 'tap';
+import { ReasonCode, type SubscriptionRequest } from '../../../lib/protocol/index.js';
+import type { Session } from '../../../lib/session/session.js';
+import { exceeds } from '../../../lib/session/subscription-set.js';
+import { LaneWorld, message, type FakeLink } from '../delivery/lane-world.js';
+
+type Asked = Partial<SubscriptionRequest> & { filter: string };
+
+const request = (asked: Asked): SubscriptionRequest => ({
+  qos: 0,
+  noLocal: false,
+  retainAsPublished: false,
+  retainHandling: 0,
+  ...asked,
+});
+
+interface Fixture {
+  world: LaneWorld;
+  session: Session;
+  link: FakeLink;
+  subscribe(...asked: Asked[]): number[] | undefined;
+  unsubscribe(...filters: string[]): number[] | undefined;
+}
+
+function fixture(limits = {}): Fixture {
+  const world = new LaneWorld(limits);
+  const { session, link } = world.connected({ version: 5 });
+  const subscribe = (...asked: Asked[]): number[] | undefined => {
+    let answer: number[] | undefined;
+    session.subscriptions.subscribe(
+      { type: 'subscribe', packetId: 1, subscriptions: asked.map(request), properties: {} },
+      link,
+      (codes) => (answer = codes),
+    );
+    return answer;
+  };
+  const unsubscribe = (...filters: string[]): number[] | undefined => {
+    let answer: number[] | undefined;
+    session.subscriptions.unsubscribe(
+      { type: 'unsubscribe', packetId: 1, filters, properties: {} },
+      (codes) => (answer = codes),
+    );
+    return answer;
+  };
+  return { world, session, link, subscribe, unsubscribe };
+}
+
+t.test('each filter is answered for itself', async (t) => {
+  const { world, session, subscribe } = fixture({ topicMaxLevels: 3, topicMaxBytes: 20 });
+  Object.assign(world.authorizer, {
+    canSubscribe: (_who: unknown, filter: string) =>
+      filter.startsWith('no') ? 'none' : filter === 'some' ? 'some' : 'all',
+  });
+  t.same(
+    subscribe(
+      { filter: 'a', qos: 2 },
+      { filter: 'no/x', qos: 1 },
+      { filter: 'a/b/c/d' },
+      { filter: 'x'.repeat(21) },
+      { filter: 'some', qos: 1 },
+      { filter: '$share/g/a', qos: 1 },
+      { filter: '$share/g/no' },
+    ),
+    [2, ReasonCode.notAuthorized, ReasonCode.topicFilterInvalid, ReasonCode.topicFilterInvalid, 1, 1, 0x87],
+  );
+  t.same([...session.subscriptions.filters()], ['a', 'some', '$share/g/a']);
+  t.equal(session.subscriptions.count, 3);
+  t.equal(world.lanes.router.subscriptionCount, 3);
+  t.equal(world.lanes.router.sharedSubscriptionCount, 1);
+});
+
+t.test('a subscription that is made again replaces the old one', async (t) => {
+  const { world, session, link, subscribe } = fixture();
+  subscribe({ filter: 't', qos: 0 });
+  subscribe({ filter: 't', qos: 1 });
+  t.equal(session.subscriptions.count, 1);
+  t.equal(world.lanes.router.subscriptionCount, 1);
+  world.publish(message({ qos: 1 }));
+  t.match(link.take(), [{ type: 'publish', qos: 1 }]);
+});
+
+t.test('subscriptions of a client, and filters in one packet, have a limit', async (t) => {
+  const { session, subscribe } = fixture({ subscriptionsPerClientMax: 2, filtersPerSubscribeMax: 3 });
+  t.same(subscribe({ filter: 'a' }, { filter: 'b' }, { filter: 'c' }), [0, 0, ReasonCode.quotaExceeded]);
+  t.same(subscribe({ filter: 'a', qos: 1 }), [1], 'what is there may be changed');
+  t.same(subscribe({ filter: 'd' }), [ReasonCode.quotaExceeded]);
+  const many = ['a', 'b', 'e', 'f'].map((filter) => ({ filter }));
+  t.same(subscribe(...many), Array<number>(4).fill(ReasonCode.quotaExceeded));
+  t.equal(session.subscriptions.count, 2);
+});
+
+t.test('UNSUBSCRIBE says what was there', async (t) => {
+  const { world, session, subscribe, unsubscribe } = fixture();
+  const told: string[] = [];
+  world.lanes.hooks.onUnsubscribe = (_session, filters) => void told.push(...filters);
+  subscribe({ filter: 'a' }, { filter: '$share/g/a' });
+  t.same(unsubscribe('a', 'b', '$share/g/a'), [0, ReasonCode.noSubscriptionExisted, 0]);
+  t.equal(session.subscriptions.count, 0);
+  t.equal(world.lanes.router.subscriptionCount, 0);
+  t.ok(told.includes('a'));
+});
+
+t.test('a session that is kept answers when the change is stored, and not before it applies', async (t) => {
+  const { world, session, link } = fixture();
+  world.store.hold = true;
+  const answers: number[][] = [];
+  const answer = (codes: number[]): void => void answers.push(codes);
+  const packet = { packetId: 1, properties: {} };
+  session.subscriptions.subscribe(
+    { type: 'subscribe', subscriptions: [request({ filter: 'a' })], ...packet },
+    link,
+    answer,
+  );
+  t.same(answers, []);
+  t.equal(world.lanes.router.subscriptionCount, 0);
+  world.store.release();
+  t.same(answers, [[0]]);
+  session.subscriptions.unsubscribe({ type: 'unsubscribe', filters: ['a'], ...packet }, answer);
+  t.equal(answers.length, 1);
+  world.store.release();
+  t.same(answers, [[0], [0]]);
+  t.equal(world.lanes.router.subscriptionCount, 0);
+});
+
+t.test('a refusal has nothing to store', async (t) => {
+  const { world, subscribe } = fixture({ topicMaxLevels: 1 });
+  world.store.hold = true;
+  t.same(subscribe({ filter: 'a/b' }), [ReasonCode.topicFilterInvalid]);
+});
+
+t.test('what is stored for a session that has ended meanwhile does not come back', async (t) => {
+  const { world, session, subscribe } = fixture();
+  world.store.hold = true;
+  subscribe({ filter: 'a' });
+  session.end();
+  world.store.release();
+  t.equal(world.lanes.router.subscriptionCount, 0);
+});
+
+t.test('retained messages come as Retain Handling asks, never for shared subscriptions', async (t) => {
+  const { world, link, subscribe } = fixture();
+  world.store.retained.set(message({ topic: 'a', payload: 'kept', retain: true }));
+  world.store.retained.set(message({ topic: 'b', payload: 'old', retain: true, expiresAt: world.now }));
+  const payloads = (): string[] =>
+    link
+      .take()
+      .map((packet) => (packet.type === 'publish' ? Buffer.from(packet.payload).toString() : packet.type));
+  subscribe({ filter: '#' });
+  t.same(payloads(), ['kept'], '0: always');
+  t.equal(world.store.retained.get('b'), undefined, 'an expired one is deleted when it is met');
+  subscribe({ filter: '#' });
+  t.same(payloads(), ['kept']);
+  subscribe({ filter: '#', retainHandling: 1 });
+  t.same(payloads(), [], '1: not for one that is there');
+  subscribe({ filter: 'a', retainHandling: 1 });
+  t.same(payloads(), ['kept'], '1: for a new one');
+  subscribe({ filter: '+', retainHandling: 2 });
+  t.same(payloads(), [], '2: never');
+  subscribe({ filter: '$share/g/a' });
+  t.same(payloads(), []);
+});
+
+t.test('retained messages that may not be received do not come', async (t) => {
+  const { world, link, subscribe } = fixture();
+  world.store.retained.set(message({ topic: 'a/open', retain: true }));
+  world.store.retained.set(message({ topic: 'a/secret', retain: true }));
+  Object.assign(world.authorizer, { canSubscribe: () => 'some' });
+  world.authorizer.mayReceive = (_who, topic) => topic !== 'a/secret';
+  subscribe({ filter: 'a/+' });
+  t.match(link.take(), [{ topic: 'a/open' }]);
+});
+
+t.test('rules that were read again decide which filters are asked topic by topic', async (t) => {
+  const { world, session, link, subscribe } = fixture();
+  subscribe({ filter: 't' });
+  Object.assign(world.authorizer, { canSubscribe: () => 'some' });
+  world.authorizer.mayReceive = () => false;
+  world.publish(message());
+  t.equal(link.take().length, 1, 'the old rules hold until then');
+  session.subscriptions.reauthorize();
+  world.lanes.router.invalidateAll();
+  world.publish(message());
+  t.same(link.take(), []);
+});
+
+t.test('a hook may change, refuse or fail a subscription, each for itself and in its time', async (t) => {
+  const { world, session, link } = fixture();
+  const told: unknown[] = [];
+  world.lanes.hooks.onSubscribe = (_session, subscriptions) => void told.push(...subscriptions);
+  const waiting: (() => void)[] = [];
+  world.lanes.hooks.authorizeSubscribe = (_session, asked, done) => {
+    waiting.push(() => {
+      if (asked.topic === 'refuse') done(undefined, null);
+      else if (asked.topic === 'fail') done(new Error('no'), null);
+      else done(undefined, { ...asked, qos: 0 });
+    });
+  };
+  let answer: number[] | undefined;
+  session.subscriptions.subscribe(
+    {
+      type: 'subscribe',
+      packetId: 1,
+      subscriptions: [
+        request({ filter: 'less', qos: 2, noLocal: true, retainAsPublished: true, retainHandling: 1 }),
+        request({ filter: 'refuse' }),
+        request({ filter: 'fail' }),
+      ],
+      properties: { subscriptionIdentifiers: [9] },
+    },
+    link,
+    (codes) => (answer = codes),
+  );
+  t.equal(link.input.suspended, true, 'what comes after SUBSCRIBE waits');
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) next();
+  t.same(answer, [0, ReasonCode.notAuthorized, ReasonCode.notAuthorized]);
+  t.equal(link.input.suspended, false);
+  t.same([...session.subscriptions.filters()], ['less']);
+  t.match(told[0], { topic: 'less', qos: 0 });
+});
+
+t.test('the limits of a topic are bytes of UTF-8 and levels', async (t) => {
+  t.equal(exceeds('abc', 3, 1), false);
+  t.equal(exceeds('abcd', 3, 1), true);
+  t.equal(exceeds('é', 1, 1), true);
+  t.equal(exceeds('éé', 4, 1), false);
+  t.equal(exceeds('a/b', 10, 2), false);
+  t.equal(exceeds('a/b/', 10, 2), true);
+});
