@@ -283,7 +283,7 @@ export class PublishLane {
   #checkReceiveMaximum(): void {
     const { inbound } = this.#session;
     const { receiveMaximum } = this.#env.limits;
-    if (this.#v5 && inbound.pendingCount + inbound.ids.size >= receiveMaximum) {
+    if (this.#v5 && inbound.pendingCount + inbound.ids.size - inbound.carriedCount >= receiveMaximum) {
       throw new ProtocolError(
         ReasonCode.receiveMaximumExceeded,
         `more than ${receiveMaximum} publishes without acknowledgement, the Receive Maximum that CONNACK allowed`,

@@ -227,7 +227,10 @@ export class Outbound {
   }
 
   pubcomp(id: number): void {
-    if (this.window.stateOf(id) !== SlotState.pubrel) return;
+    if (this.window.stateOf(id) !== SlotState.pubrel) {
+      this.window.settle(id);
+      return;
+    }
     this.#acknowledged(id);
     if (this.#env.hooks.onAck !== undefined) this.#env.hooks.onAck(this.#session, undefined, id, 2);
     this.pump();
@@ -549,10 +552,11 @@ export class Outbound {
   }
 
   /** The last acknowledgement of a packet: its id is free. */
-  #acknowledged(id: number): void {
+  #acknowledged(id: number, burned = false): void {
     if (this.#resend.length > 0) this.#resend = this.#resend.filter((other) => other !== id);
     this.#storing?.delete(id);
-    this.window.free(id);
+    if (burned) this.window.burn(id);
+    else this.window.free(id);
     if (!this.#session.durable) return;
     this.#env.store.record({ kind: 'delivered', clientId: this.#session.clientId, packetId: id });
   }
@@ -576,8 +580,9 @@ export class Outbound {
 
   #giveUp(id: number): void {
     const message = this.window.messageOf(id);
+    const isQoS2 = (this.window.flagsOf(id) & 3) === 2;
     count(this.#env.counters, C.droppedRetriesExhausted);
-    this.#acknowledged(id);
+    this.#acknowledged(id, isQoS2);
     if (message !== undefined)
       this.#env.ingest.deadLetter(message, this.#session.clientId, 'retries_exhausted');
   }

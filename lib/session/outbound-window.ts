@@ -31,6 +31,8 @@ export class OutboundWindow {
   #nextId = 1;
   #sequence = 0;
   #used = 0;
+  /** Ids that were given up while their client may still hold them. */
+  #burned: Set<number> | undefined;
 
   /** Messages without their last acknowledgement. */
   get used(): number {
@@ -44,7 +46,9 @@ export class OutboundWindow {
   allocate(message: Message, flags: number, identifiers: readonly number[] | undefined, now: number): number {
     if (this.#used > this.#mask) this.#grow();
     let id = this.#nextId;
-    while (this.#states[id & this.#mask] !== SlotState.free) id = id === 65535 ? 1 : id + 1;
+    while (this.#states[id & this.#mask] !== SlotState.free || this.#burned?.has(id) === true) {
+      id = id === 65535 ? 1 : id + 1;
+    }
     this.#nextId = id === 65535 ? 1 : id + 1;
     const slot = id & this.#mask;
     this.#ids[slot] = id;
@@ -108,6 +112,23 @@ export class OutboundWindow {
     this.#messages[slot] = undefined;
     this.#identifiers[slot] = undefined;
     this.#used--;
+  }
+
+  /**
+   * Frees a QoS 2 id that its client may still hold: it is not used again until the client shows that it has let go of
+   * it, or a new message under it would be taken for a repetition. Beyond half of all ids the oldest are used again.
+   */
+  burn(id: number): void {
+    this.free(id);
+    const burned = (this.#burned ??= new Set());
+    burned.add(id);
+    const [oldest] = burned;
+    if (burned.size > 32768 && oldest !== undefined) burned.delete(oldest);
+  }
+
+  /** The client answered for the id to the end. */
+  settle(id: number): void {
+    this.#burned?.delete(id);
   }
 
   /** Ids in use in the order in which they were first sent. */

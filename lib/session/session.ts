@@ -39,6 +39,8 @@ export interface InboundState {
   releasing: Map<number, LogPosition> | undefined;
   /** Messages of both QoS that came on this connection and wait for the log. */
   pendingCount: number;
+  /** Ids that were open when the connection began: they do not count against its Receive Maximum. */
+  carriedCount: number;
 }
 
 export interface SessionOptions {
@@ -61,6 +63,7 @@ export class Session implements Subscriber, Identity {
     storing: undefined,
     releasing: undefined,
     pendingCount: 0,
+    carriedCount: 0,
   };
   /** Set while the session is attached. */
   link: SessionLink | undefined;
@@ -145,6 +148,7 @@ export class Session implements Subscriber, Identity {
     this.link = link;
     // Receive Maximum begins anew with each connection [MQTT 5, 4.9].
     this.inbound.pendingCount = 0;
+    this.inbound.carriedCount = this.inbound.ids.size;
     this.outbound.attach(link);
     this.outbound.pump();
   }

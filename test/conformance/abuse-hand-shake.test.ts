@@ -119,12 +119,13 @@ t.test('a will to a wildcard is refused, a will to $SYS never published', async 
   }
   const watcher = await open(t);
   await watcher.subscribe('$SYS/#');
+  const clientId = unique('will');
   const client = await RawClient.open(t, server.port);
-  client.send(
-    wire.connect({ clientId: unique('will'), will: { topic: '$SYS/broker/uptime', payload: 'forged' } }),
-  );
+  client.send(wire.connect({ clientId, will: { topic: '$SYS/broker/uptime', payload: 'forged' } }));
   await client.expect('connack');
   client.destroy();
+  // Accepted only once the server has seen the end of the first.
+  await open(t, { clientId });
   await watcher.expect('publish', 5000);
   await watcher.ping();
   t.notOk(watcher.received.some(({ payload }) => payload === 'forged'));

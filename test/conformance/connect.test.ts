@@ -307,5 +307,9 @@ t.test(
     t.equal(accepted.received[0]?.ackFlags, 0);
     const again = await RawClient.open(t, server.port, { version: 4 });
     t.same((await again.connect()).bytes, Buffer.from([0x20, 2, 0, 0]), 'a 3.1.1 CONNACK has four bytes');
+    const kept = { clientId: unique('flags'), clean: false, properties: { sessionExpiryInterval: 60 } };
+    await RawClient.connect(t, server.port, kept);
+    const resumed = await RawClient.connect(t, server.port, kept);
+    t.equal(resumed.received[0]?.ackFlags, 1, 'Session Present and nothing else');
   },
 );

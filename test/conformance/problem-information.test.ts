@@ -1,7 +1,9 @@
 /** Chapters 3.1.2.11.6 and 3.1.2.11.7: what a client asked to be told, and what not. */
 import t from 'tap';
 import { RawClient, unique } from '../support/raw-client.js';
+import { startEmbedded } from '../integration/embedding.js';
 import { startServer } from '../support/server.js';
+import { target } from '../support/target.js';
 import * as wire from '../support/wire.js';
 
 const server = await startServer(t, { acl: 'topic readwrite open/#\n' });
@@ -47,6 +49,18 @@ t.test('5 [MQTT-3.1.2-28] without Request Response Information CONNACK has none'
   }
   const client = await RawClient.open(t, server.port);
   t.equal((await client.connect({ properties: { requestResponseInformation: 1 } })).reasonCode, 0);
+  if (target === 'mosquitto') return;
+  // A gateway has something to withhold only where the program that embeds it gives it some.
+  const { port } = await startEmbedded(t, { responseInformation: 'answers' });
+  for (const [requestResponseInformation, given] of [
+    [undefined, undefined],
+    [0, undefined],
+    [1, 'answers'],
+  ] as const) {
+    const one = await RawClient.open(t, port);
+    const properties = requestResponseInformation === undefined ? {} : { requestResponseInformation };
+    t.equal((await one.connect({ properties })).properties.responseInformation, given);
+  }
 });
 
 t.test(

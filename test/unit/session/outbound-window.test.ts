@@ -114,3 +114,24 @@ t.test('any course of a window keeps ids apart and in their order', async () => 
     }),
   );
 });
+
+t.test('an id that was given up is passed over until its client has settled it', async (t) => {
+  const window = new OutboundWindow();
+  const id = window.allocate(message({ qos: 2 }), 2, undefined, 0);
+  window.burn(id);
+  t.equal(window.used, 0);
+  const seen = new Set<number>();
+  for (let count = 0; count < 65535; count++) {
+    const next = window.allocate(message({ qos: 1 }), 1, undefined, 0);
+    seen.add(next);
+    window.free(next);
+  }
+  t.notOk(seen.has(id));
+  window.settle(id);
+  for (let count = 0; count < 65535; count++) {
+    const next = window.allocate(message({ qos: 1 }), 1, undefined, 0);
+    seen.add(next);
+    window.free(next);
+  }
+  t.ok(seen.has(id));
+});
