@@ -18,12 +18,6 @@ export const ErrorCode = {
   ACL_FILE_INVALID: 'config',
   TLS_FILE_INVALID: 'config',
   CLIENT_CONNECT_FAILED: 'unavailable',
-  PROTOCOL_VIOLATION: 'protocol',
-  NOT_AUTHORIZED: 'unauthorized',
-  TOPIC_INVALID: 'protocol',
-  PACKET_TOO_LARGE: 'limit',
-  QUOTA_EXCEEDED: 'limit',
-  GATEWAY_CLOSED: 'closed',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 
