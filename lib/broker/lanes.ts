@@ -21,6 +21,7 @@ import { createLaneHooks, type SessionLimits } from '../session/environment.js';
 import { SessionRegistry, type TakeoverLimit } from '../session/registry.js';
 import type { Session } from '../session/session.js';
 import { TimerQueue } from '../session/timer-queue.js';
+import { WillPacer } from '../session/will-pacer.js';
 import { C, count, type Counters, createCounters } from '../telemetry/counters.js';
 
 export interface LaneLimits extends SessionLimits, ConnectionLimits {
@@ -29,6 +30,7 @@ export interface LaneLimits extends SessionLimits, ConnectionLimits {
   readonly connectionsMax: number;
   readonly handshakesMax: number;
   readonly handshakesPerAddressMax: number;
+  readonly willsPerSecondMax: number;
   readonly takeovers: TakeoverLimit;
 }
 
@@ -149,8 +151,8 @@ export class Lanes {
     for (const connection of [...this.connections]) {
       connection.disconnect({ code: ReasonCode.serverShuttingDown, counter: C.disconnectedShutdown, text });
     }
-    if (this.connections.size === 0) return;
-    await empty;
+    if (this.connections.size > 0) await empty;
+    this.#env.wills.flush();
   }
 
   /** Closes what is left without waiting. */
@@ -169,6 +171,7 @@ export class Lanes {
     const fanOut = new FanOut({ clock, counters: this.counters, logger });
     const partial = {
       gauges: { pendingWills: 0 },
+      wills: new WillPacer({ clock, timers: this.timers, perSecondMax: limits.willsPerSecondMax }),
       clock,
       timers: this.timers,
       logger,

@@ -161,6 +161,15 @@ export const limitsSchema = z.strictObject({
     higher: 'more devices may be away with a delayed will; more memory.',
     lower: 'less memory; wills of a large outage come early.',
   }),
+  willsPerSecondMax: integer({
+    min: 0,
+    max: COUNT_MAX,
+    default: 1000,
+    description:
+      'Will messages published in a second; a second worth of them may come at once, the others follow in order. 0 is no limit.',
+    higher: 'watchers learn of a large outage at once, in one burst.',
+    lower: 'a large outage is spread over more seconds.',
+  }),
   handshakesMax: integer({
     min: 1,
     max: COUNT_MAX,

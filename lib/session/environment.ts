@@ -16,6 +16,7 @@ import type { Router } from '../routing/router.js';
 import type { Counters } from '../telemetry/counters.js';
 import type { Session } from './session.js';
 import type { TimerQueue } from './timer-queue.js';
+import type { WillPacer } from './will-pacer.js';
 
 /** Limits and policies; their meaning, ranges and defaults are in the configuration reference. */
 export interface SessionLimits {
@@ -127,6 +128,7 @@ export interface SessionGauges {
 
 export interface SessionEnvironment {
   readonly gauges: SessionGauges;
+  readonly wills: WillPacer;
   readonly clock: Clock;
   readonly timers: TimerQueue;
   readonly logger: Logger;

@@ -246,8 +246,10 @@ export class Session implements Subscriber, Identity {
   }
 
   #sendWill(message: Message): void {
-    count(this.#env.counters, C.willsPublished);
-    this.#env.ingest.publishOwn(message, this);
+    this.#env.wills.submit(() => {
+      count(this.#env.counters, C.willsPublished);
+      this.#env.ingest.publishOwn(message, this);
+    });
   }
 
   #willMessage(will: Will): Message {

@@ -54,6 +54,7 @@ const BASE_LIMITS: LaneLimits = {
   routeCacheMaxCount: 100,
   connectionsMax: 1000,
   handshakesPerAddressMax: 100_000,
+  willsPerSecondMax: 0,
   handshakesMax: 1000,
   takeovers: { count: 10, windowMs: 10_000 },
 };
