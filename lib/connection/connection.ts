@@ -171,6 +171,7 @@ export class Connection implements TransportHandler, PacketLink, Claimant, Frame
     this.#lastReceivedAt = this.#env.clock.now();
     this.#guarded(() => this.#input.feed(bytes));
     this.#adjustReading();
+    this.#env.flushQueue.readDone();
   }
 
   begins(first: number): void {
