@@ -9,22 +9,35 @@ import { count, C, type Counters } from '../telemetry/counters.js';
 import type { Transport } from './transport.js';
 
 export const BUFFER_BYTES = 65536;
-/** Below this a flush copies its bytes and keeps the pooled buffer. */
+/** What most connections send in one turn fits this. */
+export const SMALL_BUFFER_BYTES = 4096;
+/** A large buffer with less than this in it is given back, and its bytes leave in a copy. */
 const COPY_BELOW_BYTES = 8192;
 /** From this size on, bytes that nobody will change are handed to the transport without being copied. */
 const PASS_THROUGH_BYTES = 16384;
-const POOL_MAX_COUNT = 64;
+const SMALL_POOL_MAX_COUNT = 1024;
+const LARGE_POOL_MAX_COUNT = 64;
 
-/** Buffers of BUFFER_BYTES that are not in use. An idle connection holds none. */
+/**
+ * Buffers of two sizes that are not in use. An idle connection holds none; one with little to say gets a small one, so that
+ * a message to a thousand clients does not touch a thousand large buffers.
+ */
 export class BufferPool {
-  readonly #free: Uint8Array[] = [];
+  readonly #small: Uint8Array[] = [];
+  readonly #large: Uint8Array[] = [];
 
-  take(): Uint8Array {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  /** A buffer with room for `size` bytes, at most BUFFER_BYTES. */
+  take(size: number): Uint8Array {
+    if (size <= SMALL_BUFFER_BYTES) return this.#small.pop() ?? Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+    return this.#large.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
   }
 
   give(buffer: Uint8Array): void {
-    if (buffer.length === BUFFER_BYTES && this.#free.length < POOL_MAX_COUNT) this.#free.push(buffer);
+    if (buffer.length === SMALL_BUFFER_BYTES) {
+      if (this.#small.length < SMALL_POOL_MAX_COUNT) this.#small.push(buffer);
+    } else if (buffer.length === BUFFER_BYTES && this.#large.length < LARGE_POOL_MAX_COUNT) {
+      this.#large.push(buffer);
+    }
   }
 }
 
@@ -134,11 +147,11 @@ export class Outbox {
    * `commit(size)`. For sizes up to BUFFER_BYTES.
    */
   reserve(size: number): number {
-    if (this.#buffer === undefined) {
-      this.#buffer = this.#env.pool.take();
-    } else if (this.#offset + size > BUFFER_BYTES) {
-      this.#hand();
-      this.#buffer = this.#env.pool.take();
+    const buffer = this.#buffer;
+    if (buffer === undefined) {
+      this.#buffer = this.#env.pool.take(size);
+    } else if (this.#offset + size > buffer.length) {
+      this.#makeRoom(buffer, size);
     }
     return this.#offset;
   }
@@ -197,12 +210,25 @@ export class Outbox {
     this.onTaken = undefined;
   }
 
+  #makeRoom(buffer: Uint8Array, size: number): void {
+    const { pool } = this.#env;
+    if (this.#offset + size > BUFFER_BYTES) {
+      this.#hand();
+      this.#buffer = pool.take(BUFFER_BYTES);
+      return;
+    }
+    const larger = pool.take(BUFFER_BYTES);
+    larger.set(buffer.subarray(0, this.#offset));
+    pool.give(buffer);
+    this.#buffer = larger;
+  }
+
   #hand(): void {
     const buffer = this.#buffer;
     const length = this.#offset;
     if (buffer === undefined || length === 0) return;
     this.#offset = 0;
-    if (length < COPY_BELOW_BYTES) {
+    if (buffer.length === BUFFER_BYTES && length < COPY_BELOW_BYTES) {
       const copy = Buffer.allocUnsafe(length);
       copy.set(buffer.subarray(0, length));
       this.#env.pool.give(buffer);
@@ -215,7 +241,10 @@ export class Outbox {
   }
 
   #write(bytes: Uint8Array, buffer: Uint8Array | undefined): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      if (buffer !== undefined) this.#env.pool.give(buffer);
+      return;
+    }
     count(this.#env.counters, C.bytesSent, bytes.length);
     this.#handedBytes += bytes.length;
     this.#env.budget.used += bytes.length;

@@ -2,6 +2,7 @@ import t from 'tap';
 import {
   BUFFER_BYTES,
   BufferPool,
+  SMALL_BUFFER_BYTES,
   FlushQueue,
   MemoryBudget,
   Outbox,
@@ -16,9 +17,9 @@ const PASS_THROUGH = 16_384;
 class CountingPool extends BufferPool {
   out = 0;
   readonly seen = new Set<Uint8Array>();
-  override take(): Uint8Array {
+  override take(size: number): Uint8Array {
     this.out++;
-    const buffer = super.take();
+    const buffer = super.take(size);
     this.seen.add(buffer);
     return buffer;
   }
@@ -271,18 +272,38 @@ t.test(
   'a pool hands the same buffers out again, keeps a bounded number, and none of another size',
   async (t) => {
     const pool = new BufferPool();
-    const first = pool.take();
-    t.equal(first.length, BUFFER_BYTES);
-    pool.give(first);
-    t.equal(pool.take(), first);
-    pool.give(new Uint8Array(10));
-    t.equal(pool.take().length, BUFFER_BYTES);
-    const many = Array.from({ length: 100 }, () => pool.take());
-    for (const buffer of many) pool.give(buffer);
-    const again = Array.from({ length: 100 }, () => pool.take());
-    t.equal(again.filter((buffer) => many.includes(buffer)).length, 64);
+    for (const [size, length, kept] of [
+      [1, SMALL_BUFFER_BYTES, 1024],
+      [SMALL_BUFFER_BYTES, SMALL_BUFFER_BYTES, 1024],
+      [SMALL_BUFFER_BYTES + 1, BUFFER_BYTES, 64],
+    ] as const) {
+      const first = pool.take(size);
+      t.equal(first.length, length);
+      pool.give(first);
+      t.equal(pool.take(size), first);
+      pool.give(new Uint8Array(10));
+      t.equal(pool.take(size).length, length);
+      const many = Array.from({ length: 1100 }, () => pool.take(size));
+      for (const buffer of many) pool.give(buffer);
+      const known = new Set(many);
+      const again = Array.from({ length: 1100 }, () => pool.take(size));
+      t.equal(again.filter((buffer) => known.has(buffer)).length, kept);
+    }
   },
 );
+
+t.test('what outgrows a small buffer moves to a large one and stays in order', async (t) => {
+  const bench = new Bench();
+  const sent: number[] = [];
+  for (let part = 0; part < 12; part++) {
+    bench.outbox.append(fill(1000, part), false);
+    sent.push(...fill(1000, part));
+  }
+  bench.endTurn();
+  t.same(bench.transport.log, ['write 12000'], 'as one write');
+  t.same([...bench.transport.takeAll()], sent);
+  t.equal(bench.pool.out, 0);
+});
 
 t.test('outboxes that become dirty during a flush leave with the next one', async (t) => {
   const bench = new Bench();
