@@ -52,8 +52,8 @@ export class MemoryBudget {
 
 /**
  * Outboxes with something to send, flushed together when the turn ends. While turns have only one read each there is nothing
- * to wait for, and output leaves right after the read: it saves the way to the end of the turn, some microseconds of
- * latency at low rates (bench: latency), and costs nothing at high ones.
+ * to wait for, and output leaves right after the read. (What that takes off the latency at low rates is within the noise of
+ * `bench: latency`; turns with several reads go on sharing their writes.)
  */
 export class FlushQueue {
   #dirty: Outbox[] = [];

