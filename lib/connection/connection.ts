@@ -169,9 +169,11 @@ export class Connection implements TransportHandler, PacketLink, Claimant, Frame
     if (this.#state >= ConnectionState.closing) return;
     count(this.#env.counters, C.bytesReceived, bytes.length);
     this.#lastReceivedAt = this.#env.clock.now();
+    const { flushQueue } = this.#env;
+    flushQueue.readBegins();
     this.#guarded(() => this.#input.feed(bytes));
     this.#adjustReading();
-    this.#env.flushQueue.readDone();
+    flushQueue.readDone();
   }
 
   begins(first: number): void {

@@ -6,6 +6,7 @@
  * no more memory than the bytes it is owed. `pending` is what the caps of delivery look at.
  */
 import { count, C, type Counters } from '../telemetry/counters.js';
+import type { FlushQueue } from './flush-queue.js';
 import type { Transport } from './transport.js';
 
 export const BUFFER_BYTES = 65536;
@@ -47,59 +48,6 @@ export class MemoryBudget {
   constructor(readonly maxBytes: number) {}
   get exhausted(): boolean {
     return this.used >= this.maxBytes;
-  }
-}
-
-/**
- * Outboxes with something to send, flushed together when the turn ends. While turns have only one read each there is nothing
- * to wait for, and output leaves right after the read. (What that takes off the latency at low rates is within the noise of
- * `bench: latency`; turns with several reads go on sharing their writes.)
- */
-export class FlushQueue {
-  #dirty: Outbox[] = [];
-  #spare: Outbox[] = [];
-  #scheduled = false;
-  #flushing = false;
-  /** Reads of the current turn, and whether the last turn that wrote had one at most. */
-  #reads = 0;
-  #quiet = true;
-  readonly #schedule: (flush: () => void) => void;
-  readonly #endTurn = (): void => {
-    this.#scheduled = false;
-    this.#quiet = this.#reads <= 1;
-    this.#reads = 0;
-    this.flushAll();
-  };
-
-  /** @param schedule calls back once, after everything that is already in the current turn: setImmediate. */
-  constructor(schedule: (flush: () => void) => void) {
-    this.#schedule = schedule;
-  }
-
-  add(outbox: Outbox): void {
-    this.#dirty.push(outbox);
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      this.#schedule(this.#endTurn);
-    }
-  }
-
-  /** What one read led to is done. */
-  readDone(): void {
-    this.#reads++;
-    if (this.#quiet && this.#reads === 1) this.flushAll();
-  }
-
-  flushAll(): void {
-    // A transport that answers at once leads back here; what it adds leaves at the end of the turn.
-    if (this.#flushing) return;
-    this.#flushing = true;
-    const dirty = this.#dirty;
-    this.#dirty = this.#spare;
-    this.#spare = dirty;
-    for (const outbox of dirty) outbox.flush();
-    dirty.length = 0;
-    this.#flushing = false;
   }
 }
 

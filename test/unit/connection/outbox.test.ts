@@ -3,10 +3,10 @@ import {
   BUFFER_BYTES,
   BufferPool,
   SMALL_BUFFER_BYTES,
-  FlushQueue,
   MemoryBudget,
   Outbox,
 } from '../../../lib/connection/outbox.js';
+import { FlushQueue } from '../../../lib/connection/flush-queue.js';
 import { C, createCounters } from '../../../lib/telemetry/counters.js';
 import { FakeTransport } from '../delivery/lane-world.js';
 
@@ -315,47 +315,6 @@ t.test('outboxes that become dirty during a flush leave with the next one', asyn
   t.equal(other.pending, 1);
   bench.endTurn();
   t.equal(bench.budget.used, 2);
-});
-
-t.test(
-  'while turns have one read each output leaves with the read; with more it waits for the turn',
-  async (t) => {
-    const bench = new Bench();
-    const say = (text: string): void => bench.outbox.append(Buffer.from(text), true);
-    say('a');
-    bench.flushQueue.readDone();
-    t.same(bench.transport.log, ['write 1'], 'at once');
-    bench.transport.takeOne();
-    say('b');
-    bench.flushQueue.readDone();
-    t.same(bench.transport.log, ['write 1'], 'the second read of the turn waits');
-    bench.endTurn();
-    t.same(bench.transport.log, ['write 1', 'write 1']);
-    bench.transport.takeOne();
-    say('c');
-    bench.flushQueue.readDone();
-    t.equal(bench.transport.log.length, 2, 'the last turn had two reads');
-    bench.endTurn();
-    t.equal(bench.transport.log.length, 3);
-    bench.transport.takeOne();
-    say('d');
-    bench.flushQueue.readDone();
-    t.equal(bench.transport.log.length, 4, 'quiet again');
-  },
-);
-
-t.test('a transport that answers during a flush loses nothing', async (t) => {
-  const bench = new Bench();
-  const transport = new FakeTransport();
-  const other = new Outbox(transport, bench);
-  bench.transport.write = () => {
-    other.append(Buffer.from('answer'), true);
-    bench.flushQueue.readDone();
-  };
-  bench.outbox.append(Buffer.from('x'), true);
-  bench.flushQueue.readDone();
-  bench.endTurn();
-  t.same(transport.log, ['write 6']);
 });
 
 t.test('the budget is exhausted at its limit', async (t) => {
