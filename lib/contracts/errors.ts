@@ -18,6 +18,12 @@ export const ErrorCode = {
   ACL_FILE_INVALID: 'config',
   TLS_FILE_INVALID: 'config',
   CLIENT_CONNECT_FAILED: 'unavailable',
+  STORAGE_FULL: 'limit',
+  STORAGE_IO: 'unavailable',
+  STORAGE_READ_ONLY: 'unavailable',
+  STORAGE_MISSING: 'unavailable',
+  STORAGE_FOREIGN: 'config',
+  STORAGE_FORMAT_NEWER: 'config',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

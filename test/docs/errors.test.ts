@@ -13,9 +13,12 @@ t.test('docs/errors.md has a line for every error code, with its kind, and no ot
 });
 
 t.test('every error code is raised somewhere', async (t) => {
-  const sources = readdirSync('lib', { recursive: true, encoding: 'utf8' })
+  const sources = ['lib', 'storage']
+    .flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+    )
     .filter((name) => name.endsWith('.ts') && !name.endsWith(join('contracts', 'errors.ts')))
-    .map((name) => readFileSync(join('lib', name), 'utf8'))
+    .map((name) => readFileSync(name, 'utf8'))
     .join('\n');
   for (const code of Object.keys(ErrorCode)) t.ok(sources.includes(`'${code}'`), code);
 });

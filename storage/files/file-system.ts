@@ -1,0 +1,36 @@
+/**
+ * What storage needs of a file system. It is passed in, so that the simulation can lose what was not synced, run out of space
+ * in the middle of a write, or flip a bit. Paths are separated by `/`.
+ */
+
+export interface StoreFile {
+  /** Writes all of `bytes` at `offset`, which may be beyond the end. @throws SprawlError STORAGE_FULL, STORAGE_IO, STORAGE_READ_ONLY */
+  write(bytes: Uint8Array, offset: number): Promise<void>;
+  /** Everything written so far, and the size, survive a loss of power once this resolved. @throws SprawlError as `write` */
+  sync(): Promise<void>;
+  /** @returns how many bytes were read: fewer than `into` holds only at the end of the file. @throws SprawlError STORAGE_IO */
+  read(into: Uint8Array, offset: number): Promise<number>;
+  size(): Promise<number>;
+  truncate(size: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `create`: read and write, the file may not exist yet. `write`: read and write one that exists. */
+export type OpenMode = 'create' | 'write' | 'read';
+
+export interface FileSystem {
+  /** @throws SprawlError STORAGE_FULL, STORAGE_IO, STORAGE_READ_ONLY, STORAGE_MISSING */
+  open(path: string, mode: OpenMode): Promise<StoreFile>;
+  /** Names of the files and folders in `folder`, sorted; none where the folder does not exist. */
+  list(folder: string): Promise<string[]>;
+  /** With all folders above it; one that exists is left as it is. */
+  makeFolder(folder: string): Promise<void>;
+  /** Names created, renamed and removed in `folder` survive a loss of power once this resolved. */
+  syncFolder(folder: string): Promise<void>;
+  /** Replaces `to` where it exists. */
+  rename(from: string, to: string): Promise<void>;
+  /** One that does not exist is no error. */
+  remove(path: string): Promise<void>;
+  /** What an unprivileged process may still write where `folder` is. */
+  freeBytes(folder: string): Promise<number>;
+}

@@ -1,0 +1,145 @@
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
+import type { FileSystem, OpenMode, StoreFile } from './file-system.js';
+import { toStorageError } from './storage-error.js';
+
+const FLAGS: Readonly<Record<OpenMode, number>> = {
+  create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+  write: constants.O_RDWR,
+  read: constants.O_RDONLY,
+};
+/** The data of devices is nobody else's. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+class NodeFile implements StoreFile {
+  readonly #handle: FileHandle;
+  readonly #path: string;
+
+  constructor(handle: FileHandle, path: string) {
+    this.#handle = handle;
+    this.#path = path;
+  }
+
+  async write(bytes: Uint8Array, offset: number): Promise<void> {
+    try {
+      let done = 0;
+      while (done < bytes.length) {
+        const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, offset + done);
+        done += bytesWritten;
+      }
+    } catch (error) {
+      throw toStorageError(error, `write ${this.#path}`);
+    }
+  }
+
+  async sync(): Promise<void> {
+    try {
+      await this.#handle.datasync();
+    } catch (error) {
+      throw toStorageError(error, `sync ${this.#path}`);
+    }
+  }
+
+  async read(into: Uint8Array, offset: number): Promise<number> {
+    try {
+      let done = 0;
+      while (done < into.length) {
+        const { bytesRead } = await this.#handle.read(into, done, into.length - done, offset + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return done;
+    } catch (error) {
+      throw toStorageError(error, `read ${this.#path}`);
+    }
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  async truncate(size: number): Promise<void> {
+    try {
+      await this.#handle.truncate(size);
+    } catch (error) {
+      throw toStorageError(error, `truncate ${this.#path}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#handle.close();
+    } catch (error) {
+      throw toStorageError(error, `close ${this.#path}`);
+    }
+  }
+}
+
+class NodeFileSystem implements FileSystem {
+  async open(path: string, mode: OpenMode): Promise<StoreFile> {
+    try {
+      return new NodeFile(await open(path, FLAGS[mode], FILE_MODE), path);
+    } catch (error) {
+      throw toStorageError(error, `open ${path}`);
+    }
+  }
+
+  async list(folder: string): Promise<string[]> {
+    try {
+      return (await readdir(folder)).sort();
+    } catch (error) {
+      const failure = toStorageError(error, `list ${folder}`);
+      if (failure.code === 'STORAGE_MISSING') return [];
+      throw failure;
+    }
+  }
+
+  async makeFolder(folder: string): Promise<void> {
+    try {
+      await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+    } catch (error) {
+      throw toStorageError(error, `create the folder ${folder}`);
+    }
+  }
+
+  async syncFolder(folder: string): Promise<void> {
+    try {
+      const handle = await open(folder, constants.O_RDONLY);
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw toStorageError(error, `sync the folder ${folder}`);
+    }
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    try {
+      await rename(from, to);
+    } catch (error) {
+      throw toStorageError(error, `rename ${from} to ${to}`);
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    try {
+      await rm(path, { force: true });
+    } catch (error) {
+      throw toStorageError(error, `remove ${path}`);
+    }
+  }
+
+  async freeBytes(folder: string): Promise<number> {
+    try {
+      const { bavail, bsize } = await statfs(folder);
+      return bavail * bsize;
+    } catch (error) {
+      throw toStorageError(error, `ask for the free space of ${folder}`);
+    }
+  }
+}
+
+export const nodeFileSystem: FileSystem = new NodeFileSystem();

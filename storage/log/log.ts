@@ -1,0 +1,324 @@
+/**
+ * The log: everything that must survive is a record in it, and nothing leaves the gateway before its record is synced.
+ *
+ *     append ─▶ chunk ─▶ write ─▶ datasync ─▶ committed
+ *                 ▲         (one at a time: what is appended meanwhile goes with the next)
+ *
+ *     open ◀────▶ committing ──fault──▶ committing, again and again ──▶ open
+ *       └────────────── close ──▶ closed ◀── close ──┘
+ *
+ * After a failed write or sync nothing that the file holds beyond the last good sync is trusted, and the same sync is never tried
+ * again: what is pending is in memory still, and goes to a fresh segment. Until that worked nothing is acknowledged and nothing
+ * admitted. A message may be refused before it is appended; once appended it is written, however long that takes.
+ */
+import type { Clock, Timers } from '../../lib/contracts/clock.js';
+import type { SprawlError } from '../../lib/contracts/errors.js';
+import type { Logger } from '../../lib/contracts/logger.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { FileSystem, StoreFile } from '../files/file-system.js';
+import { toStorageError } from '../files/storage-error.js';
+import { type Chunk, CommitBuffer } from './commit-buffer.js';
+import { crc32c } from './crc32c.js';
+import { LogReader } from './log-reader.js';
+import { type RecoveryReport, recoverLog } from './recovery.js';
+import { createSegment, type Segment } from './segment.js';
+
+/** After a fault the disk is tried again after so long, doubling. */
+const RETRY_FIRST_MS = 50;
+const RETRY_MAX_MS = 2000;
+
+export interface LogOptions {
+  readonly files: FileSystem;
+  readonly folder: string;
+  /** Of LOG_IDENTITY_BYTES: tells the segments of this gateway from those of others. */
+  readonly identity: Uint8Array;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  /** Calls back after everything that is already in the current turn: setImmediate. */
+  readonly schedule: (commit: () => void) => void;
+  /** A segment is ended when it would grow beyond this. */
+  readonly segmentMaxBytes: number;
+  /** How long a commit waits for company; 0: not beyond the end of the turn. */
+  readonly commitDelayMs: number;
+  /** Called when no space is left, before the next try: may give up a reserve. */
+  readonly releaseSpace?: () => Promise<void>;
+}
+
+/** Figures that only grow. */
+export interface LogFigures {
+  commits: number;
+  /** Handed to the file system: records, headers, seals. */
+  bytesWritten: number;
+  faults: number;
+  /** Of the last commit: from the write to the end of the sync. */
+  lastCommitMs: number;
+}
+
+const LogState = { open: 0, committing: 1, closed: 2 } as const;
+type LogState = (typeof LogState)[keyof typeof LogState];
+
+export class Log {
+  /** Everything up to and including this position is synced. */
+  committed: LogPosition;
+  /** Called after `committed` rose. */
+  onCommitted: (() => void) | undefined;
+  /** Called when a fault begins, and with undefined when it is over. */
+  onFault: ((fault: SprawlError | undefined) => void) | undefined;
+  readonly report: RecoveryReport;
+  readonly figures: LogFigures = { commits: 0, bytesWritten: 0, faults: 0, lastCommitMs: 0 };
+  readonly reader: LogReader;
+  readonly #options: LogOptions;
+  readonly #seed: number;
+  readonly #buffer: CommitBuffer;
+  readonly #segments: Segment[];
+  #state: LogState = LogState.open;
+  #scheduled = false;
+  #fault: SprawlError | undefined;
+  /** The last segment, where it takes more records. */
+  #file: StoreFile | undefined;
+  /** Chain after `committed`. */
+  #chain: number;
+  #floor: LogPosition;
+  #closed: (() => void)[] = [];
+  readonly #commit = (): void => {
+    this.#scheduled = false;
+    void this.#commitAll();
+  };
+
+  /**
+   * Opens the log in `folder`, which is created where it does not exist, and repairs what a crash leaves behind.
+   *
+   * @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_FOREIGN, STORAGE_IO, STORAGE_FULL
+   */
+  static async open(options: LogOptions): Promise<Log> {
+    const { files, folder, identity } = options;
+    await files.makeFolder(folder);
+    const seed = crc32c(identity, 0, identity.length);
+    const recovered = await recoverLog(files, folder, identity, seed);
+    const { segments, lastIsOpen } = recovered;
+    const last = segments[segments.length - 1];
+    const file = last === undefined ? undefined : await files.open(last.path, 'write');
+    // What an earlier process wrote and did not sync may be in memory only: what is read as stored has to be.
+    await file?.sync();
+    if (!lastIsOpen) await file?.close();
+    return new Log(options, seed, recovered, lastIsOpen ? file : undefined);
+  }
+
+  private constructor(
+    options: LogOptions,
+    seed: number,
+    recovered: Awaited<ReturnType<typeof recoverLog>>,
+    file: StoreFile | undefined,
+  ) {
+    this.#options = options;
+    this.#seed = seed;
+    this.#segments = recovered.segments;
+    this.#file = file;
+    this.#chain = recovered.chain;
+    this.#floor = recovered.floor;
+    this.committed = recovered.last;
+    this.report = recovered.report;
+    this.#buffer = new CommitBuffer(recovered.last, recovered.chain, seed);
+    this.reader = new LogReader(options.files, this.#segments, seed, () => this.committed);
+  }
+
+  /** The last position that was given out. */
+  get position(): LogPosition {
+    return this.#buffer.position;
+  }
+
+  /** Bytes that are appended and not synced yet. */
+  get pendingBytes(): number {
+    return this.#buffer.pendingBytes;
+  }
+
+  /** Why nothing is acknowledged at the moment; undefined while all is well. */
+  get fault(): SprawlError | undefined {
+    return this.#fault;
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  get storedBytes(): number {
+    let bytes = 0;
+    for (const segment of this.#segments) bytes += segment.end;
+    return bytes;
+  }
+
+  /**
+   * Room for a record of `bodyBytes`; the caller writes the body to `chunk.buffer` at `chunk.length + RECORD_HEADER_BYTES`, then
+   * calls `append` in the same turn.
+   */
+  reserve(bodyBytes: number): Chunk {
+    if (this.#isClosed) throw new Error('a record was appended to a log that is closed');
+    return this.#buffer.reserve(bodyBytes);
+  }
+
+  /** @param type below SEAL_TYPE. @returns the position of the record. */
+  append(chunk: Chunk, type: number, bodyBytes: number): LogPosition {
+    const position = this.#buffer.add(chunk, type, bodyBytes);
+    if (!this.#scheduled && this.#state === LogState.open) this.#askForCommit();
+    return position;
+  }
+
+  /**
+   * Removes segments that hold only positions below `floor`, oldest first and each for good before the next: what is left never
+   * has a hole. The newest stays whatever it holds. @returns the bytes that became free. @throws SprawlError STORAGE_IO; to be called
+   * again then.
+   */
+  async dropBefore(floor: LogPosition): Promise<number> {
+    this.#floor = Math.max(this.#floor, floor);
+    let dropped = 0;
+    while (this.#segments.length > 1 && (this.#segments[0] as Segment).next <= floor) {
+      const [segment] = this.#segments as [Segment];
+      await this.reader.forget(segment);
+      await this.#options.files.remove(segment.path);
+      await this.#options.files.syncFolder(this.#options.folder);
+      this.#segments.shift();
+      dropped += segment.end;
+    }
+    return dropped;
+  }
+
+  /** Resolves when everything appended is synced, or has failed to be for as long as `waitMs`. Idempotent. */
+  async close(waitMs = 5000): Promise<void> {
+    if (this.#isClosed) return;
+    const isBusy = this.#buffer.pendingBytes > 0 || this.#state !== LogState.open;
+    if (isBusy) {
+      await new Promise<void>((resolve) => {
+        const timeout = this.#options.timers.after(waitMs, resolve);
+        this.#closed.push(() => {
+          timeout.cancel();
+          resolve();
+        });
+        if (this.#state === LogState.open && !this.#scheduled) this.#askForCommit();
+      });
+    }
+    this.#state = LogState.closed;
+    await this.reader.close();
+    await this.#file?.close().catch(() => undefined);
+    this.#file = undefined;
+  }
+
+  get #isClosed(): boolean {
+    return this.#state === LogState.closed;
+  }
+
+  #askForCommit(): void {
+    this.#scheduled = true;
+    const { commitDelayMs, timers, schedule } = this.#options;
+    if (commitDelayMs > 0) timers.after(commitDelayMs, this.#commit);
+    else schedule(this.#commit);
+  }
+
+  /** One commit after the other until nothing is pending. Never rejects. */
+  async #commitAll(): Promise<void> {
+    if (this.#state !== LogState.open) return;
+    this.#state = LogState.committing;
+    for (;;) {
+      const chunk = this.#buffer.take();
+      if (chunk === undefined) break;
+      await this.#store(chunk);
+      if (this.#isClosed) return;
+      this.committed = chunk.last;
+      this.#chain = chunk.chain;
+      this.#buffer.recycle(chunk);
+      this.onCommitted?.();
+    }
+    this.#state = LogState.open;
+    for (const closed of this.#closed.splice(0)) closed();
+  }
+
+  /** Resolves when the chunk is synced, however often that has to be tried; or when the log was closed over it. */
+  async #store(chunk: Chunk): Promise<void> {
+    try {
+      await this.#write(chunk);
+      return;
+    } catch (error) {
+      await this.#failed(toStorageError(error, `write to ${this.#options.folder}`));
+    }
+    for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MAX_MS)) {
+      await new Promise<void>((resolve) => this.#options.timers.after(delayMs, resolve));
+      if (this.#isClosed) return;
+      try {
+        if (this.#fault?.code === 'STORAGE_FULL') await this.#options.releaseSpace?.();
+        await this.#write(chunk);
+        this.#recovered();
+        return;
+      } catch (error) {
+        await this.#failed(toStorageError(error, `write to ${this.#options.folder}`));
+      }
+    }
+  }
+
+  async #write(chunk: Chunk): Promise<void> {
+    const startedAt = this.#options.clock.now();
+    const { segment, file } = await this.#segmentFor(chunk);
+    const offset = segment.end;
+    await file.write(chunk.buffer.subarray(0, chunk.length), offset);
+    await file.sync();
+    segment.end = offset + chunk.length;
+    segment.next = chunk.last + 1;
+    segment.index.add(chunk.first, offset);
+    for (let i = 0; i < chunk.marks.length; i += 2)
+      segment.index.add(chunk.marks[i] as number, offset + (chunk.marks[i + 1] as number));
+    this.figures.commits++;
+    this.figures.bytesWritten += chunk.length;
+    this.figures.lastCommitMs = this.#options.clock.now() - startedAt;
+  }
+
+  /** The segment that the chunk goes to: the last one, or a new one where that is full, sealed or not to be trusted. */
+  async #segmentFor(chunk: Chunk): Promise<{ readonly segment: Segment; readonly file: StoreFile }> {
+    const last = this.#segments[this.#segments.length - 1];
+    const { files, folder, identity, segmentMaxBytes } = this.#options;
+    if (last !== undefined && this.#file !== undefined) {
+      const isEmpty = last.next === last.header.first;
+      if (isEmpty || last.end + chunk.length <= segmentMaxBytes) return { segment: last, file: this.#file };
+      await this.#seal(last, this.#file);
+    }
+    const created = await createSegment(files, folder, {
+      first: chunk.first,
+      identity,
+      chainBefore: this.#chain,
+      floor: this.#floor,
+    });
+    // Of the same name: one whose creation failed, or that was written in vain.
+    if (last !== undefined && last.header.first === chunk.first) this.#segments.pop();
+    this.#segments.push(created.segment);
+    this.#file = created.file;
+    return created;
+  }
+
+  async #seal(segment: Segment, file: StoreFile): Promise<void> {
+    const seal = segment.index.encodeSeal(segment.next, this.#chain, this.#seed);
+    await file.write(seal, segment.end);
+    await file.sync();
+    this.figures.bytesWritten += seal.length;
+    this.#file = undefined;
+    await file.close();
+  }
+
+  /** From here on the file is not trusted beyond what was synced before. */
+  async #failed(fault: SprawlError): Promise<void> {
+    this.figures.faults++;
+    const isNew = this.#fault?.code !== fault.code;
+    this.#fault = fault;
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close().catch(() => undefined);
+    if (!isNew) return;
+    this.#options.logger.error('the log cannot be written, nothing is acknowledged until it can', {
+      reason: fault.message,
+    });
+    this.onFault?.(fault);
+  }
+
+  #recovered(): void {
+    this.#fault = undefined;
+    this.#options.logger.info('the log is written again', { segment: this.#segments.at(-1)?.path });
+    this.onFault?.(undefined);
+  }
+}

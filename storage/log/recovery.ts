@@ -1,0 +1,197 @@
+/**
+ * Opens the segments of a log after whatever happened to them. Nothing is deleted but what was never acknowledged: the torn end of the
+ * last commit, and a last segment whose creation did not finish. Everything else that is wrong is reported by its positions.
+ */
+import { SprawlError } from '../../lib/contracts/errors.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { FileSystem } from '../files/file-system.js';
+import { parseSegmentFileName, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.js';
+import { readSeal, readSegmentHeader, type Segment } from './segment.js';
+import { SegmentIndex } from './segment-index.js';
+import { scanSegment } from './segment-scan.js';
+
+/** Positions `first` to `last` are not to be had. */
+export interface Loss {
+  readonly first: LogPosition;
+  readonly last: LogPosition;
+  readonly path: string;
+  readonly cause: 'damaged' | 'missing';
+}
+
+export interface RecoveryReport {
+  readonly losses: readonly Loss[];
+  /** Bytes at the end of the last commit that were cut off: nobody was told that they were stored. */
+  readonly tornBytes: number;
+  /** Segments without a readable header, moved to `<name>.bad`. */
+  readonly setAside: readonly string[];
+}
+
+export interface RecoveredLog {
+  /** Oldest first. */
+  readonly segments: Segment[];
+  /** The last position that is stored; 0 in an empty log. */
+  readonly last: LogPosition;
+  /** Chain after `last`; where damage hides it, that of the records that are left. */
+  readonly chain: number;
+  /** Whether more records may be appended to the last segment. */
+  readonly lastIsOpen: boolean;
+  readonly floor: LogPosition;
+  readonly report: RecoveryReport;
+}
+
+interface Found {
+  readonly path: string;
+  readonly header: SegmentHeader;
+}
+
+/** @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_FOREIGN (segments of another log), STORAGE_IO */
+export async function recoverLog(
+  files: FileSystem,
+  folder: string,
+  identity: Uint8Array,
+  seed: number,
+): Promise<RecoveredLog> {
+  const setAside: string[] = [];
+  const found = await findSegments(files, folder, identity, setAside);
+  const segments: Segment[] = [];
+  const losses: Loss[] = [];
+  let tornBytes = 0;
+  let chain = 0;
+  let lastIsOpen = false;
+  for (const [i, { path, header }] of found.entries()) {
+    const following = found[i + 1]?.header.first;
+    const opened = await openSegment(files, path, header, following, seed);
+    const { segment } = opened;
+    segments.push(segment);
+    const before = segments[i - 1];
+    if (before !== undefined && before.next < header.first)
+      losses.push({ first: before.next, last: header.first - 1, path: before.path, cause: 'missing' });
+    for (const { first, last } of segment.damage) losses.push({ first, last, path, cause: 'damaged' });
+    if (following === undefined) {
+      ({ chain, tornBytes } = opened);
+      lastIsOpen = !opened.sealed && segment.damage.length === 0;
+    }
+  }
+  const last = segments[segments.length - 1];
+  if (last !== undefined && tornBytes > 0 && lastIsOpen) await cutTail(files, last);
+  return {
+    segments,
+    last: last === undefined ? 0 : last.next - 1,
+    chain,
+    lastIsOpen,
+    floor: last?.header.floor ?? 1,
+    report: { losses, tornBytes, setAside },
+  };
+}
+
+async function findSegments(
+  files: FileSystem,
+  folder: string,
+  identity: Uint8Array,
+  setAside: string[],
+): Promise<Found[]> {
+  const found: Found[] = [];
+  const names = (await files.list(folder)).filter((name) => parseSegmentFileName(name) !== undefined);
+  for (const [i, name] of names.entries()) {
+    const path = `${folder}/${name}`;
+    const file = await files.open(path, 'read');
+    let header: SegmentHeader | undefined;
+    let size: number;
+    try {
+      header = await readSegmentHeader(file, path);
+      size = await file.size();
+    } finally {
+      await file.close();
+    }
+    if (header === undefined || header.first !== parseSegmentFileName(name)) {
+      // The last one with no more than a header was never finished, and holds nothing.
+      if (i === names.length - 1 && size <= SEGMENT_HEADER_BYTES) {
+        await files.remove(path);
+      } else {
+        setAside.push(path);
+        await files.rename(path, `${path}.bad`);
+      }
+      await files.syncFolder(folder);
+      continue;
+    }
+    if (Buffer.compare(header.identity, identity) !== 0) {
+      throw new SprawlError(
+        'STORAGE_FOREIGN',
+        `${path} belongs to the log of another gateway; move it away, or start with the data folder that it came from`,
+        { details: { path } },
+      );
+    }
+    found.push({ path, header });
+  }
+  return found;
+}
+
+interface OpenedSegment {
+  readonly segment: Segment;
+  readonly chain: number;
+  readonly tornBytes: number;
+  readonly sealed: boolean;
+}
+
+/** By its seal where it has one and is not the last, else by reading it. `following`: first position of the next segment. */
+async function openSegment(
+  files: FileSystem,
+  path: string,
+  header: SegmentHeader,
+  following: LogPosition | undefined,
+  seed: number,
+): Promise<OpenedSegment> {
+  const file = await files.open(path, 'read');
+  try {
+    const size = await file.size();
+    // The seal says where the records are, not that they are whole: the last segment is read, the others when they are needed.
+    const seal = following === undefined ? undefined : await readSeal(file, header, seed);
+    if (seal !== undefined) {
+      const { index, chain, next } = seal;
+      const segment: Segment = {
+        path,
+        header,
+        next: limit(next, following),
+        end: size - seal.size,
+        index,
+        damage: [],
+      };
+      return { segment, chain, tornBytes: 0, sealed: true };
+    }
+    const index = new SegmentIndex(header.first);
+    const range = {
+      offset: SEGMENT_HEADER_BYTES,
+      position: header.first,
+      end: size,
+      chain: header.chainBefore,
+      index,
+    };
+    const result = await scanSegment(file, range, seed, () => undefined);
+    const segment: Segment = {
+      path,
+      header,
+      next: limit(result.next, following),
+      end: result.end,
+      index,
+      damage: result.damage,
+    };
+    return { segment, chain: result.chain, tornBytes: result.tornBytes, sealed: result.sealed };
+  } finally {
+    await file.close();
+  }
+}
+
+/** What a segment holds beyond the beginning of the next one was written again there, after a fault. */
+function limit(next: LogPosition, following: LogPosition | undefined): LogPosition {
+  return following === undefined ? next : Math.min(next, following);
+}
+
+async function cutTail(files: FileSystem, segment: Segment): Promise<void> {
+  const file = await files.open(segment.path, 'write');
+  try {
+    await file.truncate(segment.end);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,55 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { nodeFileSystem as files } from '../../../storage/files/node-file-system.js';
+
+t.test('files are written, read, cut, renamed and removed; nobody else may read them', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'sprawl-files-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const folder = `${root}/a/b`;
+  await files.makeFolder(folder);
+  await files.makeFolder(folder);
+  const path = `${folder}/one`;
+  const file = await files.open(path, 'create');
+  await file.write(Buffer.from('hello world'), 0);
+  await file.write(Buffer.from('W'), 6);
+  await file.sync();
+  const into = Buffer.alloc(20);
+  t.equal(await file.read(into, 0), 11);
+  t.equal(into.toString('latin1', 0, 11), 'hello World');
+  t.equal(await file.read(into, 8), 3);
+  await file.truncate(5);
+  t.equal(await file.size(), 5);
+  await file.close();
+  await files.syncFolder(folder);
+  t.equal(statSync(path).mode & 0o077, 0);
+  t.same(await files.list(folder), ['one']);
+  await files.rename(path, `${folder}/two`);
+  t.equal(readFileSync(`${folder}/two`, 'utf8'), 'hello');
+  await files.remove(`${folder}/two`);
+  await files.remove(`${folder}/two`);
+  t.same(await files.list(folder), []);
+  t.same(await files.list(`${root}/nowhere`), []);
+  t.ok((await files.freeBytes(root)) > 0);
+});
+
+t.test('what cannot be done says so with a code', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'sprawl-files-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  await t.rejects(files.open(`${root}/none`, 'read'), { code: 'STORAGE_MISSING' });
+  await (await files.open(`${root}/one`, 'create')).close();
+  await t.rejects(files.open(`${root}/one`, 'create'), { code: 'STORAGE_IO' });
+  await t.rejects(files.list(`${root}/one`), { code: 'STORAGE_IO' });
+  await t.rejects(files.makeFolder(`${root}/one/two`), { code: 'STORAGE_IO' });
+  await t.rejects(files.syncFolder(`${root}/none`), { code: 'STORAGE_MISSING' });
+  await t.rejects(files.rename(`${root}/none`, `${root}/other`), { code: 'STORAGE_MISSING' });
+  await t.rejects(files.freeBytes(`${root}/none`), { code: 'STORAGE_MISSING' });
+  await t.rejects(files.remove(root), { code: 'STORAGE_IO' });
+  const file = await files.open(`${root}/one`, 'read');
+  await t.rejects(file.write(Buffer.from('x'), 0), { code: 'STORAGE_IO' });
+  await t.rejects(file.truncate(0), { code: 'STORAGE_IO' });
+  await file.close();
+  await t.rejects(file.read(Buffer.alloc(1), 0), { code: 'STORAGE_IO' });
+  await t.rejects(file.sync(), { code: 'STORAGE_IO' });
+});
