@@ -1,0 +1,20 @@
+/** Types of log records. The numbers are in files: they never change their meaning. */
+export const RecordType = {
+  /** A message that was published with QoS 1 or 2, or with QoS 0 to a topic that is archived. */
+  message: 1,
+  /** A retained message of QoS 0, or its removal: it only changes what is retained. */
+  retained: 2,
+  created: 10,
+  connected: 11,
+  disconnected: 12,
+  ended: 13,
+  subscribed: 14,
+  unsubscribed: 15,
+  released: 16,
+  sent: 17,
+  pubrec: 18,
+  delivered: 19,
+  /** The gateway's own clock beside the wall's. */
+  time: 30,
+} as const;
+export type RecordType = (typeof RecordType)[keyof typeof RecordType];
