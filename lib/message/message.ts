@@ -10,6 +10,9 @@ const NO_BYTES = new Uint8Array(0);
  * except that `detach` moves its bytes out of the read buffer of its publisher.
  */
 export class Message {
+  /** Where the log has it; 0: nowhere. Set when it is appended. */
+  position = 0;
+
   constructor(
     readonly topic: string,
     /** The topic as PUBLISH carries it: two length bytes, then UTF-8. Shared with the route. */

@@ -1,0 +1,258 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { createMessage, type Message } from '../../../lib/message/message.js';
+import { DiskQueue, type QueueBacking } from '../../../storage/queue/disk-queue.js';
+import { decodePostings, encodePostings } from '../../../storage/queue/posting-block.js';
+import { deliveryQueueContract } from '../../contract/store-contract.js';
+
+/** A log of messages and blocks whose reads take as long as the test lets them. */
+class FakeBacking implements QueueBacking {
+  readonly blocks = new Map<number, Uint8Array>();
+  readonly log = new Map<number, Message>();
+  readonly lostPositions: number[] = [];
+  readonly waiting: (() => void)[] = [];
+  /** Reads answer by themselves. */
+  quick = true;
+  failures = 0;
+  blocksPut = 0;
+
+  message(text: string): Message {
+    const message = createMessage({
+      topic: 't',
+      topicBytes: Buffer.from([0, 1, 0x74]),
+      payload: Buffer.from(text),
+      qos: 1,
+      retain: false,
+    });
+    message.position = this.log.size + 1;
+    this.log.set(message.position, message);
+    return message;
+  }
+
+  putBlock(block: number, bytes: Uint8Array): void {
+    this.blocksPut++;
+    this.blocks.set(block, bytes);
+  }
+
+  async getBlock(block: number): Promise<Uint8Array> {
+    await this.#answer();
+    const bytes = this.blocks.get(block);
+    if (bytes === undefined) throw new Error(`block ${block} is not there`);
+    return bytes;
+  }
+
+  dropBlock(block: number): void {
+    if (!this.blocks.delete(block)) throw new Error(`block ${block} was dropped twice`);
+  }
+
+  async readMessages(positions: readonly number[]): Promise<(Message | undefined)[]> {
+    await this.#answer();
+    return positions.map((position) => this.log.get(position));
+  }
+
+  lost(position: number): void {
+    this.lostPositions.push(position);
+  }
+
+  retryLater(_error: unknown, again: () => void): void {
+    setImmediate(again);
+  }
+
+  /** Lets one read go on. */
+  answerOne(): boolean {
+    const answer = this.waiting.shift();
+    answer?.();
+    return answer !== undefined;
+  }
+
+  async #answer(): Promise<void> {
+    if (!this.quick) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    if (this.failures === 0) return;
+    this.failures--;
+    throw new Error('the disk is away');
+  }
+}
+
+function readyOf(queue: DiskQueue): Promise<void> {
+  return new Promise((resolve) => {
+    queue.onReady = () => {
+      if (queue.ready) resolve();
+    };
+    if (queue.ready) resolve();
+  });
+}
+
+async function drain(queue: DiskQueue): Promise<string[]> {
+  const texts: string[] = [];
+  while (queue.count > 0) {
+    await readyOf(queue);
+    if (queue.count === 0) break;
+    texts.push(Buffer.from(queue.headMessage.payload).toString());
+    queue.shift();
+  }
+  return texts;
+}
+
+const textsTo = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}`);
+
+// Messages of the contract are in no log, so that they stay in memory.
+deliveryQueueContract(t, 'disk, not logged', async () => ({
+  queue: new DiskQueue(new FakeBacking()),
+  close: async () => {},
+}));
+
+t.test('a short backlog stays in memory and writes nothing', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(200)) queue.push(backing.message(text), 1, undefined);
+  t.equal(backing.blocksPut, 0);
+  t.same(await drain(queue), textsTo(200));
+});
+
+t.test(
+  'a long backlog is put away; memory holds less than three blocks of it, and it leaves in order',
+  async (t) => {
+    const backing = new FakeBacking();
+    const queue = new DiskQueue(backing);
+    let held = 0;
+    for (const text of textsTo(20_000)) {
+      queue.push(backing.message(text), 1, undefined);
+      held = Math.max(held, queue.heldBytes);
+    }
+    t.equal(queue.count, 20_000);
+    const [one] = backing.log.values();
+    t.ok(held < 3 * 256 * ((one?.weight ?? 0) + 10), `${held} bytes`);
+    t.ok(queue.bytes > 20 * held);
+    t.same(await drain(queue), textsTo(20_000));
+    t.equal(queue.bytes, 0);
+    t.equal(backing.blocks.size, 0, 'nothing is left behind');
+  },
+);
+
+t.test('a queue goes on from its state and its blocks, as after a restart', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(3000)) queue.push(backing.message(text), 2, [7]);
+  for (let i = 0; i < 10; i++) queue.shift();
+  const { state } = queue;
+  for (const posting of [...state.head, ...state.tail]) posting.message = undefined;
+  const again = new DiskQueue(backing, state);
+  t.equal(again.count, 2990);
+  t.equal(again.bytes, queue.bytes);
+  await readyOf(again);
+  t.equal(again.headFlags, 2);
+  t.same(again.headIdentifiers, [7]);
+  t.same(await drain(again), textsTo(3000).slice(10));
+});
+
+t.test('messages that were delivered in an earlier life are taken out', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(300)) queue.push(backing.message(text), 1, undefined);
+  t.equal(queue.remove(3), true, 'in the head');
+  t.equal(queue.remove(290), true, 'in the tail');
+  t.equal(queue.remove(290), false);
+  t.equal(queue.count, 298);
+  t.same(
+    await drain(queue),
+    textsTo(300).filter((text) => text !== '2' && text !== '289'),
+  );
+  t.equal(queue.bytes, 0);
+});
+
+t.test('a damaged message is reported and does not keep back what is behind it', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(1000)) queue.push(backing.message(text), 1, undefined);
+  for (let position = 257; position <= 520; position++) backing.log.delete(position);
+  const texts = await drain(queue);
+  const expected = textsTo(1000).filter(
+    (_, i) => i < 256 || i >= 520 || !backing.lostPositions.includes(i + 1),
+  );
+  t.same(texts, expected);
+  t.ok(backing.lostPositions.length > 0);
+  t.equal(texts.length + backing.lostPositions.length, 1000);
+  t.equal(queue.bytes, 0);
+});
+
+t.test('a read that fails is made again, and nothing is lost by it', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(1000)) queue.push(backing.message(text), 1, undefined);
+  backing.failures = 5;
+  t.same(await drain(queue), textsTo(1000));
+  t.equal(backing.failures, 0);
+});
+
+t.test('pushes, shifts, clears and late reads in any order keep order and count', async () => {
+  const operation = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.integer({ min: 1, max: 400 }).map((count) => ({ kind: 'push' as const, count })),
+    },
+    {
+      weight: 4,
+      arbitrary: fc.integer({ min: 1, max: 400 }).map((count) => ({ kind: 'shift' as const, count })),
+    },
+    { weight: 3, arbitrary: fc.constant({ kind: 'answer' as const, count: 1 }) },
+    { weight: 1, arbitrary: fc.constant({ kind: 'clear' as const, count: 1 }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(operation, { maxLength: 40, size: 'max' }), async (operations) => {
+      const backing = new FakeBacking();
+      backing.quick = false;
+      const queue = new DiskQueue(backing);
+      let model: string[] = [];
+      let next = 0;
+      for (const { kind, count } of operations) {
+        for (let i = 0; i < count; i++) {
+          if (kind === 'push') {
+            model.push(`${next}`);
+            queue.push(backing.message(`${next++}`), 1, undefined);
+          } else if (kind === 'clear') {
+            model = [];
+            queue.clear();
+          } else if (kind === 'answer') {
+            backing.answerOne();
+            await new Promise((resolve) => setImmediate(resolve));
+          } else if (queue.ready) {
+            if (Buffer.from(queue.headMessage.payload).toString() !== model.shift()) throw new Error('order');
+            queue.shift();
+          }
+        }
+        if (queue.count !== model.length) throw new Error(`${queue.count} in the queue, not ${model.length}`);
+      }
+      backing.quick = true;
+      while (backing.answerOne());
+      const rest = await drain(queue);
+      if (rest.join() !== model.join()) throw new Error('the rest differs');
+      if (queue.bytes !== 0 || backing.blocks.size > 0) throw new Error('something is left behind');
+    }),
+    { numRuns: 100 },
+  );
+});
+
+t.test('postings come back from their bytes', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({
+          position: fc.integer({ min: 1, max: 2 ** 48 }),
+          flags: fc.nat(6),
+          identifiers: fc.oneof(
+            fc.constant(undefined),
+            fc.array(fc.integer({ min: 1, max: 268_435_455 }), { minLength: 1, maxLength: 3 }),
+          ),
+          weight: fc.nat(300_000_000),
+        }),
+      ),
+      (postings) => {
+        const back = decodePostings(
+          encodePostings(postings.map((posting) => ({ ...posting, message: undefined }))),
+        );
+        return JSON.stringify(back) === JSON.stringify(postings);
+      },
+    ),
+  );
+  t.pass();
+});
