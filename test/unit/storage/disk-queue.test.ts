@@ -184,6 +184,22 @@ t.test('a read that fails is made again, and nothing is lost by it', async (t) =
   t.equal(backing.failures, 0);
 });
 
+t.test('what was being read when the queue was cleared does not come back', async (t) => {
+  const backing = new FakeBacking();
+  backing.quick = false;
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(600)) queue.push(backing.message(text), 1, undefined);
+  for (let i = 0; i < 256; i++) queue.shift();
+  t.equal(queue.ready, false, 'the block is being read');
+  queue.clear();
+  queue.push(backing.message('new'), 1, undefined);
+  backing.quick = true;
+  while (backing.answerOne());
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(queue.count, 1);
+  t.same(await drain(queue), ['new']);
+});
+
 t.test('pushes, shifts, clears and late reads in any order keep order and count', async () => {
   const operation = fc.oneof(
     {
