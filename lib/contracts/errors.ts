@@ -22,6 +22,8 @@ export const ErrorCode = {
   STORAGE_IO: 'unavailable',
   STORAGE_READ_ONLY: 'unavailable',
   STORAGE_MISSING: 'unavailable',
+  STORAGE_LOCKED: 'config',
+  STORAGE_CORRUPT: 'corrupt',
   STORAGE_FOREIGN: 'config',
   STORAGE_FORMAT_NEWER: 'config',
 } as const satisfies Record<string, ErrorKind>;

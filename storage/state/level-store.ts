@@ -1,0 +1,110 @@
+import { existsSync } from 'node:fs';
+import { Level } from 'level';
+import { SprawlError } from '../../lib/contracts/errors.js';
+import { toStorageError } from '../files/storage-error.js';
+import type { KeyValueStore } from './key-value-store.js';
+
+/** What is gathered in memory before LevelDB writes a table of it. */
+const WRITE_BUFFER_BYTES = 4_194_304;
+const CACHE_BYTES = 4_194_304;
+
+/**
+ * LevelDB in a folder. It is not trusted: it acknowledges writes after a failed one that are gone after a restart, and returns
+ * changed bytes without an error (google/leveldb#1180, #251). Whoever uses it checks what it reads, and closes it after a failed write.
+ */
+export class LevelStore implements KeyValueStore {
+  readonly #folder: string;
+  #db: Level<string, Uint8Array> | undefined;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async open(create: boolean): Promise<void> {
+    // With createIfMissing LevelDB makes an empty database of one whose CURRENT is gone.
+    if (!create && !existsSync(`${this.#folder}/CURRENT`)) {
+      throw new SprawlError('STORAGE_CORRUPT', `${this.#folder} is not the database that was there before`);
+    }
+    const db = new Level<string, Uint8Array>(this.#folder, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'view',
+      createIfMissing: create,
+      compression: false,
+      writeBufferSize: WRITE_BUFFER_BYTES,
+      cacheSize: CACHE_BYTES,
+    });
+    try {
+      await db.open();
+    } catch (error) {
+      throw toLevelError(error, this.#folder);
+    }
+    this.#db = db;
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#opened.get(key);
+    } catch (error) {
+      throw toLevelError(error, this.#folder);
+    }
+  }
+
+  async write(changes: ReadonlyMap<string, Uint8Array | null>): Promise<void> {
+    const operations = [...changes].map(([key, value]) =>
+      value === null ? ({ type: 'del', key } as const) : ({ type: 'put', key, value } as const),
+    );
+    try {
+      await this.#opened.batch(operations, { sync: true });
+    } catch (error) {
+      throw toLevelError(error, this.#folder);
+    }
+  }
+
+  async *entries(from: string, to: string): AsyncIterable<readonly [string, Uint8Array]> {
+    try {
+      yield* this.#opened.iterator({ gte: from, lt: to });
+    } catch (error) {
+      throw toLevelError(error, this.#folder);
+    }
+  }
+
+  async close(): Promise<void> {
+    const db = this.#db;
+    this.#db = undefined;
+    await db?.close();
+  }
+
+  get #opened(): Level<string, Uint8Array> {
+    if (this.#db === undefined) throw new SprawlError('STORAGE_IO', `${this.#folder} is closed`);
+    return this.#db;
+  }
+}
+
+/** What LevelDB throws, as the errors of storage. */
+export function toLevelError(error: unknown, folder: string): SprawlError {
+  if (error instanceof SprawlError) return error;
+  const { code, text } = innermost(error);
+  if (code === 'LEVEL_LOCKED') {
+    return new SprawlError(
+      'STORAGE_LOCKED',
+      `${folder} is in use by another process; stop it, or start this one with another --data-dir`,
+      { cause: error },
+    );
+  }
+  if (/no space left/i.test(text)) {
+    return toStorageError(Object.assign(new Error(text), { code: 'ENOSPC' }), `write ${folder}`);
+  }
+  if (code === 'LEVEL_CORRUPTION' || /corruption/i.test(text))
+    return new SprawlError('STORAGE_CORRUPT', `${folder} is damaged: ${text}`, { cause: error });
+  return new SprawlError('STORAGE_IO', `the database in ${folder} failed: ${text}`, {
+    cause: error,
+    retryable: true,
+  });
+}
+
+function innermost(error: unknown): { readonly code: string; readonly text: string } {
+  let at = error;
+  while (at instanceof Error && at.cause instanceof Error) at = at.cause;
+  if (!(at instanceof Error)) return { code: '', text: String(at) };
+  return { code: 'code' in at ? String(at.code) : '', text: at.message };
+}
