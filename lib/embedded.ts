@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT_MS = 30_000;
 const DRAIN_TIMEOUT_MS = 60_000;
 const SHORT_ID_MAX_LENGTH = 23;
 const TOPIC_MAX_LEVELS = 100;
+/** `aedes_` and a UUID. */
+const ASSIGNED_CLIENT_ID = /^aedes_[0-9a-f-]{36}$/;
 /** The protocol's own limits, where Aedes has none. */
 const STRING_MAX_BYTES = 65_535;
 const PACKET_MAX_BYTES = 268_435_460;
@@ -56,6 +58,7 @@ export class Aedes extends Broker {
       authorizer: defaults,
       schedule: setImmediate,
       assignClientId: () => `aedes_${randomUUID()}`,
+      isAssignedClientId: (clientId) => ASSIGNED_CLIENT_ID.test(clientId),
     });
     super(lanes, { ...options, maxClientsIdLength: options.maxClientsIdLength ?? SHORT_ID_MAX_LENGTH });
     defaults.hasHook = () => this.hasHook('authorizePublish');

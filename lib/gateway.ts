@@ -30,6 +30,7 @@ import { version } from './version.js';
 /** How often deadlines are looked at: keep alive, expiry, wills and retries are late by at most this. */
 const TICK_MS = 250;
 const TAKEOVER_WINDOW_MS = 10_000;
+const ASSIGNED_CLIENT_ID = /^auto-[0-9A-F]{24}$/;
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -81,6 +82,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     authorizer: security.authorizer,
     schedule: setImmediate,
     assignClientId: () => `auto-${randomBytes(12).toString('hex').toUpperCase()}`,
+    isAssignedClientId: (clientId) => ASSIGNED_CLIENT_ID.test(clientId),
   });
   const broker = new Broker(lanes, options.aedes);
   return new EdgeGateway({ config, logger, clock, store, security, lanes, broker });

@@ -15,6 +15,7 @@ import type { Transport } from '../connection/transport.js';
 import { FanOut } from '../delivery/fan-out.js';
 import { CommitQueue } from '../ingest/commit-queue.js';
 import { Ingest } from '../ingest/ingest.js';
+import { Retention } from '../ingest/retention.js';
 import type { Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { Router } from '../routing/router.js';
@@ -46,6 +47,8 @@ export interface LanesOptions {
   readonly schedule: (flush: () => void) => void;
   /** A client id that nobody has. */
   readonly assignClientId: () => string;
+  /** Whether `assignClientId` made this id, or could have. */
+  readonly isAssignedClientId: (clientId: string) => boolean;
 }
 
 /** What the door tells an embedder, beyond what Aedes itself emits. */
@@ -168,7 +171,7 @@ export class Lanes {
   }
 
   #createEnvironment(options: LanesOptions, commits: CommitQueue): ConnectionEnvironment {
-    const { clock, logger, store, limits, authenticator, authorizer } = options;
+    const { clock, logger, store, limits, authenticator, authorizer, isAssignedClientId } = options;
     const fanOut = new FanOut({ clock, counters: this.counters, logger });
     const partial = {
       gauges: { pendingWills: 0 },
@@ -181,6 +184,7 @@ export class Lanes {
       limits,
       connectionLimits: limits,
       store,
+      retention: new Retention({ retained: store.retained, limits, clock, logger, isAssignedClientId }),
       commits,
       router: this.router,
       fanOut,

@@ -143,6 +143,16 @@ export const limitsSchema = z.strictObject({
     higher: 'more and larger last values; more memory.',
     lower: 'less memory.',
   }),
+  retainedPerClientMaxCount: integer({
+    min: 0,
+    max: COUNT_MAX,
+    default: 10_000,
+    description:
+      'Retained messages that one client, by its id, may hold, connected or not. With so many, its retained publish to a further topic is refused (0x97). Clients that leave their id to the gateway count as one. 0 is no limit.',
+    higher:
+      'bridges that publish for many devices keep more topics; one client can take more of `limits.retainedMaxCount` from the others.',
+    lower: 'one client can take less; bridges are refused sooner.',
+  }),
   memoryMaxBytes: derivedInteger({
     min: MIB,
     max: BYTES_MAX,

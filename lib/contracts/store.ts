@@ -65,7 +65,10 @@ export interface DeliveryQueue {
   onReady: (() => void) | undefined;
 }
 
-/** Retained messages, in memory by topic; reading never waits. */
+/**
+ * Retained messages, in memory by topic; reading never waits. They keep their publisher, also through a restart: quotas are
+ * counted from it. Nothing but `set` and `delete` changes what is retained while the store is open.
+ */
 export interface RetainedStore {
   readonly count: number;
   /** Sum of the weights of the messages. */
@@ -74,6 +77,8 @@ export interface RetainedStore {
   set(message: Message): void;
   delete(topic: string): boolean;
   forEachMatch(filter: string, visit: (message: Message) => void): void;
+  /** Every message, those of topics that begin with `$` too, in any order; nothing may be changed from inside. */
+  forEach(visit: (message: Message) => void): void;
 }
 
 export interface Store {

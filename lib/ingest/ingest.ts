@@ -9,7 +9,6 @@
  *
  * Message and de-duplication entry are one record, so a crash between the two cannot lose or double a message.
  */
-import type { Store } from '../contracts/store.js';
 import { writeAck } from '../delivery/outbound.js';
 import { createMessage, type Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
@@ -28,6 +27,18 @@ const PUBCOMP = 0x70;
 const HOLD_RETRY_MS = 100;
 
 type MessageRoute = Route<Session, Message>;
+
+/** Why a message is not accepted: what its publisher is told, and how it is counted. */
+interface Refusal {
+  readonly reasonCode: number;
+  readonly counter: number;
+}
+
+const NO_ROOM: Refusal = { reasonCode: ReasonCode.quotaExceeded, counter: C.refusedQuota };
+const OVER_RETAINED_QUOTA: Refusal = {
+  reasonCode: ReasonCode.quotaExceeded,
+  counter: C.refusedRetainedQuota,
+};
 
 export class Ingest {
   /** Set once: the environment holds the ingest and the ingest the environment. */
@@ -61,7 +72,7 @@ export class Ingest {
     route: MessageRoute,
   ): void {
     const refusal = this.#admit(message, link.version === 5);
-    if (refusal !== 0) {
+    if (refusal !== undefined) {
       this.#refuse(session, link, message, packetId, PUBACK, refusal, () =>
         this.publishQoS1(session, link, message, packetId, route),
       );
@@ -98,7 +109,7 @@ export class Ingest {
       return;
     }
     const refusal = this.#admit(message, link.version === 5);
-    if (refusal !== 0) {
+    if (refusal !== undefined) {
       this.#refuse(session, link, message, packetId, PUBREC, refusal, () =>
         this.publishQoS2(session, link, message, packetId, route),
       );
@@ -162,9 +173,9 @@ export class Ingest {
       return;
     }
     const refusal = this.#admit(message, true);
-    if (refusal !== 0) {
-      count(this.#env.counters, C.refusedStorage);
-      done(new Error(`the message was refused with reason code 0x${refusal.toString(16)}`));
+    if (refusal !== undefined) {
+      count(this.#env.counters, refusal === OVER_RETAINED_QUOTA ? C.refusedRetainedQuota : C.refusedStorage);
+      done(new Error(`the message was refused with reason code 0x${refusal.reasonCode.toString(16)}`));
       return;
     }
     const position = this.#env.store.append(message, undefined);
@@ -251,14 +262,19 @@ export class Ingest {
   }
 
   /**
-   * Whether a QoS 1 or 2 message may be accepted; after this it never is refused. Where the retained messages are at
-   * their limit a publisher who can be told is refused; one who cannot is not made to wait for room that may never come:
+   * Whether a QoS 1 or 2 message may be accepted; after this it never is refused. Where the retained messages, or those of
+   * one client, are at their limit a publisher who can be told is refused; one who cannot is not made to wait for room that may never come:
    * its message is delivered and not kept.
    */
-  #admit(message: Message, canBeTold: boolean): number {
-    if (this.#env.budget.exhausted) return ReasonCode.quotaExceeded;
-    if (canBeTold && message.retain && !mayRetain(this.#env, message)) return ReasonCode.quotaExceeded;
-    return this.#env.store.admit(message.weight);
+  #admit(message: Message, canBeTold: boolean): Refusal | undefined {
+    if (this.#env.budget.exhausted) return NO_ROOM;
+    if (canBeTold && message.retain) {
+      const refusal = this.#env.retention.refusalOf(message);
+      if (refusal !== undefined) return refusal === 'quota' ? OVER_RETAINED_QUOTA : NO_ROOM;
+    }
+    const reasonCode = this.#env.store.admit(message.weight);
+    if (reasonCode === 0) return undefined;
+    return reasonCode === ReasonCode.quotaExceeded ? NO_ROOM : { reasonCode, counter: C.refusedStorage };
   }
 
   /** v5 publishers are told, 3.1.1 publishers wait without acknowledgement until there is room again. */
@@ -268,11 +284,11 @@ export class Ingest {
     message: Message,
     packetId: number,
     header: number,
-    reasonCode: number,
+    { reasonCode, counter }: Refusal,
     again: () => void,
   ): void {
     if (link.version === 5) {
-      count(this.#env.counters, reasonCode === ReasonCode.quotaExceeded ? C.refusedQuota : C.refusedStorage);
+      count(this.#env.counters, counter);
       writeAck(link, header, packetId, reasonCode);
       count(this.#env.counters, header === PUBACK ? C.sentPuback : C.sentPubrec);
       return;
@@ -290,32 +306,19 @@ export class Ingest {
 
   /** Keeps or clears the retained message of the topic. @returns false where a QoS 0 message found no room. */
   #retain(message: Message): boolean {
-    const { retained } = this.#env.store;
+    const { retention, counters } = this.#env;
     if (message.payloadLength === 0) {
-      retained.delete(message.topic);
+      retention.delete(message.topic);
       return true;
     }
-    if (!mayRetain(this.#env, message)) {
-      count(this.#env.counters, C.refusedRetained);
+    const refusal = retention.refusalOf(message);
+    if (refusal !== undefined) {
+      count(counters, refusal === 'quota' ? C.refusedRetainedQuota : C.refusedRetained);
       return message.qos > 0;
     }
-    retained.set(message);
+    retention.keep(message);
     return true;
   }
-}
-
-function mayRetain(
-  env: { readonly store: Store; readonly limits: SessionEnvironment['limits'] },
-  message: Message,
-): boolean {
-  const { retained } = env.store;
-  if (message.payloadLength === 0) return true;
-  const old = retained.get(message.topic);
-  const bytes = retained.bytes - (old?.weight ?? 0) + message.weight;
-  return (
-    bytes <= env.limits.retainedMaxBytes &&
-    (old !== undefined || retained.count < env.limits.retainedMaxCount)
-  );
 }
 
 /** A route may have gone stale, or out of the cache, while its message waited for the log. */

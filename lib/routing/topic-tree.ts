@@ -81,6 +81,11 @@ export class TopicTree<V> {
     this.#match(this.#root, filter.split('/'), 0, visit);
   }
 
+  /** Calls `visit` for every topic, those that begin with `$` too, without order. The tree may not be changed from inside. */
+  forEach(visit: (value: V) => void): void {
+    this.#visitAll(this.#root, false, visit);
+  }
+
   #match(node: TreeNode<V>, levels: readonly string[], depth: number, visit: (value: V) => void): void {
     const level = levels[depth];
     if (level === undefined) {

@@ -10,6 +10,7 @@ import type { Outbox } from '../connection/outbox.js';
 import type { FanOut } from '../delivery/fan-out.js';
 import type { CommitQueue } from '../ingest/commit-queue.js';
 import type { Ingest } from '../ingest/ingest.js';
+import type { Retention } from '../ingest/retention.js';
 import type { Message } from '../message/message.js';
 import type { ProtocolVersion, QoS } from '../protocol/packet.js';
 import type { Router } from '../routing/router.js';
@@ -36,6 +37,7 @@ export interface SessionLimits {
   readonly filtersPerSubscribeMax: number;
   readonly retainedMaxCount: number;
   readonly retainedMaxBytes: number;
+  readonly retainedPerClientMaxCount: number;
   readonly sessionExpiryMaxS: number;
   readonly sessionsMax: number;
   readonly pendingWillsMax: number;
@@ -136,6 +138,8 @@ export interface SessionEnvironment {
   readonly budget: MemoryBudget;
   readonly limits: SessionLimits;
   readonly store: Store;
+  /** The only one to change what is retained. */
+  readonly retention: Retention;
   readonly commits: CommitQueue;
   readonly router: Router<Session, Message>;
   readonly fanOut: FanOut;

@@ -208,7 +208,7 @@ export class SubscriptionSet {
       if (message.expiresAt <= now) expired.push(message.topic);
       else if (!subscription.partial || this.#session.canReceive(message.topic)) topics.push(message.topic);
     });
-    for (const topic of expired) this.#env.store.retained.delete(topic);
+    for (const topic of expired) this.#env.retention.delete(topic);
     if (topics.length === 0) return;
     const { qos, identifier } = subscription.options;
     this.#session.outbound.oweRetained(topics, qos, identifier === 0 ? undefined : [identifier]);

@@ -100,6 +100,7 @@ export const COUNTERS = {
   refusedStorage: refused('storage'),
   refusedHeld: refused('held'),
   refusedRetained: refused('retained_limit'),
+  refusedRetainedQuota: refused('retained_quota'),
   deadLettered: {
     name: 'messages_dead_lettered_total',
     help: 'Messages published again to the dead-letter topic.',

@@ -36,4 +36,8 @@ export class MemoryRetainedStore implements RetainedStore {
   forEachMatch(filter: string, visit: (message: Message) => void): void {
     this.#tree.forEachMatch(filter, visit);
   }
+
+  forEach(visit: (message: Message) => void): void {
+    this.#tree.forEach(visit);
+  }
 }

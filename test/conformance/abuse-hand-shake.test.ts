@@ -168,6 +168,64 @@ t.test(
   },
 );
 
+t.test(
+  'a client that retains ever new topics is stopped at its quota, also when it comes back; nobody else is',
+  { skip: ownLimits },
+  async (t) => {
+    const strict = await startServer(t, {
+      gateway: { limits: { retainedPerClientMaxCount: 3 }, sys: { intervalS: 0 } },
+    });
+    const accepted = (code: number | undefined): boolean => code === 0 || code === 0x10;
+    const clientId = unique('greedy');
+    for (let connection = 0; connection < 3; connection++) {
+      const greedy = await RawClient.connect(t, strict.port, { clientId });
+      const codes: (number | undefined)[] = [];
+      for (const qos of [1, 2, 1, 2, 1]) {
+        const topic = `greedy/${connection}/${codes.length}`;
+        codes.push((await greedy.publish(topic, 'x', { qos, retain: true }))?.reasonCode);
+      }
+      t.same(
+        codes.map(accepted),
+        connection === 0 ? [true, true, true, false, false] : codes.map(() => false),
+      );
+      t.ok(codes.every((code) => accepted(code) || code === 0x97));
+      await greedy.publish('greedy/live', 'x', { qos: 1 });
+      await greedy.disconnect();
+    }
+    const old = await RawClient.connect(t, strict.port, { clientId, version: 4 });
+    const watcher = await RawClient.connect(t, strict.port);
+    await watcher.subscribe('greedy/old', { qos: 1 });
+    await old.publish('greedy/old', 'x', { qos: 1, retain: true });
+    await watcher.complete(await watcher.expectPublish('greedy/old', 'x'));
+    const other = await RawClient.connect(t, strict.port);
+    t.ok(accepted((await other.publish('other', 'x', { qos: 1, retain: true }))?.reasonCode));
+    // Room comes back when somebody else replaces or clears what the client holds.
+    await other.publish('greedy/0/0', 'mine', { qos: 1, retain: true });
+    await other.publish('greedy/0/1', '', { qos: 1, retain: true });
+    for (const topic of ['again/0', 'again/1', 'again/2'])
+      await old.publish(topic, 'x', { qos: 1, retain: true });
+    await other.subscribe('#');
+    await other.ping();
+    const kept = other.received.filter(({ type }) => type === 'publish').map(({ topic }) => topic);
+    t.same(kept.sort(), ['again/0', 'again/1', 'greedy/0/0', 'greedy/0/2', 'other']);
+  },
+);
+
+t.test(
+  'clients without an id of their own share one quota of retained messages: reconnecting does not help',
+  { skip: ownLimits },
+  async (t) => {
+    const strict = await startServer(t, { gateway: { limits: { retainedPerClientMaxCount: 2 } } });
+    const codes: (number | undefined)[] = [];
+    for (let n = 0; n < 4; n++) {
+      const client = await RawClient.connect(t, strict.port, { clientId: '' });
+      codes.push((await client.publish(`nameless/${n}`, 'x', { qos: 1, retain: true }))?.reasonCode);
+      await client.disconnect();
+    }
+    t.same(codes, [0x10, 0x10, 0x97, 0x97]);
+  },
+);
+
 t.test('a storm of takeovers leaves one connection, and other clients alone', async (t) => {
   const clientId = unique('storm');
   const bystander = await open(t);

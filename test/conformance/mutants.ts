@@ -240,7 +240,7 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     statement: 'MQTT-3.3.1-11',
     breaks: 'an empty message is stored as retained',
     test: ['retain.test.ts', 'an empty retained message is delivered and removes what was retained'],
-    edits: [inIngest('      retained.delete(message.topic);\n', '      retained.set(message);\n')],
+    edits: [inIngest('      retention.delete(message.topic);\n', '      retention.keep(message);\n')],
   },
   {
     statement: 'MQTT-3.1.2-12',

@@ -243,6 +243,27 @@ export function retainedContract(t: Test, name: string, create: RetainedFactory)
     await close();
   });
 
+  void t.test(`${name}: what is retained is visited whole, each message with its publisher`, async (t) => {
+    const { retained, close } = await create();
+    const of = (topic: string, publisher: string): Message =>
+      createMessage({ topic, topicBytes: str(topic), payload: str('x'), qos: 1, retain: true, publisher });
+    const visited = (): string[] => {
+      const seen: string[] = [];
+      retained.forEach(({ topic, publisher }) => seen.push(`${topic} ${publisher}`));
+      return seen.sort();
+    };
+    t.same(visited(), []);
+    retained.set(of('a', 'one'));
+    retained.set(of('a/b', 'one'));
+    retained.set(of('$SYS/x', ''));
+    retained.set(of('/', 'two'));
+    retained.set(of('a', 'two'));
+    retained.delete('a/b');
+    t.same(visited(), ['$SYS/x ', '/ two', 'a two']);
+    t.equal(retained.get('a')?.publisher, 'two');
+    await close();
+  });
+
   void t.test(`${name}: a retained message does not hold the read buffer that it came in`, async (t) => {
     const { retained, close } = await create();
     const read = Buffer.alloc(65_536, 0x2e);

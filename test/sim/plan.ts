@@ -39,6 +39,7 @@ const BASE_LIMITS: LaneLimits = {
   retain: true,
   retainedMaxCount: 1000,
   retainedMaxBytes: 1 << 20,
+  retainedPerClientMaxCount: 1000,
   sessionExpiryMaxS: 0,
   sessionsMax: 1000,
   pendingWillsMax: 1000,

@@ -287,6 +287,7 @@ export class LaneWorld {
         this.#flushes.push(flush);
       },
       assignClientId: () => 'assigned',
+      isAssignedClientId: (clientId) => clientId === 'assigned',
     });
   }
 
@@ -378,6 +379,7 @@ export interface MessageOptions {
   retain?: boolean;
   properties?: Uint8Array;
   expiresAt?: number;
+  publisher?: string;
 }
 
 export function message(options: MessageOptions = {}): Message {
@@ -390,5 +392,6 @@ export function message(options: MessageOptions = {}): Message {
     retain: options.retain ?? false,
     ...(options.properties === undefined ? {} : { properties: options.properties }),
     ...(options.expiresAt === undefined ? {} : { expiresAt: options.expiresAt }),
+    ...(options.publisher === undefined ? {} : { publisher: options.publisher }),
   });
 }

@@ -225,6 +225,50 @@ t.test(
   },
 );
 
+t.test(
+  'a client beyond its quota of retained messages: v5 is told, 3.1.1 is delivered and not kept, QoS 0 is dropped',
+  async (t) => {
+    for (const version of [5, 4] as const) {
+      const { world, session, link } = publisher({ version }, { retainedPerClientMaxCount: 1 });
+      const { ingest, router } = world.lanes;
+      const heard = listen(world, '#');
+      let packetId = 0;
+      const retain = (topic: string, qos: QoS): void => {
+        const retained = message({ topic, qos, payload: topic, retain: true, publisher: session.clientId });
+        const route = router.resolve(topic);
+        packetId++;
+        if (qos === 0) ingest.publishQoS0(session, retained, route);
+        else if (qos === 1) ingest.publishQoS1(session, link, retained, packetId, route);
+        else ingest.publishQoS2(session, link, retained, packetId, route);
+      };
+      retain('a', 1);
+      for (const qos of [0, 1, 2] as const) retain(`b${qos}`, qos);
+      const answers = short(link.take());
+      if (version === 5) t.same(answers, ['puback 1', 'puback 3 0x97', 'pubrec 4 0x97']);
+      else t.same(answers, ['puback 1', 'puback 3', 'pubrec 4']);
+      t.same(heard, version === 5 ? ['a'] : ['a', 'b1', 'b2']);
+      t.equal(world.store.appended.length, version === 5 ? 1 : 3, 'what is refused is not stored');
+      t.equal(world.store.retained.count, 1);
+      t.same(world.counted('refused'), { refusedRetainedQuota: 3 });
+      t.equal(link.input.suspended, false, 'nobody waits for room that may never come');
+    }
+  },
+);
+
+t.test('what is published in the name of a client, as a will is, counts against its quota', async (t) => {
+  const world = new LaneWorld({ retainedPerClientMaxCount: 1 });
+  const { ingest } = world.lanes;
+  const ends: (string | undefined)[] = [];
+  for (const topic of ['a', 'b'])
+    ingest.publishForDoor(message({ topic, qos: 1, retain: true, publisher: 'one' }), (error) =>
+      ends.push(error?.message),
+    );
+  t.match(ends, [undefined, /0x97/]);
+  ingest.publishOwn(message({ topic: 'c', retain: true, publisher: 'one' }), undefined);
+  t.same(world.counted('refused'), { refusedRetainedQuota: 2 });
+  t.equal(world.store.retained.count, 1);
+});
+
 t.test("the gateway's own messages are stored first too, or refused to whoever asked", async (t) => {
   const { world } = publisher();
   const heard = listen(world, '#');

@@ -17,6 +17,7 @@ const retained: RetainedStore = {
   set: () => undefined,
   delete: () => false,
   forEachMatch: () => undefined,
+  forEach: () => undefined,
 };
 
 /** The lanes of a gateway are a source; this line does not compile where they are not. */
