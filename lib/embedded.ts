@@ -59,6 +59,7 @@ export class Aedes extends Broker {
       schedule: setImmediate,
       assignClientId: () => `aedes_${randomUUID()}`,
       isAssignedClientId: (clientId) => ASSIGNED_CLIENT_ID.test(clientId),
+      random: Math.random,
     });
     super(lanes, { ...options, maxClientsIdLength: options.maxClientsIdLength ?? SHORT_ID_MAX_LENGTH });
     defaults.hasHook = () => this.hasHook('authorizePublish');

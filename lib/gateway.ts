@@ -39,6 +39,8 @@ export interface GatewayOptions {
   readonly aedes?: AedesOptions;
   readonly store?: Store;
   readonly clock?: Clock;
+  /** A number from 0 to below 1; decides nothing that has to be secret. Default: Math.random. */
+  readonly random?: () => number;
 }
 
 export interface StopOptions {
@@ -83,6 +85,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     schedule: setImmediate,
     assignClientId: () => `auto-${randomBytes(12).toString('hex').toUpperCase()}`,
     isAssignedClientId: (clientId) => ASSIGNED_CLIENT_ID.test(clientId),
+    random: options.random ?? Math.random,
   });
   const broker = new Broker(lanes, options.aedes);
   return new EdgeGateway({ config, logger, clock, store, security, lanes, broker });

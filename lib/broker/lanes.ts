@@ -6,6 +6,7 @@ import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import type { Authenticator, Authorizer } from '../contracts/security.js';
 import type { Store } from '../contracts/store.js';
+import { ConnectGate, REFUSAL_DELAY_MAX_MS, TOO_MANY_CONNECTS } from '../connection/connect-gate.js';
 import { Connection } from '../connection/connection.js';
 import type { ConnectionEnvironment, Door } from '../connection/environment.js';
 import type { ConnectionLimits } from '../connection/handshake.js';
@@ -32,6 +33,7 @@ export interface LaneLimits extends SessionLimits, ConnectionLimits {
   readonly connectionsMax: number;
   readonly handshakesMax: number;
   readonly handshakesPerAddressMax: number;
+  readonly connectsPerSecondMax: number;
   readonly willsPerSecondMax: number;
   readonly takeovers: TakeoverLimit;
 }
@@ -49,6 +51,8 @@ export interface LanesOptions {
   readonly assignClientId: () => string;
   /** Whether `assignClientId` made this id, or could have. */
   readonly isAssignedClientId: (clientId: string) => boolean;
+  /** A number from 0 to below 1; spreads refusals over time. */
+  readonly random: () => number;
 }
 
 /** What the door tells an embedder, beyond what Aedes itself emits. */
@@ -123,18 +127,29 @@ export class Lanes {
 
   #hasRoom(transport: Transport): boolean {
     const { connectionsMax, handshakesMax, handshakesPerAddressMax } = this.limits;
-    const ofAddress = this.#handshakesByAddress.get(transport.remoteAddress ?? '') ?? 0;
     return (
       this.connections.size < connectionsMax &&
       this.#handshakes < handshakesMax &&
-      ofAddress < handshakesPerAddressMax
+      this.#handshakesOf(transport) < handshakesPerAddressMax
     );
+  }
+
+  /** Half of the handshakes is for clients that may get in: refusals that are held back take no more than the other half. */
+  #mayWait({ transport }: Connection): boolean {
+    const { handshakesMax, handshakesPerAddressMax } = this.limits;
+    return (
+      this.#handshakes * 2 <= handshakesMax && this.#handshakesOf(transport) * 2 <= handshakesPerAddressMax
+    );
+  }
+
+  #handshakesOf(transport: Transport): number {
+    return this.#handshakesByAddress.get(transport.remoteAddress ?? '') ?? 0;
   }
 
   #countHandshake(transport: Transport, by: 1 | -1): void {
     this.#handshakes += by;
     const address = transport.remoteAddress ?? '';
-    const count = (this.#handshakesByAddress.get(address) ?? 0) + by;
+    const count = this.#handshakesOf(transport) + by;
     if (count === 0) this.#handshakesByAddress.delete(address);
     else this.#handshakesByAddress.set(address, count);
   }
@@ -195,7 +210,7 @@ export class Lanes {
       pool: new BufferPool(),
       flushQueue: new FlushQueue(options.schedule),
       assignClientId: options.assignClientId,
-      door: { open: (connection, connect) => this.#openDoor().open(connection, connect) } satisfies Door,
+      door: this.#createGate(options),
       onSettled: (connection: Connection) => this.#countHandshake(connection.transport, -1),
       onClosed: (connection: Connection) => this.#onClosed(connection),
       onRefused: (connection: Connection, text: string, doorKnows: boolean) =>
@@ -206,6 +221,19 @@ export class Lanes {
     };
     const registry = new SessionRegistry(partial, limits.takeovers);
     return Object.assign(partial, { registry });
+  }
+
+  #createGate({ clock, logger, limits, random }: LanesOptions): Door {
+    return new ConnectGate({
+      door: { open: (connection, connect) => this.#openDoor().open(connection, connect) },
+      clock,
+      timers: this.timers,
+      logger,
+      random,
+      perSecondMax: limits.connectsPerSecondMax,
+      delayMaxMs: Math.min(REFUSAL_DELAY_MAX_MS, limits.connectTimeoutMs),
+      mayWait: (connection) => this.#mayWait(connection),
+    });
   }
 
   #openDoor(): Door {
@@ -220,7 +248,9 @@ export class Lanes {
   }
 
   #onRefused(connection: Connection, text: string, doorKnows: boolean): void {
-    this.#logger.info('a connection was refused', { ...describe(connection), reason: text });
+    // A storm has its own line: one for each of its thousands would be another storm.
+    const level = text === TOO_MANY_CONNECTS.text ? 'debug' : 'info';
+    this.#logger[level]('a connection was refused', { ...describe(connection), reason: text });
     if (!doorKnows) this.#events?.error(connection, new Error(text));
   }
 

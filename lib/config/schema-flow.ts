@@ -188,6 +188,17 @@ export const limitsSchema = z.strictObject({
     higher: 'a reconnect storm is over sooner; strangers can hold more.',
     lower: 'strangers can hold less; more devices have to retry in a storm.',
   }),
+  connectsPerSecondMax: integer({
+    min: 0,
+    max: COUNT_MAX,
+    default: 2000,
+    description:
+      'CONNECT packets looked at in a second; the worth of three seconds may come at once. Beyond it clients are refused (0x9F) before their credentials are checked, up to 2 s late at random so that they do not come back together. 0 is no limit.',
+    higher:
+      'a reconnect storm is over sooner; those who are connected wait longer for their messages while it lasts.',
+    lower:
+      'those who are connected notice less of a storm; it lasts longer, and fewer strangers that connect in a loop can keep devices out.',
+  }),
   takeoversMaxCount: integer({
     min: 1,
     max: 100_000,

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../contracts/clock.js';
 import type { TimerQueue } from './timer-queue.js';
+import { TokenBucket } from './token-bucket.js';
 
 const DRAIN_INTERVAL_MS = 250;
 
@@ -17,14 +18,17 @@ export interface WillPacerOptions {
 
 export class WillPacer {
   readonly #options: WillPacerOptions;
+  readonly #bucket: TokenBucket;
   #waiting: (() => void)[] = [];
-  #tokens: number;
-  #filledAt: number;
 
   constructor(options: WillPacerOptions) {
     this.#options = options;
-    this.#tokens = options.perSecondMax;
-    this.#filledAt = options.clock.now();
+    const { perSecondMax, clock } = options;
+    this.#bucket = new TokenBucket({
+      perSecond: perSecondMax,
+      capacity: perSecondMax,
+      now: clock.now(),
+    });
   }
 
   /** Wills whose turn has not come. */
@@ -62,12 +66,6 @@ export class WillPacer {
   }
 
   #take(): boolean {
-    const { clock, perSecondMax } = this.#options;
-    const now = clock.now();
-    this.#tokens = Math.min(perSecondMax, this.#tokens + ((now - this.#filledAt) * perSecondMax) / 1000);
-    this.#filledAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
+    return this.#bucket.take(this.#options.clock.now());
   }
 }

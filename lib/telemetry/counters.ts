@@ -115,6 +115,7 @@ export const COUNTERS = {
   connectionRefusedCredentials: connectionRefused('credentials'),
   connectionRefusedNotAuthorized: connectionRefused('not_authorized'),
   connectionRefusedLimit: connectionRefused('limit'),
+  connectionRefusedRate: connectionRefused('rate'),
   connectionRefusedHook: connectionRefused('hook'),
   connectionRefusedClosed: connectionRefused('closed_before_connack'),
   disconnectedByClient: disconnected('client'),

@@ -310,6 +310,63 @@ t.test('a storm of connections is answered, each one: taken, refused or closed',
   t.comment(`400 connections in ${Math.round(performance.now() - start)} ms`);
 });
 
+t.test(
+  'CONNECTs beyond their rate are refused, each at its own time; who is in notices nothing and the others get in later',
+  { skip: ownLimits },
+  async (t) => {
+    const strict = await startServer(t, { gateway: { limits: { connectsPerSecondMax: 2 } } });
+    const topic = unique('in');
+    const inside = await RawClient.connect(t, strict.port);
+    await inside.subscribe(topic, { qos: 1 });
+    const refusedAfter: number[] = [];
+    let accepted = 1;
+    const attempt = async (version: 4 | 5): Promise<void> => {
+      const client = await RawClient.open(t, strict.port, { version, timeoutMs: 10_000 });
+      const start = performance.now();
+      const { reasonCode } = await client.connect();
+      if (reasonCode === 0) accepted++;
+      else {
+        t.equal(reasonCode, version === 5 ? 0x9f : 0x03);
+        await client.expectClose();
+        refusedAfter.push(performance.now() - start);
+      }
+    };
+    const storm = Promise.all(Array.from({ length: 60 }, (_, n) => attempt(n % 2 === 0 ? 4 : 5)));
+    await inside.publish(topic, 'meanwhile', { qos: 1 });
+    await inside.complete(await inside.expectPublish(topic, 'meanwhile'));
+    await storm;
+    t.ok(
+      accepted >= 6 && accepted <= 12,
+      `${accepted} of 61: three seconds' worth, and what came in meanwhile`,
+    );
+    t.ok(Math.max(...refusedAfter) < 5000);
+    t.ok(new Set(refusedAfter.map((ms) => Math.floor(ms / 250))).size >= 3, 'the answers are spread');
+    // The refusals took longer than a token takes.
+    await RawClient.connect(t, strict.port);
+    await inside.expectNothing();
+  },
+);
+
+t.test(
+  'a client that is refused for its rate is not asked for its password: right and wrong look alike',
+  { skip: ownLimits },
+  async (t) => {
+    const guarded = await startServer(t, {
+      anonymous: false,
+      users: { ann: 'p' },
+      gateway: { limits: { connectsPerSecondMax: 1 } },
+    });
+    const login = async (password: string): Promise<number> => {
+      const client = await RawClient.open(t, guarded.port, { timeoutMs: 10_000 });
+      return (await client.connect({ username: 'ann', password })).reasonCode;
+    };
+    for (let n = 0; n < 3; n++) t.equal(await login('p'), 0);
+    const passwords = Array.from({ length: 20 }, (_, n) => (n % 2 === 0 ? 'wrong' : 'p'));
+    const codes = await Promise.all(passwords.map(login));
+    t.ok(codes.filter((code) => code === 0x9f).length >= 15, String(codes));
+  },
+);
+
 t.test('a subscription to # brings what its client may read, and nothing else', async (t) => {
   const guarded = await startServer(t, {
     anonymous: false,

@@ -56,6 +56,7 @@ const BASE_LIMITS: LaneLimits = {
   connectionsMax: 1000,
   handshakesPerAddressMax: 100_000,
   willsPerSecondMax: 0,
+  connectsPerSecondMax: 0,
   handshakesMax: 1000,
   takeovers: { count: 10, windowMs: 10_000 },
 };

@@ -112,6 +112,7 @@ export class SimWorld implements DoorObserver, LeavingContext {
       schedule: (flush) => this.scheduler.after(turns.chance(0.5) ? 0 : turns.float() * 0.3, 'flush', flush),
       assignClientId: () => `assigned-${assigned++}`,
       isAssignedClientId: (clientId) => clientId.startsWith('assigned-'),
+      random: () => 0.5,
     });
     this.lanes.useDoor(this.door, { keepAliveTimeout: ignore, ping: ignore, error: ignore });
     this.lanes.hooks.onSessionExpired = (session) => {

@@ -57,7 +57,13 @@ t.test('without any source every key has the default that the documentation give
     redeliveryMaxCount: 16,
     deadLetterTopic: 'sprawl/dead-letter',
   });
-  t.match(config.limits, { connectionsMax: 10_000, memoryMaxBytes: 256 * MIB, retainedMaxBytes: 64 * MIB });
+  t.match(config.limits, {
+    connectionsMax: 10_000,
+    memoryMaxBytes: 256 * MIB,
+    retainedMaxBytes: 64 * MIB,
+    retainedPerClientMaxCount: 10_000,
+    connectsPerSecondMax: 2000,
+  });
   t.strictSame(config.log, { level: 'info', format: 'text' });
   t.equal(config.sys.intervalS, 10);
   t.equal(config.shutdown.drainTimeoutMs, 5000);

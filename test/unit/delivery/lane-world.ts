@@ -264,6 +264,8 @@ export class FakeAuthorizer {
 
 export class LaneWorld {
   now = 1000;
+  /** What the lanes get for a random number. */
+  random: () => number = () => 0.5;
   readonly store = new HeldStore();
   readonly authorizer = new FakeAuthorizer();
   readonly logged: { level: string; message: string; fields: LogFields | undefined }[] = [];
@@ -288,6 +290,7 @@ export class LaneWorld {
       },
       assignClientId: () => 'assigned',
       isAssignedClientId: (clientId) => clientId === 'assigned',
+      random: () => this.random(),
     });
   }
 
