@@ -71,6 +71,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     passwordFile: config.security.passwordFile,
     aclFile: config.security.aclFile,
     aclRules: config.security.acl,
+    wildcards: {
+      levelsMin: config.security.wildcardLevelsMin,
+      exemptUsers: config.security.wildcardExemptUsers,
+    },
     clock,
     logger,
   });

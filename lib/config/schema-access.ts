@@ -127,6 +127,26 @@ export const securitySchema = z.strictObject({
         defaultText: 'none',
       }),
     ),
+  wildcardLevelsMin: integer({
+    min: 0,
+    max: 65535,
+    default: 0,
+    description:
+      'How many levels of a topic filter have to be literal before its first `+` or `#`; other filters are refused (0x87). With 1 nobody gets `#`, with 2 neither `site/#`. `$share/<group>/` does not count. 0 is no restriction.',
+    higher:
+      'no client can have everything sent to it, or make the gateway look through all retained messages; monitors and bridges need an exemption.',
+    lower: 'more clients may watch everything; each such subscription costs a copy of the whole traffic.',
+  }),
+  wildcardExemptUsers: z
+    .array(z.string().min(1))
+    .optional()
+    .meta(
+      note({
+        description:
+          'User names that `security.wildcardLevelsMin` is not for, compared exactly. It is worth as much as the passwords: without a password file anybody can give any name.',
+        defaultText: 'none',
+      }),
+    ),
 });
 
 export const mqttSchema = z.strictObject({

@@ -46,9 +46,10 @@ export interface Authenticator {
 
 /**
  * What a filter may receive: `all` topics that it matches, `some` of them (each is asked with canReceive when its route is
- * first resolved), or `none`, which refuses the subscription.
+ * first resolved), or `none`, which refuses the subscription. `wide` refuses it too: whatever it may receive, its wildcards
+ * reach further than this client's may.
  */
-export type SubscribeGrant = 'all' | 'some' | 'none';
+export type SubscribeGrant = 'all' | 'some' | 'none' | 'wide';
 
 /** Answers are pure until `version` changes; callers cache them per topic and drop the caches when it does. */
 export interface Authorizer {

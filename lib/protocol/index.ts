@@ -39,6 +39,7 @@ export {
   isValidSubscription,
   isValidTopicFilter,
   isValidTopicName,
+  levelsBeforeWildcard,
   parseSharedFilter,
   topicLevels,
   topicMatchesFilter,

@@ -103,6 +103,17 @@ export function topicLevels(topic: string): number {
   return levels;
 }
 
+/** Levels of a valid filter before the first `+` or `#`: of `a/b/+/c` two, of `#` none, of `/#` one, which is empty. Infinity without any. */
+export function levelsBeforeWildcard(filter: string): number {
+  let levels = 0;
+  for (let index = 0; index < filter.length; index++) {
+    const unit = filter.charCodeAt(index);
+    if (unit === PLUS || unit === HASH) return levels;
+    if (unit === SLASH) levels++;
+  }
+  return Infinity;
+}
+
 function splitSharedFilter(filter: string): SharedFilter | undefined {
   const slash = filter.indexOf('/', SHARE_PREFIX.length);
   if (slash === -1) return undefined;

@@ -3,6 +3,7 @@ import type { Access, AclPolicy } from './acl-policy.js';
 import { intersectFilters } from './filter-set.js';
 import { SECURITY_LIMITS } from './limits.js';
 import { RecentMap } from './recent-map.js';
+import { WildcardRule } from './wildcard-rule.js';
 
 export interface ReplaceableAuthorizer extends Authorizer {
   /** Puts `policy` (undefined: no ACL) in force and raises `version`. */
@@ -11,19 +12,24 @@ export interface ReplaceableAuthorizer extends Authorizer {
 
 /**
  * Without a policy everything is allowed but publishing to topics that begin with `$`. With one, only what it lists; a filter that
- * begins with a wildcard never lists a topic that begins with `$`.
+ * begins with a wildcard never lists a topic that begins with `$`. `wildcards` holds with and without a policy.
  */
-export function createAuthorizer(policy: AclPolicy | undefined): ReplaceableAuthorizer {
-  return new PolicyAuthorizer(policy);
+export function createAuthorizer(
+  policy: AclPolicy | undefined,
+  wildcards = new WildcardRule(),
+): ReplaceableAuthorizer {
+  return new PolicyAuthorizer(policy, wildcards);
 }
 
 class PolicyAuthorizer implements ReplaceableAuthorizer {
   #policy: AclPolicy | undefined;
   #version = 1;
+  readonly #wildcards: WildcardRule;
   readonly #compiled = new RecentMap<string, Access>(SECURITY_LIMITS.compiledMaxCount);
 
-  constructor(policy: AclPolicy | undefined) {
+  constructor(policy: AclPolicy | undefined, wildcards: WildcardRule) {
     this.#policy = policy;
+    this.#wildcards = wildcards;
   }
 
   get version(): number {
@@ -49,6 +55,7 @@ class PolicyAuthorizer implements ReplaceableAuthorizer {
   }
 
   canSubscribe(who: Identity, filter: string): SubscribeGrant {
+    if (!this.#wildcards.allows(who, filter)) return 'wide';
     if (this.#policy === undefined) return 'all';
     const { read, denied } = this.#accessOf(who, this.#policy);
     if (!read.overlaps(filter)) return 'none';

@@ -11,6 +11,7 @@ import {
 } from './authenticator.js';
 import { createAuthorizer, type ReplaceableAuthorizer } from './authorizer.js';
 import { readPasswordFile, type PasswordTable } from './password-file.js';
+import { WildcardRule, type WildcardRuleOptions } from './wildcard-rule.js';
 
 export interface SecurityOptions {
   /** Whether clients without a user name may connect, and, without a password file, clients with any. */
@@ -19,6 +20,8 @@ export interface SecurityOptions {
   readonly aclFile?: string | undefined;
   /** Rules of the configuration; an empty list is none. */
   readonly aclRules?: readonly AclRule[] | undefined;
+  /** Default: wildcards may stand anywhere. */
+  readonly wildcards?: WildcardRuleOptions | undefined;
   readonly clock: Clock;
   readonly logger?: Logger | undefined;
   /** Default: the operating system's. */
@@ -50,7 +53,8 @@ export async function createSecurityProvider(options: SecurityOptions): Promise<
     logger,
     randomBytes,
   });
-  return new FileSecurityProvider(options, authenticator, createAuthorizer(files.policy));
+  const authorizer = createAuthorizer(files.policy, new WildcardRule(options.wildcards));
+  return new FileSecurityProvider(options, authenticator, authorizer);
 }
 
 class FileSecurityProvider implements SecurityProvider {

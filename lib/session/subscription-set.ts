@@ -6,6 +6,7 @@ import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '..
 import { ReasonCode } from '../protocol/reason-code.js';
 import { isValidTopicFilter, parseSharedFilter } from '../protocol/topic.js';
 import { Subscription, type SubscriptionOptions } from '../routing/subscription.js';
+import { C, count } from '../telemetry/counters.js';
 import type { HookSubscription, SessionEnvironment, SessionLink } from './environment.js';
 import type { Session } from './session.js';
 
@@ -15,6 +16,21 @@ interface Verdict {
   readonly key: string;
   readonly subscription: Subscription<Session> | undefined;
 }
+
+/** Why a filter is not granted: what SUBACK says, and how it is counted. */
+interface Refusal {
+  readonly code: number;
+  readonly counter: number;
+}
+
+const INVALID: Refusal = { code: ReasonCode.topicFilterInvalid, counter: C.subscriptionRefusedInvalid };
+const OVER_QUOTA: Refusal = { code: ReasonCode.quotaExceeded, counter: C.subscriptionRefusedQuota };
+const NOT_AUTHORIZED: Refusal = {
+  code: ReasonCode.notAuthorized,
+  counter: C.subscriptionRefusedNotAuthorized,
+};
+/** 0xa2 would say that there are no wildcards here at all. */
+const TOO_WIDE: Refusal = { code: ReasonCode.notAuthorized, counter: C.subscriptionRefusedWildcard };
 
 export class SubscriptionSet {
   /** By filter as the client wrote it, `$share/...` included. */
@@ -44,7 +60,7 @@ export class SubscriptionSet {
       let added = 0;
       const verdicts = packet.subscriptions.map((request) => {
         const verdict = tooMany
-          ? refusal(request.filter, ReasonCode.quotaExceeded)
+          ? this.#refuse(request.filter, OVER_QUOTA)
           : this.#judge(request, identifier, added);
         if (verdict.subscription !== undefined && !this.#byFilter.has(verdict.key)) added++;
         return verdict;
@@ -105,14 +121,15 @@ export class SubscriptionSet {
     const shared = parseSharedFilter(request.filter);
     const filter = shared?.filter ?? request.filter;
     if (!isValidTopicFilter(filter) || exceeds(filter, limits.topicMaxBytes, limits.topicMaxLevels)) {
-      return refusal(request.filter, ReasonCode.topicFilterInvalid);
+      return this.#refuse(request.filter, INVALID);
     }
     const isNew = !this.#byFilter.has(request.filter);
     if (isNew && this.#byFilter.size + added >= limits.subscriptionsPerClientMax) {
-      return refusal(request.filter, ReasonCode.quotaExceeded);
+      return this.#refuse(request.filter, OVER_QUOTA);
     }
     const grant = authorizer.canSubscribe(this.#session, filter);
-    if (grant === 'none') return refusal(request.filter, ReasonCode.notAuthorized);
+    if (grant === 'none') return this.#refuse(request.filter, NOT_AUTHORIZED);
+    if (grant === 'wide') return this.#refuse(request.filter, TOO_WIDE);
     const options: SubscriptionOptions = {
       qos: request.qos,
       noLocal: request.noLocal,
@@ -128,6 +145,11 @@ export class SubscriptionSet {
       grant === 'some',
     );
     return { code: request.qos, key: request.filter, subscription };
+  }
+
+  #refuse(key: string, { code, counter }: Refusal): Verdict {
+    count(this.#env.counters, counter);
+    return { code, key, subscription: undefined };
   }
 
   #askHook(
@@ -149,7 +171,7 @@ export class SubscriptionSet {
     const answered = (error: Error | undefined, granted: HookSubscription | null): void => {
       // A QoS beyond 2 is how a hook of Aedes refuses, too.
       if (error !== undefined || granted === null || granted.qos > 2) {
-        verdicts.push(refusal(request.filter, ReasonCode.notAuthorized));
+        verdicts.push(this.#refuse(request.filter, NOT_AUTHORIZED));
       } else {
         verdicts.push(
           this.#judge({ ...request, filter: granted.topic, qos: granted.qos }, identifier, verdicts.length),
@@ -213,10 +235,6 @@ export class SubscriptionSet {
     const { qos, identifier } = subscription.options;
     this.#session.outbound.oweRetained(topics, qos, identifier === 0 ? undefined : [identifier]);
   }
-}
-
-function refusal(key: string, code: number): Verdict {
-  return { code, key, subscription: undefined };
 }
 
 /** Whether a topic name or filter is beyond the gateway's limits; bytes are those of its UTF-8. */

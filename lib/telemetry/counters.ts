@@ -30,6 +30,11 @@ const refused = (reason: string): CounterDefinition => ({
   labels: { reason },
   help: 'Publishes that were not accepted, by reason.',
 });
+const subscriptionRefused = (reason: string): CounterDefinition => ({
+  name: 'subscriptions_refused_total',
+  labels: { reason },
+  help: 'Filters of SUBSCRIBE packets that were refused, by reason.',
+});
 const connectionRefused = (reason: string): CounterDefinition => ({
   name: 'connections_refused_total',
   labels: { reason },
@@ -101,6 +106,10 @@ export const COUNTERS = {
   refusedHeld: refused('held'),
   refusedRetained: refused('retained_limit'),
   refusedRetainedQuota: refused('retained_quota'),
+  subscriptionRefusedInvalid: subscriptionRefused('filter_invalid'),
+  subscriptionRefusedNotAuthorized: subscriptionRefused('not_authorized'),
+  subscriptionRefusedWildcard: subscriptionRefused('wildcard'),
+  subscriptionRefusedQuota: subscriptionRefused('quota'),
   deadLettered: {
     name: 'messages_dead_lettered_total',
     help: 'Messages published again to the dead-letter topic.',

@@ -168,6 +168,32 @@ t.test('filters with a wildcard inside a level are not granted', async (t) => {
 });
 
 t.test(
+  'where wildcards need literal levels before them, # is refused to everybody who is not exempt',
+  { skip: ownLimits },
+  async (t) => {
+    const strict = await startServer(t, {
+      users: { ops: 'p', ann: 'p' },
+      gateway: { security: { wildcardLevelsMin: 2, wildcardExemptUsers: ['ops'] } },
+    });
+    const filters = ['#', '+/b/c', 'a/#', 'a/b/#', 'a/b', '$share/g/#', '$share/g/a/b/+', '$SYS/#'];
+    const codes = (refusal: number): number[] => [refusal, refusal, refusal, 0, 0, refusal, 0, refusal];
+    for (const version of VERSIONS) {
+      for (const login of [{}, { username: 'ann', password: 'p' }]) {
+        const client = await RawClient.connect(t, strict.port, { version, ...login });
+        const suback = await client.subscribe(filters, { allowRefusal: true });
+        t.same(suback.reasonCodes, codes(version === 5 ? 0x87 : 0x80));
+      }
+      const ops = await RawClient.connect(t, strict.port, { version, username: 'ops', password: 'p' });
+      await ops.subscribe('#');
+      const publisher = await RawClient.connect(t, strict.port);
+      const topic = unique('wide');
+      await publisher.publish(topic, 'x', { qos: 1 });
+      await ops.take('the message', (packet) => packet.topic === topic);
+    }
+  },
+);
+
+t.test(
   'a second CONNECT, a packet before CONNECT and a SUBSCRIBE without a filter end their connection',
   async (t) => {
     const second = await open(t);

@@ -435,8 +435,8 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     ],
     edits: [
       inSubscriptions(
-        "if (grant === 'none') return refusal(request.filter, ReasonCode.notAuthorized);",
-        "if (grant === 'none') return refusal(request.filter, ReasonCode.banned);",
+        "if (grant === 'none') return this.#refuse(request.filter, NOT_AUTHORIZED);",
+        "if (grant === 'none') return this.#refuse(request.filter, { ...NOT_AUTHORIZED, code: ReasonCode.banned });",
       ),
       {
         file: 'lib/protocol/encode.ts',

@@ -43,7 +43,7 @@ t.test('without any source every key has the default that the documentation give
   });
   t.equal(config.listeners.tls, undefined);
   t.strictSame(config.http, { host: '127.0.0.1', port: 8880 });
-  t.strictSame(config.security, { allowAnonymous: true });
+  t.strictSame(config.security, { allowAnonymous: true, wildcardLevelsMin: 0 });
   t.match(config.mqtt, {
     connectTimeoutMs: 5000,
     packetMaxBytes: MIB,

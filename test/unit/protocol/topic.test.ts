@@ -4,6 +4,7 @@ import {
   isValidSubscription,
   isValidTopicFilter,
   isValidTopicName,
+  levelsBeforeWildcard,
   parseSharedFilter,
   topicLevels,
   topicMatchesFilter,
@@ -150,4 +151,21 @@ t.test('levels are counted with the empty ones', async (t) => {
   t.equal(topicLevels('a/b'), 2);
   t.equal(topicLevels('/'), 2);
   t.equal(topicLevels('//a'), 3);
+});
+
+t.test('the levels before a wildcard are counted, empty ones too', async (t) => {
+  for (const [filter, levels] of [
+    ['#', 0],
+    ['+', 0],
+    ['+/a/#', 0],
+    ['/#', 1],
+    ['/+', 1],
+    ['a/#', 1],
+    ['$SYS/#', 1],
+    ['a/b/+/c/#', 2],
+    ['a//#', 2],
+    ['a/b', Infinity],
+    ['/', Infinity],
+  ] as const)
+    t.equal(levelsBeforeWildcard(filter), levels, filter);
 });

@@ -8,6 +8,7 @@ import { parseAclFile, readAclFile } from '../../../lib/security/acl-file.js';
 import { AclPolicy } from '../../../lib/security/acl-policy.js';
 import { aclRuleSchema, parseAclRules, type AclRule } from '../../../lib/security/acl-rule.js';
 import { createAuthorizer } from '../../../lib/security/authorizer.js';
+import { WildcardRule } from '../../../lib/security/wildcard-rule.js';
 
 const identity = (username: string | undefined, clientId = 'client'): Identity => ({ username, clientId });
 const anonymous = identity(undefined);
@@ -326,5 +327,45 @@ t.test('rules stay right when more identities come than are kept compiled', (t) 
     }
   }
   t.pass('each of 5000 clients may publish to its own topic only');
+  t.end();
+});
+
+t.test('a filter whose wildcards reach too far is refused, with and without an ACL', (t) => {
+  const policy = new AclPolicy(undefined, parseAclRules([{ subscribe: ['#'] }]));
+  for (const authorizer of [
+    createAuthorizer(undefined, new WildcardRule({ levelsMin: 2 })),
+    createAuthorizer(policy, new WildcardRule({ levelsMin: 2 })),
+  ]) {
+    for (const filter of ['#', '+', 'a/#', 'a/+/b', '+/b/c', '/#', '$SYS/#'])
+      t.equal(authorizer.canSubscribe(identity('ann'), filter), 'wide', filter);
+    for (const filter of ['a/b/#', 'a/b/+', 'a//+/#', 'a', 'a/b'])
+      t.equal(authorizer.canSubscribe(identity('ann'), filter), 'all', filter);
+    t.equal(authorizer.canReceive(identity('ann'), 'a'), true);
+    t.equal(authorizer.canPublish(identity('ann'), '$SYS/x'), false);
+  }
+  t.end();
+});
+
+t.test('the reach of wildcards does not hold for users that are exempt, nor for names like theirs', (t) => {
+  const authorizer = createAuthorizer(
+    undefined,
+    new WildcardRule({ levelsMin: 1, exemptUsers: ['ops', '__proto__'] }),
+  );
+  t.equal(authorizer.canSubscribe(identity('ops'), '#'), 'all');
+  t.equal(authorizer.canSubscribe(identity('__proto__'), '#'), 'all');
+  for (const username of ['Ops', 'ops ', '', 'constructor'])
+    t.equal(authorizer.canSubscribe(identity(username), '#'), 'wide', username);
+  t.equal(authorizer.canSubscribe(identity(undefined, 'ops'), '#'), 'wide', 'a client id is no user name');
+  t.end();
+});
+
+t.test('what the ACL does not list stays refused, whoever is exempt', (t) => {
+  const policy = new AclPolicy(undefined, parseAclRules([{ subscribe: ['a/#'] }]));
+  const authorizer = createAuthorizer(policy, new WildcardRule({ levelsMin: 1, exemptUsers: ['ops'] }));
+  t.equal(authorizer.canSubscribe(identity('ops'), '#'), 'some');
+  t.equal(authorizer.canSubscribe(identity('ops'), 'b/#'), 'none');
+  t.equal(authorizer.canSubscribe(identity('ann'), 'b/#'), 'none');
+  authorizer.replace(undefined);
+  t.equal(authorizer.canSubscribe(identity('ann'), '#'), 'wide', 'a reload changes nothing about it');
   t.end();
 });

@@ -69,6 +69,32 @@ t.test('each filter is answered for itself', async (t) => {
   t.equal(world.lanes.router.sharedSubscriptionCount, 1);
 });
 
+t.test('what is refused is counted, each filter for its reason', async (t) => {
+  const { world, subscribe } = fixture({ topicMaxLevels: 3, subscriptionsPerClientMax: 1 });
+  Object.assign(world.authorizer, {
+    canSubscribe: (_who: unknown, filter: string) =>
+      filter === 'no' ? 'none' : filter === '#' ? 'wide' : 'all',
+  });
+  t.same(
+    subscribe(
+      { filter: 'no' },
+      { filter: '#' },
+      { filter: '$share/g/#', qos: 1 },
+      { filter: 'a/b/c/d' },
+      { filter: 'a' },
+      { filter: 'b' },
+    ),
+    [0x87, 0x87, 0x87, 0x8f, 0, 0x97],
+  );
+  t.same(world.counted('subscriptionRefused'), {
+    subscriptionRefusedInvalid: 1,
+    subscriptionRefusedNotAuthorized: 1,
+    subscriptionRefusedWildcard: 2,
+    subscriptionRefusedQuota: 1,
+  });
+  t.equal(world.lanes.router.subscriptionCount, 1);
+});
+
 t.test('a subscription that is made again replaces the old one', async (t) => {
   const { world, session, link, subscribe } = fixture();
   subscribe({ filter: 't', qos: 0 });
