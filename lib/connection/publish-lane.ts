@@ -5,23 +5,22 @@
  * - validity and permission of a topic are established once per connection and topic, not per message
  * - consecutive QoS 0 frames of one topic become one Run and are forwarded as the bytes that came in
  */
-import type { Run } from '../delivery/fan-out.js';
-import { PUBACK, PUBREC } from '../ingest/ingest.js';
 import { Message, NEVER } from '../message/message.js';
-import { writeAck } from '../delivery/outbound.js';
 import type { QoS } from '../protocol/packet.js';
-import { encodePacket } from '../protocol/encode.js';
 import { malformed, protocolError } from '../protocol/frame-reader.js';
 import { ProtocolError } from '../protocol/protocol-error.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { isValidTopicName } from '../protocol/topic.js';
 import { decodeUtf8, isValidUtf8String } from '../protocol/utf8.js';
+import { encodedLength } from '../protocol/variable-byte-integer.js';
 import { type Route, RouteState, sameTopic } from '../routing/router.js';
 import type { SessionEnvironment, SessionLink } from '../session/environment.js';
 import type { Session } from '../session/session.js';
 import { exceeds } from '../session/subscription-set.js';
 import { count, C } from '../telemetry/counters.js';
+import { FrameRun } from './frame-run.js';
 import { parsePublishProperties } from './publish-properties.js';
+import { refusePublish } from './publish-refusal.js';
 
 type MessageRoute = Route<Session, Message>;
 
@@ -194,7 +193,7 @@ export class PublishLane {
     let utf8 = false;
     if (this.#v5) {
       const length = readLength(bytes, at, end);
-      at += lengthBytes(length);
+      at += encodedLength(length);
       const propertiesEnd = at + length;
       if (propertiesEnd > end) throw malformed('the properties of PUBLISH are longer than the packet');
       if (length > 0) {
@@ -212,12 +211,12 @@ export class PublishLane {
     count(counters, RECEIVED_COUNTERS[qos]);
     count(counters, C.messageBytesReceived, end - start);
     if (utf8 && !isWellFormed(bytes, at, end)) {
-      this.#refuse(
+      refusePublish(this.#link, counters, {
         qos,
         packetId,
-        ReasonCode.payloadFormatInvalid,
-        'the payload is declared to be UTF-8 and is not',
-      );
+        code: ReasonCode.payloadFormatInvalid,
+        text: 'the payload is declared to be UTF-8 and is not',
+      });
       return;
     }
     if ((header & RETAIN) !== 0 && !this.#env.limits.retain) {
@@ -320,64 +319,11 @@ export class PublishLane {
     topic: string,
     text = 'not authorized to publish to this topic',
   ): void {
-    count(this.#env.counters, C.refusedNotAuthorized);
-    this.#env.logger.debug('a publish was refused', { client: this.#session.clientId, topic });
+    const { counters, logger } = this.#env;
+    count(counters, C.refusedNotAuthorized);
+    logger.debug('a publish was refused', { client: this.#session.clientId, topic });
     if (this.#v5 && qos === 0) return;
-    this.#refuse(qos, packetId, ReasonCode.notAuthorized, text);
-  }
-
-  /** v5: the acknowledgement carries the code. 3.1.1 has none to give, and an acknowledgement would be a promise: it is closed [MQTT-3.3.5-2]. */
-  #refuse(qos: QoS, packetId: number, code: ReasonCode, text: string): void {
-    if (!this.#v5 || qos === 0) {
-      this.#link.disconnect({ code, counter: C.disconnectedProtocol, text });
-      return;
-    }
-    if (!this.#explain(qos, packetId, code, text))
-      writeAck(this.#link, qos === 1 ? PUBACK : PUBREC, packetId, code);
-    count(this.#env.counters, qos === 1 ? C.sentPuback : C.sentPubrec);
-  }
-
-  /** With a Reason String, where the client wants one [MQTT-3.1.2-29] and has room for it [MQTT-3.4.2-2]. */
-  #explain(qos: 1 | 2, packetId: number, reasonCode: ReasonCode, reasonString: string): boolean {
-    const link = this.#link;
-    if (!link.problemInformation || reasonString === '') return false;
-    const type = qos === 1 ? 'puback' : 'pubrec';
-    const bytes = encodePacket({ type, packetId, reasonCode, properties: { reasonString } }, 5);
-    if (bytes.length > link.maximumPacketSize) return false;
-    link.outbox.append(bytes, true);
-    return true;
-  }
-}
-
-class FrameRun implements Run {
-  #messages: Message[] | undefined;
-
-  constructor(
-    readonly bytes: Uint8Array,
-    readonly count: number,
-    readonly frameMaxBytes: number,
-    readonly v5: boolean,
-    private readonly route: MessageRoute,
-    private readonly publisher: string,
-  ) {}
-
-  messages(): readonly Message[] {
-    if (this.#messages !== undefined) return this.#messages;
-    const messages: Message[] = [];
-    const { bytes } = this;
-    for (let at = 0; at < bytes.length;) {
-      const remaining = readLength(bytes, at + 1, bytes.length);
-      const body = at + 1 + lengthBytes(remaining);
-      const end = body + remaining;
-      const payload = body + this.route.bytes.length + (this.v5 ? 1 : 0);
-      const { topic, bytes: topicBytes } = this.route;
-      messages.push(
-        new Message(topic, topicBytes, bytes, payload, end, NO_PROPERTIES, 0, false, NEVER, this.publisher),
-      );
-      at = end;
-    }
-    this.#messages = messages;
-    return messages;
+    refusePublish(this.#link, counters, { qos, packetId, code: ReasonCode.notAuthorized, text });
   }
 }
 
@@ -396,11 +342,7 @@ function qosOf(header: number): QoS {
   }
 }
 
-function lengthBytes(length: number): number {
-  return length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x200000 ? 3 : 4;
-}
-
-/** A variable byte integer of a frame that is whole. */
+/** The Property Length of a frame that is whole. */
 function readLength(bytes: Uint8Array, at: number, end: number): number {
   let value = 0;
   for (let shift = 0; shift < 28; shift += 7) {
