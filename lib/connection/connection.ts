@@ -34,10 +34,12 @@ import { EnhancedAuthentication } from './enhanced-authentication.js';
 import type { AuthenticateHook, ConnectionEnvironment, DoorSession, Refusal } from './environment.js';
 import { assess, clampExpiry, connackProperties, refusalConnack, type Terms } from './handshake.js';
 import { type FrameHandler, Input } from './input.js';
+import { keepAliveTimeout } from './keep-alive.js';
 import { Outbox } from './outbox.js';
 import { handleFrame, type PacketLink } from './packet-lane.js';
 import { PublishLane } from './publish-lane.js';
 import { claimRefusal, credentialsRefusal, protocolRefusal, refusalInsteadOf } from './refusal.js';
+import { StallWatch } from './stall-watch.js';
 import type { Transport, TransportHandler } from './transport.js';
 
 const ConnectionState = {
@@ -76,9 +78,7 @@ export class Connection implements TransportHandler, PacketLink, Claimant, Frame
   #lane: PublishLane | undefined;
   #deadline: TimerHandle | undefined;
   #lastReceivedAt: number;
-  /** Writes that the transport had taken when it was last looked at, and when that changed. */
-  #takenCount = 0;
-  #takenAt: number;
+  readonly #stall: StallWatch;
   #paused = false;
   #discardWill = false;
   #expiryFromDisconnect: number | undefined;
@@ -97,7 +97,7 @@ export class Connection implements TransportHandler, PacketLink, Claimant, Frame
     this.outbox = new Outbox(transport, env);
     this.#input = new Input(this);
     this.#lastReceivedAt = env.clock.now();
-    this.#takenAt = this.#lastReceivedAt;
+    this.#stall = new StallWatch(this.outbox, env.connectionLimits.writeTimeoutMs, this.#lastReceivedAt);
     this.#startDeadline(env.connectionLimits.connectTimeoutMs);
   }
 
@@ -236,38 +236,11 @@ export class Connection implements TransportHandler, PacketLink, Claimant, Frame
   /** Called some times a second. */
   tick(now: number): void {
     if (this.#state !== ConnectionState.ready) return;
-    const keepAliveS = this.terms?.keepAliveS ?? 0;
-    if (keepAliveS > 0 && now - this.#lastReceivedAt > keepAliveS * 1500) {
-      this.#env.onKeepAliveTimeout(this);
-      this.disconnect({
-        code: ReasonCode.keepAliveTimeout,
-        counter: C.disconnectedKeepAlive,
-        text: `nothing was received for ${((now - this.#lastReceivedAt) / 1000).toFixed(1)} s, the keep alive is ${keepAliveS} s`,
-      });
-      return;
-    }
-    if (this.#isStuck(now)) {
-      const { writeTimeoutMs } = this.#env.connectionLimits;
-      this.disconnect({
-        code: ReasonCode.administrativeAction,
-        counter: C.disconnectedSlowConsumer,
-        text: `nothing was taken of the output for ${writeTimeoutMs / 1000} s (delivery.writeTimeoutMs)`,
-      });
-      return;
-    }
-    this.session?.outbound.tick(now);
-  }
-
-  /** A client that stops reading and never comes back holds its output in memory: it is let go after a while. */
-  #isStuck(now: number): boolean {
-    const { outbox } = this;
-    if (!outbox.isBehind || outbox.takenCount !== this.#takenCount) {
-      this.#takenCount = outbox.takenCount;
-      this.#takenAt = now;
-      return false;
-    }
-    const { writeTimeoutMs } = this.#env.connectionLimits;
-    return writeTimeoutMs > 0 && now - this.#takenAt >= writeTimeoutMs;
+    const timeout = keepAliveTimeout(now - this.#lastReceivedAt, this.#termsNow.keepAliveS);
+    if (timeout !== undefined) this.#env.onKeepAliveTimeout(this);
+    const reason = timeout ?? this.#stall.check(now);
+    if (reason !== undefined) this.disconnect(reason);
+    else this.session?.outbound.tick(now);
   }
 
   // The end.
