@@ -3,9 +3,9 @@
  * those who embed the gateway in a Node program. After CONNACK it sees nothing more of a connection; what its clients
  * and events show comes from the lanes.
  *
- *     Connection ──CONNECT──▶ Port ──▶ Aedes ── preConnect ─▶ Connection.negotiate
- *                                        │ ──── authenticate ▶ Connection.admit (credentials, client id, session)
- *                                        │ ──── CONNACK ─────▶ Connection.writeConnack
+ *     Connection ──CONNECT──▶ Port ──▶ Aedes ── preConnect ─▶ Admission.negotiate
+ *                                        │ ──── authenticate ▶ Admission.admit (credentials, client id, session)
+ *                                        │ ──── CONNACK ─────▶ Admission.writeConnack
  *                                        └ ──── clientReady ─▶ Connection.ready
  *
  * Over 400 lines: what one class of Aedes shows, from `handle` to its events, stands together.
@@ -213,7 +213,7 @@ export class Broker extends Aedes implements Door {
     const port = new Port(() => {
       // Of a refusal the connection has sent its own CONNACK.
       if (connection.session === undefined) return;
-      connection.writeConnack();
+      connection.admission.writeConnack();
       if (this.listenerCount('connackSent') > 0) door.keepConnack();
       connection.outbox.flush();
     });
@@ -285,7 +285,7 @@ export class Broker extends Aedes implements Door {
     const refuse = (error: Error | undefined, refusal: Refusal): void => {
       door.conceal();
       door.refusal = error;
-      connection.refuse(refusal);
+      connection.admission.refuse(refusal);
     };
     describeConnect(packet, connect);
     door.expose();
@@ -316,14 +316,14 @@ export class Broker extends Aedes implements Door {
     done: Answer<boolean>,
   ): void {
     if (connect.version === 3 && connect.clientId.length > (this.#shortIdMaxLength ?? Infinity)) {
-      connection.refuse({
+      connection.admission.refuse({
         reasonCode: ReasonCode.clientIdentifierNotValid,
         text: 'identifier rejected',
         counter: C.connectionRefusedProtocol,
       });
       return;
     }
-    const terms = connection.negotiate();
+    const terms = connection.admission.negotiate();
     if (terms === undefined) return;
     packet.clientId = terms.clientId;
     delete packet.will;
@@ -340,7 +340,9 @@ export class Broker extends Aedes implements Door {
     if (door === undefined || connection === undefined || connect === undefined) return;
     this.#describe(client, connection, connect);
     door.answer = done;
-    connection.admit(this.#askCredentials(door, connect), (refusal) => this.#admitted(door, refusal));
+    connection.admission.admit(this.#askCredentials(door, connect), (refusal) =>
+      this.#admitted(door, refusal),
+    );
   }
 
   /** The connection keeps the closure that calls this for its life: it holds nothing of the handshake. */

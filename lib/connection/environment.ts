@@ -11,7 +11,7 @@ import type { OutboxEnvironment } from './outbox.js';
 
 /** The handshake's counterpart: Aedes at the door of the gateway, a stand-in in the simulation. */
 export interface Door {
-  /** Begins the handshake; the door calls `admit`, then `writeConnack`, then `ready` of the connection. */
+  /** Begins the handshake; the door calls `negotiate`, `admit`, `writeConnack` of the admission, then `ready` of the connection. */
   open(connection: Connection, connect: ConnectPacket): DoorSession;
 }
 

@@ -42,6 +42,8 @@ export interface Terms {
   readonly problemInformation: boolean;
   /** For CONNACK, where the client asked for it; set between credentials and CONNACK. */
   responseInformation?: string | undefined;
+  /** For CONNACK, the last word of enhanced authentication where it has one. */
+  authenticationData?: Uint8Array;
 }
 
 export type Assessment = { ok: true; terms: Terms } | { ok: false; reasonCode: number; text: string };
@@ -145,6 +147,9 @@ export function connackProperties(
     properties.sessionExpiryInterval = terms.expiryS;
   if (terms.assignedClientId) properties.assignedClientIdentifier = terms.clientId;
   if (terms.keepAliveS !== connect.keepAlive) properties.serverKeepAlive = terms.keepAliveS;
+  const { authenticationMethod } = connect.properties;
+  if (authenticationMethod !== undefined) properties.authenticationMethod = authenticationMethod;
+  if (terms.authenticationData !== undefined) properties.authenticationData = terms.authenticationData;
   return properties;
 }
 

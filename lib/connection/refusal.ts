@@ -30,6 +30,21 @@ export function claimRefusal(reasonCode: number): Refusal {
   }
 }
 
+export const WILL_REFUSAL: Refusal = {
+  reasonCode: ReasonCode.notAuthorized,
+  text: 'not authorized to publish to the will topic',
+  counter: C.connectionRefusedNotAuthorized,
+};
+
+/** @param offered names of the methods that there are. */
+export function methodRefusal(offered: readonly string[]): Refusal {
+  return {
+    reasonCode: ReasonCode.badAuthenticationMethod,
+    text: `this authentication method is not offered here; offered: ${offered.join(', ') || 'none'}`,
+    counter: C.connectionRefusedCredentials,
+  };
+}
+
 /** Why credentials do not let a client in; the reason code is the authenticator's. */
 export function credentialsRefusal(reasonCode: number): Refusal {
   switch (reasonCode) {

@@ -56,6 +56,11 @@ const inConnection = (search: string, replace: string): Edit => ({
   search,
   replace,
 });
+const inAdmission = (search: string, replace: string): Edit => ({
+  file: 'lib/connection/admission.ts',
+  search,
+  replace,
+});
 const inOutbound = (search: string, replace: string): Edit => ({
   file: 'lib/delivery/outbound.ts',
   search,
@@ -218,9 +223,9 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     breaks: 'what comes before CONNECT is skipped',
     test: ['connect.test.ts', 'whatever comes before CONNECT ends the connection without an answer'],
     edits: [
-      inConnection(
-        'if (first >> 4 === 1) this.#versionAsked =',
-        'if (first !== 0x10) return;\n      if (first >> 4 === 1) this.#versionAsked =',
+      inAdmission(
+        'if (type === PacketType.connect) this.#versionAsked =',
+        'if (first !== 0x10) return;\n      if (type === PacketType.connect) this.#versionAsked =',
       ),
     ],
   },
@@ -247,10 +252,10 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     breaks: 'a client without a will gets one',
     test: ['will.test.ts', 'a connection without a will publishes none'],
     edits: [
-      inConnection(
-        'return this.connect?.will;',
+      inAdmission(
+        'return this.#connection.connect?.will;',
         `return (
-      this.connect?.will ?? {
+      this.#connection.connect?.will ?? {
         topic: 'wills/unasked',
         payload: new Uint8Array(1),
         qos: 0,
@@ -269,7 +274,7 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     breaks: 'a valid CONNECT is answered with 0x97 and goes on',
     test: ['connect.test.ts', 'packets sent right behind CONNECT are answered after CONNACK, in their order'],
     edits: [
-      inConnection(
+      inAdmission(
         'sessionPresent: this.#present,\n      reasonCode: ReasonCode.success,',
         'sessionPresent: this.#present && connect.version < 5,\n      reasonCode: connect.version < 5 ? ReasonCode.success : ReasonCode.quotaExceeded,',
       ),
@@ -399,9 +404,9 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     breaks: 'CONNECT may have any flags',
     test: ['connect.test.ts', 'a CONNECT that does not follow its format ends the connection'],
     edits: [
-      inConnection(
-        'if (this.#state === ConnectionState.opening && first !== 0x10)',
-        'if (this.#state === ConnectionState.opening && first >> 4 !== 1)',
+      inAdmission(
+        'if (this.#state === AdmissionState.waiting && first !== 0x10)',
+        'if (this.#state === AdmissionState.waiting && first >> 4 !== 1)',
       ),
       inConnect(
         'if (firstByte !== FIRST_BYTE.connect)',
@@ -513,7 +518,7 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     ],
     edits: [
       inConnection(
-        '        this.#close(reason.counter);\n',
+        '        this.close(reason.counter);\n',
         '        count(this.#env.counters, reason.counter);\n        this.#input.stop();\n',
       ),
     ],
@@ -524,8 +529,8 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     test: ['malformed.test.ts', 'the server closes the connection of a client that sent DISCONNECT'],
     edits: [
       inConnection(
-        '    this.#close(C.disconnectedByClient);',
-        '    if (this.version < 5) this.#close(C.disconnectedByClient);\n    else this.#input.stop();',
+        '    this.close(C.disconnectedByClient);',
+        '    if (this.version < 5) this.close(C.disconnectedByClient);\n    else this.#input.stop();',
       ),
     ],
   },

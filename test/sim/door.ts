@@ -86,11 +86,11 @@ export class SimDoor implements Door, Authenticator {
 
   #admit(served: Served): void {
     const { connection } = served;
-    if (connection.negotiate() === undefined) return;
+    if (connection.admission.negotiate() === undefined) return;
     served.phase = 'authenticating';
     this.#asking = served;
     const hook = this.#random.chance(this.#options.hookShare) ? this.#createHook(served) : undefined;
-    connection.admit(hook, (refusal) => {
+    connection.admission.admit(hook, (refusal) => {
       if (refusal === undefined) this.#granted(served);
     });
     this.#asking = undefined;
@@ -124,7 +124,7 @@ export class SimDoor implements Door, Authenticator {
     served.phase = 'accepting';
     this.#observer.granted(served);
     this.#later(served, this.#options.finishMaxMs, 'connack', () => {
-      served.connection.writeConnack();
+      served.connection.admission.writeConnack();
       this.#observer.connackWritten(served);
       this.#later(served, this.#options.finishMaxMs, 'ready', () => {
         served.phase = 'ready';

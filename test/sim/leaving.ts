@@ -26,7 +26,7 @@ export function connackLeavesAfterSession(served: Served, context: LeavingContex
   if (served.durable && stored === undefined) {
     fail('CONNACK leaves after the session is committed', `${clientId} #${served.number}`);
   }
-  if (!served.durable && connection.cleanStart && stored !== undefined) {
+  if (!served.durable && connection.admission.cleanStart && stored !== undefined) {
     fail('CONNACK of a clean start leaves after the old session has ended in the log', clientId);
   }
 }

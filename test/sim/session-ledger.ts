@@ -34,7 +34,7 @@ export class SessionLedger {
   /** A connection whose credentials passed asks for the session of its client id. */
   claimed({ clientId, connection }: Served): void {
     const entry = this.#byClient.get(clientId);
-    if (entry === undefined || !connection.cleanStart) return;
+    if (entry === undefined || !connection.admission.cleanStart) return;
     entry.mayBeGone = true;
     this.#context.wills.sessionMayEnd(entry.key, this.#context.scheduler.now());
   }
@@ -46,20 +46,20 @@ export class SessionLedger {
     const now = scheduler.now();
     const old = this.#byClient.get(clientId);
     const same = known && old?.key === sessionKey;
-    if (connection.cleanStart && known) fail('a clean start gets a new session', clientId);
+    if (connection.admission.cleanStart && known) fail('a clean start gets a new session', clientId);
     if (known && !same) fail('a session that was replaced does not return', clientId);
-    if (old !== undefined && !connection.cleanStart) this.#checkPresence(old, same, clientId, now);
+    if (old !== undefined && !connection.admission.cleanStart) this.#checkPresence(old, same, clientId, now);
     if (same) {
       sometimes.saw('session resumed');
       wills.sessionResumed(sessionKey, now);
     } else if (old !== undefined) {
-      if (connection.cleanStart) sometimes.saw('session replaced by a clean start');
+      if (connection.admission.cleanStart) sometimes.saw('session replaced by a clean start');
       wills.sessionEnded(old.key, now);
     }
     this.#byClient.set(clientId, {
       key: sessionKey,
       parkedAt: undefined,
-      expiryS: connection.expiryS,
+      expiryS: connection.admission.expiryS,
       mayBeGone: false,
     });
   }

@@ -232,7 +232,7 @@ export class SimWorld implements DoorObserver, LeavingContext {
     const { disconnectSent, willMid } = served.peer;
     const byClient = reason === 'disconnectedByClient';
     const askedS = byClient ? disconnectSent?.expiryS : undefined;
-    const expiryS = askedS ?? served.connection.expiryS;
+    const expiryS = askedS ?? served.connection.admission.expiryS;
     const now = this.scheduler.now();
     if (willMid !== '')
       this.wills.connectionEnded(willMid, {
@@ -242,7 +242,9 @@ export class SimWorld implements DoorObserver, LeavingContext {
       });
     const cleanStartWaits = [...this.#served.values()].some(
       (other) =>
-        other.phase === 'claiming' && other.connection.cleanStart && other.clientId === served.clientId,
+        other.phase === 'claiming' &&
+        other.connection.admission.cleanStart &&
+        other.clientId === served.clientId,
     );
     this.sessions.connectionEnded(served, expiryS, cleanStartWaits);
   }
