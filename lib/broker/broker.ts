@@ -339,26 +339,23 @@ export class Broker extends Aedes implements Door {
     const connect = connection?.connect;
     if (door === undefined || connection === undefined || connect === undefined) return;
     this.#describe(client, connection, connect);
-    door.answer = done;
     connection.admission.admit(this.#askCredentials(door, connect), (refusal) =>
-      this.#admitted(door, refusal),
+      this.#admitted(door, refusal, done),
     );
   }
 
-  /** The connection keeps the closure that calls this for its life: it holds nothing of the handshake. */
-  #admitted(door: DoorClient, refusal: Refusal | undefined): void {
-    const { handle: client, connection, answer } = door;
-    door.answer = undefined;
+  #admitted(door: DoorClient, refusal: Refusal | undefined, done: Answer<boolean>): void {
+    const { handle: client, connection } = door;
     if (refusal !== undefined) {
       if (this.listenerCount('connackSent') > 0) door.keepConnack();
-      answer?.(door.refusal ?? new Error(refusal.text), false);
+      done(door.refusal ?? new Error(refusal.text), false);
       return;
     }
     this.#parked?.leave(client.id);
     const { connect, terms } = connection;
     if (terms !== undefined && connect?.properties.requestResponseInformation === true)
       terms.responseInformation = this.#responseInformationFor(client);
-    answer?.(null, true);
+    done(null, true);
   }
 
   /** What Aedes takes from CONNECT, of the CONNECT that it has not seen. */

@@ -13,7 +13,6 @@ import { decodePacket } from '../protocol/decode.js';
 import type { AedesClient, AedesConnack, PortLike } from './aedes-internals.js';
 import { toAedesConnack } from './packet-mapping.js';
 import type { Port } from './port.js';
-import type { Answer } from './user-hooks.js';
 
 const nothing = (): void => {};
 /** For members of a spent client that only a handshake uses; what `close` of Aedes touches of them does nothing. */
@@ -54,8 +53,6 @@ export class DoorClient implements DoorSession {
   refusal: Error | undefined;
   /** The CONNACK that left, until `connackSent` was emitted. */
   connack: AedesConnack | undefined;
-  /** Aedes's callback of `authenticate`, until it is called. */
-  answer: Answer<boolean> | undefined;
   /** Called once, when the connection is over. */
   onClosed: (() => void) | undefined;
   /** `client.conn` for the embedder. */
