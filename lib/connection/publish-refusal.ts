@@ -2,8 +2,7 @@
  * How a client learns that one PUBLISH of it was not taken. MQTT 5: the acknowledgement carries the code. 3.1.1 has none to
  * give, and an acknowledgement would be a promise: the connection ends [MQTT-3.3.5-2].
  */
-import { writeAck } from '../delivery/outbound.js';
-import { PUBACK, PUBREC } from '../ingest/ingest.js';
+import { PUBACK, PUBREC, writeAck } from '../delivery/ack-writer.js';
 import { encodePacket } from '../protocol/encode.js';
 import type { QoS } from '../protocol/packet.js';
 import type { ReasonCode } from '../protocol/reason-code.js';

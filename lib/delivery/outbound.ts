@@ -21,6 +21,7 @@ import type { SessionEnvironment, SessionLink } from '../session/environment.js'
 import { OutboundWindow, SlotState } from '../session/outbound-window.js';
 import type { Session } from '../session/session.js';
 import { count, C } from '../telemetry/counters.js';
+import { PUBREL, writeAck } from './ack-writer.js';
 import type { Run } from './fan-out.js';
 import { retryDelayMs } from './retry-policy.js';
 
@@ -32,7 +33,6 @@ const RETAIN_FLAG = 4;
 const DETACH_AFTER_MS = 1000;
 const SCAN_INTERVAL_MS = 1000;
 
-const PUBREL = 0x62;
 const SENT_COUNTERS = [C.messagesSentQoS0, C.messagesSentQoS1, C.messagesSentQoS2] as const;
 
 /** Scratch: the writer reads it before the next message is looked at. */
@@ -586,20 +586,6 @@ export class Outbound {
     if (message !== undefined)
       this.#env.ingest.deadLetter(message, this.#session.clientId, 'retries_exhausted');
   }
-}
-
-/** PUBACK, PUBREC, PUBREL or PUBCOMP; the reason code is written only where there is one to tell and the client is v5. */
-export function writeAck(link: SessionLink, header: number, packetId: number, reasonCode: number): void {
-  const { outbox } = link;
-  const size = reasonCode !== 0 && link.version === 5 ? 5 : 4;
-  const offset = outbox.reserve(size);
-  const out = outbox.buffer;
-  out[offset] = header;
-  out[offset + 1] = size - 2;
-  out[offset + 2] = packetId >> 8;
-  out[offset + 3] = packetId & 0xff;
-  if (size === 5) out[offset + 4] = reasonCode;
-  outbox.commit(size);
 }
 
 /** Copies a frame that others get too, with its own first byte and packet id. */

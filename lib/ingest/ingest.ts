@@ -9,7 +9,7 @@
  *
  * Message and de-duplication entry are one record, so a crash between the two cannot lose or double a message.
  */
-import { writeAck } from '../delivery/outbound.js';
+import { PUBACK, PUBCOMP, PUBREC, writeAck } from '../delivery/ack-writer.js';
 import { createMessage, type Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { type Route, RouteState } from '../routing/router.js';
@@ -20,9 +20,6 @@ import { encodeForwardedProperties } from './forwarded-properties.js';
 import type { Run } from '../delivery/fan-out.js';
 import type { Waiter } from './commit-queue.js';
 
-export const PUBACK = 0x40;
-export const PUBREC = 0x50;
-const PUBCOMP = 0x70;
 /** How often a 3.1.1 publisher whose message cannot be stored is looked at again. */
 const HOLD_RETRY_MS = 100;
 
