@@ -8,7 +8,7 @@ import type { ProcessFigures } from './process-figures.js';
 /** What waits for one session. */
 interface CollectedSession {
   readonly outbound: {
-    readonly window: { readonly used: number };
+    readonly inFlightCount: number;
     readonly queuedCount: number;
     readonly queuedBytes: number;
   };
@@ -115,7 +115,7 @@ function waiting(
   let queuedMessages = 0;
   let queuedBytes = 0;
   for (const { outbound } of sessions) {
-    inflight += outbound.window.used;
+    inflight += outbound.inFlightCount;
     queuedMessages += outbound.queuedCount;
     queuedBytes += outbound.queuedBytes;
   }

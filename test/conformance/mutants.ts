@@ -66,6 +66,11 @@ const inOutbound = (search: string, replace: string): Edit => ({
   search,
   replace,
 });
+const inTransmitter = (search: string, replace: string): Edit => ({
+  file: 'lib/delivery/transmitter.ts',
+  search,
+  replace,
+});
 const inIngest = (search: string, replace: string): Edit => ({
   file: 'lib/ingest/ingest.ts',
   search,
@@ -127,8 +132,8 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     test: ['session.test.ts', 'QoS 1 and 2 messages wait for a session without a connection, in order'],
     edits: [
       inOutbound(
-        '    this.#enqueue(message, flags, identifiers);',
-        '    if (link !== undefined || (flags & 3) !== 1) this.#enqueue(message, flags, identifiers);',
+        '    this.#wait(message, flags, identifiers);',
+        '    if (transmitter !== undefined || (flags & 3) !== 1) this.#wait(message, flags, identifiers);',
       ),
     ],
   },
@@ -338,7 +343,7 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
       'topic-alias.test.ts',
       'aliases towards a client stay within its maximum and name the right topics',
     ],
-    edits: [inOutbound('} else if (aliases.size < maximum) {', '} else if (aliases.size <= maximum) {')],
+    edits: [inTransmitter('} else if (aliases.size < maximum) {', '} else if (aliases.size <= maximum) {')],
   },
   {
     statement: 'MQTT-3.3.2-10',
@@ -348,7 +353,7 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
       'aliases towards a client stay within its maximum and name the right topics',
     ],
     edits: [
-      inOutbound(
+      inTransmitter(
         `      variant.alias = known;
       variant.aliasKnown = true;`,
         `      variant.alias = aliases.size;
@@ -425,10 +430,12 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
         replace:
           'if ((header & DUP) !== 0) Object.assign(message, { dup: true });\n    if (!this.#lastPermitted) this.#notAuthorized(',
       },
-      inOutbound(
-        'const header = 0x30 | ((flags & 3) << 1) | (flags >> 2);',
-        "const header = 0x30 | (link.version === 5 && 'dup' in message ? DUP : 0) | ((flags & 3) << 1) | (flags >> 2);",
-      ),
+      {
+        file: 'lib/delivery/in-flight.ts',
+        search: 'const header = PUBLISH | dup |',
+        replace:
+          "const header = PUBLISH | dup | (this.#transmitter.link.version === 5 && 'dup' in message ? DUP : 0) |",
+      },
     ],
   },
   {
@@ -501,7 +508,7 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     breaks: 'Request Problem Information 0 takes the user properties of messages away',
     test: ['problem-information.test.ts', 'the user properties of messages are no problem information'],
     edits: [
-      inOutbound(
+      inTransmitter(
         '    const { frames } = this.#env.fanOut;\n    const v5 = link.version === 5;',
         `    const { frames } = this.#env.fanOut;
     if (!link.problemInformation) message = Object.assign(Object.create(message), { properties: new Uint8Array(0) });

@@ -116,7 +116,7 @@ function atRest(world: SimWorld, client: SimClient): boolean {
     (client.incoming.size === 0 || world.counter('droppedRetriesExhausted') > 0) &&
     session?.online === true &&
     session.outbound.queuedCount === 0 &&
-    session.outbound.window.used === 0 &&
+    session.outbound.inFlightCount === 0 &&
     world.store.committed === world.store.log.length
   );
 }

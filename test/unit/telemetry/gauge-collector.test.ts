@@ -26,8 +26,8 @@ export const lanesAreASource: (lanes: Lanes) => GaugeSource = (lanes) => lanes;
 function createWorld() {
   const counters = createCounters();
   const sessions = [
-    { outbound: { window: { used: 1 }, queuedCount: 10, queuedBytes: 100 } },
-    { outbound: { window: { used: 2 }, queuedCount: 20, queuedBytes: 200 } },
+    { outbound: { inFlightCount: 1, queuedCount: 10, queuedBytes: 100 } },
+    { outbound: { inFlightCount: 2, queuedCount: 20, queuedBytes: 200 } },
   ];
   const world = { now: 5000, walks: 0, count: 2 };
   const source: GaugeSource = {

@@ -1,0 +1,265 @@
+/**
+ * QoS 1 and 2 messages of one session that have left and are not acknowledged: each from its packet id to its last
+ * acknowledgement, over as many connections as that takes.
+ *
+ *     send ─▶ PUBLISH ──PUBACK──▶ done                             QoS 1
+ *             PUBLISH ──PUBREC──▶ PUBREL ──PUBCOMP──▶ done         QoS 2
+ *
+ * A step of QoS 2 leaves once it is stored. What a connection left behind is sent again on the next one, in its old order and
+ * before anything new [MQTT-4.4.0-1]; to clients before MQTT 5 also on a connection that stays, later and later. After too
+ * many tries a message is given up to the dead-letter topic.
+ */
+import type { LogPosition } from '../contracts/store.js';
+import type { Message } from '../message/message.js';
+import { ReasonCode } from '../protocol/reason-code.js';
+import type { SessionEnvironment } from '../session/environment.js';
+import { OutboundWindow, SlotState } from '../session/outbound-window.js';
+import type { Session } from '../session/session.js';
+import { count, C } from '../telemetry/counters.js';
+import { PUBREL, writeAck } from './ack-writer.js';
+import { retryDelayMs } from './retry-policy.js';
+import { DUP, PUBLISH, type Transmitter } from './transmitter.js';
+
+/** How long a message may wait for its acknowledgement before it is copied out of the read buffer it came in. */
+const DETACH_AFTER_MS = 1000;
+const SCAN_INTERVAL_MS = 1000;
+
+export class InFlight {
+  readonly window = new OutboundWindow();
+  readonly #session: Session;
+  readonly #env: SessionEnvironment;
+  readonly #pump: () => void;
+  #transmitter: Transmitter | undefined;
+  /** Ids of earlier connections that this one has not been sent again yet. */
+  #resend: number[] = [];
+  /** Ids whose last step waits for the log, with its position: nothing of them leaves before, on whatever connection. */
+  #storing: Map<number, LogPosition> | undefined;
+  #scanAt = 0;
+
+  /** @param pump called when something that waited for the log is stored. */
+  constructor(
+    session: Session,
+    env: SessionEnvironment,
+    transmitter: Transmitter | undefined,
+    pump: () => void,
+  ) {
+    this.#session = session;
+    this.#env = env;
+    this.#transmitter = transmitter;
+    this.#pump = pump;
+  }
+
+  attach(transmitter: Transmitter): void {
+    this.#transmitter = transmitter;
+    this.#resend = [];
+    for (const id of this.window.idsInOrder()) {
+      if (this.#isExhausted(id)) this.#giveUp(id);
+      else this.#resend.push(id);
+    }
+  }
+
+  detach(): void {
+    this.#transmitter = undefined;
+    this.#resend = [];
+    this.window.detachMessages();
+  }
+
+  /** The session is over. */
+  end(): void {
+    if (this.window.used > 0) count(this.#env.counters, C.droppedSessionEnded, this.window.used);
+    this.#storing = undefined;
+    for (const id of this.window.idsInOrder()) this.window.free(id);
+  }
+
+  /** Whether packets of an earlier connection come first. */
+  get resends(): boolean {
+    return this.#resend.length > 0;
+  }
+
+  /** Whether the window has room for a message. @param sendWindow the client's Receive Maximum. */
+  hasRoom(sendWindow: number): boolean {
+    return this.#resend.length === 0 && this.window.used < sendWindow;
+  }
+
+  /** Whether the next packet of an earlier connection may leave. */
+  mayResend(sendWindow: number): boolean {
+    const [id] = this.#resend;
+    return (
+      id !== undefined &&
+      this.window.used - this.#resend.length < sendWindow &&
+      this.#storing?.has(id) !== true
+    );
+  }
+
+  resendNext(): void {
+    const id = this.#resend.shift();
+    if (id !== undefined && this.window.stateOf(id) !== SlotState.free)
+      this.#sendAgain(id, this.#env.clock.now());
+  }
+
+  /** A new message, for which there is room. */
+  send(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
+    const now = this.#env.clock.now();
+    if (message.expiresAt <= now) {
+      count(this.#env.counters, C.droppedExpired);
+      return;
+    }
+    const id = this.window.allocate(message, flags, identifiers, now);
+    const qos = flags & 3;
+    if (qos === 2 && this.#session.durable) {
+      const { clientId } = this.#session;
+      const position = this.#env.store.record({ kind: 'sent', clientId, packetId: id, message });
+      if (position > this.#env.store.committed) {
+        this.#whenStored(id, position, () => {
+          this.#transmit(id, 0);
+          // It may have expired meanwhile, which leaves room for what is behind it.
+          this.#pump();
+        });
+        return;
+      }
+    }
+    this.#transmit(id, 0);
+  }
+
+  /** @returns whether there is room for another message. */
+  puback(id: number, reasonCode: number): boolean {
+    if (this.window.stateOf(id) !== SlotState.publish || (this.window.flagsOf(id) & 3) !== 1) return false;
+    const message = this.window.messageOf(id);
+    if (reasonCode >= 0x80 && message !== undefined) this.#refusedByClient(message, reasonCode);
+    this.#acknowledged(id);
+    if (this.#env.hooks.onAck !== undefined) this.#env.hooks.onAck(this.#session, message, id, 1);
+    return true;
+  }
+
+  /** @returns whether there is room for another message. */
+  pubrec(id: number, reasonCode: number): boolean {
+    const state = this.window.stateOf(id);
+    if (state === SlotState.free) {
+      // Nothing is known of it, and the client may forget the id too [MQTT 5, 3.6.2.1]; after an error it has already.
+      if (reasonCode < 0x80) this.#sendPubrel(id, ReasonCode.packetIdentifierNotFound);
+      return false;
+    }
+    if (state === SlotState.pubrel) {
+      if (this.#storing?.has(id) !== true) this.#sendPubrel(id, 0);
+      return false;
+    }
+    if ((this.window.flagsOf(id) & 3) !== 2) return false;
+    if (reasonCode >= 0x80) {
+      const message = this.window.messageOf(id);
+      if (message !== undefined) this.#refusedByClient(message, reasonCode);
+      this.#acknowledged(id);
+      return true;
+    }
+    this.window.toPubrel(id, this.#env.clock.now());
+    if (!this.#session.durable) {
+      this.#sendPubrel(id, 0);
+      return false;
+    }
+    const { clientId } = this.#session;
+    const position = this.#env.store.record({ kind: 'pubrec', clientId, packetId: id });
+    this.#whenStored(id, position, () => this.#sendPubrel(id, 0));
+    return false;
+  }
+
+  /** @returns whether there is room for another message. */
+  pubcomp(id: number): boolean {
+    if (this.window.stateOf(id) !== SlotState.pubrel) {
+      this.window.settle(id);
+      return false;
+    }
+    this.#acknowledged(id);
+    if (this.#env.hooks.onAck !== undefined) this.#env.hooks.onAck(this.#session, undefined, id, 2);
+    return true;
+  }
+
+  /** Called some times a second while the session is connected. @returns whether it was time to look. */
+  tick(now: number): boolean {
+    if (this.window.used === 0 || now < this.#scanAt) return false;
+    this.#scanAt = now + SCAN_INTERVAL_MS;
+    const transmitter = this.#transmitter;
+    for (const id of this.window.idsInOrder()) {
+      const waited = now - this.window.sentAtOf(id);
+      if (waited >= DETACH_AFTER_MS) this.window.messageOf(id)?.detach();
+      if (transmitter === undefined || transmitter.link.version === 5 || this.#resend.includes(id)) continue;
+      if (this.#storing?.has(id) === true) continue;
+      const attempts = this.window.attemptsOf(id);
+      if (waited < retryDelayMs(attempts, this.#env.limits)) continue;
+      if (this.#isExhausted(id)) this.#giveUp(id);
+      else this.#sendAgain(id, now);
+    }
+    return true;
+  }
+
+  /** Lets a step of an id out once it is stored: on the connection that it belongs to, or with what a later one resends. */
+  #whenStored(id: number, position: LogPosition, send: () => void): void {
+    const transmitter = this.#transmitter;
+    (this.#storing ??= new Map()).set(id, position);
+    this.#env.commits.after(position, {
+      committed: () => {
+        if (this.#storing?.get(id) !== position) return;
+        this.#storing.delete(id);
+        if (this.#transmitter === transmitter) send();
+        else this.#pump();
+      },
+    });
+  }
+
+  /** @param dup DUP, or 0 for the first time. */
+  #transmit(id: number, dup: number): void {
+    const message = this.window.messageOf(id);
+    if (message === undefined || this.#transmitter === undefined) return;
+    const flags = this.window.flagsOf(id);
+    const header = PUBLISH | dup | ((flags & 3) << 1) | (flags >> 2);
+    const identifiers = this.window.identifiersOf(id);
+    if (!this.#transmitter.transmit(message, header, id, identifiers)) this.#acknowledged(id);
+  }
+
+  #sendAgain(id: number, now: number): void {
+    this.window.retried(id, now);
+    count(this.#env.counters, C.messagesRedelivered);
+    if (this.window.stateOf(id) === SlotState.pubrel) this.#sendPubrel(id, 0);
+    else this.#transmit(id, DUP);
+  }
+
+  #sendPubrel(id: number, reasonCode: number): void {
+    if (this.#transmitter === undefined) return;
+    writeAck(this.#transmitter.link, PUBREL, id, reasonCode);
+    count(this.#env.counters, C.sentPubrel);
+  }
+
+  /** The last acknowledgement of a packet: its id is free. */
+  #acknowledged(id: number, burned = false): void {
+    if (this.#resend.length > 0) this.#resend = this.#resend.filter((other) => other !== id);
+    this.#storing?.delete(id);
+    if (burned) this.window.burn(id);
+    else this.window.free(id);
+    if (!this.#session.durable) return;
+    this.#env.store.record({ kind: 'delivered', clientId: this.#session.clientId, packetId: id });
+  }
+
+  #refusedByClient(message: Message, reasonCode: number): void {
+    count(this.#env.counters, C.droppedRefusedByClient);
+    this.#env.ingest.deadLetter(
+      message,
+      this.#session.clientId,
+      `refused_by_client_0x${reasonCode.toString(16)}`,
+    );
+  }
+
+  /** PUBREL is never given up: its message was delivered, and the client keeps the id until it comes. */
+  #isExhausted(id: number): boolean {
+    return (
+      this.window.stateOf(id) === SlotState.publish &&
+      this.window.attemptsOf(id) > this.#env.limits.redeliveryMaxCount
+    );
+  }
+
+  #giveUp(id: number): void {
+    const message = this.window.messageOf(id);
+    const isQoS2 = (this.window.flagsOf(id) & 3) === 2;
+    count(this.#env.counters, C.droppedRetriesExhausted);
+    this.#acknowledged(id, isQoS2);
+    if (message !== undefined)
+      this.#env.ingest.deadLetter(message, this.#session.clientId, 'retries_exhausted');
+  }
+}
