@@ -78,8 +78,7 @@ export class Ingest {
     const { store, commits } = this.#env;
     const position = store.append(message, { clientId: session.clientId, packetId, qos: 1 });
     if (position <= store.committed && commits.length === 0) {
-      this.#distribute(message, route, session);
-      this.#acknowledge(link, PUBACK, packetId, route);
+      this.#acknowledge(link, PUBACK, packetId, this.#distribute(message, route, session));
       return;
     }
     session.inbound.pendingCount++;
@@ -116,8 +115,7 @@ export class Ingest {
     const position = store.append(message, { clientId: session.clientId, packetId, qos: 2 });
     if (position <= store.committed && commits.length === 0) {
       inbound.ids.add(packetId);
-      this.#distribute(message, route, session);
-      this.#acknowledge(link, PUBREC, packetId, route);
+      this.#acknowledge(link, PUBREC, packetId, this.#distribute(message, route, session));
       return;
     }
     inbound.pendingCount++;
@@ -213,30 +211,33 @@ export class Ingest {
   }
 
   /** @internal the record of a QoS 1 message is durable. */
-  committedQoS1(waiter: QoS1Waiter): void {
-    if (waiter.session.link === waiter.link) {
-      waiter.session.inbound.pendingCount--;
-      this.#acknowledge(waiter.link, PUBACK, waiter.packetId, waiter.route);
-    }
-    this.#distribute(waiter.message, waiter.route, waiter.session);
+  committedQoS1({ session, link, message, packetId, route }: QoS1Waiter): void {
+    const taken = this.#distribute(message, route, session);
+    // Only where it came: a client that has another connection by now sends it again.
+    if (session.link !== link) return;
+    session.inbound.pendingCount--;
+    this.#acknowledge(link, PUBACK, packetId, taken);
   }
 
   /** @internal the record of a QoS 2 message is durable. */
   committedQoS2(waiter: QoS2Waiter): void {
-    const { inbound } = waiter.session;
-    inbound.storing?.delete(waiter.packetId);
-    inbound.ids.add(waiter.packetId);
-    if (waiter.session.link === waiter.link) {
-      inbound.pendingCount--;
-      this.#acknowledge(waiter.link, PUBREC, waiter.packetId, waiter.route);
-    }
-    this.#distribute(waiter.message, waiter.route, waiter.session);
+    const { session, message, packetId } = waiter;
+    const { inbound } = session;
+    inbound.storing?.delete(packetId);
+    inbound.ids.add(packetId);
+    const taken = this.#distribute(message, waiter.route, session);
+    if (session.link !== waiter.link) return;
+    inbound.pendingCount--;
+    this.#acknowledge(waiter.link, PUBREC, packetId, taken);
   }
 
-  #distribute(message: Message, route: MessageRoute, session: Session | undefined): void {
+  /** @returns the route that it took. */
+  #distribute(message: Message, route: MessageRoute, session: Session): MessageRoute {
     if (message.retain) this.#retain(message);
-    this.#env.fanOut.route(message, fresh(this.#env, route), session);
+    const taken = fresh(this.#env, route);
+    this.#env.fanOut.route(message, taken, session);
     this.#published(message, session);
+    return taken;
   }
 
   #published(message: Message, session: Session | undefined): void {

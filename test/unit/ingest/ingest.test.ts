@@ -59,6 +59,40 @@ t.test('QoS 1 and 2 are acknowledged and routed once they are stored, not before
   t.equal(session.inbound.pendingCount, 0);
 });
 
+t.test('a message is routed before it is acknowledged, also when it had to be stored first', async (t) => {
+  for (const hold of [false, true]) {
+    const { world, link, publish } = publisher();
+    const seen: string[] = [];
+    world.lanes.router.addListener(
+      new Listener('t', ({ payload }) => {
+        seen.push(`${Buffer.from(payload).toString()} with ${link.outbox.pending} bytes of answers`);
+      }),
+    );
+    world.store.hold = hold;
+    publish(1, 1);
+    if (hold) world.store.release();
+    publish(2, 2);
+    if (hold) world.store.release();
+    t.same(seen, ['1 with 0 bytes of answers', '2 with 4 bytes of answers'], `held back: ${hold}`);
+  }
+});
+
+t.test('nobody to receive is told to a v5 publisher by the route that its message took', async (t) => {
+  // The route that was known when the message came went out of the cache, or stale.
+  for (const routeCacheMaxCount of [1, 1000]) {
+    const { link, publish, world } = publisher({ version: 5 }, { routeCacheMaxCount });
+    world.store.hold = true;
+    publish(1, 1);
+    publish(2, 2);
+    world.lanes.router.resolve('another');
+    const nobody = new Listener('t', () => {});
+    world.lanes.router.addListener(nobody);
+    world.lanes.router.removeListener(nobody);
+    world.store.release();
+    t.same(short(link.take()), ['puback 1 0x10', 'pubrec 2 0x10']);
+  }
+});
+
 t.test('nobody to receive is told to a v5 publisher', async (t) => {
   const { link, publish, world } = publisher({ version: 5 });
   publish(1, 1);
@@ -113,6 +147,20 @@ t.test('what a lost connection left unacknowledged does not count against the ne
   t.equal(session.inbound.pendingCount, 0, 'Receive Maximum begins anew');
   world.store.release();
   t.equal(session.inbound.pendingCount, 0);
+});
+
+t.test('a connection that was replaced gets no acknowledgement, nor does its successor', async (t) => {
+  const { world, session, link, publish } = publisher({ version: 5 });
+  const heard = listen(world, 't');
+  world.store.hold = true;
+  publish(1, 1);
+  publish(2, 2);
+  session.disconnect(true, undefined);
+  const later = world.link({ version: 5 });
+  session.start(later);
+  world.store.release();
+  t.same([link.take(), later.take()], [[], []], 'the client sends both again');
+  t.same(heard, ['1', '2']);
 });
 
 t.test(
