@@ -202,8 +202,10 @@ export class Outbound {
     const now = this.#env.clock.now();
     for (let message = owed.take(now); message !== undefined; message = owed.take(now)) {
       const { maxQoS, identifiers } = owed;
-      const qos = message.qos < maxQoS ? message.qos : maxQoS;
-      if (qos > 0) this.#wait(message, qos | RETAIN_FLAG, identifiers);
+      const sent = this.#forwarded(message);
+      if (sent === undefined) continue;
+      const qos = sent.qos < maxQoS ? sent.qos : maxQoS;
+      if (qos > 0) this.#wait(sent, qos | RETAIN_FLAG, identifiers);
     }
   }
 

@@ -781,6 +781,20 @@ t.test(
   },
 );
 
+t.test('a hook is asked about retained messages of a client that leaves before it got them', async (t) => {
+  const world = new LaneWorld();
+  const { session } = world.connected({ sendWindow: 1 });
+  for (const topic of ['a', 'held', 'changed'])
+    world.store.retained.set(message({ topic, payload: 'kept', qos: 1, retain: true }));
+  world.lanes.hooks.authorizeForward = (_session, one) => {
+    if (one.topic === 'held') return null;
+    return one.topic === 'changed' ? message({ qos: 1, payload: 'changed', retain: true }) : one;
+  };
+  session.outbound.oweRetained(['a', 'held', 'changed'], 1, undefined);
+  t.same(lines(reconnect(world, session).take()), ['publish dup q1 #1 kept', 'publish q1 #2 changed']);
+  t.same(world.counted('dropped'), { droppedNotForwarded: 1 });
+});
+
 t.test('what is sent is counted by QoS and bytes', async (t) => {
   const world = new LaneWorld();
   const { session, link } = world.connected();
