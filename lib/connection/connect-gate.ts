@@ -74,10 +74,12 @@ export class ConnectGate implements Door {
   #refuse(connection: Connection, now: number): DoorSession {
     const { timers, random, delayMaxMs, mayWait } = this.#options;
     if (!mayWait(connection)) {
-      connection.refuse(TOO_MANY_CONNECTS);
+      connection.admission.refuse(TOO_MANY_CONNECTS);
       return OVER;
     }
-    const timer = timers.at(now + random() * delayMaxMs, () => connection.refuse(TOO_MANY_CONNECTS));
+    const timer = timers.at(now + random() * delayMaxMs, () =>
+      connection.admission.refuse(TOO_MANY_CONNECTS),
+    );
     return { closed: () => timer.cancel(), handle: undefined };
   }
 
