@@ -134,6 +134,7 @@ export class Admission implements Claimant {
       this.refuse(refusal);
       return;
     }
+    this.#decide();
     count(this.#env.counters, refusal.counter);
     this.#env.onError(this.#connection, error);
     const version = this.#versionForAnswer(error);
@@ -279,6 +280,8 @@ export class Admission implements Claimant {
   /** CONNECT is answered with why not and the connection closed. Without effect once it is decided. */
   refuse(refusal: Refusal): void {
     if (this.#state === AdmissionState.decided) return;
+    // First of all: who is told of it below may close the client, which leads back here.
+    this.#decide();
     const { connect } = this.#connection;
     count(this.#env.counters, refusal.counter);
     if (connect !== undefined && refusal.silent !== true) this.#sendRefusal(connect.version, refusal);
@@ -341,6 +344,7 @@ export class Admission implements Claimant {
   #startDeadline(delayMs: number): void {
     this.#deadline?.cancel();
     this.#deadline = this.#env.timers.at(this.#env.clock.now() + delayMs, () => {
+      this.#decide();
       count(this.#env.counters, C.connectionRefusedTimeout);
       this.#env.onError(this.#connection, new Error('the handshake did not end in time'));
       this.#connection.close(undefined);

@@ -2,7 +2,7 @@ import t from 'tap';
 import { ReasonCode } from '../../../lib/protocol/index.js';
 import { C } from '../../../lib/telemetry/counters.js';
 import * as wire from '../../support/wire.js';
-import { ConnectionWorld, METHOD, settled } from './connection-world.js';
+import { ConnectionWorld, METHOD, type Peer, settled } from './connection-world.js';
 
 const GOODBYE = {
   code: ReasonCode.administrativeAction,
@@ -363,4 +363,28 @@ t.test('a challenge that is larger than the client takes ends the handshake', as
   await peer.admit();
   t.match(peer.take(), [{ type: 'connack', reasonCode: 0x88 }]);
   t.equal(world.counter('sentAuth'), 0);
+});
+
+t.test('a listener that closes a client when it hears of its refusal hears of it once', async (t) => {
+  for (const [what, provoke] of [
+    ['no CONNECT', (peer: Peer) => peer.connection.data(wire.publish({ topic: 'a' }))],
+    ['an unknown level', (peer: Peer) => peer.connection.data(wire.connect({ level: 9 }))],
+    [
+      'a refusal',
+      (peer: Peer) => {
+        peer.connect();
+        peer.connection.admission.refuse(NO);
+      },
+    ],
+  ] as const) {
+    const world = new ConnectionWorld();
+    world.onError = (connection) => connection.disconnect(GOODBYE);
+    provoke(world.dial());
+    t.equal(world.events.filter((event) => event.startsWith('error')).length, 1, what);
+  }
+  const world = new ConnectionWorld();
+  world.onError = (connection) => connection.disconnect(GOODBYE);
+  world.dial();
+  world.advance(60_000);
+  t.equal(world.events.filter((event) => event.startsWith('error')).length, 1, 'silence');
 });

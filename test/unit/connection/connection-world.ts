@@ -14,6 +14,8 @@ export const METHOD = 'FAKE';
 export class ConnectionWorld extends LaneWorld {
   /** What an embedder would hear, in order. */
   readonly events: string[] = [];
+  /** What an embedder does when it hears of an error. */
+  onError: ((connection: Connection) => void) | undefined;
   /** What the authenticator says to credentials; undefined: nothing, for ever. */
   verdict: AuthenticationResult | undefined = { ok: true, username: undefined };
   /** What each step of an exchange leads to, in order; one for which there is nothing yet waits in `undecided`. */
@@ -31,7 +33,10 @@ export class ConnectionWorld extends LaneWorld {
       {
         keepAliveTimeout: () => this.events.push('keep alive timeout'),
         ping: () => this.events.push('ping'),
-        error: (_connection, error) => this.events.push(`error: ${error.message}`),
+        error: (connection, error) => {
+          this.events.push(`error: ${error.message}`);
+          this.onError?.(connection);
+        },
         closed: () => this.events.push('closed'),
       },
     );
