@@ -81,6 +81,9 @@ export interface RetainedStore {
   forEach(visit: (message: Message) => void): void;
 }
 
+/** What is retained, for those who only read it. */
+export type RetainedView = Omit<RetainedStore, 'set' | 'delete'>;
+
 export interface Store {
   readonly level: DurabilityLevel;
   /** Everything up to and including this position is durable. */

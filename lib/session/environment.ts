@@ -4,7 +4,7 @@
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import type { Authorizer } from '../contracts/security.js';
-import type { Store } from '../contracts/store.js';
+import type { RetainedView, Store } from '../contracts/store.js';
 import type { MemoryBudget } from '../connection/outbox.js';
 import type { Outbox } from '../connection/outbox.js';
 import type { FanOut } from '../delivery/fan-out.js';
@@ -137,8 +137,8 @@ export interface SessionEnvironment {
   readonly counters: Counters;
   readonly budget: MemoryBudget;
   readonly limits: SessionLimits;
-  readonly store: Store;
-  /** The only one to change what is retained. */
+  /** What is retained changes through `retention` alone. */
+  readonly store: Omit<Store, 'retained'> & { readonly retained: RetainedView };
   readonly retention: Retention;
   readonly commits: CommitQueue;
   readonly router: Router<Session, Message>;

@@ -166,7 +166,9 @@ t.test('what is stored for a session that has ended meanwhile does not come back
 t.test('retained messages come as Retain Handling asks, never for shared subscriptions', async (t) => {
   const { world, link, subscribe } = fixture();
   world.store.retained.set(message({ topic: 'a', payload: 'kept', retain: true }));
-  world.store.retained.set(message({ topic: 'b', payload: 'old', retain: true, expiresAt: world.now }));
+  const old = { topic: 'b', payload: 'old', retain: true, expiresAt: world.now, publisher: 'one' };
+  world.store.retained.set(message(old));
+  t.equal(world.env.retention.heldBy('one'), 1);
   const payloads = (): string[] =>
     link
       .take()
@@ -174,6 +176,7 @@ t.test('retained messages come as Retain Handling asks, never for shared subscri
   subscribe({ filter: '#' });
   t.same(payloads(), ['kept'], '0: always');
   t.equal(world.store.retained.get('b'), undefined, 'an expired one is deleted when it is met');
+  t.equal(world.env.retention.heldBy('one'), 0, 'and its publisher has the room back');
   subscribe({ filter: '#' });
   t.same(payloads(), ['kept']);
   subscribe({ filter: '#', retainHandling: 1 });
