@@ -110,11 +110,7 @@ export class InFlight {
       const { clientId } = this.#session;
       const position = this.#env.store.record({ kind: 'sent', clientId, packetId: id, message });
       if (position > this.#env.store.committed) {
-        this.#whenStored(id, position, () => {
-          this.#transmit(id, 0);
-          // It may have expired meanwhile, which leaves room for what is behind it.
-          this.#pump();
-        });
+        this.#whenStored(id, position, () => this.#sendStored(id));
         return;
       }
     }
@@ -188,6 +184,19 @@ export class InFlight {
       else this.#sendAgain(id, now);
     }
     return true;
+  }
+
+  /** The id of a new message is stored. */
+  #sendStored(id: number): void {
+    const message = this.window.messageOf(id);
+    if (message !== undefined && message.expiresAt <= this.#env.clock.now()) {
+      count(this.#env.counters, C.droppedExpired);
+      this.#acknowledged(id);
+    } else {
+      this.#transmit(id, 0);
+    }
+    // What did not leave makes room for what is behind it.
+    this.#pump();
   }
 
   /** Lets a step of an id out once it is stored: on the connection that it belongs to, or with what a later one resends. */

@@ -83,12 +83,8 @@ export class Transmitter {
     variant.aliasKnown = false;
     if (v5) {
       if (message.expiresAt !== NEVER) {
-        const left = message.expiresAt - this.#env.clock.now();
-        if (left <= 0 && (header & DUP) === 0) {
-          count(this.#env.counters, C.droppedExpired);
-          return false;
-        }
-        variant.expiryS = Math.max(1, Math.ceil(left / 1000));
+        // What has expired comes here only when it is sent again, and a delivery that has begun is finished.
+        variant.expiryS = Math.max(1, Math.ceil((message.expiresAt - this.#env.clock.now()) / 1000));
       }
       if (link.topicAliasMaximum > 0) this.#chooseAlias(message.topic, link.topicAliasMaximum);
     }
