@@ -51,11 +51,10 @@ export class InFlight {
 
   attach(transmitter: Transmitter): void {
     this.#transmitter = transmitter;
-    this.#resend = [];
-    for (const id of this.window.idsInOrder()) {
-      if (this.#isExhausted(id)) this.#giveUp(id);
-      else this.#resend.push(id);
-    }
+    const ids = this.window.idsInOrder();
+    // All of them, before one is given up: its dead letter may be for this session, and comes behind the others.
+    this.#resend = ids;
+    for (const id of ids) if (this.#isExhausted(id)) this.#giveUp(id);
   }
 
   detach(): void {

@@ -590,6 +590,19 @@ t.test(
   },
 );
 
+t.test('a dead letter for the very session waits behind what is sent again', async (t) => {
+  const world = new LaneWorld({ redeliveryMaxCount: 1 });
+  const { session } = world.connected({ version: 5 });
+  world.subscribe(session, '$dead', { qos: 1 });
+  deliver(session, { qos: 1, payload: 'poison' });
+  reconnect(world, session, { version: 5 });
+  deliver(session, { qos: 1, payload: 'young' });
+  t.same(lines(reconnect(world, session, { version: 5 }).take()), [
+    'publish dup q1 #2 young',
+    'publish q1 #3 poison',
+  ]);
+});
+
 t.test('a message that the client refuses goes to the dead-letter topic with the code', async (t) => {
   const world = new LaneWorld();
   const letters = deadLetters(world);
