@@ -219,7 +219,9 @@ export class InFlight {
     const flags = this.window.flagsOf(id);
     const header = PUBLISH | dup | ((flags & 3) << 1) | (flags >> 2);
     const identifiers = this.window.identifiersOf(id);
-    if (!this.#transmitter.transmit(message, header, id, identifiers)) this.#acknowledged(id);
+    if (this.#transmitter.transmit(message, header, id, identifiers)) return;
+    // Too large for this connection; where an earlier one took it, the client may hold the id.
+    this.#acknowledged(id, dup !== 0 && (flags & 3) === 2);
   }
 
   #sendAgain(id: number, now: number): void {

@@ -313,6 +313,27 @@ t.test('a message that is too large for a client is dropped once it has waited, 
 });
 
 t.test(
+  'the id of a QoS 2 message that has become too large for its client is not used for another',
+  async (t) => {
+    const world = new LaneWorld();
+    const { session, link } = world.connected({ version: 5 });
+    deliver(session, { qos: 2, payload: 'x'.repeat(100) });
+    t.same(lines(link.take()), [`publish q2 #1 ${'x'.repeat(100)}`], 'and the client may have it');
+    const small = reconnect(world, session, { version: 5, maximumPacketSize: 50 });
+    const ids = new Set<number>();
+    for (let sent = 0; sent < 65_535; sent++) {
+      deliver(session, { qos: 1 });
+      for (const { packetId } of publishes(small.take())) {
+        ids.add(packetId ?? 0);
+        session.outbound.puback(packetId ?? 0, 0);
+      }
+    }
+    t.equal(ids.size, 65_534);
+    t.notOk(ids.has(1), 'a new message under it would be taken for a repetition');
+  },
+);
+
+t.test(
   'a message is not kept from a client only because of the Topic Alias that would come with it',
   async (t) => {
     const world = new LaneWorld();
