@@ -167,16 +167,18 @@ export class InFlight {
     return true;
   }
 
-  /** Called some times a second while the session is connected. @returns whether it was time to look. */
-  tick(now: number): boolean {
+  /**
+   * Called some times a second while the session is connected. @param behind the client has not taken what it was sent: a
+   * copy of it would only wait behind it. @returns whether it was time to look.
+   */
+  tick(now: number, behind: boolean): boolean {
     if (this.window.used === 0 || now < this.#scanAt) return false;
     this.#scanAt = now + SCAN_INTERVAL_MS;
-    const transmitter = this.#transmitter;
+    const retries = !behind && this.#transmitter !== undefined && this.#transmitter.link.version < 5;
     for (const id of this.window.idsInOrder()) {
       const waited = now - this.window.sentAtOf(id);
       if (waited >= DETACH_AFTER_MS) this.window.messageOf(id)?.detach();
-      if (transmitter === undefined || transmitter.link.version === 5 || this.#resend.includes(id)) continue;
-      if (this.#storing?.has(id) === true) continue;
+      if (!retries || this.#resend.includes(id) || this.#storing?.has(id) === true) continue;
       const attempts = this.window.attemptsOf(id);
       if (waited < retryDelayMs(attempts, this.#env.limits)) continue;
       if (this.#isExhausted(id)) this.#giveUp(id);

@@ -145,7 +145,9 @@ export class Outbound {
 
   /** Called some times a second while the session is connected. */
   tick(now: number): void {
-    if (this.#inFlight?.tick(now) === true) this.pump();
+    if (this.#inFlight === undefined) return;
+    const behind = (this.#transmitter?.link.outbox.pending ?? 0) >= PUMP_BELOW_BYTES;
+    if (this.#inFlight.tick(now, behind)) this.pump();
   }
 
   // What leaves when there is room: packets of an earlier connection, the backlog, retained messages.

@@ -546,6 +546,25 @@ t.test(
   },
 );
 
+t.test('3.1.1: nothing is sent again to a client that has not taken the first copy', async (t) => {
+  const world = new LaneWorld({ retryInitialMs: 1000, retryMaxMs: 1000 });
+  const { session, link } = world.connected({ version: 4 });
+  deliver(session, { qos: 1, payload: Buffer.alloc(PUMP_BELOW_BYTES) });
+  world.endTurn();
+  const { pending } = link.outbox;
+  for (let second = 0; second < 30; second++) {
+    world.now += 1001;
+    session.outbound.tick(world.now);
+    world.endTurn();
+  }
+  t.equal(link.outbox.pending, pending);
+  t.equal(session.outbound.inFlightCount, 1, 'nor is it given up');
+  t.equal(link.take().length, 1);
+  world.now += 1001;
+  session.outbound.tick(world.now);
+  t.match(link.take(), [{ type: 'publish', dup: true }]);
+});
+
 t.test('v5: nothing is sent again on a connection that stays up [MQTT-4.4.0-1]', async (t) => {
   const world = new LaneWorld({ retryInitialMs: 1000 });
   const { session, link } = world.connected({ version: 5 });
