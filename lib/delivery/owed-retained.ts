@@ -2,7 +2,7 @@
  * Retained messages that new subscriptions of one session are still owed: topics, not messages. Each is read when its turn
  * comes, so that nobody gets an older one after a newer, and a large set waits in little memory.
  */
-import type { RetainedStore } from '../contracts/store.js';
+import type { RetainedView } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
 import type { QoS } from '../protocol/packet.js';
 
@@ -14,12 +14,12 @@ interface Owed {
 }
 
 export class OwedRetained {
-  readonly #retained: RetainedStore;
+  readonly #retained: RetainedView;
   readonly #list: Owed[] = [];
   #next = 0;
   #current: Owed | undefined;
 
-  constructor(retained: RetainedStore) {
+  constructor(retained: RetainedView) {
     this.#retained = retained;
   }
 
