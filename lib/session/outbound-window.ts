@@ -46,8 +46,11 @@ export class OutboundWindow {
   allocate(message: Message, flags: number, identifiers: readonly number[] | undefined, now: number): number {
     if (this.#used > this.#mask) this.#grow();
     let id = this.#nextId;
+    let tried = 0;
     while (this.#states[id & this.#mask] !== SlotState.free || this.#burned?.has(id) === true) {
       id = id === 65535 ? 1 : id + 1;
+      // All ids of the slots that are free were given up: better one of them than none.
+      if (++tried === 65535) this.#burned = undefined;
     }
     this.#nextId = id === 65535 ? 1 : id + 1;
     const slot = id & this.#mask;

@@ -135,3 +135,18 @@ t.test('an id that was given up is passed over until its client has settled it',
   }
   t.ok(seen.has(id));
 });
+
+t.test('there is an id for a message even where all that have a place were given up', async (t) => {
+  const window = new OutboundWindow();
+  // One of eight slots is left: that of the ids that eight divides.
+  for (let count = 0; count < 7; count++) window.allocate(message({ qos: 2 }), 2, undefined, 0);
+  const given = new Set<number>();
+  for (let count = 0; count < 8191; count++) {
+    const id = window.allocate(message({ qos: 2 }), 2, undefined, 0);
+    given.add(id);
+    window.burn(id);
+  }
+  t.equal(given.size, 8191, 'each once');
+  t.ok(given.has(window.allocate(message({ qos: 2 }), 2, undefined, 0)));
+  t.equal(window.used, 8);
+});
