@@ -262,6 +262,11 @@ export class Outbound {
   }
 
   #wait(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
+    // It may have ended since its route was looked up: nobody would give the memory back.
+    if (this.#session.ended) {
+      count(this.#env.counters, C.droppedSessionEnded);
+      return;
+    }
     this.#backlog ??= new Backlog(this.#session.clientId, this.#env, this.#pumpLater);
     this.#backlog.push(message, flags, identifiers);
   }

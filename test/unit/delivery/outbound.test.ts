@@ -700,6 +700,22 @@ t.test('a session that ends counts what it will never deliver and gives its memo
   t.same(world.counted('dropped'), { droppedSessionEnded: 5 });
 });
 
+t.test('a session that ends in the middle of a fan-out takes nothing more', async (t) => {
+  const world = new LaneWorld();
+  const [first, last] = [world.session(0), world.session(0)];
+  for (const session of [first, last]) {
+    session.start(world.link());
+    world.subscribe(session, 't', { qos: 1 });
+  }
+  world.lanes.hooks.authorizeForward = (session, one) => {
+    if (session === first) last.disconnect(true, undefined);
+    return one;
+  };
+  world.publish(message({ qos: 1 }));
+  t.equal(world.lanes.budget.used, 0);
+  t.same(world.counted('dropped'), { droppedSessionEnded: 1 });
+});
+
 t.test(
   'QoS 2 of a durable session leaves only when its id is stored, PUBREL only when PUBREC is',
   async (t) => {
