@@ -35,8 +35,9 @@ export class CommitQueue {
 
   /** To be called after `committed` of the store rose. */
   drain(): void {
-    const committed = this.#store.committed;
-    while (this.#head < this.#waiters.length && (this.#positions[this.#head] as number) <= committed) {
+    const store = this.#store;
+    // Looked at anew for each: a waiter may write what is durable at once.
+    while (this.#head < this.#waiters.length && (this.#positions[this.#head] as number) <= store.committed) {
       const waiter = this.#waiters[this.#head] as Waiter;
       this.#head++;
       waiter.committed();

@@ -59,6 +59,21 @@ t.test('a waiter may wait again, commit more and drain from inside, and each run
   t.equal(queue.length, 0);
 });
 
+t.test('what a waiter writes that is durable at once does not wait for the next commit', async (t) => {
+  const { store, queue, ran, wait } = world();
+  queue.after(1, {
+    committed: () => {
+      store.committed = 2;
+      wait(2);
+    },
+  });
+  wait(1);
+  store.committed = 1;
+  queue.drain();
+  t.same(ran, [1, 2]);
+  t.equal(queue.length, 0);
+});
+
 t.test('a queue that is never quite empty does not keep what has run', async (t) => {
   const { store, queue, ran, wait } = world();
   for (let at = 1; at <= 10_000; at++) {
