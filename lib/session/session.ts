@@ -246,9 +246,14 @@ export class Session implements Subscriber, Identity {
   }
 
   #sendWill(message: Message): void {
-    this.#env.wills.submit(() => {
-      count(this.#env.counters, C.willsPublished);
-      this.#env.ingest.publishOwn(message, this);
+    const { wills, commits, counters, ingest } = this.#env;
+    const committed = (): void => ingest.publishOwn(message, this);
+    wills.submit(() => {
+      count(counters, C.willsPublished);
+      // Behind what its client published and what still waits for the log: `online` may not come after `offline`. With QoS
+      // the will takes its place in the log.
+      if (message.qos === 0) commits.after(0, { committed });
+      else committed();
     });
   }
 

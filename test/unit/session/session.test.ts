@@ -113,6 +113,23 @@ t.test('a will is published when the connection is lost, not when it is ended', 
   t.same(ended.wills, []);
 });
 
+t.test('a will comes after what its client published, whatever has to be stored first', async (t) => {
+  for (const qos of [0, 1] as const) {
+    const { session, world, wills } = attached({ expiryS: 0, will: { ...willOf(), qos, retain: true } });
+    const { link } = session;
+    if (link === undefined) throw new Error('the session has no connection');
+    world.store.hold = true;
+    const birth = message({ topic: 'will', payload: 'here', qos: 1, retain: true });
+    world.lanes.ingest.publishQoS1(session, link, birth, 1, world.lanes.router.resolve('will'));
+    session.disconnect(false, undefined);
+    t.same(wills, []);
+    world.store.release();
+    world.store.release();
+    t.same(wills, ['here', 'gone'], `will QoS ${qos}`);
+    t.equal(Buffer.from(world.store.retained.get('will')?.payload ?? []).toString(), 'gone');
+  }
+});
+
 t.test('a will waits for its delay, or for the end of the session if that comes first', async (t) => {
   const delayed = attached({ expiryS: 100, will: willOf({ willDelayInterval: 5 }) });
   delayed.session.disconnect(false, undefined);
