@@ -77,15 +77,13 @@ export class SubscriptionSet {
 
   /** @param answer as in `subscribe`, with codes for UNSUBACK. */
   unsubscribe(packet: UnsubscribePacket, answer: (codes: number[]) => void): void {
-    const { filters } = packet;
-    const codes = filters.map((filter, index) =>
-      this.#byFilter.has(filter) && filters.indexOf(filter) === index
-        ? ReasonCode.success
-        : ReasonCode.noSubscriptionExisted,
-    );
     const apply = (): void => {
-      for (const filter of packet.filters) this.remove(filter);
-      this.#env.hooks.onUnsubscribe?.(this.#session, packet.filters);
+      // As it is now: a SUBSCRIBE before it may have waited for the log, too.
+      const codes = packet.filters.map((filter) =>
+        this.remove(filter) ? ReasonCode.success : ReasonCode.noSubscriptionExisted,
+      );
+      // A session that has ended told of all its filters.
+      if (!this.#session.ended) this.#env.hooks.onUnsubscribe?.(this.#session, packet.filters);
       answer(codes);
     };
     if (!this.#session.durable) {
@@ -97,11 +95,13 @@ export class SubscriptionSet {
     this.#env.commits.after(position, { committed: apply });
   }
 
-  remove(filter: string): void {
+  /** @returns whether it was there. */
+  remove(filter: string): boolean {
     const subscription = this.#byFilter.get(filter);
-    if (subscription === undefined) return;
+    if (subscription === undefined) return false;
     this.#byFilter.delete(filter);
     this.#env.router.remove(subscription);
+    return true;
   }
 
   clear(): void {

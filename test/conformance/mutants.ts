@@ -95,8 +95,8 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     test: ['subscribe.test.ts', 'UNSUBSCRIBE removes exactly the named filters'],
     edits: [
       inSubscriptions(
-        '  remove(filter: string): void {\n',
-        `  remove(named: string): void {
+        '  remove(filter: string): boolean {\n',
+        `  remove(named: string): boolean {
     const filter =
       [...this.#byFilter.keys()].find((key) => key.toLowerCase() === named.toLowerCase()) ?? named;
 `,
@@ -291,12 +291,13 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     test: ['subscribe.test.ts', 'UNSUBSCRIBE removes exactly the named filters'],
     edits: [
       inSubscriptions(
-        'for (const filter of packet.filters) this.remove(filter);',
+        'const codes = packet.filters.map(',
         `for (const filter of packet.filters) {
         const stem = this.#session.link?.version === 5 ? filter.replace(/[+#]$/, '') : filter;
         for (const key of [...this.#byFilter.keys()])
-          if (key === filter || (stem !== filter && key.startsWith(stem))) this.remove(key);
-      }`,
+          if (key !== filter && stem !== filter && key.startsWith(stem)) this.remove(key);
+      }
+      const codes = packet.filters.map(`,
       ),
     ],
   },
@@ -306,10 +307,11 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     test: ['shared.test.ts', 'UNSUBSCRIBE with the whole shared filter leaves the group'],
     edits: [
       inSubscriptions(
-        'for (const filter of packet.filters) this.remove(filter);',
+        'const codes = packet.filters.map(',
         `for (const filter of packet.filters)
         for (const key of [...this.#byFilter.keys()])
-          if (key === filter || key.replace(/^\\$share\\/[^/]+\\//, '') === filter) this.remove(key);`,
+          if (key !== filter && key.replace(/^\\$share\\/[^/]+\\//, '') === filter) this.remove(key);
+      const codes = packet.filters.map(`,
       ),
     ],
   },

@@ -148,6 +148,46 @@ t.test('a session that is kept answers when the change is stored, and not before
   t.equal(world.lanes.router.subscriptionCount, 0);
 });
 
+t.test('UNSUBSCRIBE finds what the SUBSCRIBE before it asked for, while both are being stored', async (t) => {
+  const { world, session, link } = fixture();
+  world.store.hold = true;
+  const answers: number[][] = [];
+  const answer = (codes: number[]): void => void answers.push(codes);
+  const packet = { packetId: 1, properties: {} };
+  const subscriptions = [request({ filter: 'a' })];
+  session.subscriptions.subscribe({ type: 'subscribe', subscriptions, ...packet }, link, answer);
+  session.subscriptions.unsubscribe({ type: 'unsubscribe', filters: ['a', 'a'], ...packet }, answer);
+  session.subscriptions.unsubscribe({ type: 'unsubscribe', filters: ['a'], ...packet }, answer);
+  world.store.release();
+  const { noSubscriptionExisted } = ReasonCode;
+  t.same(answers, [[0], [0, noSubscriptionExisted], [noSubscriptionExisted]]);
+});
+
+t.test('an UNSUBSCRIBE that is stored after its session has ended is told to nobody again', async (t) => {
+  const { world, session, subscribe, unsubscribe } = fixture();
+  const told: string[] = [];
+  world.lanes.hooks.onUnsubscribe = (_session, filters) => void told.push(...filters);
+  subscribe({ filter: 'a' });
+  world.store.hold = true;
+  unsubscribe('a');
+  session.end();
+  world.store.release();
+  t.same(told, ['a']);
+});
+
+t.test('an UNSUBSCRIBE costs what it has filters, however often it repeats one', async (t) => {
+  const { session, subscribe } = fixture();
+  subscribe({ filter: 'a' });
+  // As many as fit into a packet of 1 MiB; with a search for each repetition they held the process for seconds.
+  const others = Array.from({ length: 80_000 }, (_, index) => `x${index}`);
+  const filters = [...others, ...Array<string>(80_000).fill('a')];
+  const startedAt = performance.now();
+  session.subscriptions.unsubscribe({ type: 'unsubscribe', packetId: 1, filters, properties: {} }, (codes) =>
+    t.equal(codes.filter((code) => code === 0).length, 1),
+  );
+  t.ok(performance.now() - startedAt < 3000);
+});
+
 t.test('a refusal has nothing to store', async (t) => {
   const { world, subscribe } = fixture({ topicMaxLevels: 1 });
   world.store.hold = true;
