@@ -32,6 +32,13 @@ const NOT_AUTHORIZED: Refusal = {
 /** 0xa2 would say that there are no wildcards here at all. */
 const TOO_WIDE: Refusal = { code: ReasonCode.notAuthorized, counter: C.subscriptionRefusedWildcard };
 
+/** A SUBSCRIBE as far as it has been judged. */
+interface Judged {
+  readonly verdicts: Verdict[];
+  /** Filters among them that the session does not have. */
+  newCount: number;
+}
+
 export class SubscriptionSet {
   /** By filter as the client wrote it, `$share/...` included. */
   readonly #byFilter = new Map<string, Subscription<Session>>();
@@ -53,26 +60,22 @@ export class SubscriptionSet {
 
   /** @param answer gets the codes for SUBACK once everything they promise is stored; undefined where nobody waits. */
   subscribe(packet: SubscribePacket, link: SessionLink | undefined, answer: (codes: number[]) => void): void {
+    const { subscriptions: requests } = packet;
     const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
-    const { authorizeSubscribe } = this.#env.hooks;
-    if (authorizeSubscribe === undefined) {
-      const tooMany = packet.subscriptions.length > this.#env.limits.filtersPerSubscribeMax;
-      let added = 0;
-      const verdicts = packet.subscriptions.map((request) => {
-        const verdict = tooMany
-          ? this.#refuse(request.filter, OVER_QUOTA)
-          : this.#judge(request, identifier, added);
-        if (verdict.subscription !== undefined && !this.#byFilter.has(verdict.key)) added++;
-        return verdict;
+    const judged: Judged = { verdicts: [], newCount: 0 };
+    if (requests.length > this.#env.limits.filtersPerSubscribeMax) {
+      for (const { filter } of requests) judged.verdicts.push(this.#refuse(filter, OVER_QUOTA));
+      this.#store(judged, answer);
+    } else if (this.#env.hooks.authorizeSubscribe === undefined) {
+      for (const request of requests) this.#judge(request, identifier, judged);
+      this.#store(judged, answer);
+    } else {
+      link?.suspend();
+      this.#askHook(requests, identifier, judged, () => {
+        this.#store(judged, answer);
+        link?.resume();
       });
-      this.#store(verdicts, answer);
-      return;
     }
-    link?.suspend();
-    this.#askHook(packet.subscriptions, identifier, 0, [], (verdicts) => {
-      this.#store(verdicts, answer);
-      link?.resume();
-    });
   }
 
   /** @param answer as in `subscribe`, with codes for UNSUBACK. */
@@ -116,7 +119,14 @@ export class SubscriptionSet {
     }
   }
 
-  #judge(request: SubscriptionRequest, identifier: number, added: number): Verdict {
+  #judge(request: SubscriptionRequest, identifier: number, judged: Judged): void {
+    const verdict = this.#verdictOn(request, identifier, judged.newCount);
+    if (verdict.subscription !== undefined && !this.#byFilter.has(verdict.key)) judged.newCount++;
+    judged.verdicts.push(verdict);
+  }
+
+  /** @param newCount filters of the same packet that come on top of what the session has. */
+  #verdictOn(request: SubscriptionRequest, identifier: number, newCount: number): Verdict {
     const { limits, authorizer } = this.#env;
     const shared = parseSharedFilter(request.filter);
     const filter = shared?.filter ?? request.filter;
@@ -124,7 +134,7 @@ export class SubscriptionSet {
       return this.#refuse(request.filter, INVALID);
     }
     const isNew = !this.#byFilter.has(request.filter);
-    if (isNew && this.#byFilter.size + added >= limits.subscriptionsPerClientMax) {
+    if (isNew && this.#byFilter.size + newCount >= limits.subscriptionsPerClientMax) {
       return this.#refuse(request.filter, OVER_QUOTA);
     }
     const grant = authorizer.canSubscribe(this.#session, filter);
@@ -152,39 +162,54 @@ export class SubscriptionSet {
     return { code, key, subscription: undefined };
   }
 
+  /** One request after the other; a hook that answers at once is asked in a loop: no packet is too long for the stack. */
   #askHook(
     requests: readonly SubscriptionRequest[],
     identifier: number,
-    index: number,
-    verdicts: Verdict[],
-    done: (verdicts: Verdict[]) => void,
+    judged: Judged,
+    done: () => void,
   ): void {
-    const request = requests[index];
-    if (request === undefined) {
-      done(verdicts);
-      return;
-    }
+    const rest = requests.values();
+    let waits = false;
+    let loops = false;
+    const next = (): void => {
+      if (loops) return;
+      loops = true;
+      while (!waits) {
+        const { value: request } = rest.next();
+        if (request === undefined) {
+          done();
+          return;
+        }
+        waits = true;
+        this.#askHookAbout(request, (granted) => {
+          if (granted === null) judged.verdicts.push(this.#refuse(request.filter, NOT_AUTHORIZED));
+          else this.#judge({ ...request, filter: granted.topic, qos: granted.qos }, identifier, judged);
+          waits = false;
+          next();
+        });
+      }
+      loops = false;
+    };
+    next();
+  }
+
+  /** @param answered gets null where the hook refuses. */
+  #askHookAbout(request: SubscriptionRequest, answered: (granted: HookSubscription | null) => void): void {
     const asked: HookSubscription = { topic: request.filter, qos: request.qos };
     if (request.noLocal) asked.nl = true;
     if (request.retainAsPublished) asked.rap = true;
     if (request.retainHandling !== 0) asked.rh = request.retainHandling;
-    const answered = (error: Error | undefined, granted: HookSubscription | null): void => {
-      // A QoS beyond 2 is how a hook of Aedes refuses, too.
-      if (error !== undefined || granted === null || granted.qos > 2) {
-        verdicts.push(this.#refuse(request.filter, NOT_AUTHORIZED));
-      } else {
-        verdicts.push(
-          this.#judge({ ...request, filter: granted.topic, qos: granted.qos }, identifier, verdicts.length),
-        );
-      }
-      this.#askHook(requests, identifier, index + 1, verdicts, done);
-    };
     const hook = this.#env.hooks.authorizeSubscribe;
-    if (hook === undefined) answered(undefined, asked);
-    else hook(this.#session, asked, answered);
+    if (hook === undefined) answered(asked);
+    // A QoS beyond 2 is how a hook of Aedes refuses, too.
+    else
+      hook(this.#session, asked, (error, granted) =>
+        answered(error !== undefined || granted === null || granted.qos > 2 ? null : granted),
+      );
   }
 
-  #store(verdicts: readonly Verdict[], answer: (codes: number[]) => void): void {
+  #store({ verdicts }: Judged, answer: (codes: number[]) => void): void {
     const granted = verdicts.filter((verdict) => verdict.subscription !== undefined);
     const apply = (): void => this.#apply(verdicts, answer);
     if (!this.#session.durable || granted.length === 0) {

@@ -287,6 +287,37 @@ t.test('a hook may change, refuse or fail a subscription, each for itself and in
   t.match(told[0], { topic: 'less', qos: 0 });
 });
 
+t.test('filters that a hook is asked about have the same limits', async (t) => {
+  const { world, session, subscribe } = fixture({ subscriptionsPerClientMax: 3, filtersPerSubscribeMax: 3 });
+  world.lanes.hooks.authorizeSubscribe = (_session, asked, done) => done(undefined, asked);
+  const { quotaExceeded } = ReasonCode;
+  t.same(subscribe({ filter: 'a' }, { filter: 'b' }), [0, 0]);
+  t.same(subscribe({ filter: 'a', qos: 1 }, { filter: 'b' }, { filter: 'c' }), [1, 0, 0], 'one is new');
+  t.same(subscribe({ filter: 'a' }, { filter: 'd' }), [0, quotaExceeded]);
+  t.same(
+    subscribe({ filter: 'a' }, { filter: 'a' }, { filter: 'a' }, { filter: 'a' }),
+    Array<number>(4).fill(quotaExceeded),
+  );
+  t.equal(session.subscriptions.count, 3);
+});
+
+t.test('a hook that answers at once may be asked about any number of filters', async (t) => {
+  const { world, session, link } = fixture({
+    subscriptionsPerClientMax: 100_000,
+    filtersPerSubscribeMax: 100_000,
+  });
+  world.lanes.hooks.authorizeSubscribe = (_session, asked, done) => done(undefined, asked);
+  const subscriptions = Array.from({ length: 50_000 }, (_, index) => request({ filter: `${index}` }));
+  let answer: number[] = [];
+  session.subscriptions.subscribe(
+    { type: 'subscribe', packetId: 1, subscriptions, properties: {} },
+    link,
+    (codes) => (answer = codes),
+  );
+  t.equal(answer.length, 50_000);
+  t.equal(link.input.suspended, false);
+});
+
 t.test('the limits of a topic are bytes of UTF-8 and levels', async (t) => {
   t.equal(exceeds('abc', 3, 1), false);
   t.equal(exceeds('abcd', 3, 1), true);
