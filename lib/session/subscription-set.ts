@@ -72,7 +72,9 @@ export class SubscriptionSet {
     } else {
       link?.suspend();
       this.#askHook(requests, identifier, judged, () => {
-        this.#store(judged, answer);
+        // A client that has another connection by now has asked again, or does not want it any more.
+        if (link === undefined || this.#session.link === link) this.#store(judged, answer);
+        else answer(requests.map(() => ReasonCode.unspecifiedError));
         link?.resume();
       });
     }

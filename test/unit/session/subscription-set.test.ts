@@ -287,6 +287,21 @@ t.test('a hook may change, refuse or fail a subscription, each for itself and in
   t.match(told[0], { topic: 'less', qos: 0 });
 });
 
+t.test('what a hook grants after the connection was replaced is not subscribed', async (t) => {
+  const { world, session, subscribe, unsubscribe } = fixture();
+  let late: (() => void) | undefined;
+  world.lanes.hooks.authorizeSubscribe = (_session, asked, done) => {
+    late = () => done(undefined, asked);
+  };
+  subscribe({ filter: 'a' });
+  session.disconnect(true, undefined);
+  session.start(world.link({ version: 5 }));
+  unsubscribe('a');
+  late?.();
+  t.equal(session.subscriptions.count, 0);
+  t.equal(world.lanes.router.subscriptionCount, 0);
+});
+
 t.test('filters that a hook is asked about have the same limits', async (t) => {
   const { world, session, subscribe } = fixture({ subscriptionsPerClientMax: 3, filtersPerSubscribeMax: 3 });
   world.lanes.hooks.authorizeSubscribe = (_session, asked, done) => done(undefined, asked);
