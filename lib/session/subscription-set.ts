@@ -42,6 +42,8 @@ interface Judged {
 export class SubscriptionSet {
   /** By filter as the client wrote it, `$share/...` included. */
   readonly #byFilter = new Map<string, Subscription<Session>>();
+  /** Filters that are new and being stored: the limit is for them, too. */
+  #storingCount = 0;
   readonly #session: Session;
   readonly #env: SessionEnvironment;
 
@@ -136,7 +138,8 @@ export class SubscriptionSet {
       return this.#refuse(request.filter, INVALID);
     }
     const isNew = !this.#byFilter.has(request.filter);
-    if (isNew && this.#byFilter.size + newCount >= limits.subscriptionsPerClientMax) {
+    const count = this.#byFilter.size + this.#storingCount + newCount;
+    if (isNew && count >= limits.subscriptionsPerClientMax) {
       return this.#refuse(request.filter, OVER_QUOTA);
     }
     const grant = authorizer.canSubscribe(this.#session, filter);
@@ -211,11 +214,10 @@ export class SubscriptionSet {
       );
   }
 
-  #store({ verdicts }: Judged, answer: (codes: number[]) => void): void {
+  #store({ verdicts, newCount }: Judged, answer: (codes: number[]) => void): void {
     const granted = verdicts.filter((verdict) => verdict.subscription !== undefined);
-    const apply = (): void => this.#apply(verdicts, answer);
     if (!this.#session.durable || granted.length === 0) {
-      apply();
+      this.#apply(verdicts, answer);
       return;
     }
     const subscriptions: StoredSubscription[] = [];
@@ -224,7 +226,12 @@ export class SubscriptionSet {
     }
     const { clientId } = this.#session;
     const position = this.#env.store.record({ kind: 'subscribed', clientId, subscriptions });
-    this.#env.commits.after(position, { committed: apply });
+    this.#storingCount += newCount;
+    const committed = (): void => {
+      this.#storingCount -= newCount;
+      this.#apply(verdicts, answer);
+    };
+    this.#env.commits.after(position, { committed });
   }
 
   #apply(verdicts: readonly Verdict[], answer: (codes: number[]) => void): void {

@@ -115,6 +115,19 @@ t.test('subscriptions of a client, and filters in one packet, have a limit', asy
   t.equal(session.subscriptions.count, 2);
 });
 
+t.test('subscriptions that are being stored count against the limit', async (t) => {
+  const { world, session, subscribe } = fixture({ subscriptionsPerClientMax: 2 });
+  world.store.hold = true;
+  subscribe({ filter: 'a' });
+  subscribe({ filter: 'b' });
+  t.same(subscribe({ filter: 'c' }), [ReasonCode.quotaExceeded]);
+  world.store.release();
+  t.same([...session.subscriptions.filters()], ['a', 'b']);
+  world.store.hold = false;
+  session.subscriptions.remove('a');
+  t.same(subscribe({ filter: 'c' }), [0]);
+});
+
 t.test('UNSUBSCRIBE says what was there', async (t) => {
   const { world, session, subscribe, unsubscribe } = fixture();
   const told: string[] = [];
