@@ -118,9 +118,11 @@ export class SubscriptionSet {
 
   /** Access rules changed: which filters need to be asked topic by topic is decided again. */
   reauthorize(): void {
-    for (const subscription of this.#byFilter.values()) {
-      subscription.partial = this.#env.authorizer.canSubscribe(this.#session, subscription.filter) !== 'all';
-    }
+    for (const subscription of this.#byFilter.values()) this.#decidePartial(subscription);
+  }
+
+  #decidePartial(subscription: Subscription<Session>): void {
+    subscription.partial = this.#env.authorizer.canSubscribe(this.#session, subscription.filter) !== 'all';
   }
 
   #judge(request: SubscriptionRequest, identifier: number, judged: Judged): void {
@@ -227,8 +229,13 @@ export class SubscriptionSet {
     const { clientId } = this.#session;
     const position = this.#env.store.record({ kind: 'subscribed', clientId, subscriptions });
     this.#storingCount += newCount;
+    const { version } = this.#env.authorizer;
     const committed = (): void => {
       this.#storingCount -= newCount;
+      // `reauthorize` has not seen them.
+      if (this.#env.authorizer.version !== version)
+        for (const { subscription } of granted)
+          if (subscription !== undefined) this.#decidePartial(subscription);
       this.#apply(verdicts, answer);
     };
     this.#env.commits.after(position, { committed });

@@ -265,6 +265,20 @@ t.test('rules that were read again decide which filters are asked topic by topic
   t.same(link.take(), []);
 });
 
+t.test('rules that are read again while a subscription is being stored hold for it', async (t) => {
+  const { world, session, link, subscribe } = fixture();
+  world.store.hold = true;
+  subscribe({ filter: 't' });
+  Object.assign(world.authorizer, { canSubscribe: () => 'some', version: world.authorizer.version + 1 });
+  world.authorizer.mayReceive = () => false;
+  session.subscriptions.reauthorize();
+  world.lanes.router.invalidateAll();
+  world.store.release();
+  link.take();
+  world.publish(message());
+  t.same(link.take(), []);
+});
+
 t.test('a hook may change, refuse or fail a subscription, each for itself and in its time', async (t) => {
   const { world, session, link } = fixture();
   const told: unknown[] = [];
