@@ -124,11 +124,12 @@ export class SessionRegistry {
 
   #grant(claimant: Claimant): void {
     const old = this.#sessions.get(claimant.clientId);
-    if (old !== undefined && !claimant.cleanStart) {
+    if (claimant.cleanStart) old?.end();
+    this.#env.wills.hurry(claimant.clientId);
+    if (old !== undefined && !old.ended) {
       this.#promise(claimant, old, true, this.#recordConnect(claimant, old.stored ? 'connected' : undefined));
       return;
     }
-    old?.end();
     if (this.#sessions.size >= this.#env.limits.sessionsMax) {
       claimant.refused(ReasonCode.quotaExceeded);
       return;

@@ -248,7 +248,7 @@ export class Session implements Subscriber, Identity {
   #sendWill(message: Message): void {
     const { wills, commits, counters, ingest } = this.#env;
     const committed = (): void => ingest.publishOwn(message, this);
-    wills.submit(() => {
+    wills.submit(this.clientId, () => {
       count(counters, C.willsPublished);
       // Behind what its client published and what still waits for the log: `online` may not come after `offline`. With QoS
       // the will takes its place in the log.

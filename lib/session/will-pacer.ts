@@ -1,7 +1,7 @@
 /**
  * Spreads wills over time: when a site loses its uplink thousands of connections end in one moment, and their wills would
- * come as one burst to everybody who watches. A token bucket: a second's worth at once, the rest in order as time passes.
- * Nothing is dropped.
+ * come as one burst to everybody who watches. A token bucket: a second's worth at once, the rest in order as time passes,
+ * that of a client who is back before its turn. Nothing is dropped.
  */
 import type { Clock } from '../contracts/clock.js';
 import type { TimerQueue } from './timer-queue.js';
@@ -19,7 +19,9 @@ export interface WillPacerOptions {
 export class WillPacer {
   readonly #options: WillPacerOptions;
   readonly #bucket: TokenBucket;
-  #waiting: (() => void)[] = [];
+  /** By client id, in the order in which they were submitted. */
+  #waiting = new Map<string, () => void>();
+  #scheduled = false;
 
   constructor(options: WillPacerOptions) {
     this.#options = options;
@@ -33,36 +35,50 @@ export class WillPacer {
 
   /** Wills whose turn has not come. */
   get waitingCount(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
-  /** Publishes the will now or when its turn comes. */
-  submit(publish: () => void): void {
-    if (this.#options.perSecondMax === 0 || (this.#waiting.length === 0 && this.#take())) {
+  /** Publishes the will of a client now or when its turn comes. */
+  submit(clientId: string, publish: () => void): void {
+    this.hurry(clientId);
+    if (this.#options.perSecondMax === 0 || (this.#waiting.size === 0 && this.#take())) {
       publish();
       return;
     }
-    this.#waiting.push(publish);
-    if (this.#waiting.length === 1) this.#schedule();
+    this.#waiting.set(clientId, publish);
+    this.#schedule();
+  }
+
+  /** The client is back: its will, where it waits, comes now, before anything that it publishes from here on. */
+  hurry(clientId: string): void {
+    const publish = this.#waiting.get(clientId);
+    if (publish === undefined) return;
+    this.#waiting.delete(clientId);
+    publish();
   }
 
   /** Publishes everything that waits, for a gateway that stops. */
   flush(): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const publish of waiting) publish();
+    this.#waiting = new Map();
+    for (const publish of waiting.values()) publish();
   }
 
   #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     const { clock, timers } = this.#options;
     timers.at(clock.now() + DRAIN_INTERVAL_MS, () => this.#drain());
   }
 
   #drain(): void {
-    let count = 0;
-    while (count < this.#waiting.length && this.#take()) count++;
-    for (const publish of this.#waiting.splice(0, count)) publish();
-    if (this.#waiting.length > 0) this.#schedule();
+    this.#scheduled = false;
+    for (const [clientId, publish] of this.#waiting) {
+      if (!this.#take()) break;
+      this.#waiting.delete(clientId);
+      publish();
+    }
+    if (this.#waiting.size > 0) this.#schedule();
   }
 
   #take(): boolean {

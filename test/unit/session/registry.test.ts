@@ -156,6 +156,23 @@ t.test(
   },
 );
 
+t.test('a client that is back finds its will published, however many others wait', async (t) => {
+  for (const cleanStart of [false, true]) {
+    for (const expiryS of [0, 100]) {
+      const { world, registry } = arena({ willsPerSecondMax: 1 });
+      world.env.wills.submit('another client', () => {});
+      const first = new Contender(registry, world, { expiryS, will: will('first') });
+      registry.claim(first);
+      first.leave();
+      t.equal(world.counter('willsPublished'), 0, 'it waits for its turn');
+      const second = new Contender(registry, world, { cleanStart, expiryS });
+      second.granted = () => t.equal(world.counter('willsPublished'), 1);
+      registry.claim(second);
+    }
+  }
+  t.plan(8);
+});
+
 t.test('a session belongs to the user who made it', async (t) => {
   const { world, registry } = arena();
   registry.claim(new Contender(registry, world, { username: 'alice' }));

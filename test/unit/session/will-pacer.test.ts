@@ -12,7 +12,8 @@ function pacerOf(perSecondMax: number) {
     pacer,
     published,
     submit: (count: number, from = 0) => {
-      for (let will = from; will < from + count; will++) pacer.submit(() => published.push(will));
+      for (let will = from; will < from + count; will++)
+        pacer.submit(`client ${will}`, () => published.push(will));
     },
     wait: (ms: number) => {
       for (const end = now + ms; now < end;) {
@@ -46,6 +47,18 @@ t.test('a will that comes while others wait does not overtake them', async (t) =
   t.equal(published.length, 10);
   wait(1000);
   t.same(published.slice(10), [10, 11, 12]);
+});
+
+t.test('the will of a client that is back, or leaves again, comes before its turn', async (t) => {
+  const { pacer, published, submit, wait } = pacerOf(1);
+  submit(4);
+  pacer.hurry('client 2');
+  pacer.hurry('client 2');
+  t.same(published, [0, 2]);
+  pacer.submit('client 3', () => published.push(30));
+  t.same(published, [0, 2, 3]);
+  wait(5000);
+  t.same(published, [0, 2, 3, 1, 30]);
 });
 
 t.test('without a limit every will is published at once', async (t) => {
