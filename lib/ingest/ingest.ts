@@ -226,7 +226,11 @@ export class Ingest {
     inbound.storing?.delete(packetId);
     inbound.ids.add(packetId);
     const taken = this.#distribute(message, waiter.route, session);
-    if (session.link !== waiter.link) return;
+    if (session.link !== waiter.link) {
+      // Open since an earlier connection, as far as this one's Receive Maximum goes.
+      inbound.carriedCount++;
+      return;
+    }
     inbound.pendingCount--;
     this.#acknowledge(waiter.link, PUBREC, packetId, taken);
   }

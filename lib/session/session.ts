@@ -39,7 +39,7 @@ export interface InboundState {
   releasing: Map<number, LogPosition> | undefined;
   /** Messages of both QoS that came on this connection and wait for the log. */
   pendingCount: number;
-  /** Ids that were open when the connection began: they do not count against its Receive Maximum. */
+  /** Ids that messages of earlier connections left open: they do not count against the Receive Maximum of this one. */
   carriedCount: number;
 }
 

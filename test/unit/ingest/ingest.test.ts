@@ -2,6 +2,7 @@ import t from 'tap';
 import type { Packet, QoS } from '../../../lib/protocol/index.js';
 import { Listener } from '../../../lib/routing/subscription.js';
 import type { Session } from '../../../lib/session/session.js';
+import { publish as publishFrame } from '../../support/wire.js';
 import { LaneWorld, message, type FakeLink, type LinkOptions } from '../delivery/lane-world.js';
 
 const HOLD_RETRY_MS = 100;
@@ -147,6 +148,21 @@ t.test('what a lost connection left unacknowledged does not count against the ne
   t.equal(session.inbound.pendingCount, 0, 'Receive Maximum begins anew');
   world.store.release();
   t.equal(session.inbound.pendingCount, 0);
+});
+
+t.test('what an earlier connection left to be stored takes no place of the next one', async (t) => {
+  const { world, session, publish } = publisher({ version: 5 }, { receiveMaximum: 2 });
+  world.store.hold = true;
+  publish(2, 1);
+  publish(2, 2);
+  session.disconnect(true, undefined);
+  const later = world.link({ version: 5 });
+  session.start(later);
+  world.store.release();
+  for (const packetId of [3, 4])
+    later.feed(session, publishFrame({ version: 5, topic: 't', qos: 1, packetId, payload: 'new' }));
+  world.store.release();
+  t.same(short(later.take()), ['puback 3 0x10', 'puback 4 0x10']);
 });
 
 t.test('a connection that was replaced gets no acknowledgement, nor does its successor', async (t) => {
