@@ -65,9 +65,12 @@ export class InFlight {
 
   /** The session is over. */
   end(): void {
-    if (this.window.used > 0) count(this.#env.counters, C.droppedSessionEnded, this.window.used);
     this.#storing = undefined;
-    for (const id of this.window.idsInOrder()) this.window.free(id);
+    for (const id of this.window.idsInOrder()) {
+      // Behind PUBREC it was delivered.
+      if (this.window.stateOf(id) === SlotState.publish) count(this.#env.counters, C.droppedSessionEnded);
+      this.window.free(id);
+    }
   }
 
   /** Whether packets of an earlier connection come first. */

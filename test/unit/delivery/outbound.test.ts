@@ -700,6 +700,16 @@ t.test('a session that ends counts what it will never deliver and gives its memo
   t.same(world.counted('dropped'), { droppedSessionEnded: 5 });
 });
 
+t.test('a message whose PUBREC came is not lost with its session', async (t) => {
+  const world = new LaneWorld();
+  const { session } = world.connected();
+  for (const qos of [1, 2, 2] as const) deliver(session, { qos });
+  session.outbound.pubrec(2, 0);
+  session.outbound.end();
+  t.same(world.counted('dropped'), { droppedSessionEnded: 2 });
+  t.equal(session.outbound.inFlightCount, 0);
+});
+
 t.test('a session that ends in the middle of a fan-out takes nothing more', async (t) => {
   const world = new LaneWorld();
   const [first, last] = [world.session(0), world.session(0)];
