@@ -49,7 +49,8 @@ export interface MessageOrigin {
 
 /**
  * Messages that wait for one session, first in, first out. What `head…` show stays until `shift`. A queue whose next
- * messages are still being read has `ready` false and calls `onReady`.
+ * messages are still being read has `ready` false and calls `onReady` when they are there, never from inside one of its own
+ * methods: the message that was shifted last is on its way out.
  */
 export interface DeliveryQueue {
   readonly count: number;
