@@ -1,6 +1,7 @@
 /**
  * QoS 1 and 2 messages that wait for one session, first in, first out, up to its count and byte caps and the memory budget
- * of all clients. Beyond them the newest message is dropped for this session, and counted.
+ * of all clients. Beyond them what has expired goes first [MQTT-3.3.2-5], then the newest message is dropped for this session;
+ * both are counted.
  */
 import type { DeliveryQueue } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
@@ -24,11 +25,9 @@ export class Backlog {
 
   push(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
     const { queue } = this;
-    const { limits, counters, budget } = this.#env;
-    if (
-      queue.count >= limits.clientQueueMaxCount ||
-      queue.bytes + message.weight > limits.clientQueueMaxBytes
-    ) {
+    const { counters, budget } = this.#env;
+    if (budget.exhausted || this.#isFullFor(message)) this.#dropExpired();
+    if (this.#isFullFor(message)) {
       count(counters, C.droppedQueueFull);
       this.#logFull();
       return;
@@ -41,6 +40,21 @@ export class Backlog {
     const before = queue.bytes;
     queue.push(message, flags, identifiers);
     budget.used += queue.bytes - before;
+  }
+
+  #isFullFor({ weight }: Message): boolean {
+    const { clientQueueMaxCount, clientQueueMaxBytes } = this.#env.limits;
+    return this.queue.count >= clientQueueMaxCount || this.queue.bytes + weight > clientQueueMaxBytes;
+  }
+
+  /** The oldest, as far as they have expired. */
+  #dropExpired(): void {
+    const { queue } = this;
+    const now = this.#env.clock.now();
+    while (queue.count > 0 && queue.ready && queue.headMessage.expiresAt <= now) {
+      this.shift();
+      count(this.#env.counters, C.droppedExpired);
+    }
   }
 
   shift(): void {

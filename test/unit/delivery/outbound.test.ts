@@ -200,6 +200,25 @@ t.test('the queue takes its bytes and not one more', async (t) => {
   }
 });
 
+t.test('what has expired in a full queue makes room for what is new', async (t) => {
+  const { weight } = message({ qos: 1 });
+  for (const limits of [{ clientQueueMaxCount: 3 }, { clientQueueMaxBytes: 3 * weight }]) {
+    const world = new LaneWorld(limits);
+    const session = world.session();
+    for (const payload of ['1', '2']) deliver(session, { qos: 1, payload, expiresAt: world.now + 1000 });
+    deliver(session, { qos: 1, payload: '3' });
+    world.now += 1000;
+    for (const payload of ['4', '5', '6']) deliver(session, { qos: 1, payload });
+    t.same(world.counted('dropped'), { droppedExpired: 2, droppedQueueFull: 1 });
+    t.same(lines(reconnect(world, session).take()), [
+      'publish q1 #1 3',
+      'publish q1 #2 4',
+      'publish q1 #3 5',
+    ]);
+    t.equal(world.lanes.budget.used, 0);
+  }
+});
+
 t.test('a queued message lets go of the read buffer that it came in', async (t) => {
   const world = new LaneWorld();
   const session = world.session();
