@@ -14,6 +14,8 @@ export interface Received {
   packetId: number;
   topic: string;
   payload: string;
+  /** The same as it came; valid as long as `bytes`. */
+  payloadBytes: Buffer;
   qos: number;
   retain: boolean;
   dup: boolean;
@@ -25,6 +27,8 @@ export interface Received {
   properties: Properties;
   subscriptionIdentifiers: number[];
 }
+
+const EMPTY = Buffer.alloc(0);
 
 class Cursor {
   offset = 0;
@@ -103,7 +107,8 @@ function fill(packet: Received, cursor: Cursor, version: Version): void {
       packet.topic = cursor.str();
       if (packet.qos > 0) packet.packetId = cursor.u16();
       readProperties(cursor, version, packet);
-      packet.payload = cursor.take(cursor.left).toString();
+      packet.payloadBytes = cursor.take(cursor.left);
+      packet.payload = packet.payloadBytes.toString();
       return;
     case 'puback':
     case 'pubrec':
@@ -149,6 +154,7 @@ export function decode(bytes: Buffer, version: Version): Received | undefined {
     packetId: 0,
     topic: '',
     payload: '',
+    payloadBytes: EMPTY,
     qos: 0,
     retain: false,
     dup: false,
