@@ -34,6 +34,13 @@ module.exports = {
       to: { path: '^test/' },
     },
     {
+      name: 'history-knows-no-broker',
+      comment: 'who judges the broker shares no code with it; its tests compare the two',
+      severity: 'error',
+      from: { path: '^test/history/', pathNot: '\\.test\\.ts$' },
+      to: { path: '^(lib|storage|mesh|bridge|models)/' },
+    },
+    {
       name: 'cores-do-no-io',
       comment: 'what decides takes clock, transport and store as arguments',
       severity: 'error',

@@ -1,0 +1,204 @@
+import { Check, type Delivery } from '../model/check.js';
+import type { Connection } from '../model/connection.js';
+import { sessionName } from '../model/obligations.js';
+import type { Publisher } from '../model/publisher.js';
+import type { Session } from '../model/session.js';
+import type { Span } from '../model/span.js';
+import type { Topic } from '../model/topic.js';
+import { RetainedTopic, type RetainedValue } from './retained-topic.js';
+
+/** A SUBSCRIBE asks for what is retained: one value of each topic that its filter matches. */
+interface Reading {
+  readonly session: Session;
+  readonly connection: Connection;
+  readonly span: Span;
+  readonly pid: number;
+  /** Retain Handling 0 and not No Local: what is retained must come. */
+  readonly complete: boolean;
+  readonly askedAtMs: number;
+  /** SUBACK. */
+  answeredAtMs: number;
+  readonly taken: Map<RetainedTopic, RetainedValue>;
+  /** Topics that had a value for certain. */
+  expected: readonly RetainedTopic[];
+}
+
+/**
+ * C7: a SUBSCRIBE gets, of every topic, a value that may have been the retained one between SUBSCRIBE and its delivery: not one that
+ * another acknowledged publish had followed by then, and nothing where that cleared it. When a topic has come to rest all readers agree,
+ * wherever they are connected.
+ */
+export class Retained extends Check {
+  readonly #topics = new Map<Topic, RetainedTopic>();
+  readonly #readings: Reading[] = [];
+  readonly #bySession = new Map<Session, Reading[]>();
+
+  override published(publisher: Publisher, seq: number, atMs: number): void {
+    if (publisher.retain(seq))
+      this.#topic(this.model.topic(publisher.topicId(seq))).published({ publisher, seq }, atMs);
+  }
+
+  override publishedAgain(publisher: Publisher, seq: number, atMs: number): void {
+    if (publisher.retain(seq)) this.#topic(this.model.topic(publisher.topicId(seq))).moved(atMs);
+  }
+
+  override settled(publisher: Publisher, seq: number, atMs: number): void {
+    if (publisher.retain(seq) && publisher.outcome(seq) === 'ok')
+      this.#topic(this.model.topic(publisher.topicId(seq))).acknowledged({ publisher, seq }, atMs);
+  }
+
+  override subscribing(
+    connection: Connection,
+    span: Span,
+    retainHandling: number,
+    pid: number,
+    atMs: number,
+  ): void {
+    const { session } = connection;
+    if (session === undefined || span.group !== undefined || retainHandling === 2) return;
+    const reading: Reading = {
+      ...{ session, connection, span, pid, askedAtMs: atMs, answeredAtMs: Infinity },
+      complete: retainHandling === 0 && span.promise(atMs, atMs).noLocal === false,
+      taken: new Map(),
+      expected: [],
+    };
+    this.#readings.push(reading);
+    const readings = this.#bySession.get(session) ?? [];
+    this.#bySession.set(session, readings);
+    readings.push(reading);
+  }
+
+  override subscribed(connection: Connection, filter: string, pid: number, atMs: number): void {
+    const { session } = connection;
+    const reading =
+      session &&
+      this.#bySession
+        .get(session)
+        ?.findLast((one) => one.connection === connection && one.pid === pid && one.span.filter === filter);
+    if (reading === undefined) return;
+    reading.answeredAtMs = atMs;
+    if (!reading.complete) return;
+    reading.expected = [...this.#topics.values()].filter(
+      (topic) => reading.span.matches(topic.name) && topic.mustHaveValue(reading.askedAtMs, atMs),
+    );
+  }
+
+  override received(delivery: Delivery): void {
+    const { session, topic, publisher, seq, form, event } = delivery;
+    if (form === 'live') return;
+    const retained = this.#topic(topic);
+    const value = { publisher, seq };
+    const readings = (this.#bySession.get(session) ?? []).filter(({ span }) => span.matches(topic.name));
+    const reading = readings.findLast(
+      (one) => !one.taken.has(retained) && retained.mayBe(value, one.askedAtMs),
+    );
+    if (reading !== undefined) {
+      reading.taken.set(retained, value);
+      this.#agree(reading, retained, value, delivery.atMs);
+      return;
+    }
+    const again = readings.some(({ taken }) => isSame(taken.get(retained), value));
+    if (form === 'either' || session.inherits || (event.dup && again)) return;
+    const asked = readings.findLast(({ taken }) => !taken.has(retained));
+    // It got a wrong one, and not none.
+    asked?.taken.set(retained, value);
+    const overwritten = asked && retained.successorOf(value);
+    this.report.violation({
+      check: 'C7',
+      rule: asked === undefined ? 'nobody asked' : 'overwritten value',
+      text: `${sessionName(session)} got message ${seq} of publisher ${publisher.number} as retained on ${topic.name} at ${delivery.atMs.toFixed(1)} ms, ${asked === undefined ? 'without a SUBSCRIBE that asks for it' : 'which another one had followed before it asked'}`,
+      atMs: delivery.atMs,
+      cids: [session.cid],
+      mids: [publisher.mid(seq), ...(overwritten === undefined ? [] : [overwritten])],
+      count: 1,
+    });
+  }
+
+  override finish(): void {
+    for (const reading of this.#readings) {
+      if (!this.#isOver(reading)) continue;
+      this.#complete(reading);
+      this.#agreeOnNothing(reading);
+    }
+  }
+
+  /** Its connection stayed for as long as values may take. */
+  #isOver({ connection, answeredAtMs }: Reading): boolean {
+    const endMs = answeredAtMs + this.model.options.retainedMs;
+    return connection.spans(answeredAtMs, endMs) && endMs <= (this.model.drainedAtMs ?? this.model.nowMs);
+  }
+
+  #complete({ session, span, expected, taken, askedAtMs, answeredAtMs }: Reading): void {
+    const missing = expected.filter(
+      (topic) =>
+        !taken.has(topic) &&
+        (session.unreadable.get(topic.topic) ?? 0) === 0 &&
+        !this.model.drops.excuse(session.cid, topic.name, askedAtMs),
+    );
+    const [first] = missing;
+    if (first === undefined) return;
+    const newest = first.newest();
+    this.report.violation({
+      check: 'C7',
+      rule: 'missing value',
+      text: `${sessionName(session)} subscribed to ${span.filter} at ${askedAtMs.toFixed(1)} ms and got no retained message of ${first.name} (and of ${missing.length - 1} topics more)`,
+      atMs: answeredAtMs,
+      cids: [session.cid],
+      mids: newest === undefined ? [] : [newest],
+      count: missing.length,
+    });
+  }
+
+  #isAtRest({ askedAtMs }: Reading, topic: RetainedTopic): boolean {
+    return askedAtMs > topic.movedAtMs + this.model.options.quiescenceMs;
+  }
+
+  #agree(reading: Reading, topic: RetainedTopic, value: RetainedValue, atMs: number): void {
+    if (!this.#isAtRest(reading, topic)) return;
+    const { agreed } = topic;
+    if (agreed?.version !== topic.version) topic.agreed = { version: topic.version, value };
+    else if (!isSame(agreed.value, value)) this.#disagree(reading, topic, value, atMs);
+  }
+
+  /** Where others found a value after everything had come to rest, this reader must have. */
+  #agreeOnNothing(reading: Reading): void {
+    if (!reading.complete) return;
+    for (const topic of this.#topics.values()) {
+      if (topic.agreed?.version !== topic.version || topic.mayExpire) continue;
+      if (reading.taken.has(topic) || reading.expected.includes(topic)) continue;
+      if (this.#isAtRest(reading, topic) && reading.span.matches(topic.name))
+        this.#disagree(reading, topic, undefined, reading.answeredAtMs);
+    }
+  }
+
+  #disagree(
+    { session, connection }: Reading,
+    topic: RetainedTopic,
+    value: RetainedValue | undefined,
+    atMs: number,
+  ): void {
+    const other = topic.agreed?.value;
+    const mids = [value, other].flatMap((one) => (one === undefined ? [] : [one.publisher.mid(one.seq)]));
+    this.report.violation({
+      check: 'C7',
+      rule: 'readers disagree',
+      text: `${sessionName(session)} at ${connection.node} found ${value === undefined ? 'nothing' : `message ${value.seq} of publisher ${value.publisher.number}`} retained on ${topic.name} where others had found message ${other?.seq} of publisher ${other?.publisher.number}`,
+      atMs,
+      cids: [session.cid],
+      mids,
+      count: 1,
+    });
+  }
+
+  #topic(topic: Topic): RetainedTopic {
+    let retained = this.#topics.get(topic);
+    if (retained === undefined) {
+      retained = new RetainedTopic(topic);
+      this.#topics.set(topic, retained);
+    }
+    return retained;
+  }
+}
+
+const isSame = (a: RetainedValue | undefined, b: RetainedValue): boolean =>
+  a !== undefined && a.publisher === b.publisher && a.seq === b.seq;
