@@ -234,7 +234,10 @@ export class PublishLane {
       expiresAt,
       this.#session.clientId,
     );
-    if (!this.#lastPermitted) this.#notAuthorized(qos, packetId, route.topic);
+    // A repeated QoS 2 message was let in before: it is answered as then, whatever the rules say by now. A refusal would leave its
+    // id taken here and free with the client, whose next message under it would be mistaken for this one.
+    if (qos === 2 && this.#session.hasInbound(packetId)) this.#accept(message, packetId, route);
+    else if (!this.#lastPermitted) this.#notAuthorized(qos, packetId, route.topic);
     else if (this.#env.hooks.authorizePublish === undefined) this.#accept(message, packetId, route);
     else this.#askHook(message, packetId, route);
   }

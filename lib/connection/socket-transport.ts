@@ -6,12 +6,28 @@ interface Addressed {
   readonly remotePort?: number | undefined;
 }
 
+/** Writes under way: a Duplex in the process may answer from inside of one, which a socket never does. */
+let writing = 0;
+/** What arrived meanwhile, in its order. */
+let heldBack: (() => void)[] = [];
+
+function afterWrite(): void {
+  if (--writing > 0 || heldBack.length === 0) return;
+  const held = heldBack;
+  heldBack = [];
+  process.nextTick(() => {
+    for (const deliver of held) deliver();
+  });
+}
+
 /** TCP and TLS sockets, and any Duplex that an embedder hands to `broker.handle`. */
 export class SocketTransport implements Transport {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
   readonly #socket: Duplex & Addressed;
   #error: Error | undefined;
+  /** Reads of it that are held back. */
+  #held = 0;
 
   /** Starts reading at once: call `attach` in the same turn. */
   constructor(socket: Duplex & Addressed) {
@@ -23,7 +39,10 @@ export class SocketTransport implements Transport {
 
   attach(handler: TransportHandler): void {
     const socket = this.#socket;
-    socket.on('data', (bytes: Uint8Array) => handler.data(bytes));
+    socket.on('data', (bytes: Uint8Array) => {
+      if (writing === 0 && this.#held === 0) handler.data(bytes);
+      else this.#holdBack(handler, bytes);
+    });
     socket.on('error', (error) => {
       this.#error = error;
     });
@@ -34,7 +53,22 @@ export class SocketTransport implements Transport {
 
   write(bytes: Uint8Array, taken: () => void): void {
     if (this.#socket.destroyed) return;
-    this.#socket.write(bytes, taken);
+    writing++;
+    try {
+      this.#socket.write(bytes, taken);
+    } finally {
+      afterWrite();
+    }
+  }
+
+  #holdBack(handler: TransportHandler, bytes: Uint8Array): void {
+    this.#held++;
+    const deliver = (): void => {
+      this.#held--;
+      handler.data(bytes);
+    };
+    if (writing > 0) heldBack.push(deliver);
+    else process.nextTick(deliver);
   }
 
   end(): void {

@@ -113,6 +113,11 @@ export class Session implements Subscriber, Identity {
     return this.#stored;
   }
 
+  /** Whether a QoS 2 message that came with this id is stored, or on its way to be, and not released. */
+  hasInbound(packetId: number): boolean {
+    return this.inbound.ids.has(packetId) || this.inbound.storing?.has(packetId) === true;
+  }
+
   canReceive(topic: string): boolean {
     return this.#env.authorizer.canReceive(this, topic);
   }

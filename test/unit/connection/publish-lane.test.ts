@@ -344,3 +344,23 @@ t.test('the messages of a run know their publisher and are made once', async (t)
     [1, 300],
   );
 });
+
+t.test(
+  'a repeated QoS 2 message is answered as the first time, also where its topic is not allowed any more',
+  async (t) => {
+    const bench = new Bench();
+    const { world, session } = bench;
+    bench.feed({ topic: 'a', qos: 2, packetId: 7, payload: 'first' });
+    // PUBREC is lost with the connection, and the rules are read again.
+    session.disconnect(true, undefined);
+    world.authorizer.mayPublish = (topic) => topic !== 'a';
+    world.authorizer.version++;
+    const next = world.link({ version: 5 });
+    session.start(next);
+    next.feed(session, publish({ version: 5, topic: 'a', qos: 2, packetId: 7, payload: 'first', dup: true }));
+    t.same(answers(next.take()), ['pubrec #7 0x0']);
+    next.feed(session, publish({ version: 5, topic: 'a', qos: 2, packetId: 8, payload: 'new' }));
+    t.same(answers(next.take()), ['pubrec #8 0x87'], 'a new one is refused');
+    t.same(bench.heard, ['a=first']);
+  },
+);

@@ -255,3 +255,39 @@ t.test('a broken WebSocket frame ends the connection with the error', async (t) 
   raw.destroy();
   server.close();
 });
+
+t.test(
+  'a Duplex that answers from inside of a write is heard after it, in order, before it closes',
+  async (t) => {
+    let inWrite = false;
+    const heardInWrite: boolean[] = [];
+    class Echo extends Duplex {
+      override _read(): void {}
+      override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+        this.push(Buffer.concat([Buffer.from('re:'), chunk]));
+        callback();
+      }
+    }
+    const line = new Echo();
+    const transport = new SocketTransport(line);
+    const handler = new Recorder();
+    const record = handler.data.bind(handler);
+    handler.data = (bytes) => {
+      heardInWrite.push(inWrite);
+      record(bytes);
+    };
+    transport.attach(handler);
+    // From here on reading flows.
+    await turn();
+    inWrite = true;
+    transport.write(Buffer.from('one,'), () => undefined);
+    transport.write(Buffer.from('two,'), () => undefined);
+    inWrite = false;
+    line.push('end');
+    transport.end();
+    line.push(null);
+    await handler.ended;
+    t.equal(handler.text, 're:one,re:two,end');
+    t.ok(heardInWrite.length > 0 && !heardInWrite.includes(true));
+  },
+);
