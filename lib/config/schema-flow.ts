@@ -123,7 +123,7 @@ export const limitsSchema = z.strictObject({
     min: 1,
     max: 1_000_000,
     default: 100,
-    description: 'Filters in one SUBSCRIBE packet. The ones beyond it are refused (0x97).',
+    description: 'Filters in one SUBSCRIBE packet. All filters of a packet with more are refused (0x97).',
     higher: 'fewer packets for clients with many filters; longer work in one turn.',
     lower: 'one packet can cost less.',
   }),
