@@ -10,7 +10,7 @@ t.test('whatever a loss of power leaves holds every committed record and reports
     try {
       images += await runLogCrashes(seed, (situation) => met.add(situation));
     } catch (error) {
-      t.fail(`node dist/test/sim/main.js --log --seed ${seed} --seeds 1: ${String(error)}`);
+      t.fail(`runLogCrashes(${seed}): ${String(error)}`);
     }
   }
   t.ok(images > SEEDS * 50, `${images} images`);

@@ -34,7 +34,7 @@ export class FaultyFiles implements FileSystem {
   readonly #live = new Map<string, Inode>();
   readonly #synced = new Map<string, Inode>();
 
-  /** How often the whole contents of a file were changed at once by a fault, for the tests of the tests. */
+  /** What all files have now, against the quota. */
   get usedBytes(): number {
     let bytes = 0;
     for (const { live } of this.#live.values()) bytes += live.length;
