@@ -74,7 +74,7 @@ export class Aedes extends Broker {
   }
 
   override async listen(): Promise<void> {
-    await this.#store.open();
+    await this.#store.open(this.lanes.createRestoration());
     await super.listen();
     this.#tick = setInterval(() => this.lanes.tick(), TICK_MS);
     this.#tick.unref();

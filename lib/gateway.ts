@@ -165,7 +165,7 @@ class EdgeGateway implements Gateway {
 
   async start(): Promise<void> {
     const { store, broker, lanes } = this.#parts;
-    await store.open();
+    await store.open(lanes.createRestoration());
     await broker.listen();
     this.#tick = setInterval(() => {
       lanes.tick();

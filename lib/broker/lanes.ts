@@ -5,7 +5,7 @@
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import type { Authenticator, Authorizer } from '../contracts/security.js';
-import type { Store } from '../contracts/store.js';
+import type { DurableSessions, Store } from '../contracts/store.js';
 import { ConnectGate, REFUSAL_DELAY_MAX_MS, TOO_MANY_CONNECTS } from '../connection/connect-gate.js';
 import { Connection } from '../connection/connection.js';
 import type { ConnectionEnvironment, Door } from '../connection/environment.js';
@@ -22,10 +22,14 @@ import { ReasonCode } from '../protocol/reason-code.js';
 import { Router } from '../routing/router.js';
 import { createLaneHooks, type SessionLimits } from '../session/environment.js';
 import { SessionRegistry, type TakeoverLimit } from '../session/registry.js';
+import { Restoration } from '../session/restoration.js';
 import type { Session } from '../session/session.js';
 import { TimerQueue } from '../session/timer-queue.js';
 import { WillPacer } from '../session/will-pacer.js';
 import { C, count, type Counters, createCounters } from '../telemetry/counters.js';
+
+/** Giving up what queues hold in memory walks all sessions. */
+const RELIEVE_INTERVAL_MS = 100;
 
 export interface LaneLimits extends SessionLimits, ConnectionLimits {
   readonly memoryMaxBytes: number;
@@ -83,6 +87,7 @@ export class Lanes {
   /** Handshakes by remote address; only addresses that have any. */
   readonly #handshakesByAddress = new Map<string, number>();
   #onEmpty: (() => void) | undefined;
+  #relieveAt = -Infinity;
 
   constructor(options: LanesOptions) {
     const { clock, logger, store, limits } = options;
@@ -96,6 +101,11 @@ export class Lanes {
     this.#env = this.#createEnvironment(options, commits);
     this.ingest.connect(this.#env);
     this.registry = this.#env.registry;
+  }
+
+  /** What the store is opened with, before the first connection. */
+  createRestoration(): DurableSessions {
+    return new Restoration(this.#env, this.registry);
   }
 
   get env(): ConnectionEnvironment {
@@ -132,6 +142,13 @@ export class Lanes {
       this.#handshakes < handshakesMax &&
       this.#handshakesOf(transport) < handshakesPerAddressMax
     );
+  }
+
+  #relieve(registry: SessionRegistry): void {
+    const now = this.#clock.now();
+    if (now < this.#relieveAt) return;
+    this.#relieveAt = now + RELIEVE_INTERVAL_MS;
+    for (const { outbound } of registry.sessions()) outbound.releaseMemory();
   }
 
   /** Half of the handshakes is for clients that may get in: refusals that are held back take no more than the other half. */
@@ -187,7 +204,13 @@ export class Lanes {
 
   #createEnvironment(options: LanesOptions, commits: CommitQueue): ConnectionEnvironment {
     const { clock, logger, store, limits, authenticator, authorizer, isAssignedClientId } = options;
-    const fanOut = new FanOut({ clock, counters: this.counters, logger });
+    const fanOut = new FanOut({
+      clock,
+      counters: this.counters,
+      logger,
+      assigned: (clientId, filter, position) =>
+        store.record({ kind: 'assigned', clientId, filter, position }),
+    });
     const partial = {
       gauges: { pendingWills: 0 },
       wills: new WillPacer({ clock, timers: this.timers, perSecondMax: limits.willsPerSecondMax }),
@@ -220,6 +243,7 @@ export class Lanes {
       onError: (connection: Connection, error: Error) => this.#onError(connection, error),
     };
     const registry = new SessionRegistry(partial, limits.takeovers);
+    this.budget.relieve = () => this.#relieve(registry);
     return Object.assign(partial, { registry });
   }
 

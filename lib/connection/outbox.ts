@@ -45,9 +45,17 @@ export class BufferPool {
 /** Bytes that wait in memory for clients, over the whole gateway, against one limit. */
 export class MemoryBudget {
   used = 0;
+  /** Gives up what can be read back from storage. */
+  relieve: (() => void) | undefined;
   constructor(readonly maxBytes: number) {}
   get exhausted(): boolean {
     return this.used >= this.maxBytes;
+  }
+  /** Whether it still is when what can be given up was. */
+  isExhausted(): boolean {
+    if (!this.exhausted) return false;
+    this.relieve?.();
+    return this.exhausted;
   }
 }
 

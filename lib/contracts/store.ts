@@ -29,16 +29,96 @@ export type SessionRecord =
       will: Will | undefined;
     }
   | { kind: 'connected'; clientId: string; expiryS: number; will: Will | undefined }
-  | { kind: 'disconnected'; clientId: string; expiryS: number; willPending: boolean }
+  /** `at`: when, on the gateway's clock. */
+  | { kind: 'disconnected'; clientId: string; expiryS: number; willPending: boolean; at: number }
+  /** The will was published; the session goes on. */
+  | { kind: 'willPublished'; clientId: string }
   | { kind: 'ended'; clientId: string }
   | { kind: 'subscribed'; clientId: string; subscriptions: readonly StoredSubscription[] }
   | { kind: 'unsubscribed'; clientId: string; filters: readonly string[] }
   /** PUBREL of an incoming QoS 2 message: its id may be used again. */
   | { kind: 'released'; clientId: string; packetId: number }
-  /** Outgoing QoS 2: `packetId` stands for the message at the head of the session's queue. */
-  | { kind: 'sent'; clientId: string; packetId: number; message: Message }
+  /** Outgoing QoS 2: `packetId` stands for the message. */
+  | {
+      kind: 'sent';
+      clientId: string;
+      packetId: number;
+      position: LogPosition;
+      flags: DeliveryFlags;
+      identifiers: readonly number[] | undefined;
+    }
   | { kind: 'pubrec'; clientId: string; packetId: number }
-  | { kind: 'delivered'; clientId: string; packetId: number };
+  /** The message at `position` is done with, whether or not it arrived; `packetId` 0: it never had one. */
+  | { kind: 'delivered'; clientId: string; packetId: number; position: LogPosition }
+  /** As `delivered`, but the client may hold the id still: it is not used for another message. */
+  | { kind: 'givenUp'; clientId: string; packetId: number; position: LogPosition }
+  /**
+   * A message to `$share/...` went to the session; `clientId` is empty where the member that it went to does not outlive its
+   * connection.
+   */
+  | { kind: 'assigned'; clientId: string; filter: string; position: LogPosition };
+
+/** QoS in bits 0 and 1, retain in bit 2, and in bit 3 whether it is owed because it was retained when the session subscribed. */
+export type DeliveryFlags = number;
+export const OWED_FLAG = 8;
+
+/** A QoS 1 or 2 message that left and is not acknowledged to the end. */
+export interface InFlightImage {
+  readonly packetId: number;
+  /** PUBREC came: only the id is left of it. */
+  readonly released: boolean;
+  readonly flags: DeliveryFlags;
+  readonly identifiers: readonly number[] | undefined;
+  /** 0: the message is not in the log, and is gone. */
+  readonly position: LogPosition;
+  /** Only of one that is owed: the message is the retained one of this topic, or superseded. */
+  readonly topic: string | undefined;
+}
+
+/** A retained message that a subscription is still owed. */
+export interface OwedImage {
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly identifiers: readonly number[] | undefined;
+}
+
+/** A durable session as it stands, but for what waits in its queue. */
+export interface SessionImage {
+  readonly clientId: string;
+  readonly username: string | undefined;
+  readonly expiryS: number;
+  /** When its connection ended, on the gateway's clock; undefined: it is connected. */
+  readonly parkedAt: number | undefined;
+  /** To be published; undefined also where it was. */
+  readonly will: Will | undefined;
+  readonly subscriptions: readonly StoredSubscription[];
+  /** Incoming QoS 2 ids that were answered and not released. */
+  readonly inbound: readonly number[];
+  /** In the order in which they were first sent. */
+  readonly inFlight: readonly InFlightImage[];
+  /** Outgoing ids that the client may hold still. */
+  readonly burned: readonly number[];
+  readonly owed: readonly OwedImage[];
+}
+
+/**
+ * The durable sessions, as the store sees them: it writes them down now and then, and after a restart gives back what it wrote,
+ * then what the log has since, in its order. All of a replay comes before the first connection.
+ */
+export interface DurableSessions {
+  /** undefined: none of this id, or one that does not outlive its connection. */
+  imageOf(clientId: string): SessionImage | undefined;
+  /** Those with messages in flight, which get there without a record. */
+  forEachBusy(visit: (clientId: string) => void): void;
+  restoreSession(image: SessionImage): void;
+  replayStep(record: SessionRecord): void;
+  /** A message that was stored. @param packetId of its publisher's session, 0: none that is to be remembered. */
+  replayMessage(message: Message, packetId: number): void;
+  /** A retained message of QoS 0, or an empty one in its place. */
+  replayRetained(message: Message): void;
+  /** That was all: timers may run. */
+  restored(): void;
+}
 
 /** Whose message is appended: with it the de-duplication entry of QoS 2 is the same record as the message. */
 export interface MessageOrigin {
@@ -54,15 +134,21 @@ export interface MessageOrigin {
  */
 export interface DeliveryQueue {
   readonly count: number;
+  /** Of all messages that wait, wherever they are. */
   readonly bytes: number;
+  /** Of those that are in memory: what counts against the budget of all clients. */
+  readonly heldBytes: number;
   readonly ready: boolean;
   readonly headMessage: Message;
-  /** QoS in bits 0 and 1, retain in bit 2. */
-  readonly headFlags: number;
+  readonly headFlags: DeliveryFlags;
   readonly headIdentifiers: readonly number[] | undefined;
-  push(message: Message, flags: number, identifiers: readonly number[] | undefined): void;
+  push(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void;
   shift(): void;
   clear(): void;
+  /** Gives up the copies in memory of what can be read back, for a client that is slow or away. */
+  release(): void;
+  /** For the replay of the log: the message of this position, where it waits, does so no more. */
+  remove(position: LogPosition): void;
   onReady: (() => void) | undefined;
 }
 
@@ -93,7 +179,8 @@ export interface Store {
   onCommitted: (() => void) | undefined;
   readonly retained: RetainedStore;
 
-  open(): Promise<void>;
+  /** Resolves when everything that was stored has been given back to `sessions`. */
+  open(sessions: DurableSessions): Promise<void>;
   /** Resolves when everything appended is durable. */
   close(): Promise<void>;
 
@@ -102,10 +189,11 @@ export interface Store {
    * 0x83 otherwise). After an append a message is never refused.
    */
   admit(bytes: number): number;
+  /** Sets the message's own position, too; a QoS 0 message is one that is retained. @returns 0 where its level needs no log. */
   append(message: Message, origin: MessageOrigin | undefined): LogPosition;
   /** Only for sessions that outlive their connection. */
   record(record: SessionRecord): LogPosition;
-  /** Calls back once what is stored of the session is at hand; at once where it already is. */
-  openSession(clientId: string, opened: () => void): void;
+  /** Messages by position, undefined for each that is damaged or gone; calls back at once for an empty list, else later. */
+  read(positions: readonly LogPosition[], done: (messages: readonly (Message | undefined)[]) => void): void;
   createQueue(clientId: string): DeliveryQueue;
 }

@@ -6,10 +6,15 @@ import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import { type Message, NEVER } from '../message/message.js';
 import type { Route } from '../routing/router.js';
-import type { RouteTarget } from '../routing/subscription.js';
+import type { LogPosition } from '../contracts/store.js';
+import type { QoS } from '../protocol/packet.js';
+import type { RouteTarget, SharedGroup, Subscription } from '../routing/subscription.js';
 import { count, C, type Counters } from '../telemetry/counters.js';
 import type { Session } from '../session/session.js';
 import { FrameCache } from './frame-cache.js';
+
+/** In the flags of a message that waits or is in flight. */
+export const RETAIN_FLAG = 4;
 
 const noop = (): void => {};
 
@@ -25,13 +30,23 @@ export interface Run {
   messages(): readonly Message[];
 }
 
+export interface FanOutOptions {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+  /** Stores which member of a shared subscription a message went to; an empty client id: one that does not outlive its connection. */
+  readonly assigned: (clientId: string, filter: string, position: LogPosition) => void;
+}
+
 export class FanOut {
   readonly frames = new FrameCache();
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #logger: Logger;
+  readonly #assigned: FanOutOptions['assigned'];
 
-  constructor(options: { clock: Clock; counters: Counters; logger: Logger }) {
+  constructor(options: FanOutOptions) {
+    this.#assigned = options.assigned;
     this.#clock = options.clock;
     this.#counters = options.counters;
     this.#logger = options.logger;
@@ -75,6 +90,53 @@ export class FanOut {
     }
   }
 
+  /**
+   * A message from the log, for those whose sessions outlive a restart. Nothing is counted: it was when it came.
+   * @param toGroup of a shared subscription it is not known yet who got it
+   */
+  replay(
+    message: Message,
+    route: Route<Session, Message>,
+    publisher: Session | undefined,
+    toGroup: (group: SharedGroup<Session>) => void,
+  ): void {
+    for (const target of route.targets) {
+      const own = target.session === publisher ? target.own : target;
+      if (own !== null) this.#replayTo(own.session, message, own.qos, own.retainAsPublished, own.identifiers);
+    }
+    for (const group of route.groups) toGroup(group);
+  }
+
+  /** A message that went to this member of a shared subscription. */
+  replayShared(message: Message, { subscriber, options }: Subscription<Session>): void {
+    const { qos, retainAsPublished, identifier } = options;
+    this.#replayTo(subscriber, message, qos, retainAsPublished, identifier === 0 ? undefined : [identifier]);
+  }
+
+  /** A message that no member had been chosen for. */
+  replayToGroup(message: Message, group: SharedGroup<Session>): void {
+    const member = group.choose(message.topic, true);
+    if (member === undefined) return;
+    this.#noteAssignment(message, group, member.subscriber);
+    this.replayShared(message, member);
+  }
+
+  #replayTo(
+    session: Session,
+    message: Message,
+    maxQoS: QoS,
+    keepRetain: boolean,
+    identifiers: readonly number[] | undefined,
+  ): void {
+    const qos = message.qos < maxQoS ? message.qos : maxQoS;
+    if (qos === 0) return;
+    session.outbound.replayDelivery(
+      message,
+      message.retain && keepRetain ? qos | RETAIN_FLAG : qos,
+      identifiers,
+    );
+  }
+
   #oneByOne(run: Run, target: RouteTarget<Session>): void {
     for (const message of run.messages()) {
       target.session.outbound.deliver(message, target.qos, target.retainAsPublished, target.identifiers);
@@ -90,8 +152,15 @@ export class FanOut {
       }
       const { qos, retainAsPublished, identifier } = member.options;
       const identifiers = identifier === 0 ? undefined : [identifier];
+      this.#noteAssignment(message, group, member.subscriber);
       member.subscriber.outbound.deliver(message, qos, retainAsPublished, identifiers);
     }
+  }
+
+  /** After a restart the message is not given to another member. Where nobody of the group outlives a restart, nobody would be. */
+  #noteAssignment(message: Message, group: SharedGroup<Session>, { clientId, durable }: Session): void {
+    if (message.position === 0 || !group.members.some(({ subscriber }) => subscriber.durable)) return;
+    this.#assigned(durable ? clientId : '', `$share/${group.name}/${group.filter}`, message.position);
   }
 
   #toListeners(message: Message, route: Route<Session, Message>): void {

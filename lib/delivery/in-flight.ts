@@ -9,7 +9,7 @@
  * before anything new [MQTT-4.4.0-1]; to clients before MQTT 5 also on a connection that stays, later and later. After too
  * many tries a message is given up to the dead-letter topic.
  */
-import type { LogPosition } from '../contracts/store.js';
+import { type DeliveryFlags, type InFlightImage, type LogPosition, OWED_FLAG } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import type { SessionEnvironment } from '../session/environment.js';
@@ -100,7 +100,7 @@ export class InFlight {
   }
 
   /** A new message, for which there is room. */
-  send(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
+  send(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
     const now = this.#env.clock.now();
     if (message.expiresAt <= now) {
       count(this.#env.counters, C.droppedExpired);
@@ -109,8 +109,14 @@ export class InFlight {
     const id = this.window.allocate(message, flags, identifiers, now);
     const qos = flags & 3;
     if (qos === 2 && this.#session.durable) {
-      const { clientId } = this.#session;
-      const position = this.#env.store.record({ kind: 'sent', clientId, packetId: id, message });
+      const position = this.#env.store.record({
+        kind: 'sent',
+        clientId: this.#session.clientId,
+        packetId: id,
+        position: message.position,
+        flags,
+        identifiers,
+      });
       if (position > this.#env.store.committed) {
         this.#whenStored(id, position, () => this.#sendStored(id));
         return;
@@ -222,7 +228,7 @@ export class InFlight {
     const message = this.window.messageOf(id);
     if (message === undefined || this.#transmitter === undefined) return;
     const flags = this.window.flagsOf(id);
-    const header = PUBLISH | dup | ((flags & 3) << 1) | (flags >> 2);
+    const header = PUBLISH | dup | ((flags & 3) << 1) | ((flags >> 2) & 1);
     const identifiers = this.window.identifiersOf(id);
     if (this.#transmitter.transmit(message, header, id, identifiers)) return;
     // Too large for this connection; where an earlier one took it, the client may hold the id.
@@ -246,10 +252,78 @@ export class InFlight {
   #acknowledged(id: number, burned = false): void {
     if (this.#resend.length > 0) this.#resend = this.#resend.filter((other) => other !== id);
     this.#storing?.delete(id);
+    const position = this.window.positionOf(id);
+    const isQoS2 = (this.window.flagsOf(id) & 3) === 2;
     if (burned) this.window.burn(id);
     else this.window.free(id);
-    if (!this.#session.durable) return;
-    this.#env.store.record({ kind: 'delivered', clientId: this.#session.clientId, packetId: id });
+    // What is in no log does not come back, but a QoS 2 id may be in the client's memory.
+    if (!this.#session.durable || (position === 0 && !isQoS2)) return;
+    const kind = burned ? 'givenUp' : 'delivered';
+    this.#env.store.record({ kind, clientId: this.#session.clientId, packetId: id, position });
+  }
+
+  // What storage keeps of it, and gives back after a restart.
+
+  get image(): InFlightImage[] {
+    return this.window.idsInOrder().map((id) => {
+      const flags = this.window.flagsOf(id);
+      return {
+        packetId: id,
+        released: this.window.stateOf(id) === SlotState.pubrel,
+        flags,
+        identifiers: this.window.identifiersOf(id),
+        position: this.window.positionOf(id),
+        topic: (flags & OWED_FLAG) === 0 ? undefined : this.window.messageOf(id)?.topic,
+      };
+    });
+  }
+
+  restore(image: InFlightImage): void {
+    const { packetId, released, flags, identifiers, position, topic } = image;
+    const state = released ? SlotState.pubrel : SlotState.publish;
+    this.window.restore(packetId, state, flags, identifiers, position);
+    if (topic === undefined || released) return;
+    const retained = this.#env.store.retained.get(topic);
+    if (retained?.position === position) this.window.supply(packetId, retained);
+  }
+
+  /** From the log. @returns whether the message was in the window. */
+  replayDelivered(id: number, position: LogPosition, burned: boolean): boolean {
+    const isThere = this.window.stateOf(id) !== SlotState.free && this.window.positionOf(id) === position;
+    if (isThere) this.window.free(id);
+    if (burned) this.window.restoreBurned(id);
+    return isThere;
+  }
+
+  replayPubrec(id: number): void {
+    if (this.window.stateOf(id) === SlotState.publish) this.window.toPubrel(id, 0);
+  }
+
+  /** Reads the messages of packets that were restored. What cannot be had is counted by the store, and its id not used again. */
+  load(loaded: () => void): void {
+    const lacking = this.window
+      .idsInOrder()
+      .filter(
+        (id) => this.window.stateOf(id) === SlotState.publish && this.window.messageOf(id) === undefined,
+      );
+    if (lacking.length === 0) {
+      loaded();
+      return;
+    }
+    // A retained message that was owed and has been replaced since is not in the log any more, and not owed any more.
+    const positions = lacking.map((id) =>
+      (this.window.flagsOf(id) & OWED_FLAG) === 0 ? this.window.positionOf(id) : 0,
+    );
+    this.#env.store.read(positions, (messages) => {
+      for (const [i, id] of lacking.entries()) {
+        if (this.window.stateOf(id) !== SlotState.publish || this.window.messageOf(id) !== undefined)
+          continue;
+        const message = messages[i];
+        if (message === undefined) this.#acknowledged(id, (this.window.flagsOf(id) & 3) === 2);
+        else this.window.supply(id, message);
+      }
+      loaded();
+    });
   }
 
   #refusedByClient(message: Message, reasonCode: number): void {

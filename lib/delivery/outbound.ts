@@ -12,6 +12,14 @@
  * A gateway holds many sessions that say little: the parts are made for the first message that needs them.
  */
 import type { Outbox } from '../connection/outbox.js';
+import {
+  type DeliveryFlags,
+  type InFlightImage,
+  type LogPosition,
+  type OwedImage,
+  OWED_FLAG,
+  type SessionRecord,
+} from '../contracts/store.js';
 import { type Message, NEVER } from '../message/message.js';
 import type { QoS } from '../protocol/packet.js';
 import type { RouteTarget } from '../routing/subscription.js';
@@ -20,15 +28,13 @@ import type { OutboundWindow } from '../session/outbound-window.js';
 import type { Session } from '../session/session.js';
 import { count, C } from '../telemetry/counters.js';
 import { Backlog } from './backlog.js';
-import type { Run } from './fan-out.js';
+import { RETAIN_FLAG, type Run } from './fan-out.js';
 import { InFlight } from './in-flight.js';
 import { OwedRetained } from './owed-retained.js';
 import { PUBLISH, RETAIN, Transmitter } from './transmitter.js';
 
 /** The backlog is not emptied into an outbox that has more than this pending: it stays where it is cheap. */
 const PUMP_BELOW_BYTES = 262144;
-/** In the flags of a message that waits or is in flight. */
-const RETAIN_FLAG = 4;
 
 export class Outbound {
   readonly #session: Session;
@@ -71,11 +77,6 @@ export class Outbound {
     keepRetain: boolean,
     identifiers: readonly number[] | undefined,
   ): void {
-    if (this.#env.hooks.authorizeForward !== undefined) {
-      const forwarded = this.#forwarded(message);
-      if (forwarded === undefined) return;
-      message = forwarded;
-    }
     const qos = message.qos < maxQoS ? message.qos : maxQoS;
     const retain = message.retain && keepRetain;
     if (qos === 0) this.#deliverQoS0(message, retain, identifiers);
@@ -102,7 +103,7 @@ export class Outbound {
 
   /** The retained messages of a new subscription; they leave as the client takes them, the whole set. */
   oweRetained(topics: readonly string[], qos: QoS, identifiers: readonly number[] | undefined): void {
-    (this.#owed ??= new OwedRetained(this.#env.store.retained)).add(topics, qos, identifiers);
+    this.#owing().add(topics, qos, identifiers);
     this.pump();
   }
 
@@ -114,13 +115,20 @@ export class Outbound {
 
   detach(): void {
     this.#transmitter = undefined;
-    this.#queueOwed();
+    // A session that stays is owed them still.
+    if (!this.#session.durable) this.#owed = undefined;
     this.#inFlight?.detach();
   }
 
   /** Drops what waits; what is in flight stays. */
   clearQueue(): void {
+    this.#owed = undefined;
     this.#backlog?.clear();
+  }
+
+  /** Memory is short: what can be read back is not held. */
+  releaseMemory(): void {
+    this.#backlog?.release();
   }
 
   /** The session is over: what waits will never be delivered. */
@@ -175,7 +183,7 @@ export class Outbound {
       const flags = queue.headFlags;
       const identifiers = queue.headIdentifiers;
       backlog.shift();
-      this.#flight().send(message, flags, identifiers);
+      this.#send(message, flags, identifiers);
     }
     return true;
   }
@@ -188,26 +196,13 @@ export class Outbound {
         return;
       }
       const { maxQoS, identifiers } = owed;
-      const sent = this.#forwarded(message);
-      if (sent === undefined) continue;
-      const qos = sent.qos < maxQoS ? sent.qos : maxQoS;
-      if (qos === 0) transmitter.transmit(sent, PUBLISH | RETAIN, 0, identifiers);
-      else this.#flight().send(sent, qos | RETAIN_FLAG, identifiers);
-    }
-  }
-
-  /** Retained messages that a session was still owed wait for its return like any other. */
-  #queueOwed(): void {
-    const owed = this.#owed;
-    this.#owed = undefined;
-    if (owed === undefined || !this.#session.durable) return;
-    const now = this.#env.clock.now();
-    for (let message = owed.take(now); message !== undefined; message = owed.take(now)) {
-      const { maxQoS, identifiers } = owed;
-      const sent = this.#forwarded(message);
-      if (sent === undefined) continue;
-      const qos = sent.qos < maxQoS ? sent.qos : maxQoS;
-      if (qos > 0) this.#wait(sent, qos | RETAIN_FLAG, identifiers);
+      const qos = message.qos < maxQoS ? message.qos : maxQoS;
+      if (qos > 0) {
+        this.#send(message, qos | RETAIN_FLAG | OWED_FLAG, identifiers);
+        continue;
+      }
+      const forwarded = this.#forwarded(message);
+      if (forwarded !== undefined) transmitter.transmit(forwarded, PUBLISH | RETAIN, 0, identifiers);
     }
   }
 
@@ -232,10 +227,12 @@ export class Outbound {
       count(this.#env.counters, C.droppedOffline);
       return;
     }
+    const forwarded = this.#forwarded(message);
+    if (forwarded === undefined) return;
     if (message.expiresAt !== NEVER && message.expiresAt <= this.#env.clock.now())
       count(this.#env.counters, C.droppedExpired);
     else if (this.#mayTake(transmitter.link.outbox, 1))
-      transmitter.transmit(message, retain ? PUBLISH | RETAIN : PUBLISH, 0, identifiers);
+      transmitter.transmit(forwarded, retain ? PUBLISH | RETAIN : PUBLISH, 0, identifiers);
   }
 
   #mayTake(outbox: Outbox, messages: number): boolean {
@@ -255,20 +252,50 @@ export class Outbound {
   #deliverQueued(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
     const transmitter = this.#transmitter;
     if (transmitter !== undefined && this.queuedCount === 0 && this.#hasRoom(transmitter)) {
-      this.#flight().send(message, flags, identifiers);
+      this.#send(message, flags, identifiers);
       return;
     }
-    this.#wait(message, flags, identifiers);
-  }
-
-  #wait(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
     // It may have ended since its route was looked up: nobody would give the memory back.
     if (this.#session.ended) {
       count(this.#env.counters, C.droppedSessionEnded);
       return;
     }
-    this.#backlog ??= new Backlog(this.#session.clientId, this.#env, this.#pumpLater);
-    this.#backlog.push(message, flags, identifiers);
+    this.#waiting().push(message, flags, identifiers);
+  }
+
+  /** A QoS 1 or 2 message whose turn it is. */
+  #send(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+    if (this.#env.hooks.authorizeForward === undefined) {
+      this.#flight().send(message, flags, identifiers);
+      return;
+    }
+    const forwarded = this.#forwarded(message);
+    if (forwarded === undefined) {
+      this.#recordUnsent(message);
+      return;
+    }
+    // A copy that the hook changed stands for the same record of the log.
+    forwarded.position = message.position;
+    const qos = forwarded.qos < (flags & 3) ? forwarded.qos : flags & 3;
+    if (qos > 0) {
+      this.#flight().send(forwarded, (flags & ~3) | qos, identifiers);
+    } else {
+      this.#recordUnsent(message);
+      this.#deliverForwardedQoS0(forwarded, (flags & RETAIN_FLAG) !== 0, identifiers);
+    }
+  }
+
+  #deliverForwardedQoS0(message: Message, retain: boolean, identifiers: readonly number[] | undefined): void {
+    const transmitter = this.#transmitter;
+    if (transmitter === undefined) count(this.#env.counters, C.droppedOffline);
+    else if (this.#mayTake(transmitter.link.outbox, 1))
+      transmitter.transmit(message, retain ? PUBLISH | RETAIN : PUBLISH, 0, identifiers);
+  }
+
+  /** After a restart it would wait again. */
+  #recordUnsent({ position }: Message): void {
+    if (position === 0 || !this.#session.durable) return;
+    this.#env.store.record({ kind: 'delivered', clientId: this.#session.clientId, packetId: 0, position });
   }
 
   /** What the embedder's hook makes of the message for this client; undefined: it does not get it. */
@@ -290,6 +317,79 @@ export class Outbound {
       this.#env.ingest.deadLetter(message, this.#session.clientId, 'encode_failure');
     }
     return undefined;
+  }
+
+  // What storage keeps of it, and gives back after a restart.
+
+  get image(): { inFlight: InFlightImage[]; burned: number[]; owed: OwedImage[] } {
+    return {
+      inFlight: this.#inFlight?.image ?? [],
+      burned: this.#inFlight?.window.burned() ?? [],
+      owed: this.#owed?.rest ?? [],
+    };
+  }
+
+  restore(image: {
+    readonly inFlight: readonly InFlightImage[];
+    readonly burned: readonly number[];
+    readonly owed: readonly OwedImage[];
+  }): void {
+    for (const one of image.inFlight) this.#flight().restore(one);
+    for (const id of image.burned) this.#flight().window.restoreBurned(id);
+    for (const { topic, qos, identifiers } of image.owed) this.#owing().add([topic], qos, identifiers);
+    // The queue comes back with what waits in it.
+    this.#waiting();
+  }
+
+  /** A message from the log that the session is to get. */
+  replayDelivery(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+    this.#waiting().restore(message, flags, identifiers);
+  }
+
+  replay(record: Extract<SessionRecord, { kind: 'sent' | 'pubrec' | 'delivered' | 'givenUp' }>): void {
+    const { packetId } = record;
+    if (record.kind === 'pubrec') {
+      this.#flight().replayPubrec(packetId);
+      return;
+    }
+    const { position } = record;
+    if (record.kind === 'sent') {
+      const { flags, identifiers } = record;
+      const topic = this.#unqueue(position);
+      this.#flight().restore({ packetId, released: false, flags, identifiers, position, topic });
+    } else if (!this.#flight().replayDelivered(packetId, position, record.kind === 'givenUp')) {
+      this.#unqueue(position);
+    }
+  }
+
+  /** The message does not wait any more. @returns the topic of one that was owed */
+  #unqueue(position: LogPosition): string | undefined {
+    if (position === 0) return undefined;
+    const topic = this.#owed?.remove(position);
+    if (topic === undefined) this.#waiting().settle(position);
+    return topic;
+  }
+
+  /** The session ended before the restart. */
+  forget(): void {
+    this.#backlog?.forget();
+    this.#backlog = undefined;
+    this.#inFlight = undefined;
+    this.#owed = undefined;
+  }
+
+  /** Reads what `attach` and `pump` will need first. */
+  load(loaded: () => void): void {
+    if (this.#inFlight === undefined) loaded();
+    else this.#inFlight.load(loaded);
+  }
+
+  #waiting(): Backlog {
+    return (this.#backlog ??= new Backlog(this.#session.clientId, this.#env, this.#pumpLater));
+  }
+
+  #owing(): OwedRetained {
+    return (this.#owed ??= new OwedRetained(this.#env.store.retained));
   }
 
   #flight(): InFlight {

@@ -2,22 +2,15 @@
  * Retained messages that new subscriptions of one session are still owed: topics, not messages. Each is read when its turn
  * comes, so that nobody gets an older one after a newer, and a large set waits in little memory.
  */
-import type { RetainedView } from '../contracts/store.js';
+import type { LogPosition, OwedImage, RetainedView } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
 import type { QoS } from '../protocol/packet.js';
 
-interface Owed {
-  readonly topic: string;
-  /** What the subscription was granted. */
-  readonly qos: QoS;
-  readonly identifiers: readonly number[] | undefined;
-}
-
 export class OwedRetained {
   readonly #retained: RetainedView;
-  readonly #list: Owed[] = [];
+  #list: OwedImage[] = [];
   #next = 0;
-  #current: Owed | undefined;
+  #current: OwedImage | undefined;
 
   constructor(retained: RetainedView) {
     this.#retained = retained;
@@ -25,6 +18,21 @@ export class OwedRetained {
 
   add(topics: readonly string[], qos: QoS, identifiers: readonly number[] | undefined): void {
     for (const topic of topics) this.#list.push({ topic, qos, identifiers });
+  }
+
+  /** What was not taken yet. */
+  get rest(): OwedImage[] {
+    return this.#list.slice(this.#next);
+  }
+
+  /** From the log: the retained message of this position was sent. @returns its topic; undefined: it is owed to nobody here */
+  remove(position: LogPosition): string | undefined {
+    const at = this.#list.findIndex(
+      ({ topic }, i) => i >= this.#next && this.#retained.get(topic)?.position === position,
+    );
+    const topic = this.#list[at]?.topic;
+    if (topic !== undefined) this.#list.splice(at, 1);
+    return topic;
   }
 
   /** The next message that is still retained, with `maxQoS` and `identifiers` until the next call; undefined: that was all. */

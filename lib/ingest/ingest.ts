@@ -269,7 +269,7 @@ export class Ingest {
    * its message is delivered and not kept.
    */
   #admit(message: Message, canBeTold: boolean): Refusal | undefined {
-    if (this.#env.budget.exhausted) return NO_ROOM;
+    if (this.#env.budget.isExhausted()) return NO_ROOM;
     if (canBeTold && message.retain) {
       const refusal = this.#env.retention.refusalOf(message);
       if (refusal !== undefined) return refusal === 'quota' ? OVER_RETAINED_QUOTA : NO_ROOM;
@@ -308,9 +308,9 @@ export class Ingest {
 
   /** Keeps or clears the retained message of the topic. @returns false where a QoS 0 message found no room. */
   #retain(message: Message): boolean {
-    const { retention, counters } = this.#env;
+    const { retention, counters, store } = this.#env;
     if (message.payloadLength === 0) {
-      retention.delete(message.topic);
+      if (retention.delete(message.topic) && this.#isWorthStoring(message)) store.append(message, undefined);
       return true;
     }
     const refusal = retention.refusalOf(message);
@@ -318,8 +318,15 @@ export class Ingest {
       count(counters, refusal === 'quota' ? C.refusedRetainedQuota : C.refusedRetained);
       return message.qos > 0;
     }
+    // Nobody waits for it, but after a restart it should be there; one with QoS is in the log already.
+    if (this.#isWorthStoring(message) && store.admit(message.weight) === 0) store.append(message, undefined);
     retention.keep(message);
     return true;
+  }
+
+  /** What the gateway says of itself is said anew after a restart. */
+  #isWorthStoring({ qos, topic }: Message): boolean {
+    return qos === 0 && !topic.startsWith('$SYS/');
   }
 }
 

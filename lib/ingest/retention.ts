@@ -79,13 +79,15 @@ export class Retention {
     this.#add(shares, message.publisher, 1);
   }
 
-  delete(topic: string): void {
+  /** @returns whether the topic retained anything. */
+  delete(topic: string): boolean {
     const { retained } = this.#options;
     const shares = this.#sharesNow;
     const old = retained.get(topic);
-    if (old === undefined) return;
+    if (old === undefined) return false;
     retained.delete(topic);
     this.#add(shares, old.publisher, -1);
+    return true;
   }
 
   #judge(message: Message): RetentionRefusal | undefined {

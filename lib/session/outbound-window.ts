@@ -5,6 +5,7 @@
  *     free ──send──▶ publish ──PUBACK──────────────▶ free                     QoS 1
  *                    publish ──PUBREC──▶ pubrel ──PUBCOMP──▶ free             QoS 2
  */
+import type { DeliveryFlags, LogPosition } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
 
 export const SlotState = { free: 0, publish: 1, pubrel: 2 } as const;
@@ -26,6 +27,7 @@ export class OutboundWindow {
   #flags = NO_U8;
   #order = NO_F64;
   #sentAt = NO_F64;
+  #positions = NO_F64;
   #messages: (Message | undefined)[] = NOTHING;
   #identifiers: (readonly number[] | undefined)[] = NOTHING;
   #nextId = 1;
@@ -60,10 +62,40 @@ export class OutboundWindow {
     this.#flags[slot] = flags;
     this.#order[slot] = ++this.#sequence;
     this.#sentAt[slot] = now;
+    this.#positions[slot] = message.position;
     this.#messages[slot] = message;
     this.#identifiers[slot] = identifiers;
     this.#used++;
     return id;
+  }
+
+  /** A packet of before a restart, behind those that were restored before it; its message is missing. One that is there goes. */
+  restore(
+    id: number,
+    state: typeof SlotState.publish | typeof SlotState.pubrel,
+    flags: number,
+    identifiers: readonly number[] | undefined,
+    position: LogPosition,
+  ): void {
+    if (this.stateOf(id) !== SlotState.free) this.free(id);
+    while (this.#mask < 0 || this.#states[id & this.#mask] !== SlotState.free) this.#grow();
+    const slot = id & this.#mask;
+    this.#ids[slot] = id;
+    this.#states[slot] = state;
+    this.#attempts[slot] = 1;
+    this.#flags[slot] = flags;
+    this.#order[slot] = ++this.#sequence;
+    this.#sentAt[slot] = 0;
+    this.#positions[slot] = position;
+    this.#messages[slot] = undefined;
+    this.#identifiers[slot] = identifiers;
+    this.#used++;
+    this.#nextId = id === 65535 ? 1 : id + 1;
+  }
+
+  /** The message of a packet that was restored. */
+  supply(id: number, message: Message): void {
+    this.#messages[id & this.#mask] = message;
   }
 
   /** `free` where the id is not in use. */
@@ -76,8 +108,12 @@ export class OutboundWindow {
     return this.#messages[id & this.#mask];
   }
 
-  /** QoS in bits 0 and 1, retain in bit 2. */
-  flagsOf(id: number): number {
+  /** Where the log has the message; 0: nowhere. */
+  positionOf(id: number): LogPosition {
+    return this.#positions[id & this.#mask] as number;
+  }
+
+  flagsOf(id: number): DeliveryFlags {
     return this.#flags[id & this.#mask] as number;
   }
 
@@ -129,6 +165,15 @@ export class OutboundWindow {
     if (burned.size > 32768 && oldest !== undefined) burned.delete(oldest);
   }
 
+  burned(): number[] {
+    return this.#burned === undefined ? [] : [...this.#burned];
+  }
+
+  /** An id that was given up before a restart. */
+  restoreBurned(id: number): void {
+    (this.#burned ??= new Set()).add(id);
+  }
+
   /** The client answered for the id to the end. */
   settle(id: number): void {
     this.#burned?.delete(id);
@@ -157,6 +202,7 @@ export class OutboundWindow {
       flags: this.#flags,
       order: this.#order,
       sentAt: this.#sentAt,
+      positions: this.#positions,
       messages: this.#messages,
       identifiers: this.#identifiers,
     };
@@ -169,6 +215,7 @@ export class OutboundWindow {
     this.#flags = new Uint8Array(capacity);
     this.#order = new Float64Array(capacity);
     this.#sentAt = new Float64Array(capacity);
+    this.#positions = new Float64Array(capacity);
     this.#messages = new Array<Message | undefined>(capacity).fill(undefined);
     this.#identifiers = new Array<undefined>(capacity).fill(undefined);
     for (const id of ids) {
@@ -180,6 +227,7 @@ export class OutboundWindow {
       this.#flags[to] = old.flags[from] as number;
       this.#order[to] = old.order[from] as number;
       this.#sentAt[to] = old.sentAt[from] as number;
+      this.#positions[to] = old.positions[from] as number;
       this.#messages[to] = old.messages[from];
       this.#identifiers[to] = old.identifiers[from];
     }

@@ -18,8 +18,8 @@ export class PacketIdSet {
     return this.#few !== undefined && this.#few.has(id);
   }
 
-  /** The id may not be in the set. */
   add(id: number): void {
+    if (this.has(id)) return;
     this.#size++;
     if (this.#bitmap !== undefined) {
       this.#bitmap[id >> 3] = (this.#bitmap[id >> 3] as number) | (1 << (id & 7));
@@ -41,6 +41,13 @@ export class PacketIdSet {
       this.#few?.delete(id);
     }
     return true;
+  }
+
+  toArray(): number[] {
+    if (this.#bitmap === undefined) return this.#few === undefined ? [] : [...this.#few];
+    const ids: number[] = [];
+    for (let id = 1; id <= 65535; id++) if (this.has(id)) ids.push(id);
+    return ids;
   }
 
   #toBitmap(ids: Set<number>): void {

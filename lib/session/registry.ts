@@ -5,7 +5,7 @@
  *
  *     free ──claim──▶ owned ──claim──▶ owned, one waits ──owner released──▶ owned by the one that waited
  */
-import type { LogPosition } from '../contracts/store.js';
+import type { LogPosition, SessionImage } from '../contracts/store.js';
 import type { Will } from '../protocol/packet.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import type { SessionEnvironment } from './environment.js';
@@ -115,8 +115,21 @@ export class SessionRegistry {
     this.#open(next);
   }
 
+  /** A session as it was before a restart. */
+  restore(image: SessionImage): Session {
+    const session = new Session(image, this.#env, this.#onEnd);
+    this.#sessions.set(image.clientId, session);
+    session.restore(image);
+    return session;
+  }
+
   #open(claimant: Claimant): void {
-    this.#env.store.openSession(claimant.clientId, () => {
+    const session = this.#sessions.get(claimant.clientId);
+    if (session === undefined || claimant.cleanStart) {
+      this.#grant(claimant);
+      return;
+    }
+    session.load(() => {
       // It may have left, or have been told to, while its session was being read.
       if (this.#claims.get(claimant.clientId)?.owner === claimant) this.#grant(claimant);
     });

@@ -13,7 +13,7 @@
  * comes first; a connection that resumes the session before that withdraws it [MQTT-3.1.3-9].
  */
 import type { TimerHandle } from '../contracts/clock.js';
-import type { LogPosition } from '../contracts/store.js';
+import type { LogPosition, SessionImage, SessionRecord } from '../contracts/store.js';
 import type { Identity } from '../contracts/security.js';
 import { Outbound } from '../delivery/outbound.js';
 import { encodeForwardedProperties } from '../ingest/forwarded-properties.js';
@@ -75,6 +75,8 @@ export class Session implements Subscriber, Identity {
   #will: Will | undefined;
   #willTimer: TimerHandle | undefined;
   #expiryTimer: TimerHandle | undefined;
+  /** When the connection ended, on the gateway's clock; undefined: it has not. */
+  #parkedAt: number | undefined;
   #ended = false;
   #stored: boolean;
 
@@ -127,6 +129,7 @@ export class Session implements Subscriber, Identity {
     this.#expiryTimer?.cancel();
     this.#expiryTimer = undefined;
     this.#stopWillTimer();
+    this.#parkedAt = undefined;
     this.username = options.username;
     this.expiryS = options.expiryS;
     this.#stored ||= this.durable;
@@ -138,8 +141,7 @@ export class Session implements Subscriber, Identity {
     if (this.#ended || !this.#stored) return;
     const { clientId, expiryS } = this;
     this.#env.store.record({ kind: 'connected', clientId, expiryS, will: this.#will });
-    const willPending = this.#will !== undefined;
-    this.#env.store.record({ kind: 'disconnected', clientId, expiryS, willPending });
+    this.#recordDisconnect();
   }
 
   /** The connection that the session was made for left before CONNACK: it ends as if it had never been. */
@@ -168,18 +170,103 @@ export class Session implements Subscriber, Identity {
     this.outbound.detach();
     if (expiryS !== undefined) this.expiryS = expiryS;
     if (discardWill) this.#will = undefined;
+    this.#parkedAt = this.#env.clock.now();
     // Without expiry it ends here, which is stored as its end.
-    if (this.#stored && this.durable) {
-      const willPending = this.#will !== undefined;
-      this.#env.store.record({
-        kind: 'disconnected',
-        clientId: this.clientId,
-        expiryS: this.expiryS,
-        willPending,
-      });
-    }
+    if (this.#stored && this.durable) this.#recordDisconnect();
     this.#scheduleWill();
     this.#scheduleExpiry();
+  }
+
+  #recordDisconnect(): void {
+    this.#env.store.record({
+      kind: 'disconnected',
+      clientId: this.clientId,
+      expiryS: this.expiryS,
+      willPending: this.#will !== undefined,
+      at: this.#parkedAt ?? this.#env.clock.now(),
+    });
+  }
+
+  // What storage keeps of it, and gives back after a restart.
+
+  get image(): SessionImage {
+    return {
+      clientId: this.clientId,
+      username: this.username,
+      expiryS: this.expiryS,
+      parkedAt: this.#parkedAt,
+      will: this.#will,
+      subscriptions: this.subscriptions.stored(),
+      inbound: this.inbound.ids.toArray(),
+      ...this.outbound.image,
+    };
+  }
+
+  /** Right after construction. */
+  restore(image: SessionImage): void {
+    this.#stored = true;
+    this.#parkedAt = image.parkedAt;
+    this.subscriptions.restore(image.subscriptions);
+    for (const id of image.inbound) this.inbound.ids.add(id);
+    this.outbound.restore(image);
+  }
+
+  /** Steps that this version does not know are none of a session. */
+  replay(record: SessionRecord): void {
+    switch (record.kind) {
+      case 'connected':
+        this.expiryS = record.expiryS;
+        this.#will = record.will;
+        this.#parkedAt = undefined;
+        break;
+      case 'disconnected':
+        this.expiryS = record.expiryS;
+        if (!record.willPending) this.#will = undefined;
+        this.#parkedAt = record.at;
+        break;
+      case 'willPublished':
+        this.#will = undefined;
+        break;
+      case 'subscribed':
+        this.subscriptions.replay(record.subscriptions);
+        break;
+      case 'unsubscribed':
+        for (const filter of record.filters) this.subscriptions.remove(filter);
+        break;
+      case 'released':
+        this.inbound.ids.delete(record.packetId);
+        break;
+      case 'sent':
+      case 'pubrec':
+      case 'delivered':
+      case 'givenUp':
+        this.outbound.replay(record);
+        break;
+      case 'created':
+      case 'ended':
+      case 'assigned':
+        break;
+    }
+  }
+
+  /** Its end comes out of the log. */
+  forget(): void {
+    this.#ended = true;
+    this.subscriptions.clear();
+    this.outbound.forget();
+    this.#onEnd(this, 0);
+  }
+
+  /** The replay is over: time passes again. The connection that a gateway had when it stopped has ended with it. */
+  restored(): void {
+    this.#parkedAt ??= this.#env.clock.now();
+    this.#scheduleWill();
+    this.#scheduleExpiry();
+  }
+
+  /** Makes what `start` will need ready; calls back at once where nothing has to be read. */
+  load(loaded: () => void): void {
+    this.outbound.load(loaded);
   }
 
   /** Ends the session at once: clean start, expiry, an administrator. */
@@ -205,7 +292,8 @@ export class Session implements Subscriber, Identity {
       return;
     }
     this.#env.gauges.pendingWills++;
-    this.#willTimer = this.#env.timers.at(this.#env.clock.now() + delayS * 1000, () => this.#publishWill());
+    const since = this.#parkedAt ?? this.#env.clock.now();
+    this.#willTimer = this.#env.timers.at(since + delayS * 1000, () => this.#publishWill());
   }
 
   #scheduleExpiry(): void {
@@ -214,7 +302,8 @@ export class Session implements Subscriber, Identity {
       return;
     }
     if (this.expiryS === EXPIRES_NEVER) return;
-    this.#expiryTimer = this.#env.timers.at(this.#env.clock.now() + this.expiryS * 1000, () => {
+    const since = this.#parkedAt ?? this.#env.clock.now();
+    this.#expiryTimer = this.#env.timers.at(since + this.expiryS * 1000, () => {
       count(this.#env.counters, C.sessionsExpired);
       this.#env.hooks.onSessionExpired?.(this);
       this.end();
@@ -236,6 +325,7 @@ export class Session implements Subscriber, Identity {
     // Rules may have changed since CONNECT.
     if (!this.#env.authorizer.canPublish(this, will.topic)) {
       count(this.#env.counters, C.droppedWill);
+      this.#recordWillGone();
       return;
     }
     const message = this.#willMessage(will);
@@ -245,9 +335,19 @@ export class Session implements Subscriber, Identity {
       return;
     }
     authorizePublish(this, message, (refused, allowed) => {
-      if (refused === undefined) this.#sendWill(allowed);
-      else count(this.#env.counters, C.droppedWill);
+      if (refused === undefined) {
+        this.#sendWill(allowed);
+      } else {
+        count(this.#env.counters, C.droppedWill);
+        this.#recordWillGone();
+      }
     });
+  }
+
+  /** After a restart it would be published again. */
+  #recordWillGone(): void {
+    if (this.#stored && !this.#ended)
+      this.#env.store.record({ kind: 'willPublished', clientId: this.clientId });
   }
 
   #sendWill(message: Message): void {
@@ -259,6 +359,7 @@ export class Session implements Subscriber, Identity {
       // the will takes its place in the log.
       if (message.qos === 0) commits.after(0, { committed });
       else committed();
+      this.#recordWillGone();
     });
   }
 

@@ -56,6 +56,10 @@ export class SubscriptionSet {
     return this.#byFilter.size;
   }
 
+  get(filter: string): Subscription<Session> | undefined {
+    return this.#byFilter.get(filter);
+  }
+
   filters(): IterableIterator<string> {
     return this.#byFilter.keys();
   }
@@ -109,6 +113,42 @@ export class SubscriptionSet {
     this.#byFilter.delete(filter);
     this.#env.router.remove(subscription);
     return true;
+  }
+
+  stored(): StoredSubscription[] {
+    return [...this.#byFilter].map(([filter, { options }]) => ({ filter, options }));
+  }
+
+  /** As they were granted before a restart. Whether they still would be is asked topic by topic, and of those that are new. */
+  restore(subscriptions: readonly StoredSubscription[]): void {
+    for (const { filter, options } of subscriptions) this.#put(filter, this.#subscriptionOf(filter, options));
+  }
+
+  /** A SUBSCRIBE from the log. */
+  replay(subscriptions: readonly StoredSubscription[]): void {
+    for (const { filter, options } of subscriptions) {
+      const subscription = this.#subscriptionOf(filter, options);
+      if (this.#put(filter, subscription)) this.#sendRetained(subscription);
+    }
+  }
+
+  #subscriptionOf(key: string, options: SubscriptionOptions): Subscription<Session> {
+    const shared = parseSharedFilter(key);
+    const filter = shared?.filter ?? key;
+    const partial = this.#env.authorizer.canSubscribe(this.#session, filter) !== 'all';
+    return new Subscription(this.#session, filter, options, shared?.group ?? '', partial);
+  }
+
+  /** @returns whether it is owed what is retained. */
+  #put(key: string, subscription: Subscription<Session>): boolean {
+    const old = this.#byFilter.get(key);
+    if (old !== undefined) this.#env.router.remove(old);
+    this.#byFilter.set(key, subscription);
+    this.#env.router.add(subscription);
+    // Retained messages are not sent for shared subscriptions [MQTT 5, 4.8.2].
+    const { retainHandling } = subscription.options;
+    const wanted = retainHandling === 0 || (retainHandling === 1 && old === undefined);
+    return wanted && subscription.group === '';
   }
 
   clear(): void {
@@ -245,15 +285,7 @@ export class SubscriptionSet {
     if (this.#session.ended) return;
     const owed: Subscription<Session>[] = [];
     for (const { key, subscription } of verdicts) {
-      if (subscription === undefined) continue;
-      const old = this.#byFilter.get(key);
-      if (old !== undefined) this.#env.router.remove(old);
-      this.#byFilter.set(key, subscription);
-      this.#env.router.add(subscription);
-      // Retained messages are not sent for shared subscriptions [MQTT 5, 4.8.2].
-      const { retainHandling } = subscription.options;
-      const wanted = retainHandling === 0 || (retainHandling === 1 && old === undefined);
-      if (wanted && subscription.group === '') owed.push(subscription);
+      if (subscription !== undefined && this.#put(key, subscription)) owed.push(subscription);
     }
     answer(verdicts.map((verdict) => verdict.code));
     this.#env.hooks.onSubscribe?.(

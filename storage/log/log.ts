@@ -20,7 +20,7 @@ import { toStorageError } from '../files/storage-error.js';
 import { type Chunk, CommitBuffer } from './commit-buffer.js';
 import { crc32c } from './crc32c.js';
 import { LogReader } from './log-reader.js';
-import { type RecoveryReport, recoverLog } from './recovery.js';
+import { type Loss, type RecoveredLog, type RecoveryReport, recoverLog } from './recovery.js';
 import { createSegment, type Segment } from './segment.js';
 
 /** After a fault the disk is tried again after so long, doubling. */
@@ -41,6 +41,8 @@ export interface LogOptions {
   readonly segmentMaxBytes: number;
   /** How long a commit waits for company; 0: not beyond the end of the turn. */
   readonly commitDelayMs: number;
+  /** Positions up to it were given out, whatever is left of the segments; default 0. */
+  readonly continueAfter?: LogPosition;
   /** Called when no space is left, before the next try: may give up a reserve. */
   readonly releaseSpace?: () => Promise<void>;
 }
@@ -80,7 +82,8 @@ export class Log {
   /** Chain after `committed`. */
   #chain: number;
   #floor: LogPosition;
-  #closed: (() => void)[] = [];
+  /** Called when nothing is pending any more. */
+  #idle: (() => void)[] = [];
   readonly #commit = (): void => {
     this.#scheduled = false;
     void this.#commitAll();
@@ -95,7 +98,10 @@ export class Log {
     const { files, folder, identity } = options;
     await files.makeFolder(folder);
     const seed = crc32c(identity, 0, identity.length);
-    const recovered = await recoverLog(files, folder, identity, seed);
+    const recovered = continueAfter(
+      await recoverLog(files, folder, identity, seed),
+      options.continueAfter ?? 0,
+    );
     const { segments, lastIsOpen } = recovered;
     const last = segments[segments.length - 1];
     const file = last === undefined ? undefined : await files.open(last.path, 'write');
@@ -153,7 +159,7 @@ export class Log {
    * calls `append` in the same turn.
    */
   reserve(bodyBytes: number): Chunk {
-    if (this.#isClosed) throw new Error('a record was appended to a log that is closed');
+    if (this.isClosed) throw new Error('a record was appended to a log that is closed');
     return this.#buffer.reserve(bodyBytes);
   }
 
@@ -183,27 +189,31 @@ export class Log {
     return dropped;
   }
 
-  /** Resolves when everything appended is synced, or has failed to be for as long as `waitMs`. Idempotent. */
-  async close(waitMs = 5000): Promise<void> {
-    if (this.#isClosed) return;
+  /** Resolves when everything appended is synced, or has failed to be for as long as `waitMs`. */
+  async flush(waitMs = 5000): Promise<void> {
     const isBusy = this.#buffer.pendingBytes > 0 || this.#state !== LogState.open;
-    if (isBusy) {
-      await new Promise<void>((resolve) => {
-        const timeout = this.#options.timers.after(waitMs, resolve);
-        this.#closed.push(() => {
-          timeout.cancel();
-          resolve();
-        });
-        if (this.#state === LogState.open && !this.#scheduled) this.#askForCommit();
+    if (this.isClosed || !isBusy) return;
+    await new Promise<void>((resolve) => {
+      const timeout = this.#options.timers.after(waitMs, resolve);
+      this.#idle.push(() => {
+        timeout.cancel();
+        resolve();
       });
-    }
+      if (this.#state === LogState.open && !this.#scheduled) this.#askForCommit();
+    });
+  }
+
+  /** As `flush`; then nothing is written any more. Idempotent. */
+  async close(waitMs = 5000): Promise<void> {
+    if (this.isClosed) return;
+    await this.flush(waitMs);
     this.#state = LogState.closed;
     await this.reader.close();
     await this.#file?.close().catch(() => undefined);
     this.#file = undefined;
   }
 
-  get #isClosed(): boolean {
+  get isClosed(): boolean {
     return this.#state === LogState.closed;
   }
 
@@ -222,14 +232,14 @@ export class Log {
       const chunk = this.#buffer.take();
       if (chunk === undefined) break;
       await this.#store(chunk);
-      if (this.#isClosed) return;
+      if (this.isClosed) return;
       this.committed = chunk.last;
       this.#chain = chunk.chain;
       this.#buffer.recycle(chunk);
       this.onCommitted?.();
     }
     this.#state = LogState.open;
-    for (const closed of this.#closed.splice(0)) closed();
+    for (const idle of this.#idle.splice(0)) idle();
   }
 
   /** Resolves when the chunk is synced, however often that has to be tried; or when the log was closed over it. */
@@ -242,7 +252,7 @@ export class Log {
     }
     for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MAX_MS)) {
       await new Promise<void>((resolve) => this.#options.timers.after(delayMs, resolve));
-      if (this.#isClosed) return;
+      if (this.isClosed) return;
       try {
         if (this.#fault?.code === 'STORAGE_FULL') await this.#options.releaseSpace?.();
         await this.#write(chunk);
@@ -321,4 +331,18 @@ export class Log {
     this.#options.logger.info('the log is written again', { segment: this.#segments.at(-1)?.path });
     this.onFault?.(undefined);
   }
+}
+
+/** The end of the log may be gone: its positions are not given out again, they stand for something else elsewhere. */
+function continueAfter(recovered: RecoveredLog, position: LogPosition): RecoveredLog {
+  const { last, segments, report } = recovered;
+  if (position <= last) return recovered;
+  const path = segments[segments.length - 1]?.path ?? '';
+  const loss: Loss = { first: last + 1, last: position, path, cause: 'missing' };
+  return {
+    ...recovered,
+    last: position,
+    lastIsOpen: false,
+    report: { ...report, losses: [...report.losses, loss] },
+  };
 }

@@ -21,6 +21,10 @@ export class MemoryDeliveryQueue implements DeliveryQueue {
     return this.#bytes;
   }
 
+  get heldBytes(): number {
+    return this.#bytes;
+  }
+
   get ready(): boolean {
     return this.#count > 0;
   }
@@ -65,6 +69,12 @@ export class MemoryDeliveryQueue implements DeliveryQueue {
     this.#count = 0;
     this.#bytes = 0;
   }
+
+  /** Nothing here can be read back. */
+  release(): void {}
+
+  /** Nothing is replayed into memory. */
+  remove(): void {}
 
   #grow(): void {
     const old = this.#messages.length;

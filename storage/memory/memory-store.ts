@@ -32,8 +32,9 @@ export class MemoryStore implements Store {
     return ++this.#position;
   }
 
-  openSession(_clientId: string, opened: () => void): void {
-    opened();
+  /** There is nothing to read back: what waits is in memory, with its messages. */
+  read(positions: readonly LogPosition[], done: (messages: undefined[]) => void): void {
+    done(positions.map(() => undefined));
   }
 
   createQueue(): DeliveryQueue {

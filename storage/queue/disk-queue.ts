@@ -14,7 +14,7 @@ import { BLOCK_MAX_COUNT, decodePostings, encodePostings, type Posting } from '.
 
 /** The next block is read when so few messages are left in front of it. */
 const READ_BELOW_COUNT = BLOCK_MAX_COUNT / 2;
-/** Messages in memory beyond which a block is put away even where it is not full. */
+/** Messages in memory beyond which a block is put away even where it is not full; and the most that is read back at a time. */
 const BLOCK_MAX_BYTES = 262_144;
 
 /** Where blocks are put away, and messages read. */
@@ -25,6 +25,8 @@ export interface QueueBacking {
   dropBlock(block: number): void;
   /** In the order of the positions; undefined for each that is damaged or gone. */
   readMessages(positions: readonly LogPosition[]): Promise<(Message | undefined)[]>;
+  /** What comes next is not the same as before: it has to be written down again. */
+  changed(): void;
   /** A message that waits for the session cannot be had. */
   lost(position: LogPosition): void;
   /** A read failed with `error`: calls `again` after a while. */
@@ -38,8 +40,11 @@ export interface QueueState {
   readonly to: number;
   readonly storedCount: number;
   readonly storedBytes: number;
+  /** Without what is in no log. */
   readonly head: readonly Posting[];
   readonly tail: readonly Posting[];
+  /** Messages up to this position came in, as far as they were for the session. */
+  readonly upTo: LogPosition;
 }
 
 export class DiskQueue implements DeliveryQueue {
@@ -57,12 +62,19 @@ export class DiskQueue implements DeliveryQueue {
   #storedCount = 0;
   #storedBytes = 0;
   #bytes = 0;
+  #heldBytes = 0;
   #reading = false;
   /** Rises when what is being read is not wanted any more. */
   #generation = 0;
+  /** Everything before it has left. */
+  #floor: LogPosition = 0;
+  readonly #upTo: LogPosition;
+  /** Positions that left, by the log, while their blocks were put away. */
+  #removed: Set<LogPosition> | undefined;
 
   constructor(backing: QueueBacking, state?: QueueState) {
     this.#backing = backing;
+    this.#upTo = state?.upTo ?? 0;
     if (state === undefined) return;
     this.#head = [...state.head];
     this.#tail = [...state.tail];
@@ -72,23 +84,27 @@ export class DiskQueue implements DeliveryQueue {
     this.#storedBytes = state.storedBytes;
     this.#tailBytes = weightOf(this.#tail);
     this.#bytes = weightOf(this.#head) + this.#storedBytes + this.#tailBytes;
+    this.#floor = this.#head[0]?.position ?? (this.#to > this.#from ? 1 : (this.#tail[0]?.position ?? 0));
   }
 
   get count(): number {
     return this.#head.length - this.#headAt + this.#storedCount + this.#tail.length;
   }
 
-  /** Of all messages that wait, wherever they are. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Of the messages that are in memory. */
   get heldBytes(): number {
-    let bytes = 0;
-    for (let i = this.#headAt; i < this.#head.length; i++) bytes += heldBytes(this.#head[i] as Posting);
-    for (const posting of this.#tail) bytes += heldBytes(posting);
-    return bytes;
+    return this.#heldBytes;
+  }
+
+  /** No message before this position is needed; Infinity: none at all. */
+  get floor(): LogPosition {
+    if (this.count === 0) return Infinity;
+    const first = this.#head[this.#headAt] ?? (this.#storedCount === 0 ? this.#tail[0] : undefined);
+    if (first !== undefined && first.position > 0) this.#floor = first.position;
+    return this.#floor;
   }
 
   get ready(): boolean {
@@ -109,21 +125,28 @@ export class DiskQueue implements DeliveryQueue {
     return this.#headPosting.identifiers;
   }
 
-  get state(): QueueState {
+  /** @param upTo the last position that was given to the queues of all sessions. */
+  stateAt(upTo: LogPosition): QueueState {
+    const isLogged = ({ position }: Posting): boolean => position > 0;
     return {
       from: this.#from,
       to: this.#to,
       storedCount: this.#storedCount,
       storedBytes: this.#storedBytes,
-      head: this.#head.slice(this.#headAt),
-      tail: [...this.#tail],
+      head: this.#head.slice(this.#headAt).filter(isLogged),
+      tail: this.#tail.filter(isLogged),
+      upTo,
     };
   }
 
   push(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
-    const weight = message.weight;
-    const posting: Posting = { position: message.position, flags, identifiers, weight, message };
+    const { weight, position } = message;
+    // It came in before the state was written down; by now it may have left.
+    if (position > 0 && position <= this.#upTo) return;
+    const posting: Posting = { position, flags, identifiers, weight, message };
     this.#bytes += weight;
+    this.#heldBytes += weight;
+    if (position > 0) this.#backing.changed();
     const isShort = this.#storedCount === 0 && this.#tail.length === 0;
     if (isShort && this.#head.length - this.#headAt < BLOCK_MAX_COUNT && !this.#reading) {
       this.#head.push(posting);
@@ -131,7 +154,7 @@ export class DiskQueue implements DeliveryQueue {
     }
     this.#tail.push(posting);
     this.#tailBytes += weight;
-    this.#tailIsPinned ||= posting.position === 0;
+    this.#tailIsPinned ||= position === 0;
     if (this.#tailIsPinned) return;
     if (this.#tail.length >= BLOCK_MAX_COUNT || this.#tailBytes >= BLOCK_MAX_BYTES) this.#putAway();
   }
@@ -139,7 +162,11 @@ export class DiskQueue implements DeliveryQueue {
   shift(): void {
     const posting = this.#head[this.#headAt];
     if (posting === undefined) return;
-    this.#bytes -= posting.weight;
+    this.#discount(posting);
+    if (posting.position > 0) {
+      this.#floor = posting.position;
+      this.#backing.changed();
+    }
     this.#headAt++;
     if (this.#headAt === this.#head.length) {
       this.#head = [];
@@ -151,13 +178,20 @@ export class DiskQueue implements DeliveryQueue {
     if (this.#head.length - this.#headAt < READ_BELOW_COUNT) this.#read();
   }
 
-  /** A message that was delivered in an earlier life, wherever it stands; for the replay of the log. */
-  remove(position: LogPosition): boolean {
-    return this.#removeFrom(this.#head, position, this.#headAt) || this.#removeFrom(this.#tail, position, 0);
+  release(): void {
+    for (let i = this.#headAt; i < this.#head.length; i++) this.#releaseOne(this.#head[i] as Posting);
+    for (const posting of this.#tail) this.#releaseOne(posting);
+  }
+
+  remove(position: LogPosition): void {
+    if (this.#removeFrom(this.#head, position, this.#headAt)) return;
+    if (this.#removeFrom(this.#tail, position, 0)) return;
+    if (this.#from < this.#to) (this.#removed ??= new Set()).add(position);
   }
 
   clear(): void {
     for (let block = this.#from; block < this.#to; block++) this.#backing.dropBlock(block);
+    if (this.count > 0) this.#backing.changed();
     this.#from = this.#to;
     this.#generation++;
     this.#reading = false;
@@ -169,6 +203,8 @@ export class DiskQueue implements DeliveryQueue {
     this.#storedCount = 0;
     this.#storedBytes = 0;
     this.#bytes = 0;
+    this.#heldBytes = 0;
+    this.#removed = undefined;
   }
 
   get #headIsThere(): boolean {
@@ -185,6 +221,7 @@ export class DiskQueue implements DeliveryQueue {
     this.#backing.putBlock(this.#to++, encodePostings(this.#tail));
     this.#storedCount += this.#tail.length;
     this.#storedBytes += this.#tailBytes;
+    for (const posting of this.#tail) this.#releaseOne(posting);
     this.#tail = [];
     this.#tailBytes = 0;
   }
@@ -192,38 +229,30 @@ export class DiskQueue implements DeliveryQueue {
   /** Makes the next messages ready, where they are not. */
   #read(): void {
     if (this.#reading || this.count === 0) return;
-    if (this.#headLacksMessages()) {
-      this.#start(() => this.#fill(this.#head));
+    if (this.#head[this.#headAt] !== undefined) {
+      if (!this.#headIsThere) this.#start(() => this.#fillHead());
+      else if (this.#from < this.#to) this.#start(() => this.#readBlock());
     } else if (this.#from < this.#to) {
-      this.#start(async (isWanted) => {
-        const postings = decodePostings(await this.#backing.getBlock(this.#from));
-        await this.#fill(postings);
-        if (!isWanted()) return;
-        this.#backing.dropBlock(this.#from++);
-        this.#storedCount -= postings.length;
-        this.#storedBytes -= weightOf(postings);
-        this.#append(postings);
-      });
+      this.#start(() => this.#readBlock());
     } else if (this.#tail.length > 0) {
-      const postings = this.#tail;
+      this.#head = this.#tail;
+      this.#headAt = 0;
       this.#tail = [];
       this.#tailBytes = 0;
       this.#tailIsPinned = false;
-      this.#append(postings);
-      if (this.#headLacksMessages()) this.#start(() => this.#fill(this.#head));
+      if (!this.#headIsThere) this.#start(() => this.#fillHead());
     }
   }
 
-  #start(read: (isWanted: () => boolean) => Promise<void>): void {
+  #start(read: () => Promise<void>): void {
     this.#reading = true;
     const generation = this.#generation;
     const isWanted = (): boolean => generation === this.#generation;
-    read(isWanted).then(
+    read().then(
       () => {
         if (!isWanted()) return;
         this.#reading = false;
-        this.#dropLost();
-        if (this.#head[this.#headAt] === undefined) this.#read();
+        if (!this.#headIsThere) this.#read();
         if (this.#headIsThere) this.onReady?.();
       },
       (error: unknown) =>
@@ -235,34 +264,54 @@ export class DiskQueue implements DeliveryQueue {
     );
   }
 
-  #headLacksMessages(): boolean {
-    return this.#head[this.#headAt] !== undefined && this.#head[this.#headAt]?.message === undefined;
+  async #readBlock(): Promise<void> {
+    const generation = this.#generation;
+    const block = this.#from;
+    const postings = decodePostings(await this.#backing.getBlock(block));
+    if (generation !== this.#generation) return;
+    this.#backing.dropBlock(block);
+    this.#backing.changed();
+    this.#from++;
+    this.#storedCount -= postings.length;
+    this.#storedBytes -= weightOf(postings);
+    for (const posting of postings) {
+      if (this.#removed?.delete(posting.position) === true) this.#bytes -= posting.weight;
+      else this.#head.push(posting);
+    }
+    if (this.#from === this.#to) this.#removed = undefined;
+    if (!this.#headIsThere) await this.#fillHead();
   }
 
-  /** Reads the messages of postings that lack them. */
-  async #fill(postings: readonly Posting[]): Promise<void> {
-    const lacking = postings.filter(({ message }) => message === undefined);
+  /** Reads the messages that are next, as many as are reasonable to hold. */
+  async #fillHead(): Promise<void> {
+    const generation = this.#generation;
+    const lacking: Posting[] = [];
+    let bytes = 0;
+    for (let i = this.#headAt; i < this.#head.length && bytes < BLOCK_MAX_BYTES; i++) {
+      const posting = this.#head[i] as Posting;
+      if (posting.message !== undefined) break;
+      lacking.push(posting);
+      bytes += posting.weight;
+    }
     const messages = await this.#backing.readMessages(lacking.map(({ position }) => position));
-    for (const [i, posting] of lacking.entries()) posting.message = messages[i];
-  }
-
-  #append(postings: readonly Posting[]): void {
-    for (const posting of postings) this.#head.push(posting);
+    if (generation !== this.#generation) return;
+    const lost = new Set<Posting>();
+    for (const [i, posting] of lacking.entries()) {
+      posting.message = messages[i];
+      if (posting.message === undefined) lost.add(posting);
+      else this.#heldBytes += posting.weight;
+    }
+    if (lost.size > 0) this.#dropLost(lost);
   }
 
   /** What could not be read is gone: it may not keep back what is behind it. */
-  #dropLost(): void {
-    if (this.#head.every(({ message }, i) => i < this.#headAt || message !== undefined)) return;
-    const rest = this.#head.slice(this.#headAt);
-    this.#head = [];
+  #dropLost(lost: ReadonlySet<Posting>): void {
+    this.#head = this.#head.filter((posting, i) => i >= this.#headAt && !lost.has(posting));
     this.#headAt = 0;
-    for (const posting of rest) {
-      if (posting.message !== undefined) {
-        this.#head.push(posting);
-      } else {
-        this.#bytes -= posting.weight;
-        this.#backing.lost(posting.position);
-      }
+    this.#backing.changed();
+    for (const { weight, position } of lost) {
+      this.#bytes -= weight;
+      this.#backing.lost(position);
     }
   }
 
@@ -271,9 +320,20 @@ export class DiskQueue implements DeliveryQueue {
     const posting = postings[at];
     if (posting === undefined) return false;
     postings.splice(at, 1);
-    this.#bytes -= posting.weight;
+    this.#discount(posting);
     if (postings === this.#tail) this.#tailBytes -= posting.weight;
     return true;
+  }
+
+  #discount({ message, weight }: Posting): void {
+    this.#bytes -= weight;
+    if (message !== undefined) this.#heldBytes -= weight;
+  }
+
+  #releaseOne(posting: Posting): void {
+    if (posting.message === undefined || posting.position === 0) return;
+    posting.message = undefined;
+    this.#heldBytes -= posting.weight;
   }
 }
 
@@ -281,8 +341,4 @@ function weightOf(postings: readonly Posting[]): number {
   let bytes = 0;
   for (const { weight } of postings) bytes += weight;
   return bytes;
-}
-
-function heldBytes({ message, weight }: Posting): number {
-  return message === undefined ? 0 : weight;
 }

@@ -14,6 +14,9 @@ export const RecordType = {
   sent: 17,
   pubrec: 18,
   delivered: 19,
+  givenUp: 20,
+  willPublished: 21,
+  assigned: 22,
   /** The gateway's own clock beside the wall's. */
   time: 30,
 } as const;

@@ -3,129 +3,136 @@
  * a person's eyes and takes new fields:
  *
  *     released, pubrec     u48 session · u16 packet id
- *     sent, delivered      u48 session · u16 packet id · u48 position of the message
+ *     delivered, givenUp   u48 session · u16 packet id · u48 position of the message
+ *     sent                 the same · u8 flags · u32 each subscription identifier
  *     created              JSON with the client id; the position of this record is the number of the session
  *     the other ones       u48 session · JSON
+ *
+ * Numbers have their least significant byte first.
  */
-import type { LogPosition, StoredSubscription } from '../../lib/contracts/store.js';
-import type { Will } from '../../lib/protocol/packet.js';
-import { readU48, writeU48 } from '../log/record.js';
+import type { LogPosition, SessionRecord } from '../../lib/contracts/store.js';
+import { readU32, readU48, writeU32, writeU48 } from '../log/record.js';
+import { fromJson, toJson } from './json.js';
 import { RecordType } from './record-type.js';
 
-/** The position of the record that created a session: never given twice. */
+/** The position of the record that created a session: never given twice. 0: no session. */
 export type SessionNumber = LogPosition;
 
-/** A step of a session, as the log has it: by the number of the session. */
-export type SessionStep =
-  | {
-      readonly type: typeof RecordType.created;
-      readonly clientId: string;
-      readonly username: string | undefined;
-      readonly expiryS: number;
-      readonly will: Will | undefined;
-      /** On the gateway's own clock. */
-      readonly atMs: number;
-    }
-  | {
-      readonly type: typeof RecordType.connected;
-      readonly session: SessionNumber;
-      readonly expiryS: number;
-      readonly will: Will | undefined;
-      readonly atMs: number;
-    }
-  | {
-      readonly type: typeof RecordType.disconnected;
-      readonly session: SessionNumber;
-      readonly expiryS: number;
-      readonly willPending: boolean;
-      readonly atMs: number;
-    }
-  | { readonly type: typeof RecordType.ended; readonly session: SessionNumber }
-  | {
-      readonly type: typeof RecordType.subscribed;
-      readonly session: SessionNumber;
-      readonly subscriptions: readonly StoredSubscription[];
-    }
-  | {
-      readonly type: typeof RecordType.unsubscribed;
-      readonly session: SessionNumber;
-      readonly filters: readonly string[];
-    }
-  | {
-      readonly type: typeof RecordType.released | typeof RecordType.pubrec;
-      readonly session: SessionNumber;
-      readonly packetId: number;
-    }
-  | {
-      readonly type: typeof RecordType.sent | typeof RecordType.delivered;
-      readonly session: SessionNumber;
-      readonly packetId: number;
-      readonly position: LogPosition;
-    };
-
 const SESSION_BYTES = 6;
-export const PACKET_STEP_BYTES = SESSION_BYTES + 2;
-export const MESSAGE_STEP_BYTES = PACKET_STEP_BYTES + 6;
+const PACKET_STEP_BYTES = SESSION_BYTES + 2;
+const MESSAGE_STEP_BYTES = PACKET_STEP_BYTES + 6;
+const SENT_BYTES = MESSAGE_STEP_BYTES + 1;
 
-/** A step of one packet id; `position` only where the type has it. */
+type PacketStep = Extract<SessionRecord, { packetId: number }>;
+type RareStep = Exclude<SessionRecord, PacketStep>;
+
+const TYPES = {
+  created: RecordType.created,
+  connected: RecordType.connected,
+  disconnected: RecordType.disconnected,
+  willPublished: RecordType.willPublished,
+  ended: RecordType.ended,
+  subscribed: RecordType.subscribed,
+  unsubscribed: RecordType.unsubscribed,
+  released: RecordType.released,
+  sent: RecordType.sent,
+  pubrec: RecordType.pubrec,
+  delivered: RecordType.delivered,
+  givenUp: RecordType.givenUp,
+  assigned: RecordType.assigned,
+} as const satisfies Record<SessionRecord['kind'], RecordType>;
+
+const KINDS = new Map<number, SessionRecord['kind']>(
+  Object.entries(TYPES).map(([kind, type]) => [type, kind as SessionRecord['kind']]),
+);
+
+export function recordTypeOf(record: SessionRecord): RecordType {
+  return TYPES[record.kind];
+}
+
+/** Whether the step is of one packet: those are written in place, without an object between. */
+export function isPacketStep(record: SessionRecord): record is PacketStep {
+  return 'packetId' in record;
+}
+
+export function packetStepBytes(record: PacketStep): number {
+  switch (record.kind) {
+    case 'released':
+    case 'pubrec':
+      return PACKET_STEP_BYTES;
+    case 'delivered':
+    case 'givenUp':
+      return MESSAGE_STEP_BYTES;
+    case 'sent':
+      return SENT_BYTES + 4 * (record.identifiers?.length ?? 0);
+  }
+}
+
+/** Writes `packetStepBytes` bytes at `at`. */
 export function writePacketStep(
   out: Uint8Array,
   at: number,
   session: SessionNumber,
-  packetId: number,
-  position?: LogPosition,
+  record: PacketStep,
 ): void {
   writeU48(out, at, session);
-  out[at + SESSION_BYTES] = packetId & 0xff;
-  out[at + SESSION_BYTES + 1] = packetId >> 8;
-  if (position !== undefined) writeU48(out, at + PACKET_STEP_BYTES, position);
+  out[at + SESSION_BYTES] = record.packetId & 0xff;
+  out[at + SESSION_BYTES + 1] = record.packetId >> 8;
+  if (record.kind === 'released' || record.kind === 'pubrec') return;
+  writeU48(out, at + PACKET_STEP_BYTES, record.position);
+  if (record.kind !== 'sent') return;
+  out[at + MESSAGE_STEP_BYTES] = record.flags;
+  for (const [i, identifier] of (record.identifiers ?? []).entries())
+    writeU32(out, at + SENT_BYTES + 4 * i, identifier);
 }
 
-export type RareStep = Extract<SessionStep, { type: 10 | 11 | 12 | 13 | 14 | 15 }>;
-
-/** Body of a record that is not of one packet id. */
-export function encodeRareStep(step: RareStep): Uint8Array {
-  const { type, ...fields } = step;
-  if (type === RecordType.created) return Buffer.from(JSON.stringify(fields, toJson), 'utf8');
-  const { session, ...rest } = { session: 0, ...fields };
-  const text = Buffer.from(JSON.stringify(rest, toJson), 'utf8');
+/** Body of a record that is not of one packet. */
+export function encodeRareStep(record: RareStep, session: SessionNumber): Uint8Array {
+  const { kind, clientId, ...fields } = record;
+  if (kind === 'created') return Buffer.from(JSON.stringify({ clientId, ...fields }, toJson), 'utf8');
+  const text = Buffer.from(JSON.stringify(fields, toJson), 'utf8');
   const bytes = Buffer.allocUnsafe(SESSION_BYTES + text.length);
   writeU48(bytes, 0, session);
   bytes.set(text, SESSION_BYTES);
   return bytes;
 }
 
-/** @returns undefined for a type that is not of sessions. */
-export function parseSessionStep(
+/**
+ * Reads a record whose CRC was right. @param clientIdOf the client of a session number; undefined: none that is still there.
+ * @returns undefined for a type that is not of sessions, or a session that is gone
+ */
+export function parseSessionRecord(
   type: number,
   bytes: Uint8Array,
   start: number,
   end: number,
-): SessionStep | undefined {
-  switch (type) {
-    case RecordType.created:
-      return { type, ...parseFields(bytes, start, end) } as SessionStep;
-    case RecordType.connected:
-    case RecordType.disconnected:
-    case RecordType.ended:
-    case RecordType.subscribed:
-    case RecordType.unsubscribed: {
-      const session = readU48(bytes, start);
-      return { type, session, ...parseFields(bytes, start + SESSION_BYTES, end) } as SessionStep;
-    }
-    case RecordType.released:
-    case RecordType.pubrec:
-      return { type, session: readU48(bytes, start), packetId: packetIdAt(bytes, start) };
-    case RecordType.sent:
-    case RecordType.delivered:
+  clientIdOf: (session: SessionNumber) => string | undefined,
+): SessionRecord | undefined {
+  const kind = KINDS.get(type);
+  if (kind === undefined) return undefined;
+  if (kind === 'created') return { kind, ...parseFields(bytes, start, end) } as SessionRecord;
+  const session = readU48(bytes, start);
+  // A message of a shared subscription may have gone to a session that does not outlive its connection.
+  const clientId = kind === 'assigned' && session === 0 ? '' : clientIdOf(session);
+  if (clientId === undefined) return undefined;
+  switch (kind) {
+    case 'released':
+    case 'pubrec':
+      return { kind, clientId, packetId: packetIdAt(bytes, start) };
+    case 'delivered':
+    case 'givenUp':
+      return { kind, clientId, packetId: packetIdAt(bytes, start), position: positionAt(bytes, start) };
+    case 'sent':
       return {
-        type,
-        session: readU48(bytes, start),
+        kind,
+        clientId,
         packetId: packetIdAt(bytes, start),
-        position: readU48(bytes, start + PACKET_STEP_BYTES),
+        position: positionAt(bytes, start),
+        flags: bytes[start + MESSAGE_STEP_BYTES] as number,
+        identifiers: identifiersAt(bytes, start + SENT_BYTES, end),
       };
     default:
-      return undefined;
+      return { kind, clientId, ...parseFields(bytes, start + SESSION_BYTES, end) } as SessionRecord;
   }
 }
 
@@ -133,34 +140,19 @@ function packetIdAt(bytes: Uint8Array, start: number): number {
   return (bytes[start + SESSION_BYTES] as number) | ((bytes[start + SESSION_BYTES + 1] as number) << 8);
 }
 
+function positionAt(bytes: Uint8Array, start: number): LogPosition {
+  return readU48(bytes, start + PACKET_STEP_BYTES);
+}
+
+function identifiersAt(bytes: Uint8Array, start: number, end: number): number[] | undefined {
+  if (start >= end) return undefined;
+  const identifiers: number[] = [];
+  for (let at = start; at < end; at += 4) identifiers.push(readU32(bytes, at));
+  return identifiers;
+}
+
 /** JSON that this version or an older one wrote, and whose CRC was right. */
 function parseFields(bytes: Uint8Array, start: number, end: number): Record<string, unknown> {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
   return JSON.parse(text, fromJson) as Record<string, unknown>;
-}
-
-const BYTES_KEY = 'base64';
-
-function toJson(_key: string, value: unknown): unknown {
-  // Buffers become `{ type: 'Buffer', data }` before a replacer sees them.
-  if (isBufferJson(value)) return { [BYTES_KEY]: Buffer.from(value.data).toString('base64') };
-  return value instanceof Uint8Array ? { [BYTES_KEY]: Buffer.from(value).toString('base64') } : value;
-}
-
-function isBufferJson(value: unknown): value is { readonly data: readonly number[] } {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'type' in value &&
-    value.type === 'Buffer' &&
-    'data' in value
-  );
-}
-
-function fromJson(_key: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  const { [BYTES_KEY]: text } = value as Record<string, unknown>;
-  return typeof text === 'string' && Object.keys(value).length === 1
-    ? Uint8Array.from(Buffer.from(text, 'base64'))
-    : value;
 }

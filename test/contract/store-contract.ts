@@ -83,18 +83,13 @@ export function storeContract(t: Test, name: string, factory: StoreFactory): voi
     },
   );
 
-  void t.test(`${name}: a session opens once, known or not`, async (t) => {
+  void t.test(`${name}: reading answers once, for each position; for none at once`, async (t) => {
     const store = await factory.create();
-    let opened = 0;
-    await new Promise<void>((resolve) => {
-      store.openSession('nobody', () => {
-        opened++;
-        resolve();
-      });
-    });
-    store.record({ kind: 'created', clientId: 'c', username: 'u', expiryS: 60, will: undefined });
-    await new Promise<void>((resolve) => store.openSession('c', resolve));
-    t.equal(opened, 1);
+    let answers = 0;
+    store.read([], () => answers++);
+    t.equal(answers, 1);
+    const messages = await new Promise<readonly unknown[]>((resolve) => store.read([7_000_000, 0], resolve));
+    t.same(messages, [undefined, undefined], 'what is not there');
     await store.close();
   });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import type { SessionRecord } from '../../lib/contracts/store.js';
 import { createMessage, NEVER } from '../../lib/message/message.js';
 import {
   messageRecordBytes,
@@ -10,10 +11,10 @@ import {
 import { RecordType } from '../../storage/records/record-type.js';
 import {
   encodeRareStep,
-  MESSAGE_STEP_BYTES,
-  PACKET_STEP_BYTES,
-  parseSessionStep,
-  type RareStep,
+  isPacketStep,
+  packetStepBytes,
+  parseSessionRecord,
+  recordTypeOf,
   writePacketStep,
 } from '../../storage/records/session-record.js';
 
@@ -71,18 +72,34 @@ t.test('a message comes back from its record as it was', async (t) => {
   t.pass();
 });
 
+const clientIdOf = (session: number): string | undefined =>
+  session === 77 ? undefined : `client ${session}`;
+
 t.test('steps of packet ids come back', async (t) => {
+  const identifiers = fc.option(
+    fc.array(fc.integer({ min: 1, max: 268_435_455 }), { minLength: 1, maxLength: 4 }),
+    {
+      nil: undefined,
+    },
+  );
   fc.assert(
-    fc.property(position, packetId, position, (session, id, of) => {
-      const out = Buffer.alloc(MESSAGE_STEP_BYTES);
-      writePacketStep(out, 0, session, id, of);
-      for (const type of [RecordType.released, RecordType.pubrec])
-        if (!same(parseSessionStep(type, out, 0, PACKET_STEP_BYTES), { type, session, packetId: id }))
-          return false;
-      for (const type of [RecordType.sent, RecordType.delivered])
-        if (!same(parseSessionStep(type, out, 0, out.length), { type, session, packetId: id, position: of }))
-          return false;
-      return true;
+    fc.property(position, packetId, position, fc.nat(15), identifiers, (session, id, of, flags, ids) => {
+      const clientId = `client ${session}`;
+      const records: SessionRecord[] = [
+        { kind: 'released', clientId, packetId: id },
+        { kind: 'pubrec', clientId, packetId: id },
+        { kind: 'delivered', clientId, packetId: id, position: of },
+        { kind: 'givenUp', clientId, packetId: id, position: of },
+        { kind: 'sent', clientId, packetId: id, position: of, flags, identifiers: ids },
+      ];
+      return records.every((record) => {
+        if (!isPacketStep(record)) return false;
+        const size = packetStepBytes(record);
+        const out = Buffer.alloc(size + 9, 0xaa);
+        writePacketStep(out, 3, session, record);
+        if (!out.subarray(3 + size).every((byte) => byte === 0xaa)) return false;
+        return same(parseSessionRecord(recordTypeOf(record), out, 3, 3 + size, clientIdOf), record);
+      });
     }),
   );
   t.pass();
@@ -92,7 +109,7 @@ function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-t.test('created, connected, disconnected, ended, subscribed and unsubscribed come back', async (t) => {
+t.test('the rare steps come back', async (t) => {
   const will = {
     topic: 'gone/ü',
     payload: Buffer.from([0, 255, 7]),
@@ -111,26 +128,28 @@ t.test('created, connected, disconnected, ended, subscribed and unsubscribed com
     retainHandling: 1 as const,
     identifier: 9,
   };
-  const steps: RareStep[] = [
-    { type: RecordType.created, clientId: 'pump-7', username: 'anna', expiryS: 60, will, atMs: 12.5 },
-    {
-      type: RecordType.created,
-      clientId: 'pump-7',
-      username: undefined,
-      expiryS: 60,
-      will: undefined,
-      atMs: 0,
-    },
-    { type: RecordType.connected, session: POSITION_MAX, expiryS: 1, will, atMs: 4 },
-    { type: RecordType.disconnected, session: 3, expiryS: 0xffffffff, willPending: true, atMs: 4 },
-    { type: RecordType.ended, session: 3 },
-    { type: RecordType.subscribed, session: 3, subscriptions: [{ filter: '$share/g/a/+', options }] },
-    { type: RecordType.unsubscribed, session: 3, filters: ['a', 'b/#'] },
+  const clientId = 'client 3';
+  const records: SessionRecord[] = [
+    { kind: 'created', clientId: 'pump-7', username: 'anna', expiryS: 60, will },
+    { kind: 'created', clientId: 'pump-7', username: undefined, expiryS: 60, will: undefined },
+    { kind: 'connected', clientId, expiryS: 1, will },
+    { kind: 'disconnected', clientId, expiryS: 0xffffffff, willPending: true, at: 4.5 },
+    { kind: 'willPublished', clientId },
+    { kind: 'ended', clientId },
+    { kind: 'subscribed', clientId, subscriptions: [{ filter: '$share/g/a/+', options }] },
+    { kind: 'unsubscribed', clientId, filters: ['a', 'b/#'] },
+    { kind: 'assigned', clientId, filter: '$share/g/a/+', position: 12 },
   ];
-  for (const step of steps) {
-    const bytes = encodeRareStep(step);
+  for (const record of records) {
+    if (isPacketStep(record)) throw new Error('not a rare one');
+    const bytes = encodeRareStep(record, 3);
     const padded = Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('yy')]);
-    t.match(parseSessionStep(step.type, padded, 2, 2 + bytes.length), step, String(step.type));
+    const back = parseSessionRecord(recordTypeOf(record), padded, 2, 2 + bytes.length, clientIdOf);
+    t.match(back, record, record.kind);
   }
-  t.equal(parseSessionStep(RecordType.message, Buffer.alloc(10), 0, 10), undefined);
+  t.equal(parseSessionRecord(RecordType.message, Buffer.alloc(10), 0, 10, clientIdOf), undefined);
+  const ended = encodeRareStep({ kind: 'ended', clientId: 'gone' }, 77);
+  t.equal(parseSessionRecord(RecordType.ended, ended, 0, ended.length, clientIdOf), undefined);
+  const nobody = encodeRareStep({ kind: 'assigned', clientId: '', filter: '$share/g/a', position: 1 }, 0);
+  t.match(parseSessionRecord(RecordType.assigned, nobody, 0, nobody.length, clientIdOf), { clientId: '' });
 });

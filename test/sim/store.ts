@@ -77,18 +77,20 @@ export class SimStore implements Store {
       this.#sometimes.saw('acknowledgement waits for commit');
       if (origin?.qos === 2) this.#sometimes.saw('QoS 2 message waits for commit');
     }
-    return this.#write({ kind: 'message', mid, origin });
+    const position = this.#write({ kind: 'message', mid, origin });
+    message.position = position;
+    return position;
   }
 
   record(record: SessionRecord): LogPosition {
-    const mid = record.kind === 'sent' ? messageIdOf(record.message.payload) : '';
+    const entry = record.kind === 'sent' ? this.log[record.position - 1] : undefined;
+    const mid = entry?.kind === 'message' ? entry.mid : '';
     return this.#write({ kind: 'record', record, mid });
   }
 
-  openSession(_clientId: string, opened: () => void): void {
-    const { openMaxMs } = this.#options;
-    if (openMaxMs === 0 || this.#random.chance(0.3)) opened();
-    else this.#scheduler.after(this.#random.delay(openMaxMs), 'session opened', opened);
+  /** Nothing that lives in this process ever has to be read back. */
+  read(positions: readonly LogPosition[], done: (messages: undefined[]) => void): void {
+    done(positions.map(() => undefined));
   }
 
   createQueue(): DeliveryQueue {
@@ -154,6 +156,10 @@ class LateQueue implements DeliveryQueue {
     return this.#inner.bytes;
   }
 
+  get heldBytes(): number {
+    return this.#inner.heldBytes;
+  }
+
   get ready(): boolean {
     return !this.#reading && this.#inner.ready;
   }
@@ -184,6 +190,10 @@ class LateQueue implements DeliveryQueue {
   clear(): void {
     this.#inner.clear();
   }
+
+  release(): void {}
+
+  remove(): void {}
 
   #readLate(): void {
     if (this.#reading || !this.random.chance(0.2)) return;

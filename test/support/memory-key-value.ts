@@ -34,5 +34,10 @@ export class MemoryKeyValue implements KeyValueStore {
     }
   }
 
+  async destroy(): Promise<void> {
+    this.values.clear();
+    this.exists = false;
+  }
+
   async close(): Promise<void> {}
 }

@@ -289,14 +289,28 @@ t.test('a session that expires while its resume is being stored is replaced by a
 t.test('whoever is evicted while its session is being read or stored gets nothing any more', async (t) => {
   const { world, registry } = arena();
   const opened: (() => void)[] = [];
-  world.store.openSession = (_clientId: string, done: () => void) => void opened.push(done);
+  world.store.read = (_positions, done) => void opened.push(() => done([undefined]));
+  // A message was in flight when the gateway stopped.
+  const inFlight = [
+    { packetId: 1, released: false, flags: 1, identifiers: undefined, position: 5, topic: undefined },
+  ];
+  const parts = { subscriptions: [], inbound: [], burned: [], owed: [], inFlight };
+  registry.restore({
+    clientId: 'id',
+    username: undefined,
+    expiryS: 60,
+    parkedAt: 0,
+    will: undefined,
+    ...parts,
+  });
   const first = new Contender(registry, world);
   registry.claim(first);
   const second = new Contender(registry, world);
   registry.claim(second);
   t.equal(first.evicted, true);
+  t.equal(opened.length, 2);
   for (const done of opened) done();
   t.equal(first.session, undefined);
-  t.equal(second.present, false);
+  t.equal(second.present, true);
   t.equal(registry.count, 1);
 });

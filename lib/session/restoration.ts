@@ -1,0 +1,116 @@
+/**
+ * The durable sessions of a gateway as its store sees them: written down now and then, and made again after a restart from what
+ * was written and from the log since.
+ *
+ *     restoreSession ... ─▶ replayStep, replayMessage, replayRetained ... ─▶ restored ─▶ the first connection
+ *
+ * A replay does to the sessions what happened to them, without an answer to anybody: no packet, no hook, no counter. A record may
+ * be replayed whose effect is there already, so each step puts things where they belong instead of moving them.
+ */
+import type { DurableSessions, SessionImage, SessionRecord } from '../contracts/store.js';
+import type { Message } from '../message/message.js';
+import type { SharedGroup } from '../routing/subscription.js';
+import type { SessionEnvironment } from './environment.js';
+import type { SessionRegistry } from './registry.js';
+import type { Session } from './session.js';
+
+/** A message whose member of a shared subscription was not named yet. */
+interface Unassigned {
+  readonly message: Message;
+  readonly groups: Map<string, SharedGroup<Session>>;
+}
+
+export class Restoration implements DurableSessions {
+  readonly #env: SessionEnvironment;
+  readonly #registry: SessionRegistry;
+  /** By position. */
+  readonly #unassigned = new Map<number, Unassigned>();
+
+  constructor(env: SessionEnvironment, registry: SessionRegistry) {
+    this.#env = env;
+    this.#registry = registry;
+  }
+
+  imageOf(clientId: string): SessionImage | undefined {
+    const session = this.#registry.get(clientId);
+    return session?.stored === true ? session.image : undefined;
+  }
+
+  forEachBusy(visit: (clientId: string) => void): void {
+    for (const { stored, outbound, clientId } of this.#registry.sessions())
+      if (stored && outbound.inFlightCount > 0) visit(clientId);
+  }
+
+  restoreSession(image: SessionImage): void {
+    this.#registry.restore(image);
+  }
+
+  replayStep(record: SessionRecord): void {
+    const { clientId } = record;
+    const session = this.#registry.get(clientId);
+    switch (record.kind) {
+      case 'created':
+        session?.forget();
+        this.#registry.restore({
+          clientId,
+          username: record.username,
+          expiryS: record.expiryS,
+          parkedAt: undefined,
+          will: record.will,
+          subscriptions: [],
+          inbound: [],
+          inFlight: [],
+          burned: [],
+          owed: [],
+        });
+        break;
+      case 'ended':
+        session?.forget();
+        break;
+      case 'assigned':
+        this.#replayAssigned(clientId, record.filter, record.position);
+        break;
+      default:
+        session?.replay(record);
+    }
+  }
+
+  replayMessage(message: Message, packetId: number): void {
+    const { router, fanOut } = this.#env;
+    const publisher = this.#registry.get(message.publisher);
+    if (packetId !== 0) publisher?.inbound.ids.add(packetId);
+    if (message.retain) this.replayRetained(message);
+    fanOut.replay(message, router.resolve(message.topic), publisher, (group) => {
+      const { position } = message;
+      const waiting = this.#unassigned.get(position) ?? {
+        message,
+        groups: new Map<string, SharedGroup<Session>>(),
+      };
+      waiting.groups.set(`$share/${group.name}/${group.filter}`, group);
+      this.#unassigned.set(position, waiting);
+    });
+  }
+
+  replayRetained(message: Message): void {
+    const { retention } = this.#env;
+    if (message.payloadLength === 0) retention.delete(message.topic);
+    else if (retention.refusalOf(message) === undefined) retention.keep(message);
+  }
+
+  restored(): void {
+    // The crash came before a member was chosen, or before that was written down.
+    for (const { message, groups } of this.#unassigned.values())
+      for (const group of groups.values()) this.#env.fanOut.replayToGroup(message, group);
+    this.#unassigned.clear();
+    // An end may publish a will, and take others with it.
+    for (const session of [...this.#registry.sessions()]) if (!session.ended) session.restored();
+  }
+
+  #replayAssigned(clientId: string, filter: string, position: number): void {
+    const waiting = this.#unassigned.get(position);
+    if (waiting === undefined || !waiting.groups.delete(filter)) return;
+    if (waiting.groups.size === 0) this.#unassigned.delete(position);
+    const subscription = this.#registry.get(clientId)?.subscriptions.get(filter);
+    if (subscription !== undefined) this.#env.fanOut.replayShared(waiting.message, subscription);
+  }
+}
