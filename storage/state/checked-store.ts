@@ -15,6 +15,8 @@ import { crc32c } from '../log/crc32c.js';
 import { readU32, writeU32 } from '../log/record.js';
 import type { KeyValueStore } from './key-value-store.js';
 
+/** `applied` of a state that is being made: it is in doubt until it is whole. */
+export const UNFINISHED = -1;
 /** LevelDB's own log holds 4 MiB of batches, each of them synced; older ones are in tables. */
 const MARKS_MAX_COUNT = 1024;
 const MARK_PREFIX = '!mark/';
@@ -77,6 +79,7 @@ export class CheckedStore {
       const bytes = await store.get(HEAD_KEY);
       if (bytes === undefined) throw doubt('its head is missing');
       const head = parseHead(unwrap(HEAD_KEY, bytes));
+      if (head.applied === UNFINISHED) throw doubt('it was not finished when it was made');
       await checkMarks(store, head);
       const checked = new CheckedStore(store, loadedPrefix, head);
       await checked.#load(visit);
@@ -95,6 +98,12 @@ export class CheckedStore {
   async get(key: string): Promise<Uint8Array | undefined> {
     const bytes = await this.#store.get(key);
     return bytes === undefined ? undefined : unwrap(key, bytes);
+  }
+
+  /** Everything that was written, in order: what a snapshot holds. @throws SprawlError STORAGE_CORRUPT */
+  async *all(): AsyncIterable<readonly [string, Uint8Array]> {
+    for await (const [key, bytes] of this.#store.entries('', '\u{10ffff}'))
+      if (!key.startsWith('!')) yield [key, unwrap(key, bytes)];
   }
 
   /** Keys that begin with `prefix`, in order. @throws SprawlError STORAGE_CORRUPT */

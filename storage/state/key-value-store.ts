@@ -10,6 +10,8 @@ export interface KeyValueStore {
   write(changes: ReadonlyMap<string, Uint8Array | null>): Promise<void>;
   /** Keys from `from` on and below `to`, in order. */
   entries(from: string, to: string): AsyncIterable<readonly [string, Uint8Array]>;
+  /** Removes what is there, for good; only while it is closed. */
+  destroy(): Promise<void>;
   /** Idempotent. */
   close(): Promise<void>;
 }

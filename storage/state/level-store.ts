@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { Level } from 'level';
 import { SprawlError } from '../../lib/contracts/errors.js';
 import { toStorageError } from '../files/storage-error.js';
@@ -65,6 +66,14 @@ export class LevelStore implements KeyValueStore {
       yield* this.#opened.iterator({ gte: from, lt: to });
     } catch (error) {
       throw toLevelError(error, this.#folder);
+    }
+  }
+
+  async destroy(): Promise<void> {
+    try {
+      await rm(this.#folder, { recursive: true, force: true });
+    } catch (error) {
+      throw toStorageError(error, `remove ${this.#folder}`);
     }
   }
 

@@ -1,0 +1,689 @@
+/**
+ * The durable store: one log that everything is written to once, and a database of what waits for whom, which follows it.
+ *
+ *     append, record ─▶ log ─▶ committed ─▶ lanes ─▶ queues, retained messages
+ *                                             └─ now and then ─▶ checkpoint ─▶ database ─▶ snapshot
+ *
+ * A checkpoint is the state of the lanes after all that is committed; what they know of later records besides is written only once
+ * those are committed too. After a restart the lanes get the last checkpoint back, then the log since. Records may come
+ * again whose effect was written down: each of them puts things where they belong.
+ */
+import { SprawlError } from '../../lib/contracts/errors.js';
+import type { Clock, Timers } from '../../lib/contracts/clock.js';
+import type { Logger } from '../../lib/contracts/logger.js';
+import {
+  type DeliveryQueue,
+  type DurableSessions,
+  type LogPosition,
+  type MessageOrigin,
+  OWED_FLAG,
+  type SessionRecord,
+  type Store,
+} from '../../lib/contracts/store.js';
+import type { Message } from '../../lib/message/message.js';
+import { ReasonCode } from '../../lib/protocol/reason-code.js';
+import type { FileSystem } from '../files/file-system.js';
+import { Log } from '../log/log.js';
+import { readU48, RECORD_HEADER_BYTES, writeU48 } from '../log/record.js';
+import type { Loss } from '../log/recovery.js';
+import { DiskQueue, type QueueBacking } from '../queue/disk-queue.js';
+import {
+  messageRecordBytes,
+  PublisherNames,
+  readMessageRecord,
+  writeMessageRecord,
+} from '../records/message-record.js';
+import { RecordType } from '../records/record-type.js';
+import {
+  encodeRareStep,
+  isPacketStep,
+  packetStepBytes,
+  parseSessionRecord,
+  recordTypeOf,
+  type SessionNumber,
+  writePacketStep,
+} from '../records/session-record.js';
+import type { KeyValueStore } from '../state/key-value-store.js';
+import { Ballast } from './ballast.js';
+import { openIdentity } from './identity.js';
+import { type Layout, layoutOf } from './layout.js';
+import { MessageReader } from './message-reader.js';
+import { DiskRetainedStore } from './retained.js';
+import {
+  encodeSession,
+  imageFloor,
+  LOADED_PREFIX,
+  RETAINED_PREFIX,
+  SessionDecoder,
+  SessionEntry,
+  sessionKeys,
+  SessionTable,
+  type StoredSession,
+} from './session-table.js';
+import { type Changes, StateIndex } from './state-index.js';
+
+const NAMES_MAX_COUNT = 10_000;
+/** Positions that are replayed between two looks at the memory that it takes. */
+const REPLAY_STEP_COUNT = 16_384;
+/** Blocks of queues that are kept in memory until the next checkpoint. */
+const PENDING_BLOCKS_MAX_BYTES = 4_194_304;
+/** Sessions that are encoded in one turn. */
+const ENCODE_PER_TURN = 64;
+const CLOCK_KEY = `${LOADED_PREFIX}clock`;
+const CLOCK_BYTES = 12;
+/** How far the gateway's clock may be behind after a crash. */
+const CLOCK_EVERY_MS = 1000;
+const RETRY_MS = 500;
+const SPACE_EVERY_MS = 1000;
+const COMMIT_WAIT_MS = 5;
+
+export interface DiskStoreOptions {
+  readonly files: FileSystem;
+  readonly folder: string;
+  /** A database in this folder. */
+  readonly openDatabase: (folder: string) => KeyValueStore;
+  readonly clock: Clock;
+  /** The clock of the gateway goes on from here, after a restart. */
+  readonly continueClock: (ms: number) => void;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  /** Calls back after everything that is already in the current turn: setImmediate. */
+  readonly schedule: (run: () => void) => void;
+  readonly randomBytes: (size: number) => Uint8Array;
+  /** Whether an acknowledgement of this topic waits for the disk. */
+  readonly isOnDisk: (topic: string) => boolean;
+  readonly segmentMaxBytes: number;
+  readonly commitDelayMs: number;
+  /** The log beyond which messages are refused. */
+  readonly diskMaxBytes: number;
+  /** Free space of the file system below which messages are refused. */
+  readonly diskReserveBytes: number;
+  /** Bytes that wait for the disk beyond which messages are refused. */
+  readonly pendingMaxBytes: number;
+  /** Log that is written between two checkpoints: what a restart replays at most, but for what came during the last one. */
+  readonly checkpointEveryBytes: number;
+  readonly snapshotEveryBytes: number;
+  readonly ballastBytes: number;
+}
+
+/** A session as a checkpoint found it. */
+interface TakenSession {
+  readonly entry: SessionEntry;
+  readonly session: StoredSession;
+  readonly withSubscriptions: boolean;
+  /** Of the log, as far as this session is concerned. */
+  readonly floor: LogPosition;
+}
+
+const EMPTY_QUEUE = { from: 0, to: 0, storedCount: 0, storedBytes: 0, head: [], tail: [] };
+
+export class DiskStore implements Store {
+  readonly level = 'disk';
+  readonly retained = new DiskRetainedStore();
+  onCommitted: (() => void) | undefined;
+  /** What recovery found missing. */
+  losses: readonly Loss[] = [];
+  readonly #options: DiskStoreOptions;
+  readonly #layout: Layout;
+  readonly #names = new PublisherNames(NAMES_MAX_COUNT);
+  readonly #table = new SessionTable();
+  /** Queues of sessions that end with their connection. */
+  readonly #passing = new Set<DiskQueue>();
+  readonly #lock: KeyValueStore;
+  readonly #ballast: Ballast;
+  #sessions: DurableSessions | undefined;
+  #index: StateIndex | undefined;
+  #openLog: Log | undefined;
+  #reader: MessageReader | undefined;
+  /** During a replay: everything up to it has been given to the lanes. */
+  #replayedTo: LogPosition | undefined;
+  #checkpointing: Promise<void> | undefined;
+  #checkpointedAtBytes = 0;
+  #snapshotAtBytes = 0;
+  #clockWrittenAt = -Infinity;
+  #freeBytes = Infinity;
+  #spaceLookedAt = -Infinity;
+  #closed = false;
+
+  constructor(options: DiskStoreOptions) {
+    this.#options = options;
+    this.#layout = layoutOf(options.folder);
+    this.#lock = options.openDatabase(this.#layout.lock);
+    this.#ballast = new Ballast(options.files, this.#layout.ballast, options.ballastBytes);
+  }
+
+  get committed(): LogPosition {
+    return this.#openLog?.committed ?? 0;
+  }
+
+  /** Bytes of all segments. */
+  get logBytes(): number {
+    return this.#log.storedBytes;
+  }
+
+  get log(): Log {
+    return this.#log;
+  }
+
+  // Opening.
+
+  /** @throws SprawlError STORAGE_LOCKED, STORAGE_FORMAT_NEWER, STORAGE_FOREIGN, STORAGE_CORRUPT, STORAGE_FULL, STORAGE_IO */
+  async open(sessions: DurableSessions): Promise<void> {
+    this.#sessions = sessions;
+    const { files, folder } = this.#options;
+    await files.makeFolder(folder);
+    await this.#takeLock();
+    try {
+      await this.#open(sessions);
+    } catch (error) {
+      await this.#closeParts();
+      throw error;
+    }
+  }
+
+  async #takeLock(): Promise<void> {
+    try {
+      await this.#lock.open(true);
+    } catch (error) {
+      if (!(error instanceof SprawlError) || error.code === 'STORAGE_LOCKED' || error.code === 'STORAGE_FULL')
+        throw error;
+      // It holds nothing: a damaged one keeps nobody out.
+      await this.#lock.destroy();
+      await this.#lock.open(true);
+    }
+  }
+
+  async #open(sessions: DurableSessions): Promise<void> {
+    const { files, openDatabase, logger, randomBytes } = this.#options;
+    const { id, isNew } = await openIdentity(files, this.#layout, randomBytes);
+    await this.#ballast.prepare().catch(() => undefined);
+    const index = new StateIndex({
+      files,
+      database: openDatabase(this.#layout.index),
+      snapshotFolder: this.#layout.snapshots,
+      identity: id,
+      logger,
+    });
+    this.#index = index;
+    const restored = await this.#load(index, isNew);
+    await this.#openTheLog(id, Math.max(index.applied, index.newestSnapshot));
+    this.#reportLosses();
+    for (const session of restored) this.#restoreSession(session, sessions);
+    await this.#replay(sessions);
+    this.#countBytesSince();
+    sessions.restored();
+    this.#log.onCommitted = () => this.#onCommitted();
+  }
+
+  async #load(index: StateIndex, isNew: boolean): Promise<StoredSession[]> {
+    let decoder = new SessionDecoder();
+    const visit = (key: string, value: Uint8Array): void => {
+      if (decoder.visit(key, value)) return;
+      if (key.startsWith(RETAINED_PREFIX)) this.retained.restore(value);
+      else if (key === CLOCK_KEY) this.#options.continueClock(readU48(value, 0));
+    };
+    await index.open(isNew, visit, () => {
+      decoder = new SessionDecoder();
+      this.retained.reset();
+    });
+    return [...decoder.sessions()];
+  }
+
+  async #openTheLog(identity: Uint8Array, continueAfter: LogPosition): Promise<void> {
+    const { files, clock, timers, logger, schedule, segmentMaxBytes, commitDelayMs } = this.#options;
+    const log = await Log.open({
+      files,
+      folder: this.#layout.log,
+      identity,
+      clock,
+      timers,
+      logger,
+      schedule,
+      segmentMaxBytes,
+      commitDelayMs,
+      continueAfter,
+      releaseSpace: () => this.#ballast.release(),
+    });
+    this.#openLog = log;
+    this.#reader = new MessageReader(log.reader);
+  }
+
+  #reportLosses(): void {
+    const { report, reader } = this.#log;
+    const { applied } = this.#stateIndex;
+    const losses = [...report.losses];
+    if (
+      reader.first > applied + 1 &&
+      reader.first <= this.#log.committed + 1 &&
+      this.#log.committed > applied
+    ) {
+      losses.unshift({
+        first: applied + 1,
+        last: reader.first - 1,
+        path: this.#layout.log,
+        cause: 'missing',
+      });
+    }
+    this.losses = losses;
+    for (const { first, last, path, cause } of losses) {
+      this.#options.logger.error('a part of the log is lost', { first, last, path, cause });
+    }
+    for (const path of report.setAside)
+      this.#options.logger.error('a segment of the log cannot be read and was set aside', {
+        path: `${path}.bad`,
+      });
+  }
+
+  #restoreSession({ number, image, queue }: StoredSession, sessions: DurableSessions): void {
+    const entry = new SessionEntry(image.clientId, number);
+    entry.subscriptionsAreDirty = false;
+    this.#table.add(entry);
+    entry.queue = new DiskQueue(this.#backingOf(entry), queue);
+    entry.floor = Math.min(entry.queue.floor, imageFloor(image, OWED_FLAG));
+    sessions.restoreSession(image);
+  }
+
+  async #replay(sessions: DurableSessions): Promise<void> {
+    const { applied } = this.#stateIndex;
+    const { reader, committed } = this.#log;
+    let at = Math.max(applied + 1, reader.first);
+    this.#replayedTo = at - 1;
+    while (at <= committed) {
+      const { next } = await reader.read(
+        at,
+        at + REPLAY_STEP_COUNT - 1,
+        (position, type, bytes, start, end) =>
+          this.#replayRecord(sessions, position, type, bytes, start, end),
+      );
+      at = next;
+      this.#replayedTo = at - 1;
+      if (this.#stateIndex.pendingBytes > PENDING_BLOCKS_MAX_BYTES) await this.#checkpoint();
+    }
+    this.#replayedTo = undefined;
+  }
+
+  /** What an earlier process wrote counts, too: the next checkpoint and snapshot are not put off by every restart. */
+  #countBytesSince(): void {
+    const { applied, newestSnapshot } = this.#stateIndex;
+    for (const { header, end } of this.#log.segments) {
+      if (header.first > applied) this.#checkpointedAtBytes -= end;
+      if (header.first > newestSnapshot) this.#snapshotAtBytes -= end;
+    }
+  }
+
+  #replayRecord(
+    sessions: DurableSessions,
+    position: LogPosition,
+    type: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    if (type === RecordType.message || type === RecordType.retained) {
+      const { message, packetId } = readMessageRecord(bytes, start, end);
+      message.position = position;
+      const publisher = packetId === 0 ? undefined : this.#table.get(message.publisher);
+      if (publisher !== undefined) this.#table.changed(publisher, 0);
+      if (type === RecordType.message)
+        sessions.replayMessage(message, publisher === undefined ? 0 : packetId);
+      else sessions.replayRetained(message);
+      return;
+    }
+    if (type === RecordType.time) {
+      this.#options.continueClock(readU48(bytes, start));
+      return;
+    }
+    const record = parseSessionRecord(
+      type,
+      bytes,
+      start,
+      end,
+      (number) => this.#table.byNumber(number)?.clientId,
+    );
+    if (record === undefined) return;
+    if (record.kind === 'created') {
+      // It was written down after it was created.
+      if (this.#table.byNumber(position) !== undefined) return;
+      this.#addSession(record.clientId, position);
+    } else if (record.kind !== 'assigned') {
+      this.#noteChange(record, 0);
+    }
+    sessions.replayStep(record);
+    if (record.kind === 'ended') this.#endSession(record.clientId);
+  }
+
+  // Writing.
+
+  admit(bytes: number): number {
+    const log = this.#log;
+    const { fault } = log;
+    if (fault !== undefined)
+      return fault.code === 'STORAGE_FULL'
+        ? ReasonCode.quotaExceeded
+        : ReasonCode.implementationSpecificError;
+    const { diskMaxBytes, diskReserveBytes, pendingMaxBytes } = this.#options;
+    const pending = log.pendingBytes + bytes;
+    this.#lookAtSpace();
+    if (log.storedBytes + pending > diskMaxBytes || this.#freeBytes - pending < diskReserveBytes)
+      return ReasonCode.quotaExceeded;
+    return pending > pendingMaxBytes ? ReasonCode.quotaExceeded : 0;
+  }
+
+  append(message: Message, origin: MessageOrigin | undefined): LogPosition {
+    if (!this.#options.isOnDisk(message.topic)) return 0;
+    this.#writeClock();
+    const publisher = this.#names.bytesOf(message.publisher);
+    // Only a session that outlives its connection can be asked about the packet again after a restart.
+    const session = origin?.qos === 2 ? this.#table.get(origin.clientId) : undefined;
+    const packetId = session === undefined ? 0 : (origin as MessageOrigin).packetId;
+    const log = this.#log;
+    const size = messageRecordBytes(message, publisher, packetId);
+    const chunk = log.reserve(size);
+    writeMessageRecord(
+      chunk.buffer,
+      chunk.length + RECORD_HEADER_BYTES,
+      message,
+      publisher,
+      packetId,
+      this.#options.clock.wall(),
+    );
+    const type = message.qos === 0 ? RecordType.retained : RecordType.message;
+    const position = log.append(chunk, type, size);
+    message.position = position;
+    if (session !== undefined) this.#table.changed(session, position);
+    return position;
+  }
+
+  record(record: SessionRecord): LogPosition {
+    this.#writeClock();
+    const log = this.#log;
+    if (record.kind !== 'created') {
+      const entry = this.#table.get(record.clientId);
+      // It ended before; or, of a shared subscription, it is one that ends with its connection.
+      if (entry === undefined && record.kind !== 'assigned') return log.position;
+      const position = this.#write(record, entry?.number ?? 0);
+      if (record.kind === 'ended') this.#endSession(record.clientId);
+      else this.#noteChange(record, position);
+      return position;
+    }
+    const position = this.#write(record, 0);
+    this.#addSession(record.clientId, position);
+    return position;
+  }
+
+  #write(record: SessionRecord, session: SessionNumber): LogPosition {
+    const log = this.#log;
+    const type = recordTypeOf(record);
+    if (isPacketStep(record)) {
+      const size = packetStepBytes(record);
+      const chunk = log.reserve(size);
+      writePacketStep(chunk.buffer, chunk.length + RECORD_HEADER_BYTES, session, record);
+      return log.append(chunk, type, size);
+    }
+    return this.#writeBytes(type, encodeRareStep(record, session));
+  }
+
+  #writeBytes(type: RecordType, body: Uint8Array): LogPosition {
+    const log = this.#log;
+    const chunk = log.reserve(body.length);
+    chunk.buffer.set(body, chunk.length + RECORD_HEADER_BYTES);
+    return log.append(chunk, type, body.length);
+  }
+
+  /** In front of what it is the time of. An idle gateway writes nothing: after a crash its time goes on from its last record. */
+  #writeClock(): void {
+    const { clock } = this.#options;
+    const now = clock.now();
+    if (now - this.#clockWrittenAt < CLOCK_EVERY_MS) return;
+    this.#clockWrittenAt = now;
+    this.#writeBytes(RecordType.time, this.#clockBytes(now));
+  }
+
+  #clockBytes(now: number): Uint8Array {
+    const body = Buffer.allocUnsafe(CLOCK_BYTES);
+    writeU48(body, 0, Math.floor(now));
+    writeU48(body, 6, this.#options.clock.wall());
+    return body;
+  }
+
+  // Sessions and their queues.
+
+  #addSession(clientId: string, number: SessionNumber): void {
+    this.#forgetQueue(this.#table.get(clientId));
+    const entry = new SessionEntry(clientId, number);
+    this.#table.add(entry);
+    this.#table.changed(entry, number, true);
+  }
+
+  #endSession(clientId: string): void {
+    this.#forgetQueue(this.#table.end(clientId));
+  }
+
+  /** Blocks of a session that is over are not wanted any more. */
+  #forgetQueue(entry: SessionEntry | undefined): void {
+    entry?.queue?.clear();
+  }
+
+  #noteChange(record: SessionRecord, position: LogPosition): void {
+    const entry = this.#table.get(record.clientId);
+    if (entry === undefined) return;
+    this.#table.changed(entry, position, record.kind === 'subscribed' || record.kind === 'unsubscribed');
+  }
+
+  createQueue(clientId: string): DeliveryQueue {
+    const entry = this.#table.get(clientId);
+    if (entry !== undefined) return (entry.queue ??= new DiskQueue(this.#backingOf(entry)));
+    const blocks = new Map<number, Uint8Array>();
+    const queue: DiskQueue = new DiskQueue({
+      ...this.#commonBacking(clientId),
+      putBlock: (block, bytes) => blocks.set(block, bytes),
+      getBlock: async (block) => blocks.get(block) as Uint8Array,
+      dropBlock: (block) => blocks.delete(block),
+      changed: () => this.#passing.add(queue),
+    });
+    return queue;
+  }
+
+  #backingOf(entry: SessionEntry): QueueBacking {
+    const keyOf = (block: number): string =>
+      `q/${String(entry.number).padStart(15, '0')}/${String(block).padStart(10, '0')}`;
+    return {
+      ...this.#commonBacking(entry.clientId),
+      putBlock: (block, bytes) => this.#stateIndex.put(keyOf(block), bytes),
+      getBlock: (block) => this.#stateIndex.get(keyOf(block)),
+      dropBlock: (block) => this.#stateIndex.drop(keyOf(block)),
+      changed: () => this.#table.changed(entry, 0),
+    };
+  }
+
+  #commonBacking(clientId: string): Pick<QueueBacking, 'readMessages' | 'lost' | 'retryLater'> {
+    const { logger, timers } = this.#options;
+    return {
+      readMessages: (positions) => this.#messageReader.read(positions),
+      lost: (position) =>
+        logger.error('a message that waited for a client is lost', { client: clientId, position }),
+      retryLater: (error, again) => {
+        if (this.#closed) return;
+        logger.error('what waits for a client cannot be read', { client: clientId, reason: String(error) });
+        timers.after(RETRY_MS, again);
+      },
+    };
+  }
+
+  read(positions: readonly LogPosition[], done: (messages: readonly (Message | undefined)[]) => void): void {
+    if (positions.length === 0) {
+      done([]);
+      return;
+    }
+    this.#messageReader.read(positions).then(done, (error: unknown) => {
+      if (this.#closed) return;
+      this.#options.logger.error('messages cannot be read', { reason: String(error) });
+      this.#options.timers.after(RETRY_MS, () => this.read(positions, done));
+    });
+  }
+
+  // Checkpoints.
+
+  #onCommitted(): void {
+    this.onCommitted?.();
+    const written = this.#log.figures.bytesWritten;
+    const { checkpointEveryBytes } = this.#options;
+    const isDue =
+      written - this.#checkpointedAtBytes >= checkpointEveryBytes ||
+      this.#stateIndex.pendingBytes > PENDING_BLOCKS_MAX_BYTES;
+    if (isDue && this.#checkpointing === undefined && !this.#closed) void this.#keepUp();
+  }
+
+  /** One checkpoint, and a snapshot where it is time; never rejects. */
+  #keepUp(): Promise<void> {
+    this.#checkpointing ??= this.#checkpointAndMore()
+      .catch(async (error: unknown) => {
+        this.#options.logger.error('the state cannot be written down, the log keeps it meanwhile', {
+          reason: String(error),
+        });
+        if (!this.#closed)
+          await new Promise<void>((resolve) => this.#options.timers.after(RETRY_MS, resolve));
+      })
+      .finally(() => {
+        this.#checkpointing = undefined;
+      });
+    return this.#checkpointing;
+  }
+
+  async #checkpointAndMore(): Promise<void> {
+    await this.#checkpoint();
+    const written = this.#log.figures.bytesWritten;
+    const { snapshotEveryBytes } = this.#options;
+    // A large state is not copied more often than what it grows by is worth.
+    const every = Math.max(snapshotEveryBytes, this.#stateIndex.lastSnapshotBytes * 4);
+    if (written - this.#snapshotAtBytes < every) return;
+    await this.#stateIndex.snapshot();
+    this.#snapshotAtBytes = written;
+    await this.#log.dropBefore(this.#floor());
+    await this.#ballast.prepare().catch(() => undefined);
+  }
+
+  /** Nothing before it is needed. */
+  #floor(): LogPosition {
+    let floor = Math.min(this.#stateIndex.floor, this.#table.floor);
+    for (const queue of this.#passing) {
+      if (queue.count === 0) this.#passing.delete(queue);
+      else floor = Math.min(floor, queue.floor);
+    }
+    return floor;
+  }
+
+  async #checkpoint(): Promise<void> {
+    const sessions = this.#sessions as DurableSessions;
+    const log = this.#log;
+    const index = this.#stateIndex;
+    // From here to `beginCheckpoint` nothing may change: the state is that of one moment.
+    const applied = this.#replayedTo ?? log.committed;
+    const knows = log.position;
+    this.#checkpointedAtBytes = log.figures.bytesWritten;
+    const { dirty, ended } = this.#table.takeChanges();
+    const due = new Set(dirty);
+    sessions.forEachBusy((clientId) => {
+      const entry = this.#table.get(clientId);
+      if (entry !== undefined) due.add(entry);
+    });
+    const taken: TakenSession[] = [];
+    for (const entry of due) {
+      const image = sessions.imageOf(entry.clientId);
+      if (image === undefined) continue;
+      const queue = entry.queue?.stateAt(applied) ?? { ...EMPTY_QUEUE, upTo: applied };
+      taken.push({
+        entry,
+        session: { number: entry.number, image, queue },
+        withSubscriptions: entry.subscriptionsAreDirty,
+        floor: Math.min(entry.queue?.floor ?? Infinity, imageFloor(image, OWED_FLAG)),
+      });
+      entry.subscriptionsAreDirty = false;
+      // What it is told of here may not be what the lanes show yet.
+      if (entry.changedAt > applied) this.#table.changed(entry, entry.changedAt, true);
+    }
+    const retained = this.retained.takeChanged();
+    const changes: Changes = new Map();
+    for (const { clientId } of ended)
+      if (this.#table.get(clientId) === undefined)
+        for (const key of sessionKeys(clientId)) changes.set(key, null);
+    for (const topic of retained) changes.set(...this.retained.change(topic, this.#names));
+    changes.set(CLOCK_KEY, this.#clockBytes(this.#options.clock.now()));
+    index.beginCheckpoint();
+    try {
+      for (const [i, { session, withSubscriptions }] of taken.entries()) {
+        for (const [key, value] of encodeSession(session, withSubscriptions)) changes.set(key, value);
+        if (i % ENCODE_PER_TURN === ENCODE_PER_TURN - 1)
+          await new Promise<void>((resolve) => this.#options.schedule(resolve));
+      }
+      await this.#committedTo(knows);
+      await index.write(applied, changes);
+    } catch (error) {
+      this.#table.giveBack(due, ended);
+      this.retained.giveBack(retained);
+      throw error;
+    }
+    for (const { entry, floor } of taken) entry.floor = floor;
+  }
+
+  async #committedTo(position: LogPosition): Promise<void> {
+    while (this.#log.committed < position) {
+      if (this.#log.isClosed) throw new SprawlError('STORAGE_IO', 'the log was closed over what is pending');
+      await new Promise<void>((resolve) => this.#options.timers.after(COMMIT_WAIT_MS, resolve));
+    }
+  }
+
+  /** Asks the file system now and then. */
+  #lookAtSpace(): void {
+    const { clock, files, folder } = this.#options;
+    const now = clock.now();
+    if (now - this.#spaceLookedAt < SPACE_EVERY_MS) return;
+    this.#spaceLookedAt = now;
+    files.freeBytes(folder).then(
+      (bytes) => {
+        this.#freeBytes = bytes;
+      },
+      () => undefined,
+    );
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#checkpointing;
+    const log = this.#openLog;
+    if (log !== undefined && log.fault === undefined) {
+      await log.flush();
+      if (log.fault === undefined) {
+        await this.#checkpoint().catch((error: unknown) =>
+          this.#options.logger.error('the state cannot be written down, the log keeps it', {
+            reason: String(error),
+          }),
+        );
+      }
+    }
+    await this.#closeParts();
+  }
+
+  async #closeParts(): Promise<void> {
+    await this.#openLog?.close();
+    await this.#index?.close();
+    await this.#lock.close();
+  }
+
+  get #log(): Log {
+    return this.#openLog ?? notOpen();
+  }
+
+  get #stateIndex(): StateIndex {
+    return this.#index ?? notOpen();
+  }
+
+  get #messageReader(): MessageReader {
+    return this.#reader ?? notOpen();
+  }
+}
+
+function notOpen(): never {
+  throw new Error('the store is not open');
+}

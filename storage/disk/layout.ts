@@ -1,0 +1,31 @@
+/**
+ * Where things are in a data folder:
+ *
+ *     identity.json   who this is; what tells a lost database from a new gateway
+ *     lock/           held while a process uses the folder
+ *     log/            segments: everything that must survive
+ *     index/          the database: what waits for whom; made again from the two others where it is in doubt
+ *     snapshots/      the newest copies of the database
+ *     ballast         space that is given up when the disk is full
+ */
+export interface Layout {
+  readonly folder: string;
+  readonly identity: string;
+  readonly lock: string;
+  readonly log: string;
+  readonly index: string;
+  readonly snapshots: string;
+  readonly ballast: string;
+}
+
+export function layoutOf(folder: string): Layout {
+  return {
+    folder,
+    identity: `${folder}/identity.json`,
+    lock: `${folder}/lock`,
+    log: `${folder}/log`,
+    index: `${folder}/index`,
+    snapshots: `${folder}/snapshots`,
+    ballast: `${folder}/ballast`,
+  };
+}

@@ -1,0 +1,188 @@
+/**
+ * What the store knows of each durable session: its number in the log, its queue, and whether it has to be written down again.
+ */
+import type { LogPosition, SessionImage } from '../../lib/contracts/store.js';
+import { decodePostings, encodePostings } from '../queue/posting-block.js';
+import type { DiskQueue, QueueState } from '../queue/disk-queue.js';
+import { fromJson, toJson } from '../records/json.js';
+import type { SessionNumber } from '../records/session-record.js';
+
+/** Keys of the database. Those that begin with LOADED_PREFIX are read when it is opened. */
+export const LOADED_PREFIX = 'l/';
+export const RETAINED_PREFIX = 'l/r/';
+const SESSION_PREFIX = 'l/s/';
+const SUBSCRIPTIONS_PREFIX = 'l/u/';
+
+export class SessionEntry {
+  readonly clientId: string;
+  readonly number: SessionNumber;
+  queue: DiskQueue | undefined;
+  /** To be written down again, from a state that has everything up to this position. */
+  changedAt: LogPosition = 0;
+  subscriptionsAreDirty = true;
+  /** No message before this position is needed, as far as it was written down. */
+  floor: LogPosition;
+
+  constructor(clientId: string, number: SessionNumber) {
+    this.clientId = clientId;
+    this.number = number;
+    this.floor = number;
+  }
+}
+
+export class SessionTable {
+  readonly #byClientId = new Map<string, SessionEntry>();
+  readonly #byNumber = new Map<SessionNumber, SessionEntry>();
+  #dirty = new Set<SessionEntry>();
+  /** Sessions that ended since the last checkpoint, for their keys. */
+  #ended = new Map<SessionNumber, SessionEntry>();
+
+  get count(): number {
+    return this.#byClientId.size;
+  }
+
+  get(clientId: string): SessionEntry | undefined {
+    return this.#byClientId.get(clientId);
+  }
+
+  byNumber(number: SessionNumber): SessionEntry | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  entries(): IterableIterator<SessionEntry> {
+    return this.#byClientId.values();
+  }
+
+  /** An older session of the client id is over. */
+  add(entry: SessionEntry): void {
+    this.end(entry.clientId);
+    this.#byClientId.set(entry.clientId, entry);
+    this.#byNumber.set(entry.number, entry);
+  }
+
+  end(clientId: string): SessionEntry | undefined {
+    const entry = this.#byClientId.get(clientId);
+    if (entry === undefined) return undefined;
+    this.#byClientId.delete(clientId);
+    this.#byNumber.delete(entry.number);
+    this.#dirty.delete(entry);
+    this.#ended.set(entry.number, entry);
+    return entry;
+  }
+
+  /** @param position of the record that says so; 0: it is so already. */
+  changed(entry: SessionEntry, position: LogPosition, subscriptions = false): void {
+    if (position > entry.changedAt) entry.changedAt = position;
+    entry.subscriptionsAreDirty ||= subscriptions;
+    // The queue of a session that is over is cleared, too.
+    if (this.#byNumber.get(entry.number) === entry) this.#dirty.add(entry);
+  }
+
+  /** What has changed since the last call. */
+  takeChanges(): { readonly dirty: ReadonlySet<SessionEntry>; readonly ended: readonly SessionEntry[] } {
+    const dirty = this.#dirty;
+    const ended = [...this.#ended.values()];
+    this.#dirty = new Set();
+    this.#ended = new Map();
+    return { dirty, ended };
+  }
+
+  /** What was taken could not be written. */
+  giveBack(dirty: Iterable<SessionEntry>, ended: readonly SessionEntry[]): void {
+    for (const entry of dirty) this.changed(entry, 0, true);
+    for (const entry of ended) this.#ended.set(entry.number, entry);
+  }
+
+  /** Nothing before it is needed by any session; Infinity: nothing at all. */
+  get floor(): LogPosition {
+    let floor = Infinity;
+    for (const entry of this.#byClientId.values()) if (entry.floor < floor) floor = entry.floor;
+    return floor;
+  }
+}
+
+/** A session as it is in the database. */
+export interface StoredSession {
+  readonly number: SessionNumber;
+  readonly image: SessionImage;
+  readonly queue: QueueState;
+}
+
+interface SessionJson extends Omit<SessionImage, 'subscriptions'> {
+  readonly number: SessionNumber;
+  readonly queue: Omit<QueueState, 'head' | 'tail'> & {
+    readonly head: Uint8Array;
+    readonly tail: Uint8Array;
+  };
+}
+
+/** What to write of a session. */
+export function encodeSession(
+  { number, image, queue }: StoredSession,
+  withSubscriptions: boolean,
+): [key: string, value: Uint8Array][] {
+  const { subscriptions, ...rest } = image;
+  const { head, tail, ...counts } = queue;
+  const json: SessionJson = {
+    number,
+    ...rest,
+    queue: { ...counts, head: encodePostings(head), tail: encodePostings(tail) },
+  };
+  const changes: [string, Uint8Array][] = [[SESSION_PREFIX + image.clientId, toBytes(json)]];
+  if (withSubscriptions)
+    changes.push([SUBSCRIPTIONS_PREFIX + image.clientId, toBytes({ number, subscriptions })]);
+  return changes;
+}
+
+export function sessionKeys(clientId: string): string[] {
+  return [SESSION_PREFIX + clientId, SUBSCRIPTIONS_PREFIX + clientId];
+}
+
+/** Puts sessions together from the keys of the database. */
+export class SessionDecoder {
+  readonly #sessions: SessionJson[] = [];
+  readonly #subscriptions = new Map<SessionNumber, SessionImage['subscriptions']>();
+
+  /** @returns whether the key is one of a session. */
+  visit(key: string, value: Uint8Array): boolean {
+    if (key.startsWith(SESSION_PREFIX)) {
+      this.#sessions.push(fromBytes(value) as SessionJson);
+    } else if (key.startsWith(SUBSCRIPTIONS_PREFIX)) {
+      const { number, subscriptions } = fromBytes(value) as {
+        number: SessionNumber;
+        subscriptions: SessionImage['subscriptions'];
+      };
+      this.#subscriptions.set(number, subscriptions);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  *sessions(): Generator<StoredSession> {
+    for (const { number, queue, ...rest } of this.#sessions) {
+      const { head, tail, ...counts } = queue;
+      yield {
+        number,
+        image: { ...rest, subscriptions: this.#subscriptions.get(number) ?? [] },
+        queue: { ...counts, head: decodePostings(head), tail: decodePostings(tail) },
+      };
+    }
+  }
+}
+
+/** The first position that the image needs of the log; Infinity: none. What is owed is not in the log. */
+export function imageFloor(image: SessionImage, owedFlag: number): LogPosition {
+  let floor = Infinity;
+  for (const { position, flags, released } of image.inFlight)
+    if (position > 0 && !released && (flags & owedFlag) === 0 && position < floor) floor = position;
+  return floor;
+}
+
+function toBytes(value: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(value, toJson), 'utf8');
+}
+
+function fromBytes(bytes: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'), fromJson);
+}

@@ -1,0 +1,223 @@
+/**
+ * The database of a data folder: made again where it is in doubt, changed in whole checkpoints, copied to snapshots.
+ *
+ *     open ─▶ trusted ──────────────────────────────────────────▶ open
+ *       └───▶ in doubt ─▶ destroyed ─▶ newest whole snapshot ──▶ open      the log has the rest
+ *
+ * Blocks of queues are read at any time; those of the checkpoint that is being written, and of the next one, are in memory.
+ */
+import { SprawlError } from '../../lib/contracts/errors.js';
+import type { Logger } from '../../lib/contracts/logger.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { FileSystem } from '../files/file-system.js';
+import { CheckedStore, type EntryVisitor, UNFINISHED } from '../state/checked-store.js';
+import type { KeyValueStore } from '../state/key-value-store.js';
+import { listSnapshots, readSnapshot, type SnapshotFile, writeSnapshot } from '../state/snapshot.js';
+import { LOADED_PREFIX } from './session-table.js';
+
+/** What is put into a database that is made again at a time. */
+const REBUILD_BATCH_BYTES = 1_048_576;
+/** An older one stays for the case that the newest is damaged. */
+const SNAPSHOTS_KEPT = 2;
+
+export type Changes = Map<string, Uint8Array | null>;
+
+export interface StateIndexOptions {
+  readonly files: FileSystem;
+  readonly database: KeyValueStore;
+  readonly snapshotFolder: string;
+  readonly identity: Uint8Array;
+  readonly logger: Logger;
+}
+
+/** Why, and from what, the database was made again. */
+export interface Rebuild {
+  readonly why: string;
+  /** Position of the snapshot; 0: there was none. */
+  readonly from: LogPosition;
+}
+
+export class StateIndex {
+  /** undefined: the database was as it should be. */
+  rebuild: Rebuild | undefined;
+  bytesWritten = 0;
+  readonly #options: StateIndexOptions;
+  #store: CheckedStore | undefined;
+  /** Newest first. */
+  #snapshots: SnapshotFile[] = [];
+  #lastSnapshotBytes = 0;
+  /** Blocks since the last checkpoint. */
+  #pending: Changes = new Map();
+  #pendingBytes = 0;
+  #writing: Changes = new Map();
+
+  constructor(options: StateIndexOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param isNew nothing was ever stored: then a missing database is no loss. @param visit is shown what is loaded at the start;
+   * what it was shown before `restart` is called does not count.
+   */
+  async open(isNew: boolean, visit: EntryVisitor, restart: () => void): Promise<void> {
+    const { files, database, snapshotFolder, logger } = this.#options;
+    await files.makeFolder(snapshotFolder);
+    this.#snapshots = await listSnapshots(files, snapshotFolder);
+    if (isNew && this.#snapshots.length === 0) {
+      await database.destroy();
+      this.#store = await CheckedStore.create(database, LOADED_PREFIX);
+      return;
+    }
+    try {
+      this.#store = await CheckedStore.open(database, LOADED_PREFIX, visit);
+    } catch (error) {
+      if (!(error instanceof SprawlError) || error.code !== 'STORAGE_CORRUPT') throw error;
+      logger.warn('the database cannot be trusted and is made again from a snapshot and the log', {
+        reason: error.message,
+      });
+      restart();
+      await this.#makeAgain(error.message);
+      this.#store = await CheckedStore.open(database, LOADED_PREFIX, visit);
+    }
+  }
+
+  /** The state is that after this position of the log. */
+  get applied(): LogPosition {
+    return this.#opened.head.applied;
+  }
+
+  /** The log has to reach back to it, in case that the database and the newest snapshot are damaged. */
+  get floor(): LogPosition {
+    return (this.#snapshots[SNAPSHOTS_KEPT - 1]?.position ?? 0) + 1;
+  }
+
+  get newestSnapshot(): LogPosition {
+    return this.#snapshots[0]?.position ?? 0;
+  }
+
+  get lastSnapshotBytes(): number {
+    return this.#lastSnapshotBytes;
+  }
+
+  /** Of blocks that no checkpoint has taken. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  put(key: string, value: Uint8Array): void {
+    this.#pending.set(key, value);
+    this.#pendingBytes += key.length + value.length;
+  }
+
+  /** A key of `put`, which is never put again. */
+  drop(key: string): void {
+    const value = this.#pending.get(key);
+    if (value instanceof Uint8Array && !this.#writing.has(key)) {
+      this.#pending.delete(key);
+      this.#pendingBytes -= key.length + value.length;
+    } else {
+      this.#pending.set(key, null);
+    }
+  }
+
+  /** @throws SprawlError STORAGE_CORRUPT, STORAGE_IO */
+  async get(key: string): Promise<Uint8Array> {
+    const value = this.#pending.get(key) ?? this.#writing.get(key) ?? (await this.#opened.get(key));
+    if (value === undefined || value === null)
+      throw new SprawlError('STORAGE_CORRUPT', `${key} is missing from the database`);
+    return value;
+  }
+
+  /** From here on blocks belong to the next checkpoint; `write` takes those of this one. */
+  beginCheckpoint(): void {
+    // After a failed one its blocks are still to be written; newer ones win.
+    for (const [key, value] of this.#pending) this.#writing.set(key, value);
+    this.#pending = new Map();
+    this.#pendingBytes = 0;
+  }
+
+  /** Everything that the checkpoint changes, besides its blocks: all or nothing. After a failure it may be tried again. */
+  async write(applied: LogPosition, changes: Changes): Promise<void> {
+    for (const [key, value] of this.#writing) changes.set(key, value);
+    let bytes = 0;
+    for (const [key, value] of changes) bytes += key.length + (value?.length ?? 0);
+    try {
+      await this.#opened.write(applied, changes);
+    } catch (error) {
+      await this.#reopen();
+      throw error;
+    }
+    this.bytesWritten += bytes;
+    this.#writing = new Map();
+  }
+
+  /** Copies the state as of the last checkpoint. No checkpoint is written meanwhile. */
+  async snapshot(): Promise<void> {
+    const { files, snapshotFolder, identity } = this.#options;
+    const position = this.applied;
+    const size = await writeSnapshot(files, snapshotFolder, position, identity, this.#opened.all());
+    this.#lastSnapshotBytes = size;
+    this.bytesWritten += size;
+    this.#snapshots = await listSnapshots(files, snapshotFolder);
+    for (const { path } of this.#snapshots.splice(SNAPSHOTS_KEPT)) await files.remove(path);
+  }
+
+  async close(): Promise<void> {
+    await this.#store?.close();
+    this.#store = undefined;
+  }
+
+  get #opened(): CheckedStore {
+    if (this.#store === undefined)
+      throw new SprawlError('STORAGE_IO', 'the database is closed', { retryable: true });
+    return this.#store;
+  }
+
+  /** After a failed write nothing that the database acknowledged before is certain: it is looked at anew. */
+  async #reopen(): Promise<void> {
+    await this.#store?.close().catch(() => undefined);
+    this.#store = undefined;
+    this.#store = await CheckedStore.open(this.#options.database, LOADED_PREFIX, () => undefined);
+  }
+
+  async #makeAgain(why: string): Promise<void> {
+    const { files, database, identity, logger } = this.#options;
+    for (const snapshot of [...this.#snapshots]) {
+      await database.destroy();
+      const store = await CheckedStore.create(database, LOADED_PREFIX);
+      try {
+        await fill(store, snapshot, files, identity);
+        this.rebuild = { why, from: snapshot.position };
+        return;
+      } catch (error) {
+        if (!(error instanceof SprawlError) || error.code !== 'STORAGE_CORRUPT') throw error;
+        logger.error('a snapshot is damaged', { path: snapshot.path, reason: error.message });
+        this.#snapshots = this.#snapshots.filter((other) => other !== snapshot);
+      } finally {
+        await store.close();
+      }
+    }
+    await database.destroy();
+    await (await CheckedStore.create(database, LOADED_PREFIX)).close();
+    this.rebuild = { why, from: 0 };
+  }
+}
+
+async function fill(
+  store: CheckedStore,
+  snapshot: SnapshotFile,
+  files: FileSystem,
+  identity: Uint8Array,
+): Promise<void> {
+  let batch: Changes = new Map();
+  let bytes = 0;
+  await readSnapshot(files, snapshot, identity, async ([key, value]) => {
+    batch.set(key, Uint8Array.from(value));
+    bytes += key.length + value.length;
+    if (bytes < REBUILD_BATCH_BYTES) return;
+    await store.write(UNFINISHED, batch);
+    batch = new Map();
+    bytes = 0;
+  });
+  await store.write(snapshot.position, batch);
+}
