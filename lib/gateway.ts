@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { AedesOptions } from 'aedes';
-import { MemoryStore } from '../storage/index.js';
+import { createDiskStore, MemoryStore } from '../storage/index.js';
 import { Broker } from './broker/broker.js';
 import { type LaneLimits, Lanes } from './broker/lanes.js';
 import type { Config } from './config/index.js';
@@ -14,7 +14,7 @@ import type { Store } from './contracts/store.js';
 import { createHttpServer, type HttpServer, type Readiness } from './http/index.js';
 import { Listeners } from './listeners.js';
 import { createMessage } from './message/message.js';
-import { realClock } from './real-clock.js';
+import { GatewayClock, realClock, realTimers } from './real-clock.js';
 import { createSecurityProvider, type SecurityProvider } from './security/index.js';
 import {
   createEventLoopMonitor,
@@ -65,7 +65,8 @@ export interface Gateway {
 /** @throws SprawlError for password and ACL files that cannot be used. */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, logger } = options;
-  const clock = options.clock ?? realClock;
+  const machineClock = options.clock ?? realClock;
+  const clock = new GatewayClock(machineClock);
   const security = await createSecurityProvider({
     allowAnonymous: config.security.allowAnonymous,
     passwordFile: config.security.passwordFile,
@@ -78,7 +79,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
     logger,
   });
-  const store = options.store ?? new MemoryStore();
+  const store = options.store ?? createStore(config, clock, logger);
   const lanes = new Lanes({
     clock,
     logger,
@@ -92,7 +93,23 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     random: options.random ?? Math.random,
   });
   const broker = new Broker(lanes, options.aedes);
-  return new EdgeGateway({ config, logger, clock, store, security, lanes, broker });
+  return new EdgeGateway({ config, logger, clock: machineClock, store, security, lanes, broker });
+}
+
+function createStore(config: Config, clock: GatewayClock, logger: Logger): Store {
+  const { dataDir, storage, limits } = config;
+  if (storage.durability === 'memory') return new MemoryStore();
+  return createDiskStore(
+    { dataDir, ...storage, ...limits },
+    {
+      clock,
+      continueClock: (ms) => clock.continueFrom(ms),
+      timers: realTimers,
+      logger,
+      schedule: setImmediate,
+      randomBytes,
+    },
+  );
 }
 
 interface Parts {

@@ -1,7 +1,50 @@
-import type { Clock } from './contracts/clock.js';
+import type { Clock, Timers } from './contracts/clock.js';
 
 /** The one place that reads the clocks of the machine. */
 export const realClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
+};
+
+/**
+ * The clock of a gateway that has stored something: it goes on where it was when the process before this one wrote its last
+ * record. The time between the two does not count: a device could not have come back in it.
+ */
+export class GatewayClock implements Clock {
+  readonly #clock: Clock;
+  #offset = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return this.#clock.now() + this.#offset;
+  }
+
+  wall(): number {
+    return this.#clock.wall();
+  }
+
+  /** From now on the time is `ms` or later. */
+  continueFrom(ms: number): void {
+    this.#offset = Math.max(this.#offset, ms - this.#clock.now());
+  }
+}
+
+/** What setTimeout takes. */
+const TIMEOUT_MAX_MS = 2 ** 31 - 1;
+
+export const realTimers: Timers = {
+  after(delayMs, fire) {
+    let rest = delayMs;
+    let timeout: NodeJS.Timeout;
+    const wait = (): void => {
+      const step = Math.min(rest, TIMEOUT_MAX_MS);
+      rest -= step;
+      timeout = setTimeout(rest > 0 ? wait : fire, step);
+    };
+    wait();
+    return { cancel: () => clearTimeout(timeout) };
+  },
 };

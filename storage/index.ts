@@ -1,1 +1,2 @@
+export { createDiskStore } from './disk/create.js';
 export { MemoryStore } from './memory/memory-store.js';

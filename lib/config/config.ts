@@ -1,6 +1,13 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { SchemaOutput } from './schema.js';
-import { connectionsMaxFor, MEMORY_MIN_BYTES, memoryMaxBytesFor, type Machine } from './machine.js';
+import {
+  connectionsMaxFor,
+  diskMaxBytesFor,
+  diskReserveBytesFor,
+  MEMORY_MIN_BYTES,
+  memoryMaxBytesFor,
+  type Machine,
+} from './machine.js';
 
 type DeepReadonly<T> = T extends readonly unknown[]
   ? readonly DeepReadonly<T[number]>[]
@@ -14,8 +21,11 @@ export type Config = DeepReadonly<
   Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits'> & {
     listeners: Filled<SchemaOutput['listeners'], 'tlsPort' | 'wssPort'>;
     security: Filled<SchemaOutput['security'], 'allowAnonymous'>;
-    delivery: Filled<SchemaOutput['delivery'], 'clientQueueMaxBytes'>;
-    limits: Filled<SchemaOutput['limits'], 'connectionsMax' | 'memoryMaxBytes'>;
+    delivery: Filled<SchemaOutput['delivery'], 'clientQueueMaxCount' | 'clientQueueMaxBytes'>;
+    limits: Filled<
+      SchemaOutput['limits'],
+      'connectionsMax' | 'memoryMaxBytes' | 'diskMaxBytes' | 'diskReserveBytes'
+    >;
   }
 >;
 
@@ -33,10 +43,15 @@ export function isLoopback(host: string): boolean {
 
 /** Fills in the defaults that depend on the machine or on other keys. */
 export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
-  const { listeners, security, delivery, limits } = parsed;
+  const { listeners, security, delivery, limits, storage } = parsed;
   const secure = listeners.tls !== undefined;
-  const memoryMaxBytes = limits.memoryMaxBytes ?? memoryMaxBytesFor(machine.memoryTotalBytes);
-  const queueBytes = Math.min(Math.max(MEMORY_MIN_BYTES, parsed.mqtt.packetMaxBytes), memoryMaxBytes);
+  const memoryMaxBytes = limits.memoryMaxBytes ?? memoryMaxBytesFor(machine);
+  const diskTotalBytes = machine.diskTotalBytes(parsed.dataDir);
+  const diskMaxBytes = limits.diskMaxBytes ?? diskMaxBytesFor(diskTotalBytes);
+  const isOnDisk = storage.durability === 'disk';
+  const queueBytes = isOnDisk
+    ? Math.max(parsed.mqtt.packetMaxBytes, Math.floor(diskMaxBytes / 4))
+    : Math.min(Math.max(MEMORY_MIN_BYTES, parsed.mqtt.packetMaxBytes), memoryMaxBytes);
   return {
     ...parsed,
     listeners: {
@@ -49,11 +64,17 @@ export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
       allowAnonymous:
         security.allowAnonymous ?? (isLoopback(listeners.host) && security.passwordFile === undefined),
     },
-    delivery: { ...delivery, clientQueueMaxBytes: delivery.clientQueueMaxBytes ?? queueBytes },
+    delivery: {
+      ...delivery,
+      clientQueueMaxCount: delivery.clientQueueMaxCount ?? (isOnDisk ? 1_000_000 : 10_000),
+      clientQueueMaxBytes: delivery.clientQueueMaxBytes ?? queueBytes,
+    },
     limits: {
       ...limits,
       connectionsMax: limits.connectionsMax ?? Math.min(connectionsMaxFor(machine), limits.sessionsMax),
       memoryMaxBytes,
+      diskMaxBytes,
+      diskReserveBytes: limits.diskReserveBytes ?? diskReserveBytesFor(diskTotalBytes),
     },
   };
 }

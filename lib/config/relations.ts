@@ -40,12 +40,19 @@ function checkSizes(config: Config, sourceOf: SourceOf): void {
       limitKey: 'delivery.clientQueueMaxBytes',
       limit: delivery.clientQueueMaxBytes,
     },
-    {
-      key: 'delivery.clientQueueMaxBytes',
-      value: delivery.clientQueueMaxBytes,
-      limitKey: 'limits.memoryMaxBytes',
-      limit: limits.memoryMaxBytes,
-    },
+    config.storage.durability === 'disk'
+      ? {
+          key: 'mqtt.packetMaxBytes',
+          value: mqtt.packetMaxBytes,
+          limitKey: 'limits.diskMaxBytes',
+          limit: limits.diskMaxBytes,
+        }
+      : {
+          key: 'delivery.clientQueueMaxBytes',
+          value: delivery.clientQueueMaxBytes,
+          limitKey: 'limits.memoryMaxBytes',
+          limit: limits.memoryMaxBytes,
+        },
     {
       key: 'delivery.retryInitialMs',
       value: delivery.retryInitialMs,

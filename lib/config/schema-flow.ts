@@ -16,24 +16,24 @@ export const deliverySchema = z.strictObject({
     higher: 'more throughput on long links; more is sent again after a reconnect.',
     lower: 'less memory per client; slow links are used less.',
   }),
-  clientQueueMaxCount: integer({
+  clientQueueMaxCount: derivedInteger({
     min: 1,
     max: COUNT_MAX,
-    default: 10_000,
+    defaultText: '1000000, or 10000 where `storage.durability` is `memory`',
     description:
       'Messages that wait for one client, connected or not. When it is full, new messages for that client are dropped and counted (queue_full).',
-    higher: 'longer absences without loss; more memory.',
-    lower: 'less memory; loss comes sooner.',
+    higher: 'longer absences without loss; more space on the disk, or memory.',
+    lower: 'one client can take less; loss comes sooner.',
   }),
   clientQueueMaxBytes: derivedInteger({
     min: KIB,
     max: BYTES_MAX,
     defaultText:
-      '16777216 (16 MiB), or `mqtt.packetMaxBytes` where that is more, but at most `limits.memoryMaxBytes`',
+      'a quarter of `limits.diskMaxBytes`; where `storage.durability` is `memory` 16777216 (16 MiB), or `mqtt.packetMaxBytes` where that is more, but at most `limits.memoryMaxBytes`',
     description:
       'Bytes that wait for one client. When it is full, new messages for that client are dropped and counted (queue_full).',
-    higher: 'longer absences without loss; more memory.',
-    lower: 'less memory; loss comes sooner.',
+    higher: 'longer absences without loss; more space on the disk, or memory.',
+    lower: 'one client can take less; loss comes sooner.',
   }),
   clientOutputMaxBytes: integer({
     min: KIB,
@@ -156,11 +156,39 @@ export const limitsSchema = z.strictObject({
   memoryMaxBytes: derivedInteger({
     min: MIB,
     max: BYTES_MAX,
-    defaultText: '25 % of the memory of the machine or container, at least 16777216 (16 MiB)',
+    defaultText:
+      '80 % of the memory of the machine or container less 268435456 (256 MiB) for the process itself, at most 60 % of what Node.js may use (`--max-old-space-size`), at least 16777216 (16 MiB)',
     description:
-      'Budget for messages on their way to clients, all queues together. When it is used up, messages are dropped and counted (memory).',
-    higher: 'longer bursts and absences; the process may be killed when the machine runs out.',
-    lower: 'more room for others on the machine; drops come sooner.',
+      'Budget for copies of messages in memory, all queues together. When it is used up, what is on the disk is read back when its turn comes; what is in memory only is dropped and counted (memory).',
+    higher: 'less is read back; the process may be killed when the machine runs out.',
+    lower: 'more room for others on the machine; more is read back.',
+  }),
+  diskMaxBytes: derivedInteger({
+    min: 1 * MIB,
+    max: BYTES_MAX,
+    defaultText: 'half of the file system of `dataDir`',
+    description:
+      'Size of the log. Beyond it QoS 1 and 2 publishers are refused: 0x97 in MQTT 5, held without an acknowledgement in 3.1.1; both go on by themselves when there is room again.',
+    higher: 'longer absences of clients and links are bridged.',
+    lower: 'more room for others on the disk.',
+  }),
+  diskReserveBytes: derivedInteger({
+    min: 0,
+    max: BYTES_MAX,
+    defaultText: '5 % of the file system of `dataDir`, at most 1073741824 (1 GiB)',
+    description:
+      'Free space of the file system below which publishers are refused as with `limits.diskMaxBytes`.',
+    higher: 'others on the disk are safer.',
+    lower: 'more of the disk is used.',
+  }),
+  pendingMaxBytes: integer({
+    min: 64 * KIB,
+    max: BYTES_MAX,
+    default: 64 * MIB,
+    description:
+      'Bytes that wait for the disk. Beyond it publishers are refused as with `limits.diskMaxBytes`: the disk is slower than they are.',
+    higher: 'a disk that stalls is bridged for longer; more memory.',
+    lower: 'less memory; publishers are slowed down sooner.',
   }),
   pendingWillsMax: integer({
     min: 0,

@@ -100,8 +100,13 @@ export class Ingest {
     }
     const pending = inbound.storing?.get(packetId);
     if (pending !== undefined) {
-      if (pending.link !== link) inbound.pendingCount++;
-      pending.link = link;
+      if (pending.link === link) {
+        pending.repetitions++;
+      } else {
+        inbound.pendingCount++;
+        pending.link = link;
+        pending.repetitions = 0;
+      }
       return;
     }
     const refusal = this.#admit(message, link.version === 5);
@@ -127,6 +132,12 @@ export class Ingest {
   pubrel(session: Session, link: SessionLink, packetId: number): void {
     const { store, commits } = this.#env;
     const { inbound } = session;
+    const storing = inbound.storing?.get(packetId);
+    if (storing !== undefined) {
+      // A client that does not wait for PUBREC: its answer comes after that, all the same.
+      storing.releasedOn = link;
+      return;
+    }
     const known = inbound.ids.delete(packetId);
     let position = inbound.releasing?.get(packetId);
     if (known && session.durable) {
@@ -226,13 +237,16 @@ export class Ingest {
     inbound.storing?.delete(packetId);
     inbound.ids.add(packetId);
     const taken = this.#distribute(message, waiter.route, session);
-    if (session.link !== waiter.link) {
+    if (session.link === waiter.link) {
+      inbound.pendingCount--;
+      // Each repetition has its answer [MQTT-4.3.3-10].
+      for (let n = 0; n <= waiter.repetitions; n++) this.#acknowledge(waiter.link, PUBREC, packetId, taken);
+    } else {
       // Open since an earlier connection, as far as this one's Receive Maximum goes.
       inbound.carriedCount++;
-      return;
     }
-    inbound.pendingCount--;
-    this.#acknowledge(waiter.link, PUBREC, packetId, taken);
+    const { releasedOn } = waiter;
+    if (releasedOn !== undefined && releasedOn === session.link) this.pubrel(session, releasedOn, packetId);
   }
 
   /** @returns the route that it took. */
@@ -354,6 +368,11 @@ class QoS1Waiter implements Waiter {
 }
 
 export class QoS2Waiter implements Waiter {
+  /** The connection on which PUBREL came already. */
+  releasedOn: SessionLink | undefined;
+  /** How often the packet came again on `link`. */
+  repetitions = 0;
+
   constructor(
     readonly ingest: Ingest,
     readonly session: Session,

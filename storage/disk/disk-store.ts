@@ -515,11 +515,24 @@ export class DiskStore implements Store {
       done([]);
       return;
     }
-    this.#messageReader.read(positions).then(done, (error: unknown) => {
-      if (this.#closed) return;
-      this.#options.logger.error('messages cannot be read', { reason: String(error) });
-      this.#options.timers.after(RETRY_MS, () => this.read(positions, done));
-    });
+    void this.#readUntilDone(positions, done);
+  }
+
+  async #readUntilDone(
+    positions: readonly LogPosition[],
+    done: (messages: readonly (Message | undefined)[]) => void,
+  ): Promise<void> {
+    for (;;) {
+      try {
+        const messages = await this.#messageReader.read(positions);
+        done(messages);
+        return;
+      } catch (error) {
+        if (this.#closed) return;
+        this.#options.logger.error('messages cannot be read', { reason: String(error) });
+        await new Promise<void>((resolve) => this.#options.timers.after(RETRY_MS, resolve));
+      }
+    }
   }
 
   // Checkpoints.

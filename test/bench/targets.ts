@@ -63,7 +63,7 @@ const ours: Target = {
     file: process.execPath,
     args: [
       ...[LAUNCHER, 'up', '--mqtt-port', String(port), '--ws-port', '0', '--http-port', '0'],
-      ...['--log-level', 'warn', '--allow-anonymous'],
+      ...['--log-level', 'warn', '--allow-anonymous', '--set', 'storage.durability=memory'],
     ],
   }),
 };

@@ -69,7 +69,8 @@ t.test(
       ...Array.from({ length: 400 }, (_, n) => wire.publish({ topic: 'a', qos: 2, packetId: n + 1 })),
     );
     await client.take('the refusal', ({ type, reasonCode }) => type === 'disconnect' && reasonCode === 0x93);
-    t.equal(client.received.filter(({ type }) => type === 'pubrec').length, receiveMaximum);
+    // Those that still waited for the disk are not answered any more.
+    t.ok(client.received.filter(({ type }) => type === 'pubrec').length <= receiveMaximum);
     await bystander.expectNothing();
   },
 );

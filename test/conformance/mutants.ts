@@ -129,11 +129,14 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
   {
     statement: 'MQTT-3.1.2-5',
     breaks: 'QoS 1 messages for a client that is away are dropped',
-    test: ['session.test.ts', 'QoS 1 and 2 messages wait for a session without a connection, in order'],
+    test: [
+      'session.test.ts',
+      'QoS 1 and 2 messages wait for a session without a connection, each QoS in order',
+    ],
     edits: [
       inOutbound(
-        '    this.#wait(message, flags, identifiers);',
-        '    if (transmitter !== undefined || (flags & 3) !== 1) this.#wait(message, flags, identifiers);',
+        '    this.#waiting().push(message, flags, identifiers);',
+        '    if (transmitter !== undefined || (flags & 3) !== 1) this.#waiting().push(message, flags, identifiers);',
       ),
     ],
   },
@@ -250,7 +253,12 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     statement: 'MQTT-3.3.1-11',
     breaks: 'an empty message is stored as retained',
     test: ['retain.test.ts', 'an empty retained message is delivered and removes what was retained'],
-    edits: [inIngest('      retention.delete(message.topic);\n', '      retention.keep(message);\n')],
+    edits: [
+      inIngest(
+        'if (retention.delete(message.topic) && this.#isWorthStoring(message)) store.append(message, undefined);',
+        'retention.keep(message);',
+      ),
+    ],
   },
   {
     statement: 'MQTT-3.1.2-12',

@@ -1,5 +1,8 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const BIN = fileURLToPath(new URL('../../../bin/sprawl-edge.cjs', import.meta.url));
@@ -21,15 +24,20 @@ export class CliProcess {
     const clean = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith('SPRAWL_')),
     );
-    this.child = spawn(process.execPath, [BIN, ...args], { env: { ...clean, ...env } });
+    const dataDir = mkdtempSync(join(tmpdir(), 'sprawl-edge-'));
+    const own = { SPRAWL_DATA_DIR: dataDir };
+    this.child = spawn(process.execPath, [BIN, ...args], { env: { ...clean, ...own, ...env } });
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.out += text));
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.err += text));
     this.child.stdin.on('error', () => undefined); // It may end before it has read everything.
-    this.ended = once(this.child, 'close').then(([code]) => ({
-      code: typeof code === 'number' ? code : null,
-      out: this.out,
-      err: this.err,
-    }));
+    this.ended = once(this.child, 'close').then(([code]) => {
+      rmSync(dataDir, { recursive: true, force: true });
+      return {
+        code: typeof code === 'number' ? code : null,
+        out: this.out,
+        err: this.err,
+      };
+    });
   }
 
   /** Resolves once its output holds `text`; rejects where it ends before. */

@@ -57,6 +57,7 @@ function clientsOf(broker: object): string[] {
 t.test('eight CONNECTs of one id at once with a slow authenticate hook leave exactly one', async (t) => {
   const config = parseConfig({
     overrides: {
+      dataDir: t.testdir(),
       listeners: { host: '127.0.0.1', mqttPort: 0, wsPort: false },
       http: { port: false },
       log: { level: 'silent' },

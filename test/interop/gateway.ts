@@ -1,5 +1,8 @@
 /** A gateway of this process for tests with real clients: loopback, ports chosen by the system, no log. */
 import { parseConfig } from '../../lib/config/index.js';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Logger } from '../../lib/contracts/logger.js';
 import { createGateway, type Gateway } from '../../lib/gateway.js';
 import type { ListenerName } from '../../lib/listeners.js';
@@ -27,8 +30,11 @@ const quiet: Logger = {
 /** Started, and stopped when `owner` ends. @param overrides keys of the configuration by section. */
 export async function startTestGateway(owner: Owner, overrides: Overrides = {}): Promise<TestGateway> {
   const { listeners, ...others } = overrides;
+  const dataDir = mkdtempSync(join(tmpdir(), 'sprawl-edge-'));
+  owner.teardown(() => rmSync(dataDir, { recursive: true, force: true }));
   const config = parseConfig({
     overrides: {
+      dataDir,
       http: { port: false },
       log: { level: 'silent' },
       ...others,

@@ -9,6 +9,9 @@ import {
 } from '../../../lib/config/index.js';
 import {
   connectionsMaxFor,
+  diskMaxBytesFor,
+  diskReserveBytesFor,
+  type Machine,
   memoryMaxBytesFor,
   parseOpenFilesMax,
   readMachine,
@@ -16,7 +19,12 @@ import {
 import { SprawlError } from '../../../lib/contracts/errors.js';
 
 const MIB = 1024 * 1024;
-const machine = { memoryTotalBytes: 1024 * MIB, openFilesMax: 100_000 };
+const machine: Machine = {
+  memoryTotalBytes: 1024 * MIB,
+  openFilesMax: 100_000,
+  heapMaxBytes: 4096 * MIB,
+  diskTotalBytes: () => 32_768 * MIB,
+};
 
 function fault(sources: ConfigSources): { code: string; message: string } {
   try {
@@ -53,13 +61,15 @@ t.test('without any source every key has the default that the documentation give
   });
   t.match(config.delivery, {
     windowMax: 100,
-    clientQueueMaxBytes: 16 * MIB,
+    clientQueueMaxBytes: 4096 * MIB,
     redeliveryMaxCount: 16,
     deadLetterTopic: 'sprawl/dead-letter',
   });
   t.match(config.limits, {
     connectionsMax: 10_000,
-    memoryMaxBytes: 256 * MIB,
+    memoryMaxBytes: 590_558_003,
+    diskMaxBytes: 16_384 * MIB,
+    diskReserveBytes: 1024 * MIB,
     retainedMaxBytes: 64 * MIB,
     retainedPerClientMaxCount: 10_000,
     connectsPerSecondMax: 2000,
@@ -273,8 +283,8 @@ t.test('keys that contradict each other are refused with both places', async (t)
       'mqtt.packetMaxBytes: 1048576 is more than delivery.clientQueueMaxBytes: 1024; lower the first or raise the second (mqtt.packetMaxBytes: default, delivery.clientQueueMaxBytes: s.yaml:1)',
     ],
     [
-      file('delivery: {clientQueueMaxBytes: 500000000}'),
-      'delivery.clientQueueMaxBytes: 500000000 is more than limits.memoryMaxBytes: 268435456; lower the first or raise the second (delivery.clientQueueMaxBytes: s.yaml:1, limits.memoryMaxBytes: default)',
+      file('delivery: {clientQueueMaxBytes: 900000000}\nstorage: {durability: memory}'),
+      'delivery.clientQueueMaxBytes: 900000000 is more than limits.memoryMaxBytes: 590558003; lower the first or raise the second (delivery.clientQueueMaxBytes: s.yaml:1, limits.memoryMaxBytes: default)',
     ],
     [
       file('limits: {connectionsMax: 5, sessionsMax: 4}'),
@@ -371,11 +381,20 @@ t.test('loopback is recognised in every spelling', async (t) => {
 });
 
 t.test('defaults are scaled to the machine', async (t) => {
-  t.equal(memoryMaxBytesFor(1024 * MIB), 256 * MIB);
-  t.equal(memoryMaxBytesFor(8 * MIB), 16 * MIB);
-  t.equal(connectionsMaxFor({ memoryTotalBytes: 50 * 1024 * 1000, openFilesMax: Infinity }), 1000);
-  t.equal(connectionsMaxFor({ memoryTotalBytes: 1024 * MIB, openFilesMax: 1024 }), 768);
-  t.equal(connectionsMaxFor({ memoryTotalBytes: 1, openFilesMax: 10 }), 64);
+  t.equal(memoryMaxBytesFor({ ...machine, memoryTotalBytes: 1000 * MIB }), 544 * MIB, '80 % less 256 MiB');
+  t.equal(memoryMaxBytesFor({ ...machine, heapMaxBytes: 100 * MIB }), 60 * MIB, 'what Node.js may use');
+  t.equal(memoryMaxBytesFor({ ...machine, memoryTotalBytes: 8 * MIB }), 16 * MIB);
+  t.equal(diskMaxBytesFor(1000 * MIB), 500 * MIB);
+  t.equal(diskMaxBytesFor(Infinity), 16_384 * MIB);
+  t.equal(diskMaxBytesFor(1), MIB);
+  t.equal(diskReserveBytesFor(1000 * MIB), 50 * MIB);
+  t.equal(diskReserveBytesFor(Infinity), 1024 * MIB);
+  t.equal(
+    connectionsMaxFor({ ...machine, memoryTotalBytes: 50 * 1024 * 1000, openFilesMax: Infinity }),
+    1000,
+  );
+  t.equal(connectionsMaxFor({ ...machine, openFilesMax: 1024 }), 768);
+  t.equal(connectionsMaxFor({ ...machine, memoryTotalBytes: 1, openFilesMax: 10 }), 64);
   t.equal(
     parseOpenFilesMax(
       'Max processes 5 6 x\nMax open files            1024                 524288               files\n',
@@ -383,19 +402,30 @@ t.test('defaults are scaled to the machine', async (t) => {
     1024,
   );
   t.equal(parseOpenFilesMax('nothing'), Infinity);
-  t.ok(readMachine().memoryTotalBytes > 0);
+  const here = readMachine();
+  t.ok(here.memoryTotalBytes > 0);
+  t.ok(here.heapMaxBytes > 0);
+  t.ok(here.diskTotalBytes('/nowhere/at/all') > 0, 'of the folder above that exists');
 });
 
 t.test('defaults that depend on other keys stay consistent with them', async (t) => {
-  const small = parseConfig({ machine: { memoryTotalBytes: 1, openFilesMax: 1 } });
+  const inMemory = { storage: { durability: 'memory' } };
+  const small = parseConfig({
+    machine: { ...machine, memoryTotalBytes: 1, openFilesMax: 1 },
+    overrides: inMemory,
+  });
   t.equal(small.delivery.clientQueueMaxBytes, small.limits.memoryMaxBytes);
+  const onDisk = parseConfig({ machine, overrides: { limits: { diskMaxBytes: 100 * MIB } } });
+  t.equal(onDisk.delivery.clientQueueMaxBytes, 25 * MIB);
   t.equal(parseConfig({ machine, overrides: { limits: { sessionsMax: 5 } } }).limits.connectionsMax, 5);
   t.equal(
-    parseConfig({ machine, overrides: { mqtt: { packetMaxBytes: 32 * MIB } } }).delivery.clientQueueMaxBytes,
+    parseConfig({ machine, overrides: { ...inMemory, mqtt: { packetMaxBytes: 32 * MIB } } }).delivery
+      .clientQueueMaxBytes,
     32 * MIB,
   );
   t.equal(
-    parseConfig({ machine, overrides: { limits: { memoryMaxBytes: 2 * MIB } } }).delivery.clientQueueMaxBytes,
+    parseConfig({ machine, overrides: { ...inMemory, limits: { memoryMaxBytes: 2 * MIB } } }).delivery
+      .clientQueueMaxBytes,
     2 * MIB,
   );
 });

@@ -4,7 +4,12 @@ import { parseConfig, renderConfig, resolveConfig } from '../../../lib/config/in
 import { renderConfigurationReference } from '../../../lib/config/reference.js';
 import type { ConfigSection } from '../../../lib/config/key-table.js';
 
-const machine = { memoryTotalBytes: 1 << 30, openFilesMax: 100_000 };
+const machine = {
+  memoryTotalBytes: 1 << 30,
+  openFilesMax: 100_000,
+  heapMaxBytes: 2 ** 32,
+  diskTotalBytes: () => 2 ** 35,
+};
 
 t.test('the shown configuration names the source of each value', async (t) => {
   const flags = [{ flag: '--mqtt-port', key: 'listeners.mqttPort', text: '0' }];

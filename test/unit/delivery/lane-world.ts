@@ -29,7 +29,15 @@ import { COUNTER_NAMES, type CounterName } from '../../../lib/telemetry/counters
 import { MemoryStore } from '../../../storage/index.js';
 import { str } from '../../support/protocol-bytes.js';
 
-const config = parseConfig({ machine: { memoryTotalBytes: 1_073_741_824, openFilesMax: 1024 } });
+const config = parseConfig({
+  overrides: { storage: { durability: 'memory' } },
+  machine: {
+    memoryTotalBytes: 1_073_741_824,
+    openFilesMax: 1024,
+    heapMaxBytes: 2 ** 32,
+    diskTotalBytes: () => 2 ** 35,
+  },
+});
 
 /** The limits of a gateway without configuration, except where tests lean on a figure. */
 export const LIMITS: LaneLimits = {

@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { isValidTopicFilter } from '../protocol/topic.js';
+import { BYTES_MAX, KIB, MIB } from './bounds.js';
+import { integer, note } from './field.js';
+
+/** How far an acknowledgement reaches on one gateway. */
+export const DURABILITY_LEVELS = ['disk', 'memory'] as const;
+
+export const storageSchema = z.strictObject({
+  durability: z
+    .enum(DURABILITY_LEVELS)
+    .default('disk')
+    .meta(
+      note({
+        description:
+          'What an acknowledgement of QoS 1 and 2 promises: `disk`: it survives a crash and a loss of power; sessions, subscriptions and retained messages do, too. `memory`: nothing is written, and everything is gone with the process.',
+      }),
+    ),
+  memoryTopics: z
+    .array(z.string().refine((filter) => isValidTopicFilter(filter), { message: 'is not a topic filter' }))
+    .default([])
+    .meta(
+      note({
+        description:
+          'Topic filters whose messages are kept in memory only although `storage.durability` is `disk`: they are acknowledged without waiting for the disk, and gone after a crash.',
+        limitText: 'topic filters; a leading wildcard does not match topics that begin with `$`',
+      }),
+    ),
+  commitDelayMs: integer({
+    min: 0,
+    max: 1000,
+    default: 0,
+    description:
+      'How long a write to the disk waits for more messages. With 0 it takes what came until the last write was done.',
+    higher: 'fewer, larger writes: an SD card lives longer; acknowledgements come later by as much.',
+    lower: 'acknowledgements come sooner; a card wears faster where little is published at a time.',
+  }),
+  segmentMaxBytes: integer({
+    min: 64 * KIB,
+    max: 4096 * MIB,
+    default: 64 * MIB,
+    description: 'Size of one file of the log. Space is freed file by file.',
+    higher: 'fewer files.',
+    lower: 'space is freed in smaller steps.',
+  }),
+  checkpointEveryBytes: integer({
+    min: 64 * KIB,
+    max: BYTES_MAX,
+    default: 32 * MIB,
+    description: 'Log that is written until the state of the sessions is written down.',
+    higher: 'less is written; a restart after a crash reads more of the log.',
+    lower: 'a restart after a crash is faster; more is written.',
+  }),
+  snapshotEveryBytes: integer({
+    min: 64 * KIB,
+    max: BYTES_MAX,
+    default: 128 * MIB,
+    description:
+      'Log that is written until the state is copied to a snapshot, from which a damaged database is made again. The log is kept back to the second newest one.',
+    higher: 'less is written; more of the log is kept.',
+    lower: 'less of the log is kept; more is written.',
+  }),
+});
