@@ -4,6 +4,7 @@ import {
   connectionsMaxFor,
   diskMaxBytesFor,
   diskReserveBytesFor,
+  keepMaxBytesFor,
   MEMORY_MIN_BYTES,
   memoryMaxBytesFor,
   type Machine,
@@ -18,10 +19,11 @@ type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]-?: Exclude<T[P], und
 
 /** The whole configuration with every default filled in; frozen. */
 export type Config = DeepReadonly<
-  Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits'> & {
+  Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits' | 'storage'> & {
     listeners: Filled<SchemaOutput['listeners'], 'tlsPort' | 'wssPort'>;
     security: Filled<SchemaOutput['security'], 'allowAnonymous'>;
     delivery: Filled<SchemaOutput['delivery'], 'clientQueueMaxCount' | 'clientQueueMaxBytes'>;
+    storage: Filled<SchemaOutput['storage'], 'keepMaxBytes'>;
     limits: Filled<
       SchemaOutput['limits'],
       'connectionsMax' | 'memoryMaxBytes' | 'diskMaxBytes' | 'diskReserveBytes'
@@ -68,6 +70,10 @@ export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
       ...delivery,
       clientQueueMaxCount: delivery.clientQueueMaxCount ?? (isOnDisk ? 1_000_000 : 10_000),
       clientQueueMaxBytes: delivery.clientQueueMaxBytes ?? queueBytes,
+    },
+    storage: {
+      ...storage,
+      keepMaxBytes: storage.keepMaxBytes ?? keepMaxBytesFor(diskMaxBytes),
     },
     limits: {
       ...limits,

@@ -98,3 +98,11 @@ export function diskMaxBytesFor(totalBytes: number): number {
 export function diskReserveBytesFor(totalBytes: number): number {
   return Math.floor(Math.min(DISK_RESERVE_MAX_BYTES, totalBytes * DISK_RESERVE_SHARE));
 }
+
+const KEEP_SHARE = 0.25;
+const KEEP_MAX_BYTES = 1024 * 1024 * 1024;
+
+/** Default of `storage.keepMaxBytes`. */
+export function keepMaxBytesFor(diskMaxBytes: number): number {
+  return Math.floor(Math.min(KEEP_MAX_BYTES, diskMaxBytes * KEEP_SHARE));
+}

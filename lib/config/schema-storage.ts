@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isValidTopicFilter } from '../protocol/topic.js';
-import { BYTES_MAX, KIB, MIB } from './bounds.js';
-import { integer, note } from './field.js';
+import { BYTES_MAX, KIB, MIB, SECONDS_FOR_EVER } from './bounds.js';
+import { derivedInteger, integer, note } from './field.js';
 
 /** How far an acknowledgement reaches on one gateway. */
 export const DURABILITY_LEVELS = ['disk', 'memory'] as const;
@@ -59,5 +59,22 @@ export const storageSchema = z.strictObject({
       'Log that is written until the state is copied to a snapshot, from which a damaged database is made again. The log is kept back to the second newest one.',
     higher: 'less is written; more of the log is kept.',
     lower: 'less of the log is kept; more is written.',
+  }),
+  keepMaxBytes: derivedInteger({
+    min: 0,
+    max: BYTES_MAX,
+    defaultText: 'a quarter of `limits.diskMaxBytes`, at most 1073741824 (1 GiB)',
+    description:
+      'Messages that everybody has got are kept for look-ups by topic and time, until the log is this large. What somebody waits for is kept in any case.',
+    higher: 'older messages can be looked up; more space on the disk.',
+    lower: 'less space on the disk.',
+  }),
+  keepMaxAgeS: integer({
+    min: 0,
+    max: SECONDS_FOR_EVER,
+    default: 604_800,
+    description: 'The same by age: 604800 is a week.',
+    higher: 'older messages can be looked up; more space on the disk.',
+    lower: 'less space on the disk.',
   }),
 });

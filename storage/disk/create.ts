@@ -18,6 +18,8 @@ export interface DiskStoreSettings {
   readonly segmentMaxBytes: number;
   readonly checkpointEveryBytes: number;
   readonly snapshotEveryBytes: number;
+  readonly keepMaxBytes: number;
+  readonly keepMaxAgeS: number;
   readonly diskMaxBytes: number;
   readonly diskReserveBytes: number;
   readonly pendingMaxBytes: number;
@@ -46,6 +48,8 @@ export function createDiskStore(settings: DiskStoreSettings, parts: DiskStorePar
     segmentMaxBytes: Math.min(settings.segmentMaxBytes, part),
     checkpointEveryBytes: Math.min(settings.checkpointEveryBytes, part),
     snapshotEveryBytes: Math.min(settings.snapshotEveryBytes, part),
+    keepMaxBytes: settings.keepMaxBytes,
+    keepMaxAgeMs: settings.keepMaxAgeS * 1000,
     diskMaxBytes,
     diskReserveBytes: settings.diskReserveBytes,
     pendingMaxBytes: settings.pendingMaxBytes,

@@ -60,7 +60,8 @@ import {
   SessionTable,
   type StoredSession,
 } from './session-table.js';
-import { type Changes, StateIndex } from './state-index.js';
+import { type Changes, type Rebuild, StateIndex } from './state-index.js';
+import { BLOCK_PREFIX, TopicIndex } from './topic-index.js';
 
 const NAMES_MAX_COUNT = 10_000;
 /** Positions that are replayed between two looks at the memory that it takes. */
@@ -103,7 +104,18 @@ export interface DiskStoreOptions {
   /** Log that is written between two checkpoints: what a restart replays at most, but for what came during the last one. */
   readonly checkpointEveryBytes: number;
   readonly snapshotEveryBytes: number;
+  /** What nobody needs any more is kept up to this size of the log, and for so long. */
+  readonly keepMaxBytes: number;
+  readonly keepMaxAgeMs: number;
   readonly ballastBytes: number;
+}
+
+/** Figures that only grow. */
+export interface StoreFigures {
+  prunedBytes: number;
+  checkpoints: number;
+  /** Payloads of the messages that were appended. */
+  messageBytes: number;
 }
 
 /** A session as a checkpoint found it. */
@@ -121,12 +133,14 @@ export class DiskStore implements Store {
   readonly level = 'disk';
   readonly retained = new DiskRetainedStore();
   onCommitted: (() => void) | undefined;
+  readonly figures: StoreFigures = { prunedBytes: 0, checkpoints: 0, messageBytes: 0 };
   /** What recovery found missing. */
   losses: readonly Loss[] = [];
   readonly #options: DiskStoreOptions;
   readonly #layout: Layout;
   readonly #names = new PublisherNames(NAMES_MAX_COUNT);
   readonly #table = new SessionTable();
+  readonly #topics = new TopicIndex();
   /** Queues of sessions that end with their connection. */
   readonly #passing = new Set<DiskQueue>();
   readonly #lock: KeyValueStore;
@@ -138,6 +152,7 @@ export class DiskStore implements Store {
   /** During a replay: everything up to it has been given to the lanes. */
   #replayedTo: LogPosition | undefined;
   #checkpointing: Promise<void> | undefined;
+  #indexing: Promise<void> | undefined;
   #checkpointedAtBytes = 0;
   #snapshotAtBytes = 0;
   #clockWrittenAt = -Infinity;
@@ -211,6 +226,7 @@ export class DiskStore implements Store {
     for (const session of restored) this.#restoreSession(session, sessions);
     await this.#replay(sessions);
     this.#countBytesSince();
+    if (index.rebuild !== undefined) this.#indexing = this.#indexAgain(index.applied);
     sessions.restored();
     this.#log.onCommitted = () => this.#onCommitted();
   }
@@ -220,11 +236,13 @@ export class DiskStore implements Store {
     const visit = (key: string, value: Uint8Array): void => {
       if (decoder.visit(key, value)) return;
       if (key.startsWith(RETAINED_PREFIX)) this.retained.restore(value);
+      else if (key.startsWith(BLOCK_PREFIX)) this.#topics.restore(key, value);
       else if (key === CLOCK_KEY) this.#options.continueClock(readU48(value, 0));
     };
     await index.open(isNew, visit, () => {
       decoder = new SessionDecoder();
       this.retained.reset();
+      this.#topics.reset();
     });
     return [...decoder.sessions()];
   }
@@ -302,6 +320,43 @@ export class DiskStore implements Store {
     this.#replayedTo = undefined;
   }
 
+  /** A snapshot is without the index of topics: what the log still has is looked up in the background. */
+  async #indexAgain(upTo: LogPosition): Promise<void> {
+    const { reader } = this.#log;
+    const older = new TopicIndex();
+    try {
+      for (let at = reader.first; at <= upTo && !this.#closed;) {
+        const { next } = await reader.read(
+          at,
+          Math.min(upTo, at + REPLAY_STEP_COUNT - 1),
+          (position, type, bytes, start, end) => {
+            if (type !== RecordType.message && type !== RecordType.retained) return;
+            const { message, wallMs } = readMessageRecord(bytes, start, end);
+            older.add(message.topic, position, wallMs);
+          },
+        );
+        at = next;
+        await this.#pause();
+      }
+      const changes: Changes = new Map();
+      older.beginCheckpoint();
+      await older.encode(changes, () => this.#pause());
+      for (const [key, value] of changes) if (value !== null) this.#stateIndex.put(key, value);
+      older.written();
+      // One that began before does not have them.
+      await this.#checkpointing;
+      await this.#keepUp();
+      this.#topics.putBefore(older);
+    } catch (error) {
+      if (!this.#closed)
+        this.#options.logger.warn('older messages cannot be found by topic', { reason: String(error) });
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#options.schedule(resolve));
+  }
+
   /** What an earlier process wrote counts, too: the next checkpoint and snapshot are not put off by every restart. */
   #countBytesSince(): void {
     const { applied, newestSnapshot } = this.#stateIndex;
@@ -320,8 +375,9 @@ export class DiskStore implements Store {
     end: number,
   ): void {
     if (type === RecordType.message || type === RecordType.retained) {
-      const { message, packetId } = readMessageRecord(bytes, start, end);
+      const { message, packetId, wallMs } = readMessageRecord(bytes, start, end);
       message.position = position;
+      this.#topics.add(message.topic, position, wallMs);
       const publisher = packetId === 0 ? undefined : this.#table.get(message.publisher);
       if (publisher !== undefined) this.#table.changed(publisher, 0);
       if (type === RecordType.message)
@@ -379,17 +435,20 @@ export class DiskStore implements Store {
     const log = this.#log;
     const size = messageRecordBytes(message, publisher, packetId);
     const chunk = log.reserve(size);
+    const wallMs = this.#options.clock.wall();
     writeMessageRecord(
       chunk.buffer,
       chunk.length + RECORD_HEADER_BYTES,
       message,
       publisher,
       packetId,
-      this.#options.clock.wall(),
+      wallMs,
     );
     const type = message.qos === 0 ? RecordType.retained : RecordType.message;
     const position = log.append(chunk, type, size);
     message.position = position;
+    this.figures.messageBytes += message.payloadLength;
+    this.#topics.add(message.topic, position, wallMs);
     if (session !== undefined) this.#table.changed(session, position);
     return position;
   }
@@ -535,6 +594,17 @@ export class DiskStore implements Store {
     }
   }
 
+  /**
+   * Messages of one topic that were published from `fromMs` to `toMs` (milliseconds since 1970, both included), as far as the log
+   * has them, oldest first, without those that have expired. @param limit how many at most. @throws SprawlError STORAGE_IO, STORAGE_CORRUPT
+   */
+  async find(topic: string, fromMs: number, toMs: number, limit: number): Promise<Message[]> {
+    const found = await this.#topics.find(this.#stateIndex, topic, fromMs, toMs, limit);
+    const messages = await this.#messageReader.read(found.map(({ position }) => position));
+    const now = this.#options.clock.now();
+    return messages.filter((message) => message !== undefined && message.expiresAt > now) as Message[];
+  }
+
   // Checkpoints.
 
   #onCommitted(): void {
@@ -569,14 +639,32 @@ export class DiskStore implements Store {
     const { snapshotEveryBytes } = this.#options;
     // A large state is not copied more often than what it grows by is worth.
     const every = Math.max(snapshotEveryBytes, this.#stateIndex.lastSnapshotBytes * 4);
-    if (written - this.#snapshotAtBytes < every) return;
-    await this.#stateIndex.snapshot();
-    this.#snapshotAtBytes = written;
-    await this.#log.dropBefore(this.#floor());
+    if (written - this.#snapshotAtBytes >= every) {
+      await this.#stateIndex.snapshot();
+      this.#snapshotAtBytes = written;
+    }
+    await this.#prune();
     await this.#ballast.prepare().catch(() => undefined);
   }
 
-  /** Nothing before it is needed. */
+  /** Removes segments that nobody needs and that are older, or more, than is to be kept. */
+  async #prune(): Promise<void> {
+    const { keepMaxBytes, keepMaxAgeMs, clock } = this.#options;
+    const needed = this.#floor();
+    let bytes = this.#log.storedBytes;
+    let floor = 0;
+    for (const { next, end } of this.#log.segments) {
+      const age = clock.wall() - (this.#topics.timeOf(next - 1) ?? Infinity);
+      if (next > needed || (bytes <= keepMaxBytes && age <= keepMaxAgeMs)) break;
+      floor = next;
+      bytes -= end;
+    }
+    if (floor === 0) return;
+    this.figures.prunedBytes += await this.#log.dropBefore(floor);
+    for (const key of await this.#topics.dropBefore(this.#stateIndex, floor)) this.#stateIndex.drop(key);
+  }
+
+  /** Nothing before it is needed by anybody. */
   #floor(): LogPosition {
     let floor = Math.min(this.#stateIndex.floor, this.#table.floor);
     for (const queue of this.#passing) {
@@ -623,12 +711,13 @@ export class DiskStore implements Store {
     for (const topic of retained) changes.set(...this.retained.change(topic, this.#names));
     changes.set(CLOCK_KEY, this.#clockBytes(this.#options.clock.now()));
     index.beginCheckpoint();
+    this.#topics.beginCheckpoint();
     try {
       for (const [i, { session, withSubscriptions }] of taken.entries()) {
         for (const [key, value] of encodeSession(session, withSubscriptions)) changes.set(key, value);
-        if (i % ENCODE_PER_TURN === ENCODE_PER_TURN - 1)
-          await new Promise<void>((resolve) => this.#options.schedule(resolve));
+        if (i % ENCODE_PER_TURN === ENCODE_PER_TURN - 1) await this.#pause();
       }
+      await this.#topics.encode(changes, () => this.#pause());
       await this.#committedTo(knows);
       await index.write(applied, changes);
     } catch (error) {
@@ -636,6 +725,8 @@ export class DiskStore implements Store {
       this.retained.giveBack(retained);
       throw error;
     }
+    this.figures.checkpoints++;
+    this.#topics.written();
     for (const { entry, floor } of taken) entry.floor = floor;
   }
 
@@ -660,10 +751,21 @@ export class DiskStore implements Store {
     );
   }
 
+  /** Why and from what the database was made again when the store was opened; undefined: it was as it should be. */
+  get rebuild(): Rebuild | undefined {
+    return this.#stateIndex.rebuild;
+  }
+
+  /** Resolves when nothing goes on in the background. */
+  async settled(): Promise<void> {
+    await this.#indexing;
+    await this.#checkpointing;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#checkpointing;
+    await this.settled();
     const log = this.#openLog;
     if (log !== undefined && log.fault === undefined) {
       await log.flush();

@@ -14,6 +14,7 @@ import { CheckedStore, type EntryVisitor, UNFINISHED } from '../state/checked-st
 import type { KeyValueStore } from '../state/key-value-store.js';
 import { listSnapshots, readSnapshot, type SnapshotFile, writeSnapshot } from '../state/snapshot.js';
 import { LOADED_PREFIX } from './session-table.js';
+import { BLOCK_PREFIX, TOPIC_PREFIX } from './topic-index.js';
 
 /** What is put into a database that is made again at a time. */
 const REBUILD_BATCH_BYTES = 1_048_576;
@@ -128,6 +129,11 @@ export class StateIndex {
     return value;
   }
 
+  /** Keys that begin with `prefix`, in order; of what the last checkpoint wrote. @throws SprawlError STORAGE_CORRUPT, STORAGE_IO */
+  entries(prefix: string): AsyncIterable<readonly [string, Uint8Array]> {
+    return this.#opened.entries(prefix);
+  }
+
   /** From here on blocks belong to the next checkpoint; `write` takes those of this one. */
   beginCheckpoint(): void {
     // After a failed one its blocks are still to be written; newer ones win.
@@ -155,11 +161,17 @@ export class StateIndex {
   async snapshot(): Promise<void> {
     const { files, snapshotFolder, identity } = this.#options;
     const position = this.applied;
-    const size = await writeSnapshot(files, snapshotFolder, position, identity, this.#opened.all());
+    const size = await writeSnapshot(files, snapshotFolder, position, identity, this.#forSnapshot());
     this.#lastSnapshotBytes = size;
     this.bytesWritten += size;
     this.#snapshots = await listSnapshots(files, snapshotFolder);
     for (const { path } of this.#snapshots.splice(SNAPSHOTS_KEPT)) await files.remove(path);
+  }
+
+  /** Without the index of topics, which is large and can be made from the log. */
+  async *#forSnapshot(): AsyncIterable<readonly [string, Uint8Array]> {
+    for await (const entry of this.#opened.all())
+      if (!entry[0].startsWith(TOPIC_PREFIX) && !entry[0].startsWith(BLOCK_PREFIX)) yield entry;
   }
 
   async close(): Promise<void> {

@@ -4,12 +4,21 @@ import { Random } from '../sim/random.js';
 import { Scheduler } from '../sim/scheduler.js';
 import { SimStore } from '../sim/store.js';
 import { Sometimes } from '../sim/sometimes.js';
+import { RecordedSessions, testStore, testStoreParts } from '../support/disk-store.js';
 import { storeContract } from './store-contract.js';
 
 storeContract(t, 'memory', {
   create: async () => {
     const store = new MemoryStore();
     await store.open();
+    return store;
+  },
+});
+
+storeContract(t, 'disk', {
+  create: async () => {
+    const store = testStore(testStoreParts());
+    await store.open(new RecordedSessions());
     return store;
   },
 });
