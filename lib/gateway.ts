@@ -7,7 +7,7 @@ import type { AedesOptions } from 'aedes';
 import { createDiskStore, MemoryStore } from '../storage/index.js';
 import { Broker } from './broker/broker.js';
 import { type LaneLimits, Lanes } from './broker/lanes.js';
-import type { Config } from './config/index.js';
+import { type Config, readMachine } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
 import type { Logger } from './contracts/logger.js';
 import type { Store } from './contracts/store.js';
@@ -163,6 +163,7 @@ class EdgeGateway implements Gateway {
         view: () => this.#gauges.view(),
         counters: lanes.counters,
         isReady: () => this.#readiness(),
+        diskBytes: () => readMachine().diskTotalBytes(config.dataDir),
         version,
       });
     }
@@ -229,10 +230,11 @@ class EdgeGateway implements Gateway {
   }
 
   #readiness(): Readiness {
-    return {
-      ready: this.#notReady === undefined,
-      reasons: this.#notReady === undefined ? [] : [this.#notReady],
-    };
+    if (this.#notReady !== undefined) return { ready: false, reasons: [this.#notReady] };
+    const { fault } = this.#parts.store.status;
+    return fault === undefined
+      ? { ready: true, reasons: [] }
+      : { ready: false, reasons: [`storage: ${fault}`] };
   }
 
   #publishSystem(topic: string, payload: string): void {

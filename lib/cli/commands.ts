@@ -3,6 +3,7 @@ import { PUB_OPTIONS, SUB_OPTIONS } from './client/client-options.js';
 import { CONFIG_OPTIONS } from './config-options.js';
 import { ExitCode } from './exit-code.js';
 import { PASSWD_OPTIONS } from './passwd-options.js';
+import { STATUS_OPTIONS } from './status-options.js';
 
 const NO_POSITIONALS = { min: 0, max: 0 } as const;
 
@@ -40,6 +41,23 @@ export const COMMANDS: readonly Command[] = [
     ],
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) => (await import('./up.js')).runUp(invocation, world),
+  },
+  {
+    name: 'status',
+    summary: 'Ask a running gateway how it is.',
+    usage: '[OPTIONS]',
+    details: [
+      'Prints in short whether the gateway is ready, who is connected, what waits, what it has on disk and how long a memory card will last under it. Ends with 0 where it is ready, with 1 where it is not or does not answer.',
+      'The life of a card is an order of magnitude: what the gateway has written since it started, at the same rate, to a card whose cells take 500 writes, with a journal and the moving of blocks by the card counted as twice as much. Look after a day, not after a minute.',
+    ],
+    options: STATUS_OPTIONS,
+    positionals: NO_POSITIONALS,
+    examples: [
+      { purpose: 'Of the gateway on this machine', line: 'sprawl-edge status' },
+      { purpose: 'For a program', line: 'sprawl-edge status --json' },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) => (await import('./status.js')).runStatus(invocation, world),
   },
   {
     name: 'config check',

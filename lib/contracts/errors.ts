@@ -18,6 +18,7 @@ export const ErrorCode = {
   ACL_FILE_INVALID: 'config',
   TLS_FILE_INVALID: 'config',
   CLIENT_CONNECT_FAILED: 'unavailable',
+  HTTP_FAILED: 'unavailable',
   STORAGE_FULL: 'limit',
   STORAGE_IO: 'unavailable',
   STORAGE_READ_ONLY: 'unavailable',

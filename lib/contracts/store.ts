@@ -171,8 +171,34 @@ export interface RetainedStore {
 /** What is retained, for those who only read it. */
 export type RetainedView = Omit<RetainedStore, 'set' | 'delete'>;
 
+/** What a store shows of itself. All but `fault` are 0 where nothing is stored; what only grows is since it was opened. */
+export interface StorageStatus {
+  /** Why nothing is acknowledged at the moment; undefined while all is well. */
+  readonly fault: string | undefined;
+  readonly logBytes: number;
+  readonly logMaxBytes: number;
+  readonly segments: number;
+  /** Of the file system, as far as known; 0: unknown. */
+  readonly freeBytes: number;
+  /** Wait for the disk. */
+  readonly pendingBytes: number;
+  /** Handed to the file system: log, database, snapshots. */
+  readonly writtenBytes: number;
+  /** Payloads of the messages among them. */
+  readonly payloadBytes: number;
+  readonly commits: number;
+  readonly lastCommitMs: number;
+  readonly faults: number;
+  readonly checkpoints: number;
+  /** Removed with segments that nobody needed. */
+  readonly prunedBytes: number;
+  /** Positions of the log that were found missing or damaged when it was opened. */
+  readonly lostPositions: number;
+}
+
 export interface Store {
   readonly level: DurabilityLevel;
+  readonly status: StorageStatus;
   /** Everything up to and including this position is durable. */
   readonly committed: LogPosition;
   /** Called after `committed` rose; set by the gateway before `open`. */

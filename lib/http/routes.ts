@@ -1,6 +1,7 @@
 import {
   PROMETHEUS_CONTENT_TYPE,
   renderPrometheus,
+  statusOf,
   type Counters,
   type GatewayView,
 } from '../telemetry/index.js';
@@ -18,6 +19,8 @@ export interface RouteOptions {
   readonly counters: Counters;
   view(): GatewayView;
   isReady(): Readiness;
+  /** Of the file system of the data folder, bytes; Infinity: unknown. */
+  diskBytes(): number;
 }
 
 /** What is answered. docs/http-api.md has a section for each path (a test checks). */
@@ -38,6 +41,12 @@ export function createRoutes(options: RouteOptions): readonly Route[] {
         const { ready, reasons } = options.isReady();
         return json(ready ? 200 : 503, { status: ready ? 'ready' : 'not_ready', reasons });
       },
+    },
+    {
+      method: 'GET',
+      path: '/status',
+      summary: 'how the gateway is, in short',
+      handle: () => json(200, statusOf(options.view(), options.isReady(), options.diskBytes())),
     },
     {
       method: 'GET',

@@ -1,9 +1,11 @@
 import type { Clock } from '../contracts/clock.js';
-import type { Store } from '../contracts/store.js';
+import type { StorageStatus, Store } from '../contracts/store.js';
 import { C, type Counters } from './counters.js';
 import type { EventLoopMonitor } from './event-loop.js';
-import type { GatewayView } from './gauges.js';
+import type { GatewayView, GaugeName } from './gauges.js';
 import type { ProcessFigures } from './process-figures.js';
+
+type StorageFigures = Pick<GatewayView, Exclude<Extract<GaugeName, `storage${string}`>, 'storageLevel'>>;
 
 /** What waits for one session. */
 interface CollectedSession {
@@ -31,7 +33,7 @@ export interface GaugeSource {
 
 export interface GaugeCollectorOptions {
   readonly source: GaugeSource;
-  readonly store: Pick<Store, 'level' | 'committed' | 'retained'>;
+  readonly store: Pick<Store, 'level' | 'committed' | 'retained' | 'status'>;
   readonly clock: Clock;
   readonly eventLoop: Pick<EventLoopMonitor, 'read'>;
   readonly process: () => ProcessFigures;
@@ -99,12 +101,32 @@ export function createGaugeCollector(options: GaugeCollectorOptions): GaugeColle
         memoryMaxBytes: budget.maxBytes,
         routeCacheCount: router.cachedCount,
         committedPosition: store.committed,
+        ...storageFigures(store.status),
         uptimeS: (clock.now() - startedAt) / 1000,
         eventLoopLagP50S: lag.p50S,
         eventLoopLagP99S: lag.p99S,
         ...options.process(),
       };
     },
+  };
+}
+
+function storageFigures(status: StorageStatus): StorageFigures {
+  return {
+    storageFaulty: status.fault === undefined ? 0 : 1,
+    storageLogBytes: status.logBytes,
+    storageLogMaxBytes: status.logMaxBytes,
+    storageSegments: status.segments,
+    storageFreeBytes: status.freeBytes,
+    storagePendingBytes: status.pendingBytes,
+    storageWrittenBytes: status.writtenBytes,
+    storagePayloadBytes: status.payloadBytes,
+    storageCommits: status.commits,
+    storageLastCommitS: status.lastCommitMs / 1000,
+    storageFaults: status.faults,
+    storageCheckpoints: status.checkpoints,
+    storagePrunedBytes: status.prunedBytes,
+    storageLostPositions: status.lostPositions,
   };
 }
 

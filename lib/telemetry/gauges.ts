@@ -35,6 +35,22 @@ export interface GatewayView {
   readonly memoryMaxBytes: number;
   readonly routeCacheCount: number;
   readonly committedPosition: number;
+  readonly storageFaulty: number;
+  readonly storageLogBytes: number;
+  readonly storageLogMaxBytes: number;
+  readonly storageSegments: number;
+  readonly storageFreeBytes: number;
+  readonly storagePendingBytes: number;
+  readonly storageWrittenBytes: number;
+  readonly storagePayloadBytes: number;
+  readonly storageCommits: number;
+  readonly storageLastCommitS: number;
+  readonly storageFaults: number;
+  readonly storageCheckpoints: number;
+  readonly storagePrunedBytes: number;
+  readonly storageLostPositions: number;
+  /** What the kernel has written to block devices for the process; 0: unknown. */
+  readonly deviceWrittenBytes: number;
 
   readonly uptimeS: number;
   /** How late the event loop was, over the last seconds. */
@@ -107,6 +123,64 @@ export const GAUGES = {
   committedPosition: {
     name: 'sprawl_storage_committed_position',
     help: 'Everything up to this position of the log is stored as its durability level promises.',
+  },
+  storageFaulty: {
+    name: 'sprawl_storage_faulty',
+    help: '1 while the log cannot be written and nothing is acknowledged, else 0.',
+  },
+  storageLogBytes: { name: 'sprawl_storage_log_bytes', help: 'Size of the log.' },
+  storageLogMaxBytes: {
+    name: 'sprawl_storage_log_max_bytes',
+    help: 'The limit of sprawl_storage_log_bytes (limits.diskMaxBytes); 0: nothing is stored.',
+  },
+  storageSegments: { name: 'sprawl_storage_segments', help: 'Files of the log.' },
+  storageFreeBytes: {
+    name: 'sprawl_storage_free_bytes',
+    help: 'Free space of the file system of the data folder, as of the last look; 0: not looked at.',
+  },
+  storagePendingBytes: { name: 'sprawl_storage_pending_bytes', help: 'Bytes that wait for the disk.' },
+  storageWrittenBytes: {
+    name: 'sprawl_storage_written_bytes_total',
+    type: 'counter',
+    help: 'Bytes handed to the file system: log, database and snapshots.',
+  },
+  storagePayloadBytes: {
+    name: 'sprawl_storage_payload_bytes_total',
+    type: 'counter',
+    help: 'Payloads of the messages among sprawl_storage_written_bytes_total.',
+  },
+  storageCommits: {
+    name: 'sprawl_storage_commits_total',
+    type: 'counter',
+    help: 'Groups of records that were written and synced.',
+  },
+  storageLastCommitS: {
+    name: 'sprawl_storage_last_commit_seconds',
+    help: 'How long the last commit took, from the write to the end of the sync.',
+  },
+  storageFaults: {
+    name: 'sprawl_storage_faults_total',
+    type: 'counter',
+    help: 'Writes and syncs of the log that failed.',
+  },
+  storageCheckpoints: {
+    name: 'sprawl_storage_checkpoints_total',
+    type: 'counter',
+    help: 'How often the state of the sessions was written down.',
+  },
+  storagePrunedBytes: {
+    name: 'sprawl_storage_pruned_bytes_total',
+    type: 'counter',
+    help: 'Bytes of the log that were removed because nobody needed them.',
+  },
+  storageLostPositions: {
+    name: 'sprawl_storage_lost_positions',
+    help: 'Records of the log that were found missing or damaged at the start.',
+  },
+  deviceWrittenBytes: {
+    name: 'sprawl_device_written_bytes_total',
+    type: 'counter',
+    help: 'Bytes that the kernel has written to block devices for this process (/proc/self/io); 0: unknown.',
   },
   uptimeS: { name: 'sprawl_uptime_seconds', help: 'Time since the gateway started.' },
   eventLoopLagP50S: {

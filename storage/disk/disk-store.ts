@@ -18,6 +18,7 @@ import {
   type MessageOrigin,
   OWED_FLAG,
   type SessionRecord,
+  type StorageStatus,
   type Store,
 } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
@@ -169,6 +170,28 @@ export class DiskStore implements Store {
 
   get committed(): LogPosition {
     return this.#openLog?.committed ?? 0;
+  }
+
+  get status(): StorageStatus {
+    const log = this.#log;
+    let lostPositions = 0;
+    for (const { first, last } of this.losses) lostPositions += last - first + 1;
+    return {
+      fault: log.fault?.message,
+      logBytes: log.storedBytes,
+      logMaxBytes: this.#options.diskMaxBytes,
+      segments: log.segments.length,
+      freeBytes: Number.isFinite(this.#freeBytes) ? this.#freeBytes : 0,
+      pendingBytes: log.pendingBytes,
+      writtenBytes: log.figures.bytesWritten + this.#stateIndex.bytesWritten,
+      payloadBytes: this.figures.messageBytes,
+      commits: log.figures.commits,
+      lastCommitMs: log.figures.lastCommitMs,
+      faults: log.figures.faults,
+      checkpoints: this.figures.checkpoints,
+      prunedBytes: this.figures.prunedBytes,
+      lostPositions,
+    };
   }
 
   /** Bytes of all segments. */

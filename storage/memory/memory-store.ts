@@ -2,7 +2,7 @@
  * Storage in the memory of the process: every position is committed when it is given out, and nothing outlives the
  * process. It is what `durability: memory` means, and the reference for the contract's tests.
  */
-import type { DeliveryQueue, LogPosition, Store } from '../../lib/contracts/store.js';
+import type { DeliveryQueue, LogPosition, StorageStatus, Store } from '../../lib/contracts/store.js';
 import { MemoryDeliveryQueue } from './delivery-queue.js';
 import { MemoryRetainedStore } from './retained-store.js';
 
@@ -11,6 +11,23 @@ export class MemoryStore implements Store {
   readonly retained = new MemoryRetainedStore();
   onCommitted: (() => void) | undefined;
   #position = 0;
+
+  readonly status: StorageStatus = {
+    fault: undefined,
+    logBytes: 0,
+    logMaxBytes: 0,
+    segments: 0,
+    freeBytes: 0,
+    pendingBytes: 0,
+    writtenBytes: 0,
+    payloadBytes: 0,
+    commits: 0,
+    lastCommitMs: 0,
+    faults: 0,
+    checkpoints: 0,
+    prunedBytes: 0,
+    lostPositions: 0,
+  };
 
   get committed(): LogPosition {
     return this.#position;

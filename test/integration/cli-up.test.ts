@@ -54,3 +54,47 @@ t.test('up with passwd’s file lets in who is in it, and SIGHUP reads it again'
   await gateway.told('err', 'reloaded');
   t.match(await pub('two'), { code: 0 });
 });
+
+t.test('status says how a running gateway is, and who does not answer', async (t) => {
+  const { gateway, port } = await started(t);
+  const http = /listener=http host=\S+ port=(\d+)/.exec(gateway.err)?.[1] ?? '';
+  await runHere(['pub', '-p', port, '-q', '1', '-t', 'a', '-m', 'x'.repeat(1000)]);
+  const url = `http://127.0.0.1:${http}`;
+  const { code, out } = await runHere(['status', '--url', url]);
+  t.equal(code, 0);
+  t.match(out, /^state +ready$/m);
+  t.match(out, /^durability +disk$/m);
+  t.match(out, /^log +\d.* in 1 segments/m);
+  t.match(out, /^flash +.* a day .* for each byte of payload/m);
+  const json = await runHere(['status', '--url', url, '--json']);
+  t.match(JSON.parse(json.out), { ready: true, storage: { level: 'disk', payloadBytes: 1000 } });
+  gateway.child.kill('SIGTERM');
+  await gateway.ended;
+  t.match(await runHere(['status', '--url', url]), { code: 1, err: /no gateway answers at .*ECONNREFUSED/ });
+});
+
+t.test('a second gateway on one data folder says so and leaves the first alone', async (t) => {
+  const folder = t.testdir();
+  const { port } = await started(t, '--data-dir', folder);
+  const second = new CliProcess(['up', ...ANY_PORTS, '--data-dir', folder]);
+  const { code, err } = await second.ended;
+  t.equal(code, 2);
+  t.match(err, /is in use by another process; stop it, or start this one with another --data-dir/);
+  t.match(await runHere(['pub', '-p', port, '-q', '2', '-t', 'a', '-m', 'still there']), { code: 0 });
+});
+
+t.test('what was acknowledged is there after kill -9', async (t) => {
+  const folder = t.testdir();
+  const first = await started(t, '--data-dir', folder);
+  const session = ['-c', '-i', 'meter', '-q', '2', '-t', 'power/#'];
+  await runHere(['sub', '-p', first.port, ...session, '-E']);
+  for (const value of ['one', 'two', 'three'])
+    await runHere(['pub', '-p', first.port, '-q', '2', '-t', 'power/a', '-m', value]);
+  await runHere(['pub', '-p', first.port, '-q', '0', '-r', '-t', 'last', '-m', 'kept']);
+  await runHere(['pub', '-p', first.port, '-q', '1', '-t', 'other', '-m', 'the log is synced']);
+  first.gateway.child.kill('SIGKILL');
+  await first.gateway.ended;
+  const second = await started(t, '--data-dir', folder);
+  t.match(await runHere(['sub', '-p', second.port, ...session, '-C', '3']), { out: 'one\ntwo\nthree\n' });
+  t.match(await runHere(['sub', '-p', second.port, '-t', 'last', '-C', '1']), { out: 'kept\n' });
+});

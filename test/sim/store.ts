@@ -11,6 +11,7 @@ import type {
   Store,
 } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
+import { MemoryStore } from '../../storage/memory/memory-store.js';
 import { MemoryDeliveryQueue } from '../../storage/memory/delivery-queue.js';
 import { MemoryRetainedStore } from '../../storage/memory/retained-store.js';
 import { DurableState, type LogEntry } from './durable-state.js';
@@ -35,6 +36,7 @@ export class SimStore implements Store {
   readonly durable = new DurableState();
   /** The entry of position p is at p - 1. */
   readonly log: LogEntry[] = [];
+  readonly status = new MemoryStore().status;
   onCommitted: (() => void) | undefined;
   committed: LogPosition = 0;
   /** While set, no message is admitted. */

@@ -31,6 +31,7 @@ export function createOptions(
     counters: createCounters(),
     view: () => createView(),
     isReady: () => ({ ready: true, reasons: [] }),
+    diskBytes: () => 32_000_000_000,
     logger,
     ...changes,
   };

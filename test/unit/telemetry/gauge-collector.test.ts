@@ -23,6 +23,39 @@ const retained: RetainedStore = {
 /** The lanes of a gateway are a source; this line does not compile where they are not. */
 export const lanesAreASource: (lanes: Lanes) => GaugeSource = (lanes) => lanes;
 
+const STORAGE = {
+  fault: 'no space',
+  logBytes: 51,
+  logMaxBytes: 52,
+  segments: 53,
+  freeBytes: 54,
+  pendingBytes: 55,
+  writtenBytes: 56,
+  payloadBytes: 57,
+  commits: 58,
+  lastCommitMs: 5900,
+  faults: 60,
+  checkpoints: 61,
+  prunedBytes: 62,
+  lostPositions: 63,
+};
+const STORAGE_VIEW = {
+  storageFaulty: 1,
+  storageLogBytes: 51,
+  storageLogMaxBytes: 52,
+  storageSegments: 53,
+  storageFreeBytes: 54,
+  storagePendingBytes: 55,
+  storageWrittenBytes: 56,
+  storagePayloadBytes: 57,
+  storageCommits: 58,
+  storageLastCommitS: 5.9,
+  storageFaults: 60,
+  storageCheckpoints: 61,
+  storagePrunedBytes: 62,
+  storageLostPositions: 63,
+};
+
 function createWorld() {
   const counters = createCounters();
   const sessions = [
@@ -49,10 +82,11 @@ function createWorld() {
   };
   const collector = createGaugeCollector({
     source,
-    store: { level: 'disk', committed: 23, retained },
+    store: { level: 'disk', committed: 23, retained, status: STORAGE },
     clock: { now: () => world.now, wall: () => 0 },
     eventLoop: { read: () => ({ p50S: 0.1, p99S: 0.2 }) },
     process: () => ({
+      deviceWrittenBytes: 30,
       rssBytes: 31,
       heapUsedBytes: 32,
       heapTotalBytes: 33,
@@ -91,6 +125,8 @@ t.test('a view shows each number of its source, and walks the sessions once', (t
     memoryMaxBytes: 10,
     routeCacheCount: 8,
     committedPosition: 23,
+    ...STORAGE_VIEW,
+    deviceWrittenBytes: 30,
     uptimeS: 2.5,
     eventLoopLagP50S: 0.1,
     eventLoopLagP99S: 0.2,

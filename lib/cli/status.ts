@@ -1,0 +1,89 @@
+import { SprawlError } from '../contracts/errors.js';
+import type { GatewayStatus } from '../telemetry/status.js';
+import type { Invocation, World } from './command.js';
+import { ExitCode } from './exit-code.js';
+
+const DEFAULT_URL = 'http://127.0.0.1:8880';
+const TIMEOUT_MS = 5000;
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+/** `status`: asks a running gateway how it is. Resolves to 0 where it is ready, to 1 where it is not. @throws SprawlError HTTP_FAILED */
+export async function runStatus(invocation: Invocation, world: World): Promise<number> {
+  const status = await ask(invocation.value('url') ?? DEFAULT_URL);
+  const text = invocation.has('json') ? JSON.stringify(status, undefined, 2) : describe(status).join('\n');
+  world.stdout.write(`${text}\n`);
+  return status.ready ? ExitCode.done : ExitCode.failed;
+}
+
+async function ask(url: string): Promise<GatewayStatus> {
+  try {
+    const response = await fetch(new URL('/status', url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (!response.ok) throw new Error(`it answered ${response.status}`);
+    return (await response.json()) as GatewayStatus;
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SprawlError(
+      'HTTP_FAILED',
+      `no gateway answers at ${url}: ${reason}; is it running, and is http.port what --url says?`,
+      { details: { url }, cause: error },
+    );
+  }
+}
+
+function describe(status: GatewayStatus): string[] {
+  const { clients, messages, memory, storage } = status;
+  const lines: (readonly [string, string])[] = [
+    ['gateway', `sprawl-edge ${status.version}, up for ${duration(status.uptimeS)}`],
+    ['state', status.ready ? 'ready' : `not ready: ${status.reasons.join('; ')}`],
+    [
+      'clients',
+      `${clients.connected} connected, ${clients.sessions} sessions, ${clients.subscriptions} subscriptions`,
+    ],
+    [
+      'messages',
+      `${messages.queued} wait (${size(messages.queuedBytes)}), ${messages.inflight} are in flight, ${messages.retained} are retained`,
+    ],
+    [
+      'memory',
+      `${size(memory.usedBytes)} of ${size(memory.maxBytes)} for messages, ${size(memory.rssBytes)} in all`,
+    ],
+    ['durability', storage.level === 'memory' ? 'memory: nothing survives a restart' : `${storage.level}`],
+  ];
+  if (storage.level !== 'memory') {
+    const free = storage.freeBytes === 0 ? '' : `, ${size(storage.freeBytes)} of the disk are free`;
+    lines.push([
+      'log',
+      `${size(storage.logBytes)} of ${size(storage.logMaxBytes)} in ${storage.segments} segments${free}`,
+    ]);
+    if (storage.lostPositions > 0)
+      lines.push(['lost', `${storage.lostPositions} records: "sprawl-edge storage verify" names them`]);
+    lines.push(['flash', flashText(status)]);
+  }
+  const width = Math.max(...lines.map(([name]) => name.length)) + 2;
+  return lines.map(([name, text]) => name.padEnd(width) + text);
+}
+
+function flashText({ storage, flash }: GatewayStatus): string {
+  const perByte =
+    storage.writtenPerPayloadByte === null
+      ? ''
+      : `, ${storage.writtenPerPayloadByte.toFixed(2)} bytes for each byte of payload`;
+  const rate = `${size(flash.bytesPerDay)} a day at the rate since the start${perByte}`;
+  if (flash.years === null) return rate;
+  const years = flash.years >= 100 ? 'more than 100' : flash.years.toFixed(flash.years < 10 ? 1 : 0);
+  return `${rate}: a card of ${flash.cycles} writes per cell lasts about ${years} years`;
+}
+
+function size(bytes: number): string {
+  let unit = 0;
+  for (; bytes >= 1024 && unit < UNITS.length - 1; unit++) bytes /= 1024;
+  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${UNITS[unit]}`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
+}
