@@ -27,6 +27,8 @@ export const ErrorCode = {
   STORAGE_CORRUPT: 'corrupt',
   STORAGE_FOREIGN: 'config',
   STORAGE_FORMAT_NEWER: 'config',
+  BACKUP_FOLDER_REFUSED: 'config',
+  BACKUP_UNFINISHED: 'config',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

@@ -46,6 +46,7 @@ import {
 } from '../records/session-record.js';
 import type { KeyValueStore } from '../state/key-value-store.js';
 import { Ballast } from './ballast.js';
+import { takeFolderLock } from './folder-lock.js';
 import { openIdentity } from './identity.js';
 import { type Layout, layoutOf } from './layout.js';
 import { MessageReader } from './message-reader.js';
@@ -54,6 +55,7 @@ import {
   encodeSession,
   imageFloor,
   LOADED_PREFIX,
+  queueBlockKey,
   RETAINED_PREFIX,
   SessionDecoder,
   SessionEntry,
@@ -210,24 +212,12 @@ export class DiskStore implements Store {
     this.#sessions = sessions;
     const { files, folder } = this.#options;
     await files.makeFolder(folder);
-    await this.#takeLock();
+    await takeFolderLock(this.#lock);
     try {
       await this.#open(sessions);
     } catch (error) {
       await this.#closeParts();
       throw error;
-    }
-  }
-
-  async #takeLock(): Promise<void> {
-    try {
-      await this.#lock.open(true);
-    } catch (error) {
-      if (!(error instanceof SprawlError) || error.code === 'STORAGE_LOCKED' || error.code === 'STORAGE_FULL')
-        throw error;
-      // It holds nothing: a damaged one keeps nobody out.
-      await this.#lock.destroy();
-      await this.#lock.open(true);
     }
   }
 
@@ -567,8 +557,7 @@ export class DiskStore implements Store {
   }
 
   #backingOf(entry: SessionEntry): QueueBacking {
-    const keyOf = (block: number): string =>
-      `q/${String(entry.number).padStart(15, '0')}/${String(block).padStart(10, '0')}`;
+    const keyOf = (block: number): string => queueBlockKey(entry.number, block);
     return {
       ...this.#commonBacking(entry.clientId),
       putBlock: (block, bytes) => this.#stateIndex.put(keyOf(block), bytes),

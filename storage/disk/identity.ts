@@ -1,5 +1,6 @@
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { FileSystem } from '../files/file-system.js';
+import { readText, replaceText } from '../files/text-file.js';
 import { LOG_IDENTITY_BYTES, parseSegmentFileName } from '../log/segment-header.js';
 import { readSegmentHeader } from '../log/segment.js';
 import type { Layout } from './layout.js';
@@ -17,13 +18,20 @@ export interface Identity {
 /**
  * Reads who the data folder belongs to; makes an identity for a new one. Where the file is gone and there is data, the data tells.
  *
- * @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_CORRUPT, STORAGE_IO, STORAGE_FULL
+ * @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_CORRUPT, STORAGE_IO, STORAGE_FULL, BACKUP_UNFINISHED
  */
 export async function openIdentity(
   files: FileSystem,
   layout: Layout,
   randomBytes: (size: number) => Uint8Array,
 ): Promise<Identity> {
+  if ((await readText(files, layout.restoring)) !== undefined) {
+    throw new SprawlError(
+      'BACKUP_UNFINISHED',
+      `${layout.folder} is only half restored from a backup: run "sprawl-edge restore" again, it goes on where it was`,
+      { details: { folder: layout.folder } },
+    );
+  }
   const known = await readIdentity(files, layout);
   if (known !== undefined) return { id: known, isNew: false };
   const adopted = await identityOfData(files, layout);
@@ -63,39 +71,14 @@ function parse(text: string, path: string): { readonly id: Uint8Array; readonly 
   );
 }
 
-async function readText(files: FileSystem, path: string): Promise<string | undefined> {
-  try {
-    const file = await files.open(path, 'read');
-    try {
-      const bytes = Buffer.alloc(await file.size());
-      await file.read(bytes, 0);
-      return bytes.toString('utf8');
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof SprawlError && error.code === 'STORAGE_MISSING') return undefined;
-    throw error;
-  }
-}
-
-async function writeIdentity(files: FileSystem, layout: Layout, id: Uint8Array): Promise<void> {
+/** @throws SprawlError STORAGE_FULL, STORAGE_IO */
+export async function writeIdentity(files: FileSystem, layout: Layout, id: Uint8Array): Promise<void> {
   const text = `${JSON.stringify({ id: Buffer.from(id).toString('hex'), formatVersion: STORE_FORMAT_VERSION })}\n`;
-  const unfinished = `${layout.identity}.new`;
-  await files.remove(unfinished);
-  const file = await files.open(unfinished, 'create');
-  try {
-    await file.write(Buffer.from(text, 'utf8'), 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await files.rename(unfinished, layout.identity);
-  await files.syncFolder(layout.folder);
+  await replaceText(files, layout.identity, text);
 }
 
 /** Of the newest segment whose header can be read. */
-async function identityOfData(files: FileSystem, layout: Layout): Promise<Uint8Array | undefined> {
+export async function identityOfData(files: FileSystem, layout: Layout): Promise<Uint8Array | undefined> {
   const names = (await files.list(layout.log)).filter((name) => parseSegmentFileName(name) !== undefined);
   for (const name of names.reverse()) {
     const path = `${layout.log}/${name}`;

@@ -7,6 +7,7 @@
  *     index/          the database: what waits for whom; made again from the two others where it is in doubt
  *     snapshots/      the newest copies of the database
  *     ballast         space that is given up when the disk is full
+ *     restoring.json  while the folder is made from a backup: no gateway starts on it
  */
 export interface Layout {
   readonly folder: string;
@@ -16,6 +17,7 @@ export interface Layout {
   readonly index: string;
   readonly snapshots: string;
   readonly ballast: string;
+  readonly restoring: string;
 }
 
 export function layoutOf(folder: string): Layout {
@@ -27,5 +29,6 @@ export function layoutOf(folder: string): Layout {
     index: `${folder}/index`,
     snapshots: `${folder}/snapshots`,
     ballast: `${folder}/ballast`,
+    restoring: `${folder}/restoring.json`,
   };
 }

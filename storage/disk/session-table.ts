@@ -12,6 +12,20 @@ export const LOADED_PREFIX = 'l/';
 export const RETAINED_PREFIX = 'l/r/';
 const SESSION_PREFIX = 'l/s/';
 const SUBSCRIPTIONS_PREFIX = 'l/u/';
+const QUEUE_BLOCK = /^q\/(\d{15})\/(\d{10})$/;
+
+/** Of a block of postings of the session's queue. */
+export function queueBlockKey(session: SessionNumber, block: number): string {
+  return `q/${String(session).padStart(15, '0')}/${String(block).padStart(10, '0')}`;
+}
+
+/** @returns undefined where the key is of something else. */
+export function parseQueueBlockKey(
+  key: string,
+): { readonly session: SessionNumber; readonly block: number } | undefined {
+  const match = QUEUE_BLOCK.exec(key);
+  return match === null ? undefined : { session: Number(match[1]), block: Number(match[2]) };
+}
 
 export class SessionEntry {
   readonly clientId: string;

@@ -156,12 +156,66 @@ export class CheckedStore {
     }
     const { digest } = this.#head;
     if (this.#crcs.size !== digest.count || sum !== digest.sum)
-      throw doubt(`${this.#crcs.size} keys are there, ${digest.count} were written, or some are older ones`);
+      throw doubt(digestText(this.#crcs.size, digest.count));
   }
 
   close(): Promise<void> {
     return this.#store.close();
   }
+}
+
+/** A database that was looked at, not to be used but to be told about. */
+export interface StateInspection {
+  /** undefined: it is missing or damaged. */
+  readonly head: StateHead | undefined;
+  /** Keys whose values are damaged. */
+  readonly damagedKeys: readonly string[];
+  /** Everything else for which `CheckedStore.open` would doubt it. */
+  readonly doubts: readonly string[];
+}
+
+/**
+ * Reads every entry of an open store and goes on after a fault. @param visit is shown what is whole, in order.
+ * @throws SprawlError STORAGE_FORMAT_NEWER
+ */
+export async function inspectState(
+  store: KeyValueStore,
+  loadedPrefix: string,
+  visit: EntryVisitor,
+): Promise<StateInspection> {
+  const damagedKeys: string[] = [];
+  const doubts: string[] = [];
+  let head: StateHead | undefined;
+  let count = 0;
+  let sum = 0;
+  try {
+    for await (const [key, bytes] of store.entries('', '\u{10ffff}')) {
+      if (!isWhole(key, bytes)) {
+        damagedKeys.push(key);
+        continue;
+      }
+      const value = bytes.subarray(CRC_BYTES);
+      if (key === HEAD_KEY) head = parseHead(value);
+      if (key.startsWith('!')) continue;
+      if (key.startsWith(loadedPrefix)) {
+        count++;
+        sum = (sum + readU32(bytes, 0)) >>> 0;
+      }
+      visit(key, value);
+    }
+    if (head === undefined) doubts.push('its head is missing or damaged');
+    else if (head.applied === UNFINISHED) doubts.push('it was not finished when it was made');
+    else await checkMarks(store, head);
+  } catch (error) {
+    if (!(error instanceof SprawlError) || error.code === 'STORAGE_FORMAT_NEWER') throw error;
+    doubts.push(typeof error.details.why === 'string' ? error.details.why : error.message);
+  }
+  const isLoadedDamaged = damagedKeys.some((key) => key.startsWith(loadedPrefix));
+  if (doubts.length === 0 && !isLoadedDamaged && head !== undefined) {
+    const { digest } = head;
+    if (count !== digest.count || sum !== digest.sum) doubts.push(digestText(count, digest.count));
+  }
+  return { head, damagedKeys, doubts };
 }
 
 async function checkMarks(store: KeyValueStore, head: StateHead): Promise<void> {
@@ -185,9 +239,16 @@ function wrap(key: string, value: Uint8Array): Uint8Array {
   return bytes;
 }
 
+function digestText(found: number, written: number): string {
+  return `${found} keys are there, ${written} were written, or some are older ones`;
+}
+
+function isWhole(key: string, bytes: Uint8Array): boolean {
+  return bytes.length >= CRC_BYTES && crcOf(key, bytes) === readU32(bytes, 0);
+}
+
 function unwrap(key: string, bytes: Uint8Array): Uint8Array {
-  if (bytes.length < CRC_BYTES || crcOf(key, bytes) !== readU32(bytes, 0))
-    throw doubt(`the value of ${JSON.stringify(key)} is damaged`);
+  if (!isWhole(key, bytes)) throw doubt(`the value of ${JSON.stringify(key)} is damaged`);
   return bytes.subarray(CRC_BYTES);
 }
 

@@ -69,6 +69,15 @@ export class LevelStore implements KeyValueStore {
     }
   }
 
+  /** Writes all tables anew, without what was overwritten or removed. @throws SprawlError STORAGE_FULL, STORAGE_IO */
+  async compact(): Promise<void> {
+    try {
+      await parseCompactable(this.#opened).compactRange('', '\u{10ffff}');
+    } catch (error) {
+      throw toLevelError(error, this.#folder);
+    }
+  }
+
   async destroy(): Promise<void> {
     try {
       await rm(this.#folder, { recursive: true, force: true });
@@ -87,6 +96,16 @@ export class LevelStore implements KeyValueStore {
     if (this.#db === undefined) throw new SprawlError('STORAGE_IO', `${this.#folder} is closed`);
     return this.#db;
   }
+}
+
+/** What LevelDB in Node has beyond the types of `level`, which are also of browsers. */
+interface Compactable {
+  compactRange(start: string, end: string): Promise<void>;
+}
+
+function parseCompactable(db: object): Compactable {
+  if ('compactRange' in db && typeof db.compactRange === 'function') return db as Compactable;
+  throw new Error('this LevelDB cannot compact');
 }
 
 /** What LevelDB throws, as the errors of storage. */

@@ -1,0 +1,333 @@
+/**
+ * Copies a data folder while a gateway uses it, or not:
+ *
+ *     identity ─▶ newest whole snapshot ─▶ segments, oldest first ─▶ read back ─▶ backup.json
+ *                      ▲                        │
+ *                      └── one was dropped ◀────┘
+ *
+ * Segments are never changed once there is a newer one, and the newest only grows: the copy ends with the last whole record that it had.
+ * Snapshot and log together are the state of that moment. The database is left out; it is made from them. A newer backup in the same
+ * folder adds what is new, and the one before stays whole until it is done.
+ */
+import { isAbsolute, relative, resolve } from 'node:path';
+import { SprawlError } from '../../lib/contracts/errors.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import { readIdentity, STORE_FORMAT_VERSION } from '../disk/identity.js';
+import { type Layout, layoutOf } from '../disk/layout.js';
+import { crc32c } from '../log/crc32c.js';
+import { parseSegmentFileName, SEGMENT_HEADER_BYTES } from '../log/segment-header.js';
+import { scanSegment } from '../log/segment-scan.js';
+import { readSegmentHeader } from '../log/segment.js';
+import { listSnapshots, readSnapshot, type SnapshotFile } from '../state/snapshot.js';
+import {
+  BACKUP_FORMAT_VERSION,
+  type BackupFile,
+  BackupJournal,
+  type BackupManifest,
+  writeManifest,
+} from './backup-manifest.js';
+import { expectDataFolder, sizeOf, type ToolParts } from './data-folder.js';
+import { copyFile, hashFile } from './file-copy.js';
+import { lookAtIdentity } from './folder-identity.js';
+
+/** How often the gateway may have dropped what was about to be copied. */
+const ATTEMPTS_MAX_COUNT = 20;
+
+export interface BackupReport {
+  readonly manifest: BackupManifest;
+  readonly bytes: number;
+  /** Of these, what an earlier run had copied. */
+  readonly knownBytes: number;
+  /** What somebody should look at, in sentences. */
+  readonly warnings: readonly string[];
+}
+
+/** A file as it is to be copied. */
+interface Wanted {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** @throws SprawlError STORAGE_MISSING, STORAGE_CORRUPT, STORAGE_FULL, STORAGE_IO, BACKUP_FOLDER_REFUSED */
+export async function backupFolder(parts: ToolParts, target: string): Promise<BackupReport> {
+  const layout = await expectDataFolder(parts);
+  const { id } = await lookAtIdentity(parts.files, layout);
+  if (id === undefined)
+    throw new SprawlError(
+      'STORAGE_CORRUPT',
+      `nothing in ${layout.folder} tells whose it is; run "sprawl-edge storage repair" first`,
+    );
+  await checkTarget(parts, layout.folder, target, id);
+  return new Backup(parts, layout, target, id).run();
+}
+
+async function checkTarget(
+  { files }: ToolParts,
+  folder: string,
+  target: string,
+  id: Uint8Array,
+): Promise<void> {
+  const refused = (why: string): SprawlError =>
+    new SprawlError('BACKUP_FOLDER_REFUSED', `${target} cannot take the backup: ${why}`, {
+      details: { folder: target },
+    });
+  if (isWithin(folder, target) || isWithin(target, folder))
+    throw refused(`it and the data folder ${folder} are one within the other; name another folder`);
+  const names = await files.list(target);
+  const isBackup = names.some((name) => name === 'backup.json' || name === 'backup.unfinished.json');
+  if (!isBackup) {
+    if (names.some((name) => name !== 'lost+found'))
+      throw refused('it holds something else; name a new folder, or an empty one');
+    return;
+  }
+  const known = await readIdentity(files, layoutOf(target)).catch(() => undefined);
+  if (known !== undefined && Buffer.compare(known, id) !== 0)
+    throw refused('it holds the backup of another gateway; name another folder');
+}
+
+function isWithin(folder: string, path: string): boolean {
+  const way = relative(resolve(folder), resolve(path));
+  return way === '' || (!way.startsWith('..') && !isAbsolute(way));
+}
+
+class Backup {
+  readonly #parts: ToolParts;
+  readonly #layout: Layout;
+  readonly #target: string;
+  readonly #identity: Uint8Array;
+  readonly #journal: BackupJournal;
+  readonly #warnings = new Set<string>();
+  #knownBytes = 0;
+  #doneBytes = 0;
+  #allBytes = 0;
+
+  constructor(parts: ToolParts, layout: Layout, target: string, identity: Uint8Array) {
+    this.#parts = parts;
+    this.#layout = layout;
+    this.#target = target;
+    this.#identity = identity;
+    this.#journal = new BackupJournal(parts.files, target);
+  }
+
+  async run(): Promise<BackupReport> {
+    const { files } = this.#parts;
+    await files.makeFolder(this.#target);
+    await this.#journal.open();
+    await this.#journal.save();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#copyAll();
+      } catch (error) {
+        if (!(error instanceof SprawlError) || error.code !== 'STORAGE_MISSING') throw error;
+        // The gateway dropped it meanwhile: what was copied is still good.
+        if (attempt < ATTEMPTS_MAX_COUNT) continue;
+        throw new SprawlError(
+          'STORAGE_IO',
+          `the gateway drops parts of the log faster than ${this.#target} takes them (${error.message}); try again when less is published, or with the gateway stopped`,
+          { cause: error, retryable: true },
+        );
+      }
+    }
+  }
+
+  async #copyAll(): Promise<BackupReport> {
+    const copied: BackupFile[] = [await this.#copyIdentity()];
+    const snapshot = await this.#copySnapshot(copied);
+    const { segments, first, last } = await this.#segmentsToCopy(snapshot);
+    this.#doneBytes = 0;
+    this.#allBytes = segments.reduce((sum, { bytes }) => sum + bytes, 0);
+    await this.#checkSpace(segments);
+    this.#knownBytes = 0;
+    for (const segment of segments) copied.push(await this.#copy(segment));
+    await this.#readBack(copied);
+    const manifest: BackupManifest = {
+      formatVersion: BACKUP_FORMAT_VERSION,
+      storeFormatVersion: STORE_FORMAT_VERSION,
+      identity: Buffer.from(this.#identity).toString('hex'),
+      madeAt: new Date(this.#parts.clock.wall()).toISOString(),
+      snapshot,
+      first,
+      last,
+      files: copied,
+    };
+    await writeManifest(this.#parts.files, this.#target, manifest);
+    await this.#journal.remove();
+    await this.#removeOthers(copied);
+    const bytes = copied.reduce((sum, file) => sum + file.bytes, 0);
+    return { manifest, bytes, knownBytes: this.#knownBytes, warnings: [...this.#warnings] };
+  }
+
+  async #copyIdentity(): Promise<BackupFile> {
+    const { files } = this.#parts;
+    const bytes = await sizeOf(files, this.#layout.identity);
+    if (bytes === 0 || (await readIdentity(files, this.#layout).catch(() => undefined)) === undefined)
+      throw new SprawlError(
+        'STORAGE_CORRUPT',
+        `${this.#layout.identity} is missing or damaged; run "sprawl-edge storage repair" first`,
+      );
+    const to = `${this.#target}/identity.json`;
+    const sha256 = await copyFile(files, this.#layout.identity, to, bytes, () => undefined);
+    return { path: 'identity.json', bytes, sha256 };
+  }
+
+  /** The newest that is whole. @returns its position; 0: there is none */
+  async #copySnapshot(copied: BackupFile[]): Promise<LogPosition> {
+    const { files } = this.#parts;
+    for (const { path, position } of await listSnapshots(files, this.#layout.snapshots)) {
+      const name = `snapshots/${path.slice(path.lastIndexOf('/') + 1)}`;
+      const bytes = await sizeOf(files, path);
+      this.#doneBytes = 0;
+      this.#allBytes = bytes;
+      const file = await this.#copy({ path: name, bytes });
+      if (await this.#isWhole({ path: `${this.#target}/${name}`, position })) {
+        copied.push(file);
+        return position;
+      }
+      this.#journal.forget(name);
+      await files.remove(`${this.#target}/${name}`);
+      this.#warnings.add(`${path} is damaged and was left out`);
+    }
+    return 0;
+  }
+
+  async #isWhole(snapshot: SnapshotFile): Promise<boolean> {
+    try {
+      await readSnapshot(this.#parts.files, snapshot, this.#identity, () => undefined);
+      return true;
+    } catch (error) {
+      if (error instanceof SprawlError && error.code === 'STORAGE_CORRUPT') return false;
+      throw error;
+    }
+  }
+
+  async #segmentsToCopy(
+    snapshot: LogPosition,
+  ): Promise<{ readonly segments: Wanted[]; readonly first: LogPosition; readonly last: LogPosition }> {
+    const { files } = this.#parts;
+    const names = (await files.list(this.#layout.log)).filter(
+      (name) => parseSegmentFileName(name) !== undefined,
+    );
+    const first = parseSegmentFileName(names[0] ?? '') ?? snapshot + 1;
+    if (first > snapshot + 1) {
+      // The gateway has made another snapshot since.
+      if (((await listSnapshots(files, this.#layout.snapshots))[0]?.position ?? 0) > snapshot)
+        throw new SprawlError('STORAGE_MISSING', `${this.#layout.log} begins at ${first}`);
+      throw new SprawlError(
+        'STORAGE_CORRUPT',
+        `the log begins at position ${first}, and there is no whole snapshot from which it goes on: stop the gateway and run "sprawl-edge storage compact", which writes one, then back up again`,
+        { details: { first, snapshot } },
+      );
+    }
+    const segments: Wanted[] = [];
+    let last = first - 1;
+    for (const [i, name] of names.entries()) {
+      const path = `${this.#layout.log}/${name}`;
+      if (i < names.length - 1) {
+        last = (parseSegmentFileName(names[i + 1] as string) as number) - 1;
+        segments.push({ path: `log/${name}`, bytes: await sizeOf(files, path) });
+        continue;
+      }
+      const end = await this.#lastRecord(path);
+      if (end === undefined) continue;
+      last = end.last;
+      segments.push({ path: `log/${name}`, bytes: end.bytes });
+    }
+    return { segments, first, last };
+  }
+
+  /** Where the last whole record of the newest segment ends. @returns undefined where the segment is only being made */
+  async #lastRecord(
+    path: string,
+  ): Promise<{ readonly last: LogPosition; readonly bytes: number } | undefined> {
+    const file = await this.#parts.files.open(path, 'read');
+    try {
+      const size = await file.size();
+      const header = await readSegmentHeader(file, path);
+      if (header === undefined) {
+        if (size <= SEGMENT_HEADER_BYTES) return undefined;
+        this.#warnings.add(`${path} has a damaged header and was copied as it is`);
+        return {
+          last: (parseSegmentFileName(path.slice(path.lastIndexOf('/') + 1)) as number) - 1,
+          bytes: size,
+        };
+      }
+      const range = { offset: SEGMENT_HEADER_BYTES, position: header.first, end: size };
+      const seed = crc32c(this.#identity, 0, this.#identity.length);
+      const { end, next, sealed, damage } = await scanSegment(file, range, seed, () => undefined);
+      if (damage.length > 0)
+        this.#warnings.add(`${path} has damaged records; "sprawl-edge storage verify" names them`);
+      return { last: next - 1, bytes: sealed ? size : end };
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #checkSpace(segments: readonly Wanted[]): Promise<void> {
+    const { files } = this.#parts;
+    let needed = 0;
+    for (const wanted of segments) if (!(await this.#isThere(wanted))) needed += wanted.bytes;
+    const free = await files.freeBytes(this.#target);
+    if (needed <= free) return;
+    throw new SprawlError(
+      'STORAGE_FULL',
+      `the backup needs ${needed} bytes more in ${this.#target}, and ${free} are free there: free some, or name a folder on another disk`,
+      { details: { needed, free } },
+    );
+  }
+
+  async #isThere({ path, bytes }: Wanted): Promise<boolean> {
+    const known = this.#journal.get(path);
+    if (known === undefined || known.bytes !== bytes) return false;
+    return (await sizeOf(this.#parts.files, `${this.#target}/${path}`)) === bytes;
+  }
+
+  async #copy(wanted: Wanted): Promise<BackupFile> {
+    const { path, bytes } = wanted;
+    const known = this.#journal.get(path);
+    if (known !== undefined && (await this.#isThere(wanted))) {
+      this.#knownBytes += bytes;
+      this.#tell('copying', bytes);
+      return known;
+    }
+    const from = `${this.#layout.folder}/${path}`;
+    const sha256 = await copyFile(this.#parts.files, from, `${this.#target}/${path}`, bytes, (read) =>
+      this.#tell('copying', read),
+    );
+    const file = { path, bytes, sha256 };
+    await this.#journal.add(file);
+    return file;
+  }
+
+  async #readBack(copied: readonly BackupFile[]): Promise<void> {
+    this.#doneBytes = 0;
+    this.#allBytes = copied.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const { path, bytes, sha256 } of copied) {
+      const copy = `${this.#target}/${path}`;
+      const found = await hashFile(this.#parts.files, copy, bytes, (read) =>
+        this.#tell('reading back', read),
+      );
+      if (found === sha256) continue;
+      this.#journal.forget(path);
+      await this.#journal.save();
+      throw new SprawlError(
+        'STORAGE_CORRUPT',
+        `${copy} does not read back as it was written: run the backup again, and where that does not help use another disk`,
+        { details: { path: copy }, retryable: true },
+      );
+    }
+  }
+
+  /** What only an older backup needed. */
+  async #removeOthers(copied: readonly BackupFile[]): Promise<void> {
+    const { files } = this.#parts;
+    const wanted = new Set(copied.map(({ path }) => path));
+    for (const folder of ['log', 'snapshots'])
+      for (const name of await files.list(`${this.#target}/${folder}`))
+        if (!wanted.has(`${folder}/${name}`)) await files.remove(`${this.#target}/${folder}/${name}`);
+  }
+
+  #tell(doing: string, bytes: number): void {
+    this.#doneBytes += bytes;
+    this.#parts.onProgress({ doing, doneBytes: this.#doneBytes, ofBytes: this.#allBytes });
+  }
+}

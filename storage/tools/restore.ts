@@ -1,0 +1,159 @@
+/**
+ * Makes a data folder from a backup. While it is being made `restoring.json` is in it, and no gateway starts on it:
+ *
+ *     restoring.json ─▶ segments, snapshot ─▶ database ─▶ identity.json ─▶ restoring.json removed
+ */
+import { createHash } from 'node:crypto';
+import { SprawlError } from '../../lib/contracts/errors.js';
+import { type Layout, layoutOf } from '../disk/layout.js';
+import { readText, replaceText } from '../files/text-file.js';
+import { type BackupFile, type BackupManifest, manifestPath, readManifest } from './backup-manifest.js';
+import { holdsData, sizeOf, type ToolParts, withFolderLock } from './data-folder.js';
+import { rebuildDatabase } from './database-rebuild.js';
+import { copyFile, hashFile } from './file-copy.js';
+
+export interface RestoreReport {
+  readonly manifest: BackupManifest;
+  readonly bytes: number;
+  /** Of these, what an earlier run had restored. */
+  readonly knownBytes: number;
+  /** Where the folder is that was there before; undefined: there was none. */
+  readonly movedTo: string | undefined;
+}
+
+/**
+ * @param force a folder with data is moved aside rather than refused.
+ * @throws SprawlError STORAGE_MISSING, BACKUP_UNFINISHED, BACKUP_FOLDER_REFUSED, STORAGE_FORMAT_NEWER, STORAGE_CORRUPT, STORAGE_LOCKED,
+ * STORAGE_FULL, STORAGE_IO
+ */
+export async function restoreFolder(
+  parts: ToolParts,
+  source: string,
+  force: boolean,
+): Promise<RestoreReport> {
+  const manifest = await readManifest(parts.files, source);
+  const layout = layoutOf(parts.folder);
+  const mark = await markOf(parts, source);
+  const movedTo = await makeRoom(parts, layout, mark, force);
+  return withFolderLock(parts, layout, () => new Restore(parts, layout, source, manifest).run(mark, movedTo));
+}
+
+/** What tells this backup from others. */
+async function markOf({ files }: ToolParts, source: string): Promise<string> {
+  const text = (await readText(files, manifestPath(source))) ?? '';
+  return `${JSON.stringify({ backup: createHash('sha256').update(text).digest('hex') })}\n`;
+}
+
+async function makeRoom(
+  parts: ToolParts,
+  layout: Layout,
+  mark: string,
+  force: boolean,
+): Promise<string | undefined> {
+  const { files, clock, folder } = parts;
+  const known = await readText(files, layout.restoring);
+  if (known === mark) return undefined;
+  if (known === undefined && !(await holdsData(files, folder))) return undefined;
+  const time = new Date(clock.wall()).toISOString().replaceAll(/[:.]/g, '-');
+  const aside = `${folder}.before-restore-${time}`;
+  if (!force) {
+    throw new SprawlError(
+      'BACKUP_FOLDER_REFUSED',
+      `${folder} holds data${known === undefined ? '' : ', part of another backup'}: restore to another folder (--data-dir), or with --force, which moves it to ${aside}`,
+      { details: { folder } },
+    );
+  }
+  await withFolderLock(parts, layout, () => files.rename(folder, aside));
+  await files.syncFolder(folder.slice(0, folder.lastIndexOf('/')) || '/');
+  return aside;
+}
+
+class Restore {
+  readonly #parts: ToolParts;
+  readonly #layout: Layout;
+  readonly #source: string;
+  readonly #manifest: BackupManifest;
+  #knownBytes = 0;
+  #doneBytes = 0;
+  #allBytes = 0;
+
+  constructor(parts: ToolParts, layout: Layout, source: string, manifest: BackupManifest) {
+    this.#parts = parts;
+    this.#layout = layout;
+    this.#source = source;
+    this.#manifest = manifest;
+  }
+
+  async run(mark: string, movedTo: string | undefined): Promise<RestoreReport> {
+    const { files } = this.#parts;
+    const { folder, restoring } = this.#layout;
+    await replaceText(files, restoring, mark);
+    // A gateway knows a folder by it: it comes last.
+    const isIdentity = ({ path }: BackupFile): boolean => path === 'identity.json';
+    const data = this.#manifest.files.filter((file) => !isIdentity(file));
+    this.#allBytes = data.reduce((sum, { bytes }) => sum + bytes, 0);
+    await this.#checkSpace(data);
+    for (const file of data) await this.#restore(file);
+    await rebuildDatabase(this.#parts, this.#layout, Buffer.from(this.#manifest.identity, 'hex'));
+    for (const file of this.#manifest.files.filter(isIdentity)) await this.#restore(file);
+    await files.remove(restoring);
+    await files.syncFolder(folder);
+    const bytes = this.#manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+    return { manifest: this.#manifest, bytes, knownBytes: this.#knownBytes, movedTo };
+  }
+
+  async #checkSpace(data: readonly BackupFile[]): Promise<void> {
+    const { files, folder } = this.#parts;
+    let needed = 0;
+    for (const { path, bytes } of data)
+      if ((await sizeOf(files, `${folder}/${path}`)) !== bytes) needed += bytes;
+    const free = await files.freeBytes(folder);
+    if (needed <= free) return;
+    throw new SprawlError(
+      'STORAGE_FULL',
+      `the backup needs ${needed} bytes more in ${folder}, and ${free} are free there: free some, or restore to another disk (--data-dir)`,
+      { details: { needed, free } },
+    );
+  }
+
+  /** Copies, and reads back what was copied, or was there already. */
+  async #restore({ path, bytes, sha256 }: BackupFile): Promise<void> {
+    const { files, folder } = this.#parts;
+    const to = `${folder}/${path}`;
+    const quiet = (): void => undefined;
+    if ((await sizeOf(files, to)) === bytes && (await hashFile(files, to, bytes, quiet)) === sha256) {
+      this.#knownBytes += bytes;
+      this.#tell(bytes);
+      return;
+    }
+    const from = `${this.#source}/${path}`;
+    const found = await copyFile(files, from, to, bytes, (read) => this.#tell(read)).catch(
+      (error: unknown) => {
+        throw isMissing(error) ? damaged(from, 'it is missing') : error;
+      },
+    );
+    if (found !== sha256) {
+      await files.remove(to);
+      throw damaged(from, `its SHA-256 is ${found}, and was ${sha256} when it was written`);
+    }
+    if ((await hashFile(files, to, bytes, quiet)) === sha256) return;
+    throw new SprawlError('STORAGE_CORRUPT', `${to} does not read back as it was written: use another disk`, {
+      details: { path: to },
+    });
+  }
+
+  #tell(bytes: number): void {
+    this.#doneBytes += bytes;
+    this.#parts.onProgress({ doing: 'restoring', doneBytes: this.#doneBytes, ofBytes: this.#allBytes });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof SprawlError && error.code === 'STORAGE_MISSING';
+}
+
+function damaged(path: string, why: string): SprawlError {
+  return new SprawlError('STORAGE_CORRUPT', `the backup is damaged: ${path}: ${why}; restore an older one`, {
+    details: { path },
+  });
+}
