@@ -27,6 +27,8 @@ export const ErrorCode = {
   STORAGE_CORRUPT: 'corrupt',
   STORAGE_FOREIGN: 'config',
   STORAGE_FORMAT_NEWER: 'config',
+  STORAGE_KEY_INVALID: 'config',
+  STORAGE_KEY_WRONG: 'config',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

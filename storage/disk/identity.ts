@@ -1,5 +1,6 @@
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { FileSystem } from '../files/file-system.js';
+import { readText, replaceText } from '../files/text-file.js';
 import { LOG_IDENTITY_BYTES, parseSegmentFileName } from '../log/segment-header.js';
 import { readSegmentHeader } from '../log/segment.js';
 import type { Layout } from './layout.js';
@@ -63,35 +64,9 @@ function parse(text: string, path: string): { readonly id: Uint8Array; readonly 
   );
 }
 
-async function readText(files: FileSystem, path: string): Promise<string | undefined> {
-  try {
-    const file = await files.open(path, 'read');
-    try {
-      const bytes = Buffer.alloc(await file.size());
-      await file.read(bytes, 0);
-      return bytes.toString('utf8');
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof SprawlError && error.code === 'STORAGE_MISSING') return undefined;
-    throw error;
-  }
-}
-
 async function writeIdentity(files: FileSystem, layout: Layout, id: Uint8Array): Promise<void> {
   const text = `${JSON.stringify({ id: Buffer.from(id).toString('hex'), formatVersion: STORE_FORMAT_VERSION })}\n`;
-  const unfinished = `${layout.identity}.new`;
-  await files.remove(unfinished);
-  const file = await files.open(unfinished, 'create');
-  try {
-    await file.write(Buffer.from(text, 'utf8'), 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await files.rename(unfinished, layout.identity);
-  await files.syncFolder(layout.folder);
+  await replaceText(files, layout.identity, text);
 }
 
 /** Of the newest segment whose header can be read. */
