@@ -208,6 +208,7 @@ class EdgeGateway implements Gateway {
 
   async reload(): Promise<void> {
     await this.#parts.security.reload();
+    await this.#parts.store.reloadKeys();
     this.#parts.lanes.reauthorize();
   }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isValidTopicFilter } from '../protocol/topic.js';
 import { BYTES_MAX, KIB, MIB, SECONDS_FOR_EVER } from './bounds.js';
-import { derivedInteger, integer, note } from './field.js';
+import { derivedInteger, integer, note, path } from './field.js';
 
 /** How far an acknowledgement reaches on one gateway. */
 export const DURABILITY_LEVELS = ['disk', 'memory'] as const;
@@ -24,6 +24,21 @@ export const storageSchema = z.strictObject({
         description:
           'Topic filters whose messages are kept in memory only although `storage.durability` is `disk`: they are acknowledged without waiting for the disk, and gone after a crash.',
         limitText: 'topic filters; a leading wildcard does not match topics that begin with `$`',
+      }),
+    ),
+  encryptionKeyFile: path({
+    description:
+      'File with the key that everything in `dataDir` is encrypted with (AES-256-GCM): 64 hexadecimal digits, or base64, of 32 bytes. The first line is the current key, further lines are older ones that are still needed; after SIGHUP a new first line is in force. Without the key nothing can be read: keep a copy elsewhere.',
+  }),
+  encryptionKey: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(
+      note({
+        description:
+          'The key itself, for an environment variable that a secret store fills. `storage.encryptionKeyFile` comes before it.',
+        secret: true,
       }),
     ),
   commitDelayMs: integer({

@@ -207,6 +207,8 @@ export interface Store {
 
   /** Resolves when everything that was stored has been given back to `sessions`. */
   open(sessions: DurableSessions): Promise<void>;
+  /** Reads again what the data is encrypted with. @throws SprawlError */
+  reloadKeys(): Promise<void>;
   /** Resolves when everything appended is durable. */
   close(): Promise<void>;
 

@@ -1,6 +1,7 @@
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import { topicMatchesFilter } from '../../lib/protocol/topic.js';
+import { keyProviderOf } from '../crypto/master-key.js';
 import { nodeFileSystem } from '../files/node-file-system.js';
 import { LevelStore } from '../state/level-store.js';
 import { DiskStore, type DiskStoreOptions } from './disk-store.js';
@@ -23,6 +24,8 @@ export interface DiskStoreSettings {
   readonly diskMaxBytes: number;
   readonly diskReserveBytes: number;
   readonly pendingMaxBytes: number;
+  readonly encryptionKeyFile?: string | undefined;
+  readonly encryptionKey?: string | undefined;
 }
 
 export interface DiskStoreParts {
@@ -41,6 +44,7 @@ export function createDiskStore(settings: DiskStoreSettings, parts: DiskStorePar
   const options: DiskStoreOptions = {
     ...parts,
     files: nodeFileSystem,
+    keyProvider: keyProviderOf({ key: settings.encryptionKey, keyFile: settings.encryptionKeyFile }),
     folder: dataDir,
     openDatabase: (folder) => new LevelStore(folder),
     isOnDisk: levelsOf(memoryTopics),

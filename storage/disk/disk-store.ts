@@ -45,6 +45,9 @@ import {
   writePacketStep,
 } from '../records/session-record.js';
 import type { KeyValueStore } from '../state/key-value-store.js';
+import { Keyring } from '../crypto/keyring.js';
+import type { KeyProvider } from '../crypto/master-key.js';
+import { SealedKeyValue, Vault } from '../crypto/vault.js';
 import { Ballast } from './ballast.js';
 import { takeFolderLock } from './folder-lock.js';
 import { openIdentity } from './identity.js';
@@ -94,6 +97,8 @@ export interface DiskStoreOptions {
   /** Calls back after everything that is already in the current turn: setImmediate. */
   readonly schedule: (run: () => void) => void;
   readonly randomBytes: (size: number) => Uint8Array;
+  /** Where the keys come from that the data is encrypted with. */
+  readonly keyProvider: KeyProvider;
   /** Whether an acknowledgement of this topic waits for the disk. */
   readonly isOnDisk: (topic: string) => boolean;
   readonly segmentMaxBytes: number;
@@ -151,6 +156,7 @@ export class DiskStore implements Store {
   #sessions: DurableSessions | undefined;
   #index: StateIndex | undefined;
   #openLog: Log | undefined;
+  #vault: Vault | undefined;
   #reader: MessageReader | undefined;
   /** During a replay: everything up to it has been given to the lanes. */
   #replayedTo: LogPosition | undefined;
@@ -225,16 +231,21 @@ export class DiskStore implements Store {
     const { files, openDatabase, logger, randomBytes } = this.#options;
     const { id, isNew } = await openIdentity(files, this.#layout, randomBytes);
     await this.#ballast.prepare().catch(() => undefined);
+    const { vault, isNew: wasPlain } = await this.#openVault();
+    const database = openDatabase(this.#layout.index);
+    // What was not encrypted so far is made again from the log, encrypted.
+    if (wasPlain && !isNew) await database.destroy();
     const index = new StateIndex({
       files,
-      database: openDatabase(this.#layout.index),
+      database: vault === undefined ? database : new SealedKeyValue(database, vault),
+      vault,
       snapshotFolder: this.#layout.snapshots,
       identity: id,
       logger,
     });
     this.#index = index;
     const restored = await this.#load(index, isNew);
-    await this.#openTheLog(id, Math.max(index.applied, index.newestSnapshot));
+    await this.#openTheLog(id, vault, Math.max(index.applied, index.newestSnapshot));
     this.#reportLosses();
     for (const session of restored) this.#restoreSession(session, sessions);
     await this.#replay(sessions);
@@ -242,6 +253,24 @@ export class DiskStore implements Store {
     if (index.rebuild !== undefined) this.#indexing = this.#indexAgain(index.applied);
     sessions.restored();
     this.#log.onCommitted = () => this.#onCommitted();
+  }
+
+  async #openVault(): Promise<{ readonly vault: Vault | undefined; readonly isNew: boolean }> {
+    const { files, keyProvider, randomBytes } = this.#options;
+    const opened = await Keyring.open(files, this.#layout.keys, await keyProvider.masterKeys(), randomBytes);
+    if (opened === undefined) return { vault: undefined, isNew: false };
+    this.#vault = new Vault(opened.keyring);
+    return { vault: this.#vault, isNew: opened.isNew };
+  }
+
+  /** Reads the keys again: with another master key, what is written from now on has a new data key. @throws SprawlError STORAGE_KEY_INVALID, STORAGE_IO */
+  async reloadKeys(): Promise<void> {
+    const { keyProvider, logger } = this.#options;
+    const keyring = this.#vault?.keyring;
+    if (keyring === undefined) return;
+    const masterKeys = await keyProvider.masterKeys();
+    if (await keyring.rotate(masterKeys))
+      logger.info('the data keys are wrapped with another master key', { master: keyring.masterId });
   }
 
   async #load(index: StateIndex, isNew: boolean): Promise<StoredSession[]> {
@@ -260,7 +289,11 @@ export class DiskStore implements Store {
     return [...decoder.sessions()];
   }
 
-  async #openTheLog(identity: Uint8Array, continueAfter: LogPosition): Promise<void> {
+  async #openTheLog(
+    identity: Uint8Array,
+    cipher: Vault | undefined,
+    continueAfter: LogPosition,
+  ): Promise<void> {
     const { files, clock, timers, logger, schedule, segmentMaxBytes, commitDelayMs } = this.#options;
     const log = await Log.open({
       files,
@@ -272,6 +305,7 @@ export class DiskStore implements Store {
       schedule,
       segmentMaxBytes,
       commitDelayMs,
+      cipher,
       continueAfter,
       releaseSpace: () => this.#ballast.release(),
     });

@@ -2,6 +2,7 @@
  * Where things are in a data folder:
  *
  *     identity.json   who this is; what tells a lost database from a new gateway
+ *     keys.json       where the data is encrypted: the keys of it, wrapped; and a copy beside
  *     lock/           held while a process uses the folder
  *     log/            segments: everything that must survive
  *     index/          the database: what waits for whom; made again from the two others where it is in doubt
@@ -12,6 +13,7 @@
 export interface Layout {
   readonly folder: string;
   readonly identity: string;
+  readonly keys: string;
   readonly lock: string;
   readonly log: string;
   readonly index: string;
@@ -24,6 +26,7 @@ export function layoutOf(folder: string): Layout {
   return {
     folder,
     identity: `${folder}/identity.json`,
+    keys: `${folder}/keys.json`,
     lock: `${folder}/lock`,
     log: `${folder}/log`,
     index: `${folder}/index`,

@@ -12,7 +12,14 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem } from '../files/file-system.js';
 import { CheckedStore, type EntryVisitor, UNFINISHED } from '../state/checked-store.js';
 import type { KeyValueStore } from '../state/key-value-store.js';
-import { listSnapshots, readSnapshot, type SnapshotFile, writeSnapshot } from '../state/snapshot.js';
+import {
+  type Entry,
+  listSnapshots,
+  readSnapshot,
+  type SnapshotFile,
+  writeSnapshot,
+} from '../state/snapshot.js';
+import type { Vault } from '../crypto/vault.js';
 import { LOADED_PREFIX } from './session-table.js';
 import { BLOCK_PREFIX, TOPIC_PREFIX } from './topic-index.js';
 
@@ -20,6 +27,8 @@ import { BLOCK_PREFIX, TOPIC_PREFIX } from './topic-index.js';
 const REBUILD_BATCH_BYTES = 1_048_576;
 /** An older one stays for the case that the newest is damaged. */
 const SNAPSHOTS_KEPT = 2;
+/** Marks the entries of a snapshot that are sealed. */
+const SEALED_PREFIX = 'x/';
 
 export type Changes = Map<string, Uint8Array | null>;
 
@@ -29,6 +38,8 @@ export interface StateIndexOptions {
   readonly snapshotFolder: string;
   readonly identity: Uint8Array;
   readonly logger: Logger;
+  /** Seals what is written to snapshots; what was written without it stays readable. */
+  readonly vault: Vault | undefined;
 }
 
 /** Why, and from what, the database was made again. */
@@ -171,7 +182,14 @@ export class StateIndex {
   /** Without the index of topics, which is large and can be made from the log. */
   async *#forSnapshot(): AsyncIterable<readonly [string, Uint8Array]> {
     for await (const entry of this.#opened.all())
-      if (!entry[0].startsWith(TOPIC_PREFIX) && !entry[0].startsWith(BLOCK_PREFIX)) yield entry;
+      if (!entry[0].startsWith(TOPIC_PREFIX) && !entry[0].startsWith(BLOCK_PREFIX)) yield this.#sealed(entry);
+  }
+
+  #sealed([key, value]: Entry): Entry {
+    const { vault } = this.#options;
+    if (vault === undefined) return [key, value];
+    const [hidden, sealed] = vault.sealEntry(key, value);
+    return [SEALED_PREFIX + hidden, sealed];
   }
 
   async close(): Promise<void> {
@@ -193,12 +211,12 @@ export class StateIndex {
   }
 
   async #makeAgain(why: string): Promise<void> {
-    const { files, database, identity, logger } = this.#options;
+    const { files, database, identity, logger, vault } = this.#options;
     for (const snapshot of [...this.#snapshots]) {
       await database.destroy();
       const store = await CheckedStore.create(database, LOADED_PREFIX);
       try {
-        await fill(store, snapshot, files, identity);
+        await fill(store, snapshot, files, identity, vault);
         this.rebuild = { why, from: snapshot.position };
         return;
       } catch (error) {
@@ -220,10 +238,12 @@ async function fill(
   snapshot: SnapshotFile,
   files: FileSystem,
   identity: Uint8Array,
+  vault: Vault | undefined,
 ): Promise<void> {
   let batch: Changes = new Map();
   let bytes = 0;
-  await readSnapshot(files, snapshot, identity, async ([key, value]) => {
+  await readSnapshot(files, snapshot, identity, async (entry) => {
+    const [key, value] = unsealed(entry, vault);
     batch.set(key, Uint8Array.from(value));
     bytes += key.length + value.length;
     if (bytes < REBUILD_BATCH_BYTES) return;
@@ -232,4 +252,14 @@ async function fill(
     bytes = 0;
   });
   await store.write(snapshot.position, batch);
+}
+
+function unsealed([key, value]: Entry, vault: Vault | undefined): Entry {
+  if (!key.startsWith(SEALED_PREFIX)) return [key, value];
+  if (vault === undefined)
+    throw new SprawlError(
+      'STORAGE_KEY_WRONG',
+      'a snapshot is encrypted, and keys.json is missing; restore that file from a backup',
+    );
+  return vault.openEntry(key.slice(SEALED_PREFIX.length), value);
 }

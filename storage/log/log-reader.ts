@@ -1,11 +1,26 @@
 /** Reads records that are committed, from whatever segment they are in. */
+import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem, StoreFile } from '../files/file-system.js';
+import type { RecordCipher } from './record-cipher.js';
 import type { Segment } from './segment.js';
 import { type Damage, type RecordVisitor, scanSegment } from './segment-scan.js';
 
 /** Backlogs are read front to back, by few readers at a time in different places. */
 const OPEN_FILES_MAX_COUNT = 16;
+
+/** Without the keys what is sealed is not nothing: nobody may go on as if it were. */
+const NO_KEYS: RecordCipher = {
+  sealRecords: noKeys,
+  openRecords: noKeys,
+};
+
+function noKeys(): never {
+  throw new SprawlError(
+    'STORAGE_KEY_WRONG',
+    'the log is encrypted, and keys.json is missing; restore that file from a backup, and give the key with storage.encryptionKeyFile',
+  );
+}
 
 export interface ReadResult {
   /** The position to go on from. */
@@ -18,13 +33,21 @@ export class LogReader {
   readonly #files: FileSystem;
   readonly #segments: readonly Segment[];
   readonly #seed: number;
+  readonly #cipher: RecordCipher;
   readonly #committed: () => LogPosition;
   /** Least recently used first. */
   readonly #open = new Map<string, StoreFile>();
   /** One read at a time: a file is not closed under another read, and the disk has one head or one queue anyway. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(files: FileSystem, segments: readonly Segment[], seed: number, committed: () => LogPosition) {
+  constructor(
+    files: FileSystem,
+    segments: readonly Segment[],
+    seed: number,
+    committed: () => LogPosition,
+    cipher?: RecordCipher,
+  ) {
+    this.#cipher = cipher ?? NO_KEYS;
     this.#files = files;
     this.#segments = segments;
     this.#seed = seed;
@@ -82,9 +105,15 @@ export class LogReader {
     const end = segment.index.endAfter(until) ?? segment.end;
     const file = await this.#fileOf(segment);
     const range = { offset: start.offset, position: start.position, end };
-    const result = await scanSegment(file, range, this.#seed, (position, type, bytes, at, bodyEnd) => {
-      if (position >= from && position <= until) visit(position, type, bytes, at, bodyEnd);
-    });
+    const result = await scanSegment(
+      file,
+      range,
+      this.#seed,
+      (position, type, bytes, at, bodyEnd) => {
+        if (position >= from && position <= until) visit(position, type, bytes, at, bodyEnd);
+      },
+      this.#cipher,
+    );
     const damage = result.damage.filter((one) => one.last >= from && one.first <= until);
     if (result.next <= until)
       damage.push({ from: result.end, to: end, first: Math.max(result.next, from), last: until });

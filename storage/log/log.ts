@@ -19,6 +19,8 @@ import type { FileSystem, StoreFile } from '../files/file-system.js';
 import { toStorageError } from '../files/storage-error.js';
 import { type Chunk, CommitBuffer } from './commit-buffer.js';
 import { crc32c } from './crc32c.js';
+import type { RecordCipher } from './record-cipher.js';
+import { type EncodedChunk, sealChunk } from './sealed-chunk.js';
 import { LogReader } from './log-reader.js';
 import { type Loss, type RecoveredLog, type RecoveryReport, recoverLog } from './recovery.js';
 import { createSegment, type Segment } from './segment.js';
@@ -41,6 +43,8 @@ export interface LogOptions {
   readonly segmentMaxBytes: number;
   /** How long a commit waits for company; 0: not beyond the end of the turn. */
   readonly commitDelayMs: number;
+  /** Seals what is written; what was written without it stays readable. */
+  readonly cipher?: RecordCipher | undefined;
   /** Positions up to it were given out, whatever is left of the segments; default 0. */
   readonly continueAfter?: LogPosition;
   /** Called when no space is left, before the next try: may give up a reserve. */
@@ -99,7 +103,7 @@ export class Log {
     await files.makeFolder(folder);
     const seed = crc32c(identity, 0, identity.length);
     const recovered = continueAfter(
-      await recoverLog(files, folder, identity, seed),
+      await recoverLog(files, folder, identity, seed, options.cipher),
       options.continueAfter ?? 0,
     );
     const { segments, lastIsOpen } = recovered;
@@ -126,7 +130,7 @@ export class Log {
     this.committed = recovered.last;
     this.report = recovered.report;
     this.#buffer = new CommitBuffer(recovered.last, recovered.chain, seed);
-    this.reader = new LogReader(options.files, this.#segments, seed, () => this.committed);
+    this.reader = new LogReader(options.files, this.#segments, seed, () => this.committed, options.cipher);
   }
 
   /** The last position that was given out. */
@@ -266,27 +270,35 @@ export class Log {
 
   async #write(chunk: Chunk): Promise<void> {
     const startedAt = this.#options.clock.now();
-    const { segment, file } = await this.#segmentFor(chunk);
+    const { cipher } = this.#options;
+    const { bytes, marks }: EncodedChunk =
+      cipher === undefined
+        ? { bytes: chunk.buffer.subarray(0, chunk.length), marks: chunk.marks }
+        : sealChunk(chunk, cipher, this.#seed);
+    const { segment, file } = await this.#segmentFor(chunk, bytes.length);
     const offset = segment.end;
-    await file.write(chunk.buffer.subarray(0, chunk.length), offset);
+    await file.write(bytes, offset);
     await file.sync();
-    segment.end = offset + chunk.length;
+    segment.end = offset + bytes.length;
     segment.next = chunk.last + 1;
     segment.index.add(chunk.first, offset);
-    for (let i = 0; i < chunk.marks.length; i += 2)
-      segment.index.add(chunk.marks[i] as number, offset + (chunk.marks[i + 1] as number));
+    for (let i = 0; i < marks.length; i += 2)
+      segment.index.add(marks[i] as number, offset + (marks[i + 1] as number));
     this.figures.commits++;
-    this.figures.bytesWritten += chunk.length;
+    this.figures.bytesWritten += bytes.length;
     this.figures.lastCommitMs = this.#options.clock.now() - startedAt;
   }
 
   /** The segment that the chunk goes to: the last one, or a new one where that is full, sealed or not to be trusted. */
-  async #segmentFor(chunk: Chunk): Promise<{ readonly segment: Segment; readonly file: StoreFile }> {
+  async #segmentFor(
+    chunk: Chunk,
+    size: number,
+  ): Promise<{ readonly segment: Segment; readonly file: StoreFile }> {
     const last = this.#segments[this.#segments.length - 1];
     const { files, folder, identity, segmentMaxBytes } = this.#options;
     if (last !== undefined && this.#file !== undefined) {
       const isEmpty = last.next === last.header.first;
-      if (isEmpty || last.end + chunk.length <= segmentMaxBytes) return { segment: last, file: this.#file };
+      if (isEmpty || last.end + size <= segmentMaxBytes) return { segment: last, file: this.#file };
       await this.#seal(last, this.#file);
     }
     const created = await createSegment(files, folder, {

@@ -17,8 +17,10 @@ import { crc32c } from './crc32c.js';
 export const RECORD_HEADER_BYTES = 16;
 /** Ends a segment; its position is that of the record that comes next, in the next segment. */
 export const SEAL_TYPE = 255;
+/** Records that are sealed together: u48 position of the last of them, then they; the position of this one is that of the first. */
+export const SEALED_TYPE = 254;
 /** The largest packet of MQTT, and room for what storage adds to it. */
-export const RECORD_BODY_MAX_BYTES = 268_435_455 + 65_536;
+export const RECORD_BODY_MAX_BYTES = 268_435_455 + 131_072;
 const TWO_TO_32 = 0x1_0000_0000;
 
 export function readU32(bytes: Uint8Array, at: number): number {

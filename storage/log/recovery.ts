@@ -6,6 +6,7 @@ import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem } from '../files/file-system.js';
 import { parseSegmentFileName, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.js';
+import type { RecordCipher } from './record-cipher.js';
 import { readSeal, readSegmentHeader, type Segment } from './segment.js';
 import { SegmentIndex } from './segment-index.js';
 import { scanSegment } from './segment-scan.js';
@@ -50,6 +51,7 @@ export async function recoverLog(
   folder: string,
   identity: Uint8Array,
   seed: number,
+  cipher?: RecordCipher,
 ): Promise<RecoveredLog> {
   const setAside: string[] = [];
   const found = await findSegments(files, folder, identity, setAside);
@@ -60,7 +62,7 @@ export async function recoverLog(
   let lastIsOpen = false;
   for (const [i, { path, header }] of found.entries()) {
     const following = found[i + 1]?.header.first;
-    const opened = await openSegment(files, path, header, following, seed);
+    const opened = await openSegment(files, path, header, following, seed, cipher);
     const { segment } = opened;
     segments.push(segment);
     const before = segments[i - 1];
@@ -140,6 +142,7 @@ async function openSegment(
   header: SegmentHeader,
   following: LogPosition | undefined,
   seed: number,
+  cipher: RecordCipher | undefined,
 ): Promise<OpenedSegment> {
   const file = await files.open(path, 'read');
   try {
@@ -166,7 +169,7 @@ async function openSegment(
       chain: header.chainBefore,
       index,
     };
-    const result = await scanSegment(file, range, seed, () => undefined);
+    const result = await scanSegment(file, range, seed, () => undefined, cipher);
     const segment: Segment = {
       path,
       header,

@@ -5,10 +5,13 @@
  * commit, everything before it had been synced, so acknowledged bytes are damaged; if none does, the last commit was torn by a crash
  * and nobody was told of it.
  */
+import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { StoreFile } from '../files/file-system.js';
 import { crc32cOfNumber } from './crc32c.js';
-import { checkRecord, readU32, readU48, RECORD_HEADER_BYTES, SEAL_TYPE } from './record.js';
+import { checkRecord, readU32, readU48, RECORD_HEADER_BYTES, SEAL_TYPE, SEALED_TYPE } from './record.js';
+import type { RecordCipher } from './record-cipher.js';
+import { LAST_BYTES } from './sealed-chunk.js';
 import type { SegmentIndex } from './segment-index.js';
 
 const READ_BYTES = 1_048_576;
@@ -57,11 +60,13 @@ export interface ScanRange {
   readonly index?: SegmentIndex;
 }
 
+/** @param cipher opens what is sealed; without it the records in there are counted and not visited */
 export async function scanSegment(
   file: StoreFile,
   range: ScanRange,
   seed: number,
   visit: RecordVisitor,
+  cipher?: RecordCipher,
 ): Promise<ScanResult> {
   const window = new Window(file, range.end);
   const damage: Damage[] = [];
@@ -77,6 +82,20 @@ export async function scanSegment(
       const bodyEnd = at + RECORD_HEADER_BYTES + length;
       if (type === SEAL_TYPE)
         return { next: position, end: offset, chain, sealed: true, damage, tornBytes: 0 };
+      if (type === SEALED_TYPE) {
+        const last = readU48(window.bytes, at + RECORD_HEADER_BYTES);
+        const records = openSealed(cipher, window.bytes.subarray(at, bodyEnd), position, last);
+        range.index?.add(position, offset);
+        if (records === 'damaged') {
+          const to = offset + RECORD_HEADER_BYTES + length;
+          damage.push({ from: offset, to, first: position, last });
+        } else if (records !== undefined) {
+          chain = visitAll(records, chain, visit);
+        }
+        offset += RECORD_HEADER_BYTES + length;
+        position = last + 1;
+        continue;
+      }
       chain = crc32cOfNumber(readU32(window.bytes, at), chain);
       range.index?.add(position, offset);
       visit(position, type, window.bytes, at + RECORD_HEADER_BYTES, bodyEnd);
@@ -90,6 +109,33 @@ export async function scanSegment(
     ({ offset, position } = found);
   }
   return { next: position, end: offset, chain, sealed: false, damage, tornBytes: range.end - offset };
+}
+
+/** Its CRC was right: what does not open all the same was changed by somebody, not by a disk. undefined: nobody has the key. */
+function openSealed(
+  cipher: RecordCipher | undefined,
+  record: Uint8Array,
+  first: LogPosition,
+  last: LogPosition,
+): Uint8Array | 'damaged' | undefined {
+  try {
+    return cipher?.openRecords(record.subarray(RECORD_HEADER_BYTES + LAST_BYTES), first, last);
+  } catch (error) {
+    if (error instanceof SprawlError && error.code === 'STORAGE_CORRUPT') return 'damaged';
+    throw error;
+  }
+}
+
+/** @returns the chain after the records. */
+function visitAll(records: Uint8Array, chain: number, visit: RecordVisitor): number {
+  for (let at = 0; at < records.length;) {
+    const bodyStart = at + RECORD_HEADER_BYTES;
+    const end = bodyStart + readU32(records, at + 4);
+    chain = crc32cOfNumber(readU32(records, at), chain);
+    visit(readU48(records, at + 8), records[at + 14] as number, records, bodyStart, end);
+    at = end;
+  }
+  return chain;
 }
 
 /** The part of the file that is in memory. */

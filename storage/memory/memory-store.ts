@@ -35,6 +35,8 @@ export class MemoryStore implements Store {
 
   async open(): Promise<void> {}
 
+  async reloadKeys(): Promise<void> {}
+
   async close(): Promise<void> {}
 
   admit(): number {

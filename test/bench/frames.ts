@@ -29,12 +29,12 @@ function packet(first: number, ...parts: Uint8Array[]): Buffer {
 
 const noProperties = (version: BenchVersion): Buffer => Buffer.from(version === 5 ? [0] : []);
 
-/** Clean session, keep alive 0: the generator sends nothing that is not load. */
-export function connectFrame(version: BenchVersion, clientId: string): Buffer {
+/** Keep alive 0: the generator sends nothing that is not load. Clean session but for one that is to stay (MQTT 3.1.1). */
+export function connectFrame(version: BenchVersion, clientId: string, stays = false): Buffer {
   return packet(
     0x10,
     text('MQTT'),
-    Buffer.from([version, 0x02, 0, 0]),
+    Buffer.from([version, stays ? 0 : 0x02, 0, 0]),
     noProperties(version),
     text(clientId),
   );

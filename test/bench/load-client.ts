@@ -52,6 +52,8 @@ export interface ClientOptions {
   readonly port: number;
   readonly version: BenchVersion;
   readonly clientId: string;
+  /** Its session outlives the connection. */
+  readonly stays?: boolean;
   /** Called once with the first thing that is wrong; the run must not be counted then. */
   readonly fail: (reason: string) => void;
 }
@@ -87,7 +89,10 @@ export class LoadClient {
 
   /** Resolves with the CONNACK. */
   async open(): Promise<void> {
-    await this.request(PacketType.connack, connectFrame(this.version, this.options.clientId));
+    await this.request(
+      PacketType.connack,
+      connectFrame(this.version, this.options.clientId, this.options.stays),
+    );
   }
 
   /** Resolves with the SUBACK; a refused or lowered QoS fails the run. */

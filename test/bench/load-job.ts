@@ -80,6 +80,8 @@ export interface LatencyResult {
   readonly lossPercent: number;
   /** How late the generator itself sent, p99: what of the latency could be its own doing. */
   readonly sendLatenessP99Ms: number;
+  /** From the write of a message to its PUBACK, warm-up included; 0 for QoS 0. */
+  readonly ackP99Ms: number;
   /** Bytes waiting in the stopped subscriber's socket at the end; absent without one. */
   readonly stoppedBacklogBytes?: number;
   readonly cpu: CpuUse;

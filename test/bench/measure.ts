@@ -8,6 +8,7 @@ import { parseSample, type Cell, type Sample } from './row.js';
 import { TARGETS, startTarget, type RunningServer } from './targets.js';
 
 const GENERATOR = fileURLToPath(new URL('./load-generator.js', import.meta.url));
+const PROBES = fileURLToPath(new URL('./probes/main.js', import.meta.url));
 const ROUTE = fileURLToPath(new URL('./route.js', import.meta.url));
 /** What a run may take beyond its warm-up and window: connecting thousands, filling a socket, draining. */
 const OVERTIME_MS = 60_000;
@@ -19,6 +20,9 @@ export async function measureCell(cell: Cell, settleMs: number): Promise<Sample>
   const { plan } = cell;
   if (plan !== 'start' && plan.kind === 'route') {
     return answerOf([ROUTE, String(plan.seconds)], plan.seconds * 4_000 + OVERTIME_MS);
+  }
+  if (plan !== 'start' && plan.kind === 'probe') {
+    return answerOf([PROBES, plan.name, ...plan.numbers.map(String)], plan.timeoutMs);
   }
   let server: RunningServer;
   try {

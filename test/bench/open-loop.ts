@@ -46,7 +46,7 @@ export async function paced(job: PacedJob, run: Run): Promise<LatencyResult> {
   clearTimeout(recordFrom);
   // Read while the traffic still flows: what waits now was not read for the whole run.
   const stoppedBacklogBytes = stopped === undefined ? undefined : backlogOf(port, stopped.localPort, run);
-  const { acknowledged, latenessP99Us } = await publisher.stop();
+  const { acknowledged, latenessP99Us, ackP99Us } = await publisher.stop();
 
   const total = Atomics.load(published, 0);
   const due = total * subscribers.length;
@@ -69,6 +69,7 @@ export async function paced(job: PacedJob, run: Run): Promise<LatencyResult> {
     maxMs: percentileOfSorted(sorted, 100) / 1000,
     lossPercent: (1 - received() / due) * 100,
     sendLatenessP99Ms: latenessP99Us / 1000,
+    ackP99Ms: ackP99Us / 1000,
     ...(stoppedBacklogBytes === undefined ? {} : { stoppedBacklogBytes }),
   };
 }
@@ -83,7 +84,11 @@ function backlogOf(port: number, clientPort: number, run: Run): number {
 interface PacedHandle {
   order(order: PacedOrder): void;
   /** Resolves when every acknowledgement is in, or has had its time. */
-  stop(): Promise<{ readonly acknowledged: number; readonly latenessP99Us: number }>;
+  stop(): Promise<{
+    readonly acknowledged: number;
+    readonly latenessP99Us: number;
+    readonly ackP99Us: number;
+  }>;
 }
 
 async function startPublisher(options: PacedOptions, run: Run): Promise<PacedHandle> {

@@ -2,7 +2,9 @@
 import { parseArgs } from 'node:util';
 import { TARGET_NAMES, type TargetName } from './targets.js';
 
-const SUITES = ['mqtt', 'route'] as const;
+const SUITES = ['mqtt', 'route', 'storage'] as const;
+/** The one of storage writes gigabytes and takes long: it is asked for. */
+const DEFAULT_SUITES: readonly Suite[] = ['mqtt', 'route'];
 export type Suite = (typeof SUITES)[number];
 
 export interface BenchOptions {
@@ -19,20 +21,23 @@ export interface BenchOptions {
   readonly targets: readonly TargetName[];
   readonly qos0CreditBytes: number;
   readonly windowCount: number;
+  /** Of the endurance row of the storage suite. */
+  readonly enduranceSeconds: number;
 }
 
-export const USAGE = `Usage: npm run bench -- [mqtt] [route] [options]
+export const USAGE = `Usage: npm run bench -- [mqtt] [route] [storage] [options]
 
   --rounds N            rounds of every row, each with every target in turn (5)
   --seconds S           measured window of one measurement (2)
   --warm-up S           traffic before it that is not counted (1)
-  --target LIST         of ours, mosquitto, nats, reflector (ours,mosquitto,nats)
+  --target LIST         of ours, ours-disk, mosquitto, nats, reflector (all but the last)
   --only LIST           rows whose id begins with one of these
   --strict              a missing peer, a failed run or a missed budget ends with exit code 1
   --small               one round, fractions of a second: shows that every row runs, measures nothing
   --json FILE           every sample and verdict
   --qos0-credit BYTES   how far a QoS 0 publisher may be ahead of the slowest subscriber (262144)
   --window N            unacknowledged messages per QoS 1 or 2 publisher (100)
+  --endurance S         how long the endurance row of the storage suite writes (20)
 `;
 
 class UsageError extends Error {}
@@ -46,18 +51,20 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       'warm-up': { type: 'string' },
-      target: { type: 'string', default: 'ours,mosquitto,nats' },
+      target: { type: 'string', default: 'ours,ours-disk,mosquitto,nats' },
       only: { type: 'string', default: '' },
       strict: { type: 'boolean', default: false },
       small: { type: 'boolean', default: false },
       json: { type: 'string' },
       'qos0-credit': { type: 'string' },
       window: { type: 'string' },
+      endurance: { type: 'string' },
     },
   });
   const small = values.small;
   return {
-    suites: positionals.length === 0 ? SUITES : positionals.map((word) => member(SUITES, word, 'suite')),
+    suites:
+      positionals.length === 0 ? DEFAULT_SUITES : positionals.map((word) => member(SUITES, word, 'suite')),
     rounds: positive('rounds', values.rounds, small ? 1 : 5),
     seconds: positive('seconds', values.seconds, small ? 0.15 : 2),
     warmUpSeconds: positive('warm-up', values['warm-up'], small ? 0.05 : 1),
@@ -68,6 +75,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     targets: list(values.target).map((word) => member(TARGET_NAMES, word, 'target')),
     qos0CreditBytes: positive('qos0-credit', values['qos0-credit'], small ? 32 * 1024 : 256 * 1024),
     windowCount: positive('window', values.window, 100),
+    enduranceSeconds: positive('endurance', values.endurance, small ? 1 : 20),
   };
 }
 

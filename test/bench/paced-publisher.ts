@@ -29,7 +29,12 @@ export type PacedReport =
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly reason: string }
   /** `acknowledged` of QoS 1. */
-  | { readonly type: 'stopped'; readonly acknowledged: number; readonly latenessP99Us: number };
+  | {
+      readonly type: 'stopped';
+      readonly acknowledged: number;
+      readonly latenessP99Us: number;
+      readonly ackP99Us: number;
+    };
 /** To the worker. */
 export type PacedOrder = 'start' | 'stop';
 
@@ -41,6 +46,9 @@ const ACKS_WITHIN_MS = 5_000;
 class PacedPublisher extends LoadClient {
   acknowledged = 0;
   readonly latenessUs: number[] = [];
+  /** From the write of each message to its acknowledgement. */
+  readonly ackUs: number[] = [];
+  private readonly sentUs = new Float64Array(65_536);
   private readonly template: PublishTemplate;
   private readonly qos: 0 | 1;
   private readonly awaited = new Uint8Array(65_536);
@@ -63,6 +71,7 @@ class PacedPublisher extends LoadClient {
     const nowUs = microseconds();
     this.patch32(at + this.template.payloadAt + SEQUENCE_AT, sequence);
     this.patchDouble(at + this.template.payloadAt + STAMP_AT, nowUs);
+    if (this.qos === 1) this.sentUs[(sequence % 65_535) + 1] = nowUs;
     this.flush();
     this.latenessUs.push(nowUs - dueUs);
   }
@@ -72,6 +81,7 @@ class PacedPublisher extends LoadClient {
       return this.fail(`publisher got packet of type ${type} for id ${packetId}, which is not open`);
     }
     this.awaited[packetId] = 0;
+    this.ackUs.push(microseconds() - (this.sentUs[packetId] as number));
     this.acknowledged++;
   }
 }
@@ -117,7 +127,8 @@ async function main(): Promise<void> {
       clearInterval(poll);
       publisher.close();
       const latenessP99Us = all === 0 ? 0 : percentile(publisher.latenessUs, 99);
-      report({ type: 'stopped', acknowledged: publisher.acknowledged, latenessP99Us });
+      const ackP99Us = publisher.ackUs.length === 0 ? 0 : percentile(publisher.ackUs, 99);
+      report({ type: 'stopped', acknowledged: publisher.acknowledged, latenessP99Us, ackP99Us });
       parentPort?.close();
     }, 5);
   };

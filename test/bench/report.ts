@@ -122,7 +122,10 @@ function cellLines(samples: RowSamples, cell: string): string[] {
   if (samples.missing.includes(cell)) return [`  ${pad(cell, 24)} missing`];
   const got = measurements(samples, cell);
   if (got.length === 0) return [`  ${pad(cell, 24)} no figures`];
-  const figures = samples.row.figures.map((figure) => `${figure.name} ${show(figure, got)}`);
+  // Not every cell of a row has every figure.
+  const figures = samples.row.figures
+    .filter((figure) => got.every((sample) => !Number.isNaN(figure.of(sample))))
+    .map((figure) => `${figure.name} ${show(figure, got)}`);
   const rates = got.flatMap((sample) =>
     sample.kind === 'rate' || sample.kind === 'latency' ? [sample.cpu] : [],
   );
@@ -150,6 +153,8 @@ const FORMATS: Readonly<Record<FigureUnit, (value: number) => string>> = {
   kilobytes: (value) => `${plain(value)} kB`,
   megabytes: (value) => `${plain(value)} MB`,
   percent: (value) => `${plain(value)} %`,
+  times: (value) => `${plain(value)} x`,
+  count: (value) => magnitude(value),
 };
 
 /** Three digits that count. */

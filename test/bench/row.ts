@@ -26,7 +26,13 @@ export interface RouteResult {
   readonly uncachedWorstUs: number;
 }
 
-export type Measurement = RateResult | LatencyResult | IdleResult | StartResult | RouteResult;
+/** What a probe measured, by name: see probes/. */
+export interface FiguresResult {
+  readonly kind: 'figures';
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+export type Measurement = RateResult | LatencyResult | IdleResult | StartResult | RouteResult | FiguresResult;
 export type Sample = Measurement | FailedResult;
 
 type DistributiveOmit<T, K extends string> = T extends unknown ? Omit<T, K> : never;
@@ -38,8 +44,16 @@ export interface Cell {
   /** Unique in the row, and what the table calls it: `mosquitto, MQTT 5`. */
   readonly name: string;
   readonly target: TargetName;
-  /** 'start': nothing but the start of the server; 'route': the router by itself, without a server. */
-  readonly plan: JobPlan | 'start' | { readonly kind: 'route'; readonly seconds: number };
+  /** 'start': nothing but the start of the server; 'route': the router by itself, without a server; a probe starts what it needs. */
+  readonly plan: JobPlan | 'start' | { readonly kind: 'route'; readonly seconds: number } | ProbePlan;
+}
+
+/** One of probes/main.ts, with its numbers. */
+export interface ProbePlan {
+  readonly kind: 'probe';
+  readonly name: string;
+  readonly numbers: readonly number[];
+  readonly timeoutMs: number;
 }
 
 /** A column of figures: one number per sample. */
@@ -48,7 +62,8 @@ export interface Figure {
   readonly unit: FigureUnit;
   of(sample: Measurement): number;
 }
-export type FigureUnit = 'perSecond' | 'ms' | 'us' | 'kilobytes' | 'megabytes' | 'percent';
+export type FigureUnit =
+  'perSecond' | 'ms' | 'us' | 'kilobytes' | 'megabytes' | 'percent' | 'times' | 'count';
 
 /** A demand on the median of a number that is computed in every round from samples of that same round. */
 export interface Budget {

@@ -10,6 +10,7 @@ import {
   type JobPlan,
   type Row,
 } from './row.js';
+import { storageRows } from './storage-rows.js';
 import type { TargetName } from './targets.js';
 
 /** nats-server 2.9 speaks MQTT 3.1.1 with QoS 0 and 1. */
@@ -390,7 +391,11 @@ export function benchRows(options: BenchOptions): Row[] {
     idleRow(true, options),
     startRow(),
   ];
-  const suites: Readonly<Record<Suite, readonly Row[]>> = { mqtt, route: [routeRow(options)] };
+  const suites: Readonly<Record<Suite, readonly Row[]>> = {
+    mqtt,
+    route: [routeRow(options)],
+    storage: storageRows(options),
+  };
   const rows = options.suites.flatMap((suite) => suites[suite]);
   const isWanted = (id: string): boolean =>
     options.only.length === 0 || options.only.some((prefix) => id.startsWith(prefix));

@@ -14,7 +14,7 @@ import { connectFrame } from './frames.js';
 import { microseconds } from './monotonic.js';
 import { spawnPlain } from './plain-process.js';
 
-export const TARGET_NAMES = ['ours', 'mosquitto', 'nats', 'reflector'] as const;
+export const TARGET_NAMES = ['ours', 'ours-disk', 'mosquitto', 'nats', 'reflector'] as const;
 export type TargetName = (typeof TARGET_NAMES)[number];
 
 export interface RunningServer {
@@ -64,6 +64,19 @@ const ours: Target = {
     args: [
       ...[LAUNCHER, 'up', '--mqtt-port', String(port), '--ws-port', '0', '--http-port', '0'],
       ...['--log-level', 'warn', '--allow-anonymous', '--set', 'storage.durability=memory'],
+    ],
+  }),
+};
+
+/** As it is started by default: everything is synced before it is acknowledged. */
+const oursOnDisk: Target = {
+  name: 'ours-disk',
+  version: ours.version,
+  command: (port, folder) => ({
+    file: process.execPath,
+    args: [
+      ...[LAUNCHER, 'up', '--mqtt-port', String(port), '--ws-port', '0', '--http-port', '0'],
+      ...['--log-level', 'warn', '--allow-anonymous', '--data-dir', join(folder, 'data')],
     ],
   }),
 };
@@ -119,7 +132,13 @@ const reflector: Target = {
   }),
 };
 
-export const TARGETS: Readonly<Record<TargetName, Target>> = { ours, mosquitto, nats, reflector };
+export const TARGETS: Readonly<Record<TargetName, Target>> = {
+  ours,
+  'ours-disk': oursOnDisk,
+  mosquitto,
+  nats,
+  reflector,
+};
 
 async function freePort(): Promise<number> {
   const probe = createServer();

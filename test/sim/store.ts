@@ -63,6 +63,8 @@ export class SimStore implements Store {
 
   async open(): Promise<void> {}
 
+  async reloadKeys(): Promise<void> {}
+
   async close(): Promise<void> {}
 
   admit(): number {

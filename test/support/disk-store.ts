@@ -54,6 +54,7 @@ export function testStore(parts: TestStoreParts, options: Partial<DiskStoreOptio
     logger: nullLogger,
     schedule: setImmediate,
     randomBytes: (size) => new Uint8Array(size).fill(7),
+    keyProvider: { masterKeys: async () => [] },
     isOnDisk: () => true,
     segmentMaxBytes: 16_384,
     commitDelayMs: 0,

@@ -1,0 +1,38 @@
+/** A commit whose records are sealed, some tens of kilobytes together: what is looked up does not open a whole commit. */
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { Chunk } from './commit-buffer.js';
+import { readU32, readU48, RECORD_HEADER_BYTES, SEALED_TYPE, writeRecordHeader, writeU48 } from './record.js';
+import type { RecordCipher } from './record-cipher.js';
+import { INDEX_EVERY_BYTES } from './segment-index.js';
+
+export const LAST_BYTES = 6;
+
+export interface EncodedChunk {
+  readonly bytes: Uint8Array;
+  /** As Chunk.marks, of `bytes`. */
+  readonly marks: readonly number[];
+}
+
+export function sealChunk({ buffer, length }: Chunk, cipher: RecordCipher, seed: number): EncodedChunk {
+  const parts: Uint8Array[] = [];
+  const marks: number[] = [];
+  let written = 0;
+  for (let at = 0; at < length;) {
+    const start = at;
+    const first = readU48(buffer, at + 8);
+    let last: LogPosition = first;
+    while (at < length && at - start < INDEX_EVERY_BYTES) {
+      last = readU48(buffer, at + 8);
+      at += RECORD_HEADER_BYTES + readU32(buffer, at + 4);
+    }
+    const sealed = cipher.sealRecords(buffer.subarray(start, at), first, last);
+    const part = Buffer.allocUnsafe(RECORD_HEADER_BYTES + LAST_BYTES + sealed.length);
+    writeU48(part, RECORD_HEADER_BYTES, last);
+    part.set(sealed, RECORD_HEADER_BYTES + LAST_BYTES);
+    writeRecordHeader(part, 0, LAST_BYTES + sealed.length, first, SEALED_TYPE, seed, start === 0);
+    if (written > 0) marks.push(first, written);
+    parts.push(part);
+    written += part.length;
+  }
+  return { bytes: parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts), marks };
+}
