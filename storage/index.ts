@@ -1,2 +1,17 @@
 export { createDiskStore } from './disk/create.js';
 export { MemoryStore } from './memory/memory-store.js';
+export { recordTypeName } from './records/record-type.js';
+export { backupFolder } from './tools/backup.js';
+export type { BackupReport } from './tools/backup.js';
+export { compactFolder } from './tools/compact.js';
+export type { CompactReport, FolderSizes } from './tools/compact.js';
+export { createToolParts } from './tools/create.js';
+export type { Progress, ToolParts } from './tools/data-folder.js';
+export { rangesText } from './tools/fault.js';
+export { repairFolder } from './tools/repair.js';
+export type { RepairReport } from './tools/repair.js';
+export { restoreFolder } from './tools/restore.js';
+export type { RestoreReport } from './tools/restore.js';
+export type { Reference } from './tools/state-survey.js';
+export { surveyFolder } from './tools/survey.js';
+export type { FaultAndOwners, FolderSurvey } from './tools/survey.js';

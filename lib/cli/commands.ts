@@ -4,6 +4,7 @@ import { CONFIG_OPTIONS } from './config-options.js';
 import { ExitCode } from './exit-code.js';
 import { PASSWD_OPTIONS } from './passwd-options.js';
 import { STATUS_OPTIONS } from './status-options.js';
+import { STORAGE_COMMANDS } from './storage-commands.js';
 
 const NO_POSITIONALS = { min: 0, max: 0 } as const;
 
@@ -117,6 +118,7 @@ export const COMMANDS: readonly Command[] = [
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) => (await import('./passwd.js')).runPasswd(invocation, world),
   },
+  ...STORAGE_COMMANDS,
   {
     name: 'pub',
     summary: 'Publish messages, with the habits of mosquitto_pub.',

@@ -2,10 +2,10 @@ import { SprawlError } from '../contracts/errors.js';
 import type { GatewayStatus } from '../telemetry/status.js';
 import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
+import { columns, duration, size } from './size.js';
 
 const DEFAULT_URL = 'http://127.0.0.1:8880';
 const TIMEOUT_MS = 5000;
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
 /** `status`: asks a running gateway how it is. Resolves to 0 where it is ready, to 1 where it is not. @throws SprawlError HTTP_FAILED */
 export async function runStatus(invocation: Invocation, world: World): Promise<number> {
@@ -60,8 +60,7 @@ function describe(status: GatewayStatus): string[] {
       lines.push(['lost', `${storage.lostPositions} records: "sprawl-edge storage verify" names them`]);
     lines.push(['flash', flashText(status)]);
   }
-  const width = Math.max(...lines.map(([name]) => name.length)) + 2;
-  return lines.map(([name, text]) => name.padEnd(width) + text);
+  return columns(lines);
 }
 
 function flashText({ storage, flash }: GatewayStatus): string {
@@ -73,17 +72,4 @@ function flashText({ storage, flash }: GatewayStatus): string {
   if (flash.years === null) return rate;
   const years = flash.years >= 100 ? 'more than 100' : flash.years.toFixed(flash.years < 10 ? 1 : 0);
   return `${rate}: a card of ${flash.cycles} writes per cell lasts about ${years} years`;
-}
-
-function size(bytes: number): string {
-  let unit = 0;
-  for (; bytes >= 1024 && unit < UNITS.length - 1; unit++) bytes /= 1024;
-  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${UNITS[unit]}`;
-}
-
-function duration(seconds: number): string {
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86_400)} days`;
 }

@@ -27,13 +27,10 @@ export const ErrorCode = {
   STORAGE_CORRUPT: 'corrupt',
   STORAGE_FOREIGN: 'config',
   STORAGE_FORMAT_NEWER: 'config',
-<<<<<<< HEAD
-  BACKUP_FOLDER_REFUSED: 'config',
-  BACKUP_UNFINISHED: 'config',
-=======
   STORAGE_KEY_INVALID: 'config',
   STORAGE_KEY_WRONG: 'config',
->>>>>>> main
+  BACKUP_FOLDER_REFUSED: 'config',
+  BACKUP_UNFINISHED: 'config',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

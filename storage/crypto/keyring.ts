@@ -69,22 +69,32 @@ export class Keyring implements DataKeys {
     masterKeys: readonly MasterKey[],
     random: (size: number) => Uint8Array,
   ): Promise<{ readonly keyring: Keyring; readonly isNew: boolean } | undefined> {
-    const paths: [string, string] = [path, `${path}.copy`];
-    const json = await readKeyring(files, paths);
-    const [current] = masterKeys;
-    if (json === undefined) {
-      if (current === undefined) return undefined;
-      const keys = new Map([[newId(random), newKey(random)]]);
-      const keyring = new Keyring(files, paths, random, current, newKey(random), keys);
-      await keyring.#save();
-      return { keyring, isNew: true };
+    const known = await Keyring.read(files, path, masterKeys, random);
+    if (known !== undefined) {
+      await known.rotate(masterKeys);
+      return { keyring: known, isNew: false };
     }
+    const [current] = masterKeys;
+    if (current === undefined) return undefined;
+    const keys = new Map([[newId(random), newKey(random)]]);
+    const keyring = new Keyring(files, pathsOf(path), random, current, newKey(random), keys);
+    await keyring.#save();
+    return { keyring, isNew: true };
+  }
+
+  /** As `open`, of one that is there, and writes nothing. @returns undefined where there is none. */
+  static async read(
+    files: FileSystem,
+    path: string,
+    masterKeys: readonly MasterKey[],
+    random: (size: number) => Uint8Array,
+  ): Promise<Keyring | undefined> {
+    const json = await readKeyring(files, pathsOf(path));
+    if (json === undefined) return undefined;
     const master = masterKeys.find(({ id }) => id === json.master);
-    if (master === undefined || current === undefined) throw wrongKey(path, json.master, masterKeys);
+    if (master === undefined) throw wrongKey(path, json.master, masterKeys);
     const keys = new Map(json.keys.map((key) => [key.id, unwrap(master, key)]));
-    const keyring = new Keyring(files, paths, random, master, unwrap(master, json.names), keys);
-    await keyring.rotate(masterKeys);
-    return { keyring, isNew: false };
+    return new Keyring(files, pathsOf(path), random, master, unwrap(master, json.names), keys);
   }
 
   get current(): { readonly id: number; readonly key: KeyObject } {
@@ -159,6 +169,10 @@ function wrap(master: MasterKey, id: number, key: KeyObject): WrappedKey {
 
 function unwrap(master: MasterKey, { id, wrapped }: WrappedKey): KeyObject {
   return createSecretKey(open(asKeys(master), Buffer.from(wrapped, 'base64'), contextOf(id)));
+}
+
+function pathsOf(path: string): readonly [string, string] {
+  return [path, `${path}.copy`];
 }
 
 /** From the file, or its copy where that is damaged. */

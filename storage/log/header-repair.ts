@@ -18,10 +18,10 @@ export async function repairSegmentHeader(
 ): Promise<boolean> {
   const file = await files.open(path, 'write');
   try {
-    let records = 0;
     const range = { offset: SEGMENT_HEADER_BYTES, position: first, end: await file.size() };
-    const result = await scanSegment(file, range, crc32c(identity, 0, identity.length), () => records++);
-    if (records === 0 && !result.sealed) return false;
+    const seed = crc32c(identity, 0, identity.length);
+    const { next, sealed } = await scanSegment(file, range, seed, () => undefined);
+    if (next === first && !sealed) return false;
     await file.write(encodeSegmentHeader({ first, identity, chainBefore, floor: 1 }), 0);
     await file.sync();
     return true;

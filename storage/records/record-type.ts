@@ -21,3 +21,10 @@ export const RecordType = {
   time: 30,
 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
+
+const NAMES = new Map<number, string>(Object.entries(RecordType).map(([name, type]) => [type, name]));
+
+/** For people. */
+export function recordTypeName(type: number): string {
+  return NAMES.get(type) ?? `type ${type}`;
+}

@@ -10,7 +10,7 @@ import { readText, replaceText } from '../files/text-file.js';
 
 export const BACKUP_FORMAT_VERSION = 1;
 /** Nothing else is restored: a path of a manifest never leaves the folder. */
-const PATH = /^(identity\.json|log\/\d{16}\.log|snapshots\/\d{16}\.snapshot)$/;
+const PATH = /^(identity\.json|keys\.json(\.copy)?|log\/\d{16}\.log|snapshots\/\d{16}\.snapshot)$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 export interface BackupFile {
@@ -28,8 +28,8 @@ export interface BackupManifest {
   readonly storeFormatVersion: number;
   /** Of the gateway, in hexadecimal. */
   readonly identity: string;
-  /** ISO 8601. */
-  readonly madeAt: string;
+  /** Milliseconds since 1970. */
+  readonly madeAtMs: number;
   /** Position of the newest snapshot; 0: there is none. */
   readonly snapshot: LogPosition;
   /** The oldest position, and the newest; 0: the log is empty. */
@@ -80,11 +80,10 @@ function parseManifest(text: string, path: string): BackupManifest {
   }
   checkVersion(path, 'the backup', manifest.formatVersion, BACKUP_FORMAT_VERSION);
   checkVersion(path, 'its data', manifest.storeFormatVersion, STORE_FORMAT_VERSION);
-  const { files, identity, snapshot, first, last, madeAt } = manifest;
+  const { files, identity, snapshot, first, last, madeAtMs } = manifest;
   const isWhole =
     typeof identity === 'string' &&
-    typeof madeAt === 'string' &&
-    [snapshot, first, last].every(Number.isSafeInteger) &&
+    [madeAtMs, snapshot, first, last].every(Number.isSafeInteger) &&
     Array.isArray(files) &&
     files.every(isBackupFile);
   if (!isWhole) throw damaged(path, 'something is missing in it, or is not what it should be');

@@ -51,11 +51,12 @@ interface Wanted {
 /** @throws SprawlError STORAGE_MISSING, STORAGE_CORRUPT, STORAGE_FULL, STORAGE_IO, BACKUP_FOLDER_REFUSED */
 export async function backupFolder(parts: ToolParts, target: string): Promise<BackupReport> {
   const layout = await expectDataFolder(parts);
-  const { id } = await lookAtIdentity(parts.files, layout);
-  if (id === undefined)
+  const { id, fault } = await lookAtIdentity(parts.files, layout);
+  if (id === undefined || fault !== undefined)
     throw new SprawlError(
       'STORAGE_CORRUPT',
-      `nothing in ${layout.folder} tells whose it is; run "sprawl-edge storage repair" first`,
+      `${layout.identity} is missing or damaged; run "sprawl-edge storage repair" first`,
+      { details: { path: layout.identity } },
     );
   await checkTarget(parts, layout.folder, target, id);
   return new Backup(parts, layout, target, id).run();
@@ -131,7 +132,7 @@ class Backup {
   }
 
   async #copyAll(): Promise<BackupReport> {
-    const copied: BackupFile[] = [await this.#copyIdentity()];
+    const copied: BackupFile[] = [await this.#copySmall(this.#layout.identity)];
     const snapshot = await this.#copySnapshot(copied);
     const { segments, first, last } = await this.#segmentsToCopy(snapshot);
     this.#doneBytes = 0;
@@ -139,12 +140,15 @@ class Backup {
     await this.#checkSpace(segments);
     this.#knownBytes = 0;
     for (const segment of segments) copied.push(await this.#copy(segment));
+    // After what is encrypted with them: the newest of them is in it.
+    for (const path of [this.#layout.keys, `${this.#layout.keys}.copy`])
+      if ((await sizeOf(this.#parts.files, path)) > 0) copied.push(await this.#copySmall(path));
     await this.#readBack(copied);
     const manifest: BackupManifest = {
       formatVersion: BACKUP_FORMAT_VERSION,
       storeFormatVersion: STORE_FORMAT_VERSION,
       identity: Buffer.from(this.#identity).toString('hex'),
-      madeAt: new Date(this.#parts.clock.wall()).toISOString(),
+      madeAtMs: this.#parts.clock.wall(),
       snapshot,
       first,
       last,
@@ -157,17 +161,12 @@ class Backup {
     return { manifest, bytes, knownBytes: this.#knownBytes, warnings: [...this.#warnings] };
   }
 
-  async #copyIdentity(): Promise<BackupFile> {
+  async #copySmall(from: string): Promise<BackupFile> {
     const { files } = this.#parts;
-    const bytes = await sizeOf(files, this.#layout.identity);
-    if (bytes === 0 || (await readIdentity(files, this.#layout).catch(() => undefined)) === undefined)
-      throw new SprawlError(
-        'STORAGE_CORRUPT',
-        `${this.#layout.identity} is missing or damaged; run "sprawl-edge storage repair" first`,
-      );
-    const to = `${this.#target}/identity.json`;
-    const sha256 = await copyFile(files, this.#layout.identity, to, bytes, () => undefined);
-    return { path: 'identity.json', bytes, sha256 };
+    const path = from.slice(this.#layout.folder.length + 1);
+    const bytes = await sizeOf(files, from);
+    const sha256 = await copyFile(files, from, `${this.#target}/${path}`, bytes, () => undefined);
+    return { path, bytes, sha256 };
   }
 
   /** The newest that is whole. @returns its position; 0: there is none */

@@ -7,12 +7,20 @@
  */
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
+import type { Vault } from '../crypto/vault.js';
 import { readIdentity } from '../disk/identity.js';
 import type { Layout } from '../disk/layout.js';
 import { type Changes, StateIndex } from '../disk/state-index.js';
 import { BLOCK_PREFIX, TopicIndex } from '../disk/topic-index.js';
 import { Log } from '../log/log.js';
-import { expectDataFolder, sizeOfAll, type ToolParts, withFolderLock } from './data-folder.js';
+import {
+  expectDataFolder,
+  openVault,
+  sizeOfAll,
+  type ToolParts,
+  unsealed,
+  withFolderLock,
+} from './data-folder.js';
 import { isTrusted } from './survey.js';
 import { surveyState } from './state-survey.js';
 
@@ -49,11 +57,13 @@ async function compact(parts: ToolParts, layout: Layout, keep: KeepLimits): Prom
   const identity = await readIdentity(files, layout);
   if (identity === undefined) throw toBeRepaired(layout, 'identity.json is missing');
   const before = await sizesOf(parts, layout);
-  const needed = await floorOf(parts, layout);
+  const vault = await openVault(parts, layout);
+  const needed = await floorOf(parts, layout, vault);
   const topics = new TopicIndex();
   const index = new StateIndex({
     files,
-    database: openDatabase(layout.index),
+    database: unsealed(openDatabase(layout.index), vault),
+    vault,
     snapshotFolder: layout.snapshots,
     identity,
     logger,
@@ -71,7 +81,7 @@ async function compact(parts: ToolParts, layout: Layout, keep: KeepLimits): Prom
   try {
     snapshot = index.applied;
     if (index.newestSnapshot !== snapshot) await index.snapshot();
-    const log = await openLog(parts, layout, identity, Math.max(snapshot, index.newestSnapshot));
+    const log = await openLog(parts, layout, identity, vault, Math.max(snapshot, index.newestSnapshot));
     try {
       left = log.committed - snapshot;
       droppedSegments = await prune(parts, log, index, topics, Math.min(needed, index.floor), keep);
@@ -86,8 +96,12 @@ async function compact(parts: ToolParts, layout: Layout, keep: KeepLimits): Prom
 }
 
 /** The oldest position that a session needs. */
-async function floorOf({ openDatabase }: ToolParts, layout: Layout): Promise<LogPosition> {
-  const database = openDatabase(layout.index);
+async function floorOf(
+  { openDatabase }: ToolParts,
+  layout: Layout,
+  vault: Vault | undefined,
+): Promise<LogPosition> {
+  const database = unsealed(openDatabase(layout.index), vault);
   try {
     await database.open(false);
   } catch (error) {
@@ -121,6 +135,7 @@ function openLog(
   { files, clock, timers, logger, schedule }: ToolParts,
   layout: Layout,
   identity: Uint8Array,
+  cipher: Vault | undefined,
   continueAfter: LogPosition,
 ): Promise<Log> {
   return Log.open({
@@ -134,6 +149,7 @@ function openLog(
     // Nothing is appended.
     segmentMaxBytes: 0,
     commitDelayMs: 0,
+    cipher,
     continueAfter,
   });
 }

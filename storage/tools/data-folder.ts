@@ -4,6 +4,9 @@ import type { Logger } from '../../lib/contracts/logger.js';
 import { takeFolderLock } from '../disk/folder-lock.js';
 import { type Layout, layoutOf } from '../disk/layout.js';
 import type { FileSystem } from '../files/file-system.js';
+import { Keyring } from '../crypto/keyring.js';
+import type { KeyProvider } from '../crypto/master-key.js';
+import { SealedKeyValue, Vault } from '../crypto/vault.js';
 import type { KeyValueStore } from '../state/key-value-store.js';
 
 /** How far a tool has come. */
@@ -23,6 +26,8 @@ export interface ToolParts {
   readonly copyDatabase: (folder: string) => Promise<KeyValueStore>;
   /** Writes the tables of a database anew, without what was overwritten or removed. */
   readonly compactDatabase: (folder: string) => Promise<void>;
+  /** Where the keys come from that the data is encrypted with. */
+  readonly keyProvider: KeyProvider;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -88,6 +93,26 @@ export async function whileLooking<T>(
   } finally {
     await lock.close();
   }
+}
+
+/**
+ * What opens the data, where it is encrypted; nothing is written. @throws SprawlError STORAGE_KEY_WRONG, STORAGE_KEY_INVALID,
+ * STORAGE_CORRUPT
+ */
+export async function openVault(
+  { files, keyProvider }: ToolParts,
+  layout: Layout,
+): Promise<Vault | undefined> {
+  const keyring = await Keyring.read(files, layout.keys, await keyProvider.masterKeys(), noKeys);
+  return keyring === undefined ? undefined : new Vault(keyring);
+}
+
+function noKeys(): never {
+  throw new Error('a tool makes no keys');
+}
+
+export function unsealed(database: KeyValueStore, vault: Vault | undefined): KeyValueStore {
+  return vault === undefined ? database : new SealedKeyValue(database, vault);
 }
 
 /** @returns 0 where there is no such file. @throws SprawlError STORAGE_IO */

@@ -1,13 +1,14 @@
 import type { LogPosition } from '../../lib/contracts/store.js';
+import type { Vault } from '../crypto/vault.js';
 import type { Layout } from '../disk/layout.js';
 import { type Changes, StateIndex } from '../disk/state-index.js';
 import { TopicIndex } from '../disk/topic-index.js';
 import { crc32c } from '../log/crc32c.js';
 import { parseSegmentFileName, SEGMENT_HEADER_BYTES } from '../log/segment-header.js';
-import { scanSegment } from '../log/segment-scan.js';
+import { type RecordVisitor, scanSegment } from '../log/segment-scan.js';
 import { readMessageRecord } from '../records/message-record.js';
 import { RecordType } from '../records/record-type.js';
-import type { ToolParts } from './data-folder.js';
+import { type ToolParts, unsealed } from './data-folder.js';
 
 /**
  * Puts the newest whole snapshot in place of the database, and the index of topics, which a snapshot is without. What the log has after
@@ -17,18 +18,26 @@ export async function rebuildDatabase(
   parts: ToolParts,
   layout: Layout,
   identity: Uint8Array,
+  vault: Vault | undefined,
 ): Promise<LogPosition> {
   const { files, openDatabase, logger } = parts;
-  const database = openDatabase(layout.index);
+  const database = unsealed(openDatabase(layout.index), vault);
   await database.destroy();
-  const index = new StateIndex({ files, database, snapshotFolder: layout.snapshots, identity, logger });
+  const index = new StateIndex({
+    files,
+    database,
+    vault,
+    snapshotFolder: layout.snapshots,
+    identity,
+    logger,
+  });
   await index.open(
     false,
     () => undefined,
     () => undefined,
   );
   try {
-    await indexTopics(parts, layout, identity, index);
+    await indexTopics(parts, layout, identity, vault, index);
     return index.applied;
   } finally {
     await index.close();
@@ -40,6 +49,7 @@ async function indexTopics(
   { files, onProgress }: ToolParts,
   layout: Layout,
   identity: Uint8Array,
+  vault: Vault | undefined,
   index: StateIndex,
 ): Promise<void> {
   const { applied } = index;
@@ -52,11 +62,12 @@ async function indexTopics(
     const file = await files.open(`${layout.log}/${name}`, 'read');
     try {
       const range = { offset: SEGMENT_HEADER_BYTES, position: first, end: await file.size() };
-      await scanSegment(file, range, seed, (position, type, bytes, start, end) => {
+      const visit: RecordVisitor = (position, type, bytes, start, end) => {
         if (position > applied || (type !== RecordType.message && type !== RecordType.retained)) return;
         const { message, wallMs } = readMessageRecord(bytes, start, end);
         topics.add(message.topic, position, wallMs);
-      });
+      };
+      await scanSegment(file, range, seed, visit, vault);
     } finally {
       await file.close();
     }

@@ -8,6 +8,8 @@ export interface PositionRange {
 
 export type FaultKind =
   | 'identity'
+  /** Of the two files with the wrapped keys one is missing or damaged. */
+  | 'keys'
   /** A segment whose header cannot be read. */
   | 'header'
   /** Of another gateway. */

@@ -5,10 +5,11 @@
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { StoreFile } from '../files/file-system.js';
-import { crc32c, crc32cOfNumber } from '../log/crc32c.js';
-import { readU32, readU48, RECORD_HEADER_BYTES, SEAL_TYPE } from '../log/record.js';
+import { crc32c } from '../log/crc32c.js';
+import type { RecordCipher } from '../log/record-cipher.js';
+import { readU48, RECORD_HEADER_BYTES, SEAL_TYPE } from '../log/record.js';
 import { parseSegmentFileName, SEGMENT_HEADER_BYTES, type SegmentHeader } from '../log/segment-header.js';
-import { type ScanResult, scanSegment } from '../log/segment-scan.js';
+import { type RecordVisitor, type ScanResult, scanSegment } from '../log/segment-scan.js';
 import { readSeal, readSegmentHeader } from '../log/segment.js';
 import { RecordType } from '../records/record-type.js';
 import { sizeOf, type ToolParts } from './data-folder.js';
@@ -59,8 +60,9 @@ export async function surveyLog(
   folder: string,
   identity: Uint8Array | undefined,
   isInUse: boolean,
+  cipher: RecordCipher | undefined,
 ): Promise<LogSurvey> {
-  return new Surveyor(parts, folder, identity, isInUse).run();
+  return new Surveyor(parts, folder, identity, isInUse, cipher).run();
 }
 
 class Surveyor {
@@ -69,6 +71,7 @@ class Surveyor {
   readonly #identity: Uint8Array | undefined;
   readonly #seed: number;
   readonly #isInUse: boolean;
+  readonly #cipher: RecordCipher | undefined;
   readonly #segments: SegmentSurvey[] = [];
   readonly #types = new Map<number, TypeCount>();
   readonly #faults: Fault[] = [];
@@ -77,8 +80,15 @@ class Surveyor {
   #bytes = 0;
   #doneBytes = 0;
 
-  constructor(parts: ToolParts, folder: string, identity: Uint8Array | undefined, isInUse: boolean) {
+  constructor(
+    parts: ToolParts,
+    folder: string,
+    identity: Uint8Array | undefined,
+    isInUse: boolean,
+    cipher: RecordCipher | undefined,
+  ) {
     this.#parts = parts;
+    this.#cipher = cipher;
     this.#folder = folder;
     this.#identity = identity;
     this.#seed = identity === undefined ? 0 : crc32c(identity, 0, identity.length);
@@ -183,17 +193,13 @@ class Surveyor {
   ): Promise<void> {
     const { first } = header;
     const limit = following ?? Infinity;
-    let chain = header.chainBefore;
-    let last = first - 1;
     let oldestMs: number | undefined;
     let newestMs: number | undefined;
     let readBytes = 0;
     const range = { offset: SEGMENT_HEADER_BYTES, position: first, end: size, chain: header.chainBefore };
-    const result = await scanSegment(file, range, this.#seed, (position, type, bytes, start, end) => {
+    const visit: RecordVisitor = (position, type, bytes, start, end) => {
       // What comes beyond the beginning of the next segment was written again there, after a fault of the disk.
       if (position >= limit) return;
-      last = position;
-      chain = crc32cOfNumber(readU32(bytes, start - RECORD_HEADER_BYTES), chain);
       this.#count(type, RECORD_HEADER_BYTES + end - start);
       readBytes += RECORD_HEADER_BYTES + end - start;
       if ((this.#recordCount & 0xfff) === 0) this.#tell(readBytes);
@@ -201,22 +207,22 @@ class Surveyor {
       if (wallMs === undefined) return;
       oldestMs = Math.min(oldestMs ?? wallMs, wallMs);
       newestMs = Math.max(newestMs ?? wallMs, wallMs);
-    });
-    const before = this.#segments[this.#segments.length - 1];
-    this.#compareWithBefore(path, header, before);
+    };
+    const result = await scanSegment(file, range, this.#seed, visit, this.#cipher);
+    this.#compareWithBefore(path, header, this.#segments[this.#segments.length - 1]);
     const isWhole = this.#lookAtRecords(path, size, result, following);
     // A header that was made again does not know the chain before it.
-    const isChained = isWhole && (header.chainBefore !== 0 || first === 1);
+    const isChained = isWhole && result.next <= limit && (header.chainBefore !== 0 || first === 1);
     await this.#lookAtSeal(file, path, size, header, result, isChained, following);
     this.#segments.push({
       path,
       bytes: size,
       first,
-      last: Math.max(last, result.damage.at(-1)?.last ?? last),
+      last: Math.min(result.next, limit) - 1,
       isSealed: result.sealed,
       oldestMs,
       newestMs,
-      chain: isChained ? chain : undefined,
+      chain: isChained ? result.chain : undefined,
     });
   }
 

@@ -1,9 +1,8 @@
 import { encodeSession, LOADED_PREFIX, queueBlockKey } from '../disk/session-table.js';
 import { TOPIC_PREFIX } from '../disk/topic-index.js';
-import type { Layout } from '../disk/layout.js';
 import { encodePostings } from '../queue/posting-block.js';
 import { CheckedStore } from '../state/checked-store.js';
-import type { ToolParts } from './data-folder.js';
+import type { KeyValueStore } from '../state/key-value-store.js';
 import type { StateSurvey } from './state-survey.js';
 
 /**
@@ -12,8 +11,7 @@ import type { StateSurvey } from './state-survey.js';
  * @returns what was lost by that, in sentences. @throws SprawlError STORAGE_CORRUPT, STORAGE_FULL, STORAGE_IO
  */
 export async function dropLostBlocks(
-  { openDatabase }: ToolParts,
-  layout: Layout,
+  database: KeyValueStore,
   { lostBlocks, inspection }: StateSurvey,
 ): Promise<string[]> {
   const changes = new Map<string, Uint8Array | null>();
@@ -38,7 +36,7 @@ export async function dropLostBlocks(
   // Of nobody, and never read.
   for (const key of inspection.damagedKeys) if (!changes.has(key)) changes.set(key, null);
   if (changes.size === 0) return [];
-  const store = await CheckedStore.open(openDatabase(layout.index), LOADED_PREFIX, () => undefined);
+  const store = await CheckedStore.open(database, LOADED_PREFIX, () => undefined);
   try {
     await store.write(store.head.applied, changes);
   } finally {

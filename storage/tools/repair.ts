@@ -7,15 +7,17 @@
  * Each step leaves a folder that the next run goes on with.
  */
 import { SprawlError } from '../../lib/contracts/errors.js';
+import type { Vault } from '../crypto/vault.js';
 import { writeIdentity } from '../disk/identity.js';
 import type { Layout } from '../disk/layout.js';
 import type { FileSystem } from '../files/file-system.js';
+import { readText, replaceText } from '../files/text-file.js';
 import { crc32c } from '../log/crc32c.js';
 import { repairSegmentHeader } from '../log/header-repair.js';
 import { recoverLog } from '../log/recovery.js';
 import { parseSegmentFileName, type SegmentHeader } from '../log/segment-header.js';
 import { readSegmentHeader } from '../log/segment.js';
-import { expectDataFolder, type ToolParts, withFolderLock } from './data-folder.js';
+import { expectDataFolder, openVault, type ToolParts, unsealed, withFolderLock } from './data-folder.js';
 import { rebuildDatabase } from './database-rebuild.js';
 import { dropLostBlocks } from './lost-blocks.js';
 import { lookAtIdentity } from './folder-identity.js';
@@ -41,6 +43,7 @@ class Repair {
   readonly #parts: ToolParts;
   readonly #layout: Layout;
   readonly #done: string[] = [];
+  #vault: Vault | undefined;
 
   constructor(parts: ToolParts, layout: Layout) {
     this.#parts = parts;
@@ -49,6 +52,8 @@ class Repair {
 
   async run(): Promise<RepairReport> {
     const { files } = this.#parts;
+    this.#vault = await openVault(this.#parts, this.#layout);
+    await this.#repairKeys();
     const identity = await this.#repairIdentity();
     await this.#repairSegments(identity);
     await this.#recoverLog(identity);
@@ -69,6 +74,21 @@ class Repair {
   #survey(): Promise<FolderSurvey> {
     const inPlace: DatabaseLook = (look) => look(this.#parts.openDatabase(this.#layout.index));
     return survey(this.#parts, this.#layout, false, inPlace);
+  }
+
+  /** From the file that is whole the other one is made again. */
+  async #repairKeys(): Promise<void> {
+    if (this.#vault === undefined) return;
+    const { files } = this.#parts;
+    const { keys } = this.#layout;
+    const copy = `${keys}.copy`;
+    const [text, other] = [await readText(files, keys), await readText(files, copy)];
+    if (text === other) return;
+    const isWhole = text !== undefined && isJson(text);
+    const [good, path] = isWhole ? [text, copy] : [other, keys];
+    if (good === undefined) return;
+    await replaceText(files, path, good);
+    this.#say(`made ${path} again from ${isWhole ? keys : copy}`);
   }
 
   async #repairIdentity(): Promise<Uint8Array> {
@@ -100,7 +120,7 @@ class Repair {
     const { files } = this.#parts;
     const folder = this.#layout.log;
     await this.#bringBack(identity);
-    let found = await surveyLog(this.#parts, folder, identity, false);
+    let found = await surveyLog(this.#parts, folder, identity, false, this.#vault);
     for (const { kind, path } of found.faults) {
       if (kind !== 'unreadable') continue;
       const lost = await salvage(files, path);
@@ -109,7 +129,7 @@ class Repair {
       );
     }
     if (found.faults.some(({ kind }) => kind === 'unreadable'))
-      found = await surveyLog(this.#parts, folder, identity, false);
+      found = await surveyLog(this.#parts, folder, identity, false, this.#vault);
     for (const { kind, path } of found.faults) {
       if (kind === 'header') await this.#repairHeader(path, identity, found);
       if (kind !== 'foreign') continue;
@@ -128,7 +148,7 @@ class Repair {
       const name = bad.slice(0, -'.bad'.length);
       const first = parseSegmentFileName(name);
       if (first === undefined || names.includes(name)) continue;
-      const present = await surveyLog(this.#parts, folder, identity, false);
+      const present = await surveyLog(this.#parts, folder, identity, false, this.#vault);
       // Its positions were given out again since.
       if (present.segments.some((one) => one.first <= first && one.last >= first)) continue;
       const chain = present.segments.find(({ last }) => last === first - 1)?.chain;
@@ -157,6 +177,7 @@ class Repair {
       folder,
       identity,
       crc32c(identity, 0, identity.length),
+      this.#vault,
     );
     for (const path of report.setAside)
       this.#say(`set ${path} aside as ${path}.bad: it has neither a header nor records`);
@@ -180,7 +201,7 @@ class Repair {
   /** Made again where it is in doubt, as a start does it, or where it is damaged in a way that a start does not look for. */
   async #repairDatabase(found: FolderSurvey, identity: Uint8Array): Promise<boolean> {
     const { database, state, log, snapshots } = found;
-    if (database === 'none') return false;
+    if (database === 'none' && log.last === 0 && snapshots.length === 0) return false;
     const isDamaged =
       state !== undefined && state.inspection.damagedKeys.length + state.lostBlocks.length > 0;
     if (isTrusted(state) && !isDamaged) return false;
@@ -191,13 +212,16 @@ class Repair {
       !log.faults.some(({ positions }) => (positions?.last ?? 0) > base);
     // The state would be older than what the log has: what is there is better, less what is damaged.
     if (isTrusted(state) && state !== undefined && !isLogWhole) {
-      const text = await dropLostBlocks(this.#parts, this.#layout, state);
+      const text = await dropLostBlocks(
+        unsealed(this.#parts.openDatabase(this.#layout.index), this.#vault),
+        state,
+      );
       if (text.length === 0) return false;
       for (const one of text) this.#say(one);
       return true;
     }
     if (!isLogWhole) await this.#setDatabaseAside();
-    await rebuildDatabase(this.#parts, this.#layout, identity);
+    await rebuildDatabase(this.#parts, this.#layout, identity, this.#vault);
     const from = base === 0 ? 'from nothing' : `from the snapshot of position ${base}`;
     this.#say(`made the database again ${from}; the next start adds what the log has since`);
     return true;
@@ -212,6 +236,15 @@ class Repair {
     await files.rename(index, `${index}.bad-${n}`);
     await files.syncFolder(folder);
     this.#say(`set the database aside as ${index}.bad-${n}: snapshot and log do not have all of it`);
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -8,7 +8,7 @@ import { SprawlError } from '../../lib/contracts/errors.js';
 import { type Layout, layoutOf } from '../disk/layout.js';
 import { readText, replaceText } from '../files/text-file.js';
 import { type BackupFile, type BackupManifest, manifestPath, readManifest } from './backup-manifest.js';
-import { holdsData, sizeOf, type ToolParts, withFolderLock } from './data-folder.js';
+import { holdsData, openVault, sizeOf, type ToolParts, withFolderLock } from './data-folder.js';
 import { rebuildDatabase } from './database-rebuild.js';
 import { copyFile, hashFile } from './file-copy.js';
 
@@ -22,19 +22,19 @@ export interface RestoreReport {
 }
 
 /**
- * @param force a folder with data is moved aside rather than refused.
+ * @param moveTo where a folder goes that holds data; undefined: it is refused.
  * @throws SprawlError STORAGE_MISSING, BACKUP_UNFINISHED, BACKUP_FOLDER_REFUSED, STORAGE_FORMAT_NEWER, STORAGE_CORRUPT, STORAGE_LOCKED,
  * STORAGE_FULL, STORAGE_IO
  */
 export async function restoreFolder(
   parts: ToolParts,
   source: string,
-  force: boolean,
+  moveTo: string | undefined,
 ): Promise<RestoreReport> {
   const manifest = await readManifest(parts.files, source);
   const layout = layoutOf(parts.folder);
   const mark = await markOf(parts, source);
-  const movedTo = await makeRoom(parts, layout, mark, force);
+  const movedTo = await makeRoom(parts, layout, mark, moveTo);
   return withFolderLock(parts, layout, () => new Restore(parts, layout, source, manifest).run(mark, movedTo));
 }
 
@@ -48,24 +48,22 @@ async function makeRoom(
   parts: ToolParts,
   layout: Layout,
   mark: string,
-  force: boolean,
+  moveTo: string | undefined,
 ): Promise<string | undefined> {
-  const { files, clock, folder } = parts;
+  const { files, folder } = parts;
   const known = await readText(files, layout.restoring);
   if (known === mark) return undefined;
   if (known === undefined && !(await holdsData(files, folder))) return undefined;
-  const time = new Date(clock.wall()).toISOString().replaceAll(/[:.]/g, '-');
-  const aside = `${folder}.before-restore-${time}`;
-  if (!force) {
+  if (moveTo === undefined) {
     throw new SprawlError(
       'BACKUP_FOLDER_REFUSED',
-      `${folder} holds data${known === undefined ? '' : ', part of another backup'}: restore to another folder (--data-dir), or with --force, which moves it to ${aside}`,
+      `${folder} holds data${known === undefined ? '' : ', part of another backup'}: restore to another folder (--data-dir), or with --force, which moves this one aside`,
       { details: { folder } },
     );
   }
-  await withFolderLock(parts, layout, () => files.rename(folder, aside));
+  await withFolderLock(parts, layout, () => files.rename(folder, moveTo));
   await files.syncFolder(folder.slice(0, folder.lastIndexOf('/')) || '/');
-  return aside;
+  return moveTo;
 }
 
 class Restore {
@@ -94,12 +92,23 @@ class Restore {
     this.#allBytes = data.reduce((sum, { bytes }) => sum + bytes, 0);
     await this.#checkSpace(data);
     for (const file of data) await this.#restore(file);
-    await rebuildDatabase(this.#parts, this.#layout, Buffer.from(this.#manifest.identity, 'hex'));
+    await this.#makeDatabase();
     for (const file of this.#manifest.files.filter(isIdentity)) await this.#restore(file);
     await files.remove(restoring);
     await files.syncFolder(folder);
     const bytes = this.#manifest.files.reduce((sum, file) => sum + file.bytes, 0);
     return { manifest: this.#manifest, bytes, knownBytes: this.#knownBytes, movedTo };
+  }
+
+  /** Without the key of encrypted data the next start does it. */
+  async #makeDatabase(): Promise<void> {
+    const identity = Buffer.from(this.#manifest.identity, 'hex');
+    try {
+      const vault = await openVault(this.#parts, this.#layout);
+      await rebuildDatabase(this.#parts, this.#layout, identity, vault);
+    } catch (error) {
+      if (!(error instanceof SprawlError) || error.code !== 'STORAGE_KEY_WRONG') throw error;
+    }
   }
 
   async #checkSpace(data: readonly BackupFile[]): Promise<void> {

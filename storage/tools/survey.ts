@@ -5,8 +5,18 @@
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { STORE_FORMAT_VERSION } from '../disk/identity.js';
 import type { Layout } from '../disk/layout.js';
+import type { FileSystem } from '../files/file-system.js';
+import { readText } from '../files/text-file.js';
 import type { KeyValueStore } from '../state/key-value-store.js';
-import { expectDataFolder, sizeOf, sizeOfAll, type ToolParts, whileLooking } from './data-folder.js';
+import {
+  expectDataFolder,
+  openVault,
+  sizeOf,
+  sizeOfAll,
+  type ToolParts,
+  unsealed,
+  whileLooking,
+} from './data-folder.js';
 import { type Fault, type PositionRange, rangesText } from './fault.js';
 import { lookAtIdentity } from './folder-identity.js';
 import { type LogSurvey, surveyLog } from './log-survey.js';
@@ -73,15 +83,19 @@ export async function survey(
 ): Promise<FolderSurvey> {
   const { files } = parts;
   const { id, fault } = await lookAtIdentity(files, layout);
+  const vault = await openVault(parts, layout);
   // Before the log: on a folder in use the log is never behind a snapshot that was there before.
   const snapshots = await surveySnapshots(files, layout.snapshots, id);
-  const log = await surveyLog(parts, layout.log, id, isInUse);
+  const log = await surveyLog(parts, layout.log, id, isInUse, vault);
   const lost = log.faults.flatMap(({ positions }) => positions ?? []);
   if (log.first > 1) lost.push({ first: 1, last: log.first - 1 });
-  const database = await lookAtDatabase(parts, layout, isInUse, lost, withDatabase);
+  const database = await lookAtDatabase(parts, layout, isInUse, lost, (look) =>
+    withDatabase((inner) => look(unsealed(inner, vault))),
+  );
   const { state } = database;
   const faults = [
     ...(fault === undefined ? [] : [fault]),
+    ...(await keyFaults(files, layout)),
     ...log.faults,
     ...snapshots.flatMap((snapshot) => snapshot.fault ?? []),
     ...database.faults,
@@ -107,6 +121,16 @@ export async function survey(
       ...database.notes,
     ],
   };
+}
+
+/** Either of the two files with the keys is enough, while there are two. */
+async function keyFaults(files: FileSystem, layout: Layout): Promise<Fault[]> {
+  const copy = `${layout.keys}.copy`;
+  const [text, other] = [await readText(files, layout.keys), await readText(files, copy)];
+  if (text === other) return [];
+  const path = other === undefined ? copy : layout.keys;
+  const why = text === undefined || other === undefined ? 'it is missing' : 'it is not as its copy is';
+  return [{ kind: 'keys', path, text: `${why}: a gateway starts as long as one of the two is whole` }];
 }
 
 interface DatabaseFindings {

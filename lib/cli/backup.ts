@@ -1,0 +1,41 @@
+import { resolve } from 'node:path';
+import { parseConfig } from '../config/index.js';
+import { backupFolder, restoreFolder, toolPartsOf } from '../storage-tools.js';
+import type { Invocation, World } from './command.js';
+import { configSources } from './config-sources.js';
+import { ExitCode } from './exit-code.js';
+import { size } from './size.js';
+import { progressLines } from './storage-progress.js';
+
+/** `backup`: copies a data folder, also under a running gateway. @throws SprawlError BACKUP_FOLDER_REFUSED and others of storage */
+export async function runBackup(invocation: Invocation, world: World): Promise<number> {
+  const config = parseConfig(configSources(invocation, world));
+  const target = resolve(invocation.positionals[0] ?? '');
+  const parts = toolPartsOf(config, progressLines(world.stderr));
+  const { manifest, bytes, knownBytes, warnings } = await backupFolder(parts, target);
+  for (const warning of warnings) world.stderr.write(`warning: ${warning}\n`);
+  const known = knownBytes === 0 ? '' : `, ${size(knownBytes)} of which were there`;
+  const upTo = manifest.last === 0 ? 'nothing was stored yet' : `everything up to position ${manifest.last}`;
+  world.stdout.write(
+    `backed up ${config.dataDir} to ${target}: ${upTo}, ${manifest.files.length} files, ${size(bytes)}${known}, read back\n`,
+  );
+  return ExitCode.done;
+}
+
+/** `restore`: makes a data folder from a backup. @throws SprawlError BACKUP_FOLDER_REFUSED, BACKUP_UNFINISHED and others of storage */
+export async function runRestore(invocation: Invocation, world: World): Promise<number> {
+  const config = parseConfig(configSources(invocation, world));
+  const source = resolve(invocation.positionals[0] ?? '');
+  const folder = resolve(config.dataDir);
+  const parts = { ...toolPartsOf(config, progressLines(world.stderr)), folder };
+  const time = new Date().toISOString().replaceAll(/[:.]/g, '-');
+  const aside = invocation.has('force') ? `${folder}.before-restore-${time}` : undefined;
+  const report = await restoreFolder(parts, source, aside);
+  const { manifest, bytes, knownBytes, movedTo } = report;
+  if (movedTo !== undefined) world.stdout.write(`moved what was there to ${movedTo}\n`);
+  const known = knownBytes === 0 ? '' : `, ${size(knownBytes)} of which were there`;
+  world.stdout.write(
+    `restored ${folder} from the backup of ${new Date(manifest.madeAtMs).toISOString()}: everything up to position ${manifest.last}, ${size(bytes)}${known}\n`,
+  );
+  return ExitCode.done;
+}

@@ -1,0 +1,49 @@
+/** The tools for a data folder, as the command line uses them: the only module that knows both storage and a configuration, besides the gateway. */
+import { createToolParts, type Progress, type ToolParts } from '../storage/index.js';
+import type { Config } from './config/index.js';
+import type { Logger } from './contracts/logger.js';
+import { realClock, realTimers } from './real-clock.js';
+
+export {
+  backupFolder,
+  compactFolder,
+  rangesText,
+  recordTypeName,
+  repairFolder,
+  restoreFolder,
+  surveyFolder,
+} from '../storage/index.js';
+export type {
+  BackupReport,
+  CompactReport,
+  FaultAndOwners,
+  FolderSizes,
+  FolderSurvey,
+  Progress,
+  Reference,
+  RepairReport,
+  RestoreReport,
+} from '../storage/index.js';
+
+const nothing = (): void => undefined;
+/** A tool says itself what it finds. */
+const silent: Logger = {
+  trace: nothing,
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  child: () => silent,
+};
+
+/** For the data folder of a configuration. */
+export function toolPartsOf(
+  { dataDir, storage }: Config,
+  onProgress: (progress: Progress) => void,
+): ToolParts {
+  const { encryptionKey, encryptionKeyFile } = storage;
+  return createToolParts(
+    { dataDir, encryptionKey, encryptionKeyFile },
+    { clock: realClock, timers: realTimers, logger: silent, schedule: setImmediate, onProgress },
+  );
+}
