@@ -7,6 +7,7 @@
  * Each step leaves a folder that the next run goes on with.
  */
 import { SprawlError } from '../../lib/contracts/errors.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
 import type { Vault } from '../crypto/vault.js';
 import { writeIdentity } from '../disk/identity.js';
 import type { Layout } from '../disk/layout.js';
@@ -23,13 +24,15 @@ import { dropLostBlocks } from './lost-blocks.js';
 import { lookAtIdentity } from './folder-identity.js';
 import { type LogSurvey, surveyLog } from './log-survey.js';
 import { salvage } from './salvage.js';
-import { type DatabaseLook, type FolderSurvey, isTrusted, survey } from './survey.js';
+import { type DatabaseLook, type FaultAndOwners, type FolderSurvey, isTrusted, survey } from './survey.js';
 import { surveySnapshots, unfinishedSnapshots } from './snapshot-survey.js';
 
 export interface RepairReport {
   /** Sentences, in the order of what was done. */
   readonly done: readonly string[];
-  /** The folder as it is now: its faults are what is lost. */
+  /** What could not be had back. */
+  readonly lost: readonly FaultAndOwners[];
+  /** The folder as it is now. */
   readonly survey: FolderSurvey;
 }
 
@@ -53,6 +56,7 @@ class Repair {
   async run(): Promise<RepairReport> {
     const { files } = this.#parts;
     this.#vault = await openVault(this.#parts, this.#layout);
+    const before = await this.#survey();
     await this.#repairKeys();
     const identity = await this.#repairIdentity();
     await this.#repairSegments(identity);
@@ -64,7 +68,7 @@ class Repair {
     let found = await this.#survey();
     if (await this.#repairSnapshots(found)) found = await this.#survey();
     if (await this.#repairDatabase(found, identity)) found = await this.#survey();
-    return { done: this.#done, survey: found };
+    return { done: this.#done, lost: lostOf(before, found), survey: found };
   }
 
   #say(text: string): void {
@@ -220,7 +224,7 @@ class Repair {
       for (const one of text) this.#say(one);
       return true;
     }
-    if (!isLogWhole) await this.#setDatabaseAside();
+    if (!isLogWhole && database !== 'none') await this.#setDatabaseAside();
     await rebuildDatabase(this.#parts, this.#layout, identity, this.#vault);
     const from = base === 0 ? 'from nothing' : `from the snapshot of position ${base}`;
     this.#say(`made the database again ${from}; the next start adds what the log has since`);
@@ -237,6 +241,17 @@ class Repair {
     await files.syncFolder(folder);
     this.#say(`set the database aside as ${index}.bad-${n}: snapshot and log do not have all of it`);
   }
+}
+
+/** Faults that are there still, and positions that went with what was set aside. */
+function lostOf(before: FolderSurvey, after: FolderSurvey): FaultAndOwners[] {
+  const isThere = (position: LogPosition): boolean =>
+    after.log.segments.some(({ first, last }) => position >= first && position <= last);
+  const gone = before.faults.filter(
+    ({ positions }) =>
+      positions !== undefined && !isThere(positions.first) && positions.first < after.log.first,
+  );
+  return [...gone, ...after.faults];
 }
 
 function isJson(text: string): boolean {

@@ -88,7 +88,8 @@ export async function survey(
   const snapshots = await surveySnapshots(files, layout.snapshots, id);
   const log = await surveyLog(parts, layout.log, id, isInUse, vault);
   const lost = log.faults.flatMap(({ positions }) => positions ?? []);
-  if (log.first > 1) lost.push({ first: 1, last: log.first - 1 });
+  // Before and behind the log nothing is, and the database may know of it.
+  lost.push({ first: 1, last: log.first - 1 }, { first: log.last + 1, last: Infinity });
   const database = await lookAtDatabase(parts, layout, isInUse, lost, (look) =>
     withDatabase((inner) => look(unsealed(inner, vault))),
   );
@@ -118,7 +119,6 @@ export async function survey(
     notes: [
       ...log.notes,
       ...(isInUse ? [] : leftovers.map((path) => `${path} is a snapshot that was not finished`)),
-      ...database.notes,
     ],
   };
 }
@@ -137,7 +137,6 @@ interface DatabaseFindings {
   readonly look: DatabaseState;
   readonly state: StateSurvey | undefined;
   readonly faults: readonly Fault[];
-  readonly notes: readonly string[];
 }
 
 async function lookAtDatabase(
@@ -149,29 +148,19 @@ async function lookAtDatabase(
 ): Promise<DatabaseFindings> {
   const nothing = { state: undefined, faults: [] };
   const path = layout.index;
-  if (isInUse)
-    return {
-      ...nothing,
-      look: 'inUse',
-      notes: [`${path} was not looked at: a gateway uses it`],
-    };
-  if (!(await isThere(parts, layout)))
-    return {
-      ...nothing,
-      look: 'none',
-      notes: [`there is no database: a start makes it from the newest snapshot and the log`],
-    };
+  if (isInUse) return { ...nothing, look: 'inUse' };
+  if (!(await isThere(parts, layout))) return { ...nothing, look: 'none' };
   return withDatabase(async (database): Promise<DatabaseFindings> => {
     try {
       await database.open(false);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       const text = `the database does not open (${reason}); a start makes it again from the newest snapshot and the log`;
-      return { look: 'unopened', state: undefined, faults: [{ kind: 'database', path, text }], notes: [] };
+      return { look: 'unopened', state: undefined, faults: [{ kind: 'database', path, text }] };
     }
     try {
       const state = await surveyState(database, lost);
-      return { look: 'looked', state, faults: databaseFaults(path, state), notes: [] };
+      return { look: 'looked', state, faults: databaseFaults(path, state) };
     } finally {
       await database.close();
     }

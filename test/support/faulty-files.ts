@@ -30,6 +30,7 @@ export class FaultyFiles implements FileSystem {
   onOperation: (operation: FileOperation, path: string) => void = () => {};
   /** Called when a write or sync took effect, before its caller learns of it. */
   onEffect: (operation: 'write' | 'sync', path: string) => void = () => {};
+  #unreadable: { readonly inode: Inode; readonly from: number; readonly to: number } | undefined;
   syncs = 0;
   readonly #live = new Map<string, Inode>();
   readonly #synced = new Map<string, Inode>();
@@ -55,6 +56,16 @@ export class FaultyFiles implements FileSystem {
     const inode: Inode = { live: Buffer.from(bytes), synced: Buffer.from(bytes) };
     this.#live.set(path, inode);
     this.#synced.set(path, inode);
+  }
+
+  /** From now on the disk does not give these bytes of the file back. */
+  spoil(path: string, from: number, to: number): void {
+    this.#unreadable = { inode: this.#inode(path), from, to };
+  }
+
+  isUnreadable(inode: Inode, from: number, to: number): boolean {
+    const bad = this.#unreadable;
+    return bad !== undefined && bad.inode === inode && from < bad.to && to > bad.from;
   }
 
   delete(path: string): void {
@@ -119,6 +130,15 @@ export class FaultyFiles implements FileSystem {
 
   async rename(from: string, to: string): Promise<void> {
     this.onOperation('rename', from);
+    const inside = [...this.#live.keys()].filter((path) => path.startsWith(`${from}/`));
+    if (inside.length > 0) {
+      // A folder.
+      for (const path of inside) {
+        this.#live.set(to + path.slice(from.length), this.#inode(path));
+        this.#live.delete(path);
+      }
+      return;
+    }
     this.#live.set(to, this.#inode(from));
     this.#live.delete(from);
   }
@@ -192,6 +212,7 @@ class FaultyFile implements StoreFile {
 
   async read(into: Uint8Array, offset: number): Promise<number> {
     this.files.onOperation('read', this.path);
+    if (this.files.isUnreadable(this.inode, offset, offset + into.length)) throw ioError('read', this.path);
     const bytes = this.inode.live.subarray(offset, offset + into.length);
     into.set(bytes);
     return bytes.length;
