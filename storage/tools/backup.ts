@@ -32,6 +32,8 @@ import { lookAtIdentity } from './folder-identity.js';
 
 /** How often the gateway may have dropped what was about to be copied. */
 const ATTEMPTS_MAX_COUNT = 20;
+/** What tells a folder for backups from others, from its first moment on. */
+const BACKUP_NAME = /^backup\.(unfinished\.)?json(\.new)?$/;
 
 export interface BackupReport {
   readonly manifest: BackupManifest;
@@ -75,7 +77,7 @@ async function checkTarget(
   if (isWithin(folder, target) || isWithin(target, folder))
     throw refused(`it and the data folder ${folder} are one within the other; name another folder`);
   const names = await files.list(target);
-  const isBackup = names.some((name) => name === 'backup.json' || name === 'backup.unfinished.json');
+  const isBackup = names.some((name) => BACKUP_NAME.test(name));
   if (!isBackup) {
     if (names.some((name) => name !== 'lost+found'))
       throw refused('it holds something else; name a new folder, or an empty one');
@@ -98,6 +100,8 @@ class Backup {
   readonly #identity: Uint8Array;
   readonly #journal: BackupJournal;
   readonly #warnings = new Set<string>();
+  /** Whole or not. */
+  #newestSnapshot: LogPosition = 0;
   #knownBytes = 0;
   #doneBytes = 0;
   #allBytes = 0;
@@ -132,13 +136,13 @@ class Backup {
   }
 
   async #copyAll(): Promise<BackupReport> {
+    this.#knownBytes = 0;
     const copied: BackupFile[] = [await this.#copySmall(this.#layout.identity)];
     const snapshot = await this.#copySnapshot(copied);
     const { segments, first, last } = await this.#segmentsToCopy(snapshot);
     this.#doneBytes = 0;
     this.#allBytes = segments.reduce((sum, { bytes }) => sum + bytes, 0);
     await this.#checkSpace(segments);
-    this.#knownBytes = 0;
     for (const segment of segments) copied.push(await this.#copy(segment));
     // After what is encrypted with them: the newest of them is in it.
     for (const path of [this.#layout.keys, `${this.#layout.keys}.copy`])
@@ -172,7 +176,9 @@ class Backup {
   /** The newest that is whole. @returns its position; 0: there is none */
   async #copySnapshot(copied: BackupFile[]): Promise<LogPosition> {
     const { files } = this.#parts;
-    for (const { path, position } of await listSnapshots(files, this.#layout.snapshots)) {
+    const snapshots = await listSnapshots(files, this.#layout.snapshots);
+    this.#newestSnapshot = snapshots[0]?.position ?? 0;
+    for (const { path, position } of snapshots) {
       const name = `snapshots/${path.slice(path.lastIndexOf('/') + 1)}`;
       const bytes = await sizeOf(files, path);
       this.#doneBytes = 0;
@@ -209,7 +215,7 @@ class Backup {
     const first = parseSegmentFileName(names[0] ?? '') ?? snapshot + 1;
     if (first > snapshot + 1) {
       // The gateway has made another snapshot since.
-      if (((await listSnapshots(files, this.#layout.snapshots))[0]?.position ?? 0) > snapshot)
+      if (((await listSnapshots(files, this.#layout.snapshots))[0]?.position ?? 0) > this.#newestSnapshot)
         throw new SprawlError('STORAGE_MISSING', `${this.#layout.log} begins at ${first}`);
       throw new SprawlError(
         'STORAGE_CORRUPT',
@@ -300,20 +306,24 @@ class Backup {
   async #readBack(copied: readonly BackupFile[]): Promise<void> {
     this.#doneBytes = 0;
     this.#allBytes = copied.reduce((sum, { bytes }) => sum + bytes, 0);
+    const bad: string[] = [];
     for (const { path, bytes, sha256 } of copied) {
       const copy = `${this.#target}/${path}`;
       const found = await hashFile(this.#parts.files, copy, bytes, (read) =>
         this.#tell('reading back', read),
       );
       if (found === sha256) continue;
+      bad.push(copy);
       this.#journal.forget(path);
-      await this.#journal.save();
-      throw new SprawlError(
-        'STORAGE_CORRUPT',
-        `${copy} does not read back as it was written: run the backup again, and where that does not help use another disk`,
-        { details: { path: copy }, retryable: true },
-      );
     }
+    const [first] = bad;
+    if (first === undefined) return;
+    await this.#journal.save();
+    throw new SprawlError(
+      'STORAGE_CORRUPT',
+      `${first}${bad.length > 1 ? ` and ${bad.length - 1} more files do` : ' does'} not read back as written: run the backup again, and where that does not help use another disk`,
+      { details: { paths: bad }, retryable: true },
+    );
   }
 
   /** What only an older backup needed. */
