@@ -121,10 +121,10 @@ function whereIs(folder: string, number: number): { path: string; offset: number
 t.test(
   'stats and verify tell of a folder in use and of one that is stopped; repair and compact want it stopped',
   async (t) => {
-    const { served, folder } = await filled(t, 1500);
+    const { served, folder } = await filled(t, 900);
     const inUse = await on(folder, 'storage', 'stats');
     t.equal(inUse.code, 0);
-    t.match(inUse.out, /in use by a gateway[^]*1500 message[^]*not looked at: a gateway uses it/);
+    t.match(inUse.out, /in use by a gateway[^]*900 message[^]*not looked at: a gateway uses it/);
     t.match(await on(folder, 'storage', 'verify'), { code: 0, out: /everything that was read is whole\n$/ });
     for (const command of ['repair', 'compact'])
       t.match(await on(folder, 'storage', command), { code: 2, out: '', err: /in use by another process/ });
@@ -134,21 +134,21 @@ t.test(
     t.match(stats, {
       inUse: false,
       formatVersion: 1,
-      log: { types: { message: { count: 1500 }, created: { count: 1 } } },
-      database: { state: 'looked', sessions: 1, sessionsAway: 1, subscriptions: 1, waiting: 1500 },
+      log: { types: { message: { count: 900 }, created: { count: 1 } } },
+      database: { state: 'looked', sessions: 1, sessionsAway: 1, subscriptions: 1, waiting: 900 },
       faults: 0,
       notes: [],
     });
     t.equal(stats.database.applied, stats.log.last);
     t.equal(stats.log.segments.length, logFiles(folder).length);
     t.equal(stats.snapshots.length, 2);
-    t.match(await on(folder, 'storage', 'verify'), { code: 0, out: /1 sessions, 1500 messages wait/ });
+    t.match(await on(folder, 'storage', 'verify'), { code: 0, out: /1 sessions, 900 messages wait/ });
     const before = logFiles(folder).length;
     const compacted = await on(folder, 'storage', 'compact', '--set', 'storage.keepMaxBytes=0');
     t.match(compacted, { code: 0, out: /^log +\S+ KiB before, [^]*0 segments were removed/ });
     t.equal(logFiles(folder).length, before, 'somebody waits for all of them');
     const again = await new ServedFolder(t, folder).ready();
-    t.equal((await again.backlog(({ size }) => size === 1500)).size, 1500);
+    t.equal((await again.backlog(({ size }) => size === 900)).size, 900);
     await again.end('SIGTERM');
     await on(folder, 'storage', 'compact');
     t.match(await on(folder, 'storage', 'compact', '--set', 'storage.keepMaxBytes=0'), {
@@ -161,13 +161,13 @@ t.test(
 );
 
 t.test('verify names what is damaged, repair makes it start again with all the rest', async (t) => {
-  const { served, folder } = await filled(t, 1500);
+  const { served, folder } = await filled(t, 900);
   await served.end('SIGKILL');
   t.match(await on(folder, 'storage', 'verify'), { code: 0, err: '' });
 
-  const { path, offset } = whereIs(folder, 700);
+  const { path, offset } = whereIs(folder, 400);
   spoil(path, offset + 20);
-  const position = 700 + 4; // Behind time, created, subscribed, disconnected there may be a few more.
+  const position = 400 + 4; // Behind time, created, subscribed, disconnected there may be a few more.
   const one = await on(folder, 'storage', 'verify');
   t.equal(one.code, 1);
   const named = /damaged: (\S+), bytes (\d+) to (\d+): records are damaged; positions (\d+)\n(.*)\n/.exec(
@@ -200,10 +200,10 @@ t.test('verify names what is damaged, repair makes it start again with all the r
   t.match(repair.out, /lost: \S+, bytes \d+ to \d+: records are damaged; positions \d+\n/);
   t.match(await on(folder, 'storage', 'repair'), { code: 0, out: /^there was nothing to repair\n/ });
   const again = await new ServedFolder(t, folder).ready();
-  const got = await again.backlog(({ size }) => size >= 1498);
-  t.notOk(got.has(700), 'but for what was damaged');
+  const got = await again.backlog(({ size }) => size >= 898);
+  t.notOk(got.has(400), 'but for what was damaged');
   t.same(
-    Array.from({ length: 1499 }, (_, n) => n).filter((n) => n !== 700 && !got.has(n)),
+    Array.from({ length: 899 }, (_, n) => n).filter((n) => n !== 400 && !got.has(n)),
     [],
     'and what was cut off',
   );
@@ -213,13 +213,13 @@ t.test('verify names what is damaged, repair makes it start again with all the r
 t.test(
   'a backup of a running gateway under load, restored elsewhere, has every acknowledged message',
   async (t) => {
-    const { served, folder, dir } = await filled(t, 800);
+    const { served, folder, dir } = await filled(t, 400);
     const backup = join(dir, 'backup');
     const restored = join(dir, 'restored');
     const acknowledged = new Set<number>();
-    const load = served.publish(800, 2400, (number) => acknowledged.add(number));
-    while (acknowledged.size < 600) await new Promise((resolve) => setImmediate(resolve));
-    const before = [...Array(800).keys(), ...acknowledged];
+    const load = served.publish(400, 1600, (number) => acknowledged.add(number));
+    while (acknowledged.size < 400) await new Promise((resolve) => setImmediate(resolve));
+    const before = [...Array(400).keys(), ...acknowledged];
     const made = await on(folder, 'backup', backup);
     t.match(made, { code: 0, out: /everything up to position \d+, \d+ files, .* read back\n$/ });
     await load;
@@ -246,7 +246,7 @@ t.test(
     const aside = /^moved what was there to (\S+)\n/.exec(forced.out)?.[1] ?? '';
     t.ok(existsSync(join(aside, 'identity.json')));
     const again = await new ServedFolder(t, folder).ready();
-    t.equal((await again.backlog(({ size }) => size === 3200)).size, 3200);
+    t.equal((await again.backlog(({ size }) => size === 2000)).size, 2000);
     await again.end('SIGTERM');
   },
 );
@@ -257,18 +257,18 @@ t.test('an encrypted folder is backed up without its key, and restored with it',
   const key = ['--set', `storage.encryptionKeyFile=${join(dir, 'key')}`];
   const served = await new ServedFolder(t, folder, key).ready();
   await served.park();
-  await served.publish(0, 800);
+  await served.publish(0, 400);
   const backup = join(dir, 'backup');
   t.match(await on(folder, 'backup', backup), { code: 0 });
   await served.end('SIGTERM');
   t.match(await on(folder, 'storage', 'verify'), { code: 2, err: /encrypted with master key/ });
-  t.match(await on(folder, 'storage', 'verify', ...key), { code: 0, out: /800 messages wait/ });
+  t.match(await on(folder, 'storage', 'verify', ...key), { code: 0, out: /400 messages wait/ });
   t.match(await on(folder, 'storage', 'compact', ...key), { code: 0 });
   const restored = join(dir, 'restored');
   t.match(await on(restored, 'restore', backup), { code: 0 });
   t.match(await on(restored, 'storage', 'verify', ...key), { code: 0, out: /none yet: a start makes it/ });
   const other = await new ServedFolder(t, restored, key).ready();
-  t.equal((await other.backlog(({ size }) => size === 800)).size, 800);
+  t.equal((await other.backlog(({ size }) => size === 400)).size, 400);
   await other.end('SIGTERM');
 });
 

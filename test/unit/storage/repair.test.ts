@@ -221,7 +221,7 @@ t.test(
           );
         },
       ),
-      { numRuns: 120 },
+      { numRuns: 60 },
     );
     t.pass();
   },
