@@ -333,6 +333,8 @@ export class DiskStore implements Store {
     for (const { first, last, path, cause } of losses) {
       this.#options.logger.error('a part of the log is lost', { first, last, path, cause });
     }
+    for (const path of report.headersMadeAgain)
+      this.#options.logger.warn('the header of a segment was damaged and is made again', { path });
     for (const path of report.setAside)
       this.#options.logger.error('a segment of the log cannot be read and was set aside', {
         path: `${path}.bad`,

@@ -6,6 +6,7 @@ import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem } from '../files/file-system.js';
 import { parseSegmentFileName, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.js';
+import { repairSegmentHeader } from './header-repair.js';
 import type { RecordCipher } from './record-cipher.js';
 import { readSeal, readSegmentHeader, type Segment } from './segment.js';
 import { SegmentIndex } from './segment-index.js';
@@ -23,7 +24,9 @@ export interface RecoveryReport {
   readonly losses: readonly Loss[];
   /** Bytes at the end of the last commit that were cut off: nobody was told that they were stored. */
   readonly tornBytes: number;
-  /** Segments without a readable header, moved to `<name>.bad`. */
+  /** Segments with a damaged header, of which nothing else is missing. */
+  readonly headersMadeAgain: readonly string[];
+  /** Segments without a readable header or record, moved to `<name>.bad`. */
   readonly setAside: readonly string[];
 }
 
@@ -54,7 +57,8 @@ export async function recoverLog(
   cipher?: RecordCipher,
 ): Promise<RecoveredLog> {
   const setAside: string[] = [];
-  const found = await findSegments(files, folder, identity, setAside);
+  const headersMadeAgain: string[] = [];
+  const found = await findSegments(files, folder, identity, { setAside, headersMadeAgain });
   const segments: Segment[] = [];
   const losses: Loss[] = [];
   let tornBytes = 0;
@@ -82,7 +86,7 @@ export async function recoverLog(
     chain,
     lastIsOpen,
     floor: last?.header.floor ?? 1,
-    report: { losses, tornBytes, setAside },
+    report: { losses, tornBytes, setAside, headersMadeAgain },
   };
 }
 
@@ -90,7 +94,7 @@ async function findSegments(
   files: FileSystem,
   folder: string,
   identity: Uint8Array,
-  setAside: string[],
+  report: { readonly setAside: string[]; readonly headersMadeAgain: string[] },
 ): Promise<Found[]> {
   const found: Found[] = [];
   const names = (await files.list(folder)).filter((name) => parseSegmentFileName(name) !== undefined);
@@ -109,8 +113,12 @@ async function findSegments(
       // The last one with no more than a header was never finished, and holds nothing.
       if (i === names.length - 1 && size <= SEGMENT_HEADER_BYTES) {
         await files.remove(path);
+      } else if (await repairSegmentHeader(files, path, parseSegmentFileName(name) as number, identity, 0)) {
+        report.headersMadeAgain.push(path);
+        found.push({ path, header: await headerOf(files, path) });
+        continue;
       } else {
-        setAside.push(path);
+        report.setAside.push(path);
         await files.rename(path, `${path}.bad`);
       }
       await files.syncFolder(folder);
@@ -126,6 +134,18 @@ async function findSegments(
     found.push({ path, header });
   }
   return found;
+}
+
+async function headerOf(files: FileSystem, path: string): Promise<SegmentHeader> {
+  const file = await files.open(path, 'read');
+  try {
+    const header = await readSegmentHeader(file, path);
+    if (header === undefined)
+      throw new SprawlError('STORAGE_IO', `the disk lost what was just written to ${path}`);
+    return header;
+  } finally {
+    await file.close();
+  }
 }
 
 interface OpenedSegment {

@@ -170,7 +170,7 @@ class Surveyor {
       this.#add({
         kind: 'header',
         path,
-        text: 'its header is damaged: a start would set the whole segment aside',
+        text: 'its header is damaged; where there are records behind it, it is made again',
         bytes: { from: 0, to: Math.min(size, SEGMENT_HEADER_BYTES) },
         ...upTo(first, following),
       });

@@ -65,7 +65,7 @@ t.test('what was committed is there after the log was opened again, over many se
   t.same(lost, []);
   t.equal(records.size, 600);
   for (const [position, { body }] of records) if (body !== bodyOf(position)) t.fail(`position ${position}`);
-  t.same(again.report, { losses: [], tornBytes: 0, setAside: [] });
+  t.same(again.report, { losses: [], tornBytes: 0, setAside: [], headersMadeAgain: [] });
   t.equal(await write(again, 1), 601, 'and goes on');
   await again.close();
 });
@@ -194,12 +194,33 @@ t.test('a missing segment is reported by its exact positions, and the rest is se
   await again.close();
 });
 
-t.test('a segment whose header is damaged is set aside, not deleted', async (t) => {
+t.test('a header that is damaged is made again: the records behind it were acknowledged', async (t) => {
+  for (const which of [0, 1, -1]) {
+    const files = new FaultyFiles();
+    const log = await openLog(files, { segmentMaxBytes: 2000 });
+    for (let i = 0; i < 10; i++) await write(log, 20);
+    const paths = log.segments.map(({ path }) => path);
+    t.ok(paths.length > 2);
+    const path = paths.at(which) as string;
+    await log.close();
+    files.contents(path).writeUInt8(0, 3);
+    const again = await openLog(files, { segmentMaxBytes: 2000 });
+    t.same(again.report, { losses: [], tornBytes: 0, setAside: [], headersMadeAgain: [path] });
+    t.equal(again.committed, 200);
+    await write(again, 20);
+    await again.close();
+    const third = await openLog(files);
+    t.match([third.report, third.committed], [{ losses: [], headersMadeAgain: [] }, 220]);
+    await third.close();
+  }
+});
+
+t.test('a segment without header and records is set aside, not deleted', async (t) => {
   const files = new FaultyFiles();
   const log = await openLog(files);
   for (let i = 0; i < 10; i++) await write(log, 20);
   await log.close();
-  files.contents(FIRST_SEGMENT).writeUInt8(0, 3);
+  files.contents(FIRST_SEGMENT).fill(0);
   const again = await openLog(files);
   t.same(again.report.setAside, [FIRST_SEGMENT]);
   t.ok(files.paths().includes(`${FIRST_SEGMENT}.bad`));
@@ -214,7 +235,7 @@ t.test('a segment whose creation did not finish is no loss', async (t) => {
   files.overwrite(`${FOLDER}/${segmentFileName(6)}`, Buffer.alloc(10));
   const again = await openLog(files);
   t.equal(again.committed, 5);
-  t.same(again.report, { losses: [], tornBytes: 0, setAside: [] });
+  t.same(again.report, { losses: [], tornBytes: 0, setAside: [], headersMadeAgain: [] });
   await again.close();
 });
 
