@@ -3,6 +3,7 @@ import type { FileSystem } from '../files/file-system.js';
 import { readText, replaceText } from '../files/text-file.js';
 import { LOG_IDENTITY_BYTES, parseSegmentFileName } from '../log/segment-header.js';
 import { readSegmentHeader } from '../log/segment.js';
+import { listSnapshots, snapshotIdentity } from '../state/snapshot.js';
 import type { Layout } from './layout.js';
 
 /** Of everything in the data folder together. */
@@ -77,7 +78,7 @@ export async function writeIdentity(files: FileSystem, layout: Layout, id: Uint8
   await replaceText(files, layout.identity, text);
 }
 
-/** Of the newest segment whose header can be read. */
+/** Of the newest segment whose header can be read, or of the newest snapshot. */
 export async function identityOfData(files: FileSystem, layout: Layout): Promise<Uint8Array | undefined> {
   const names = (await files.list(layout.log)).filter((name) => parseSegmentFileName(name) !== undefined);
   for (const name of names.reverse()) {
@@ -89,6 +90,10 @@ export async function identityOfData(files: FileSystem, layout: Layout): Promise
     } finally {
       await file.close();
     }
+  }
+  for (const snapshot of await listSnapshots(files, layout.snapshots)) {
+    const identity = await snapshotIdentity(files, snapshot);
+    if (identity !== undefined) return identity;
   }
   return undefined;
 }

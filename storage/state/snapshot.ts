@@ -41,6 +41,22 @@ export async function listSnapshots(files: FileSystem, folder: string): Promise<
   return found.sort((a, b) => b.position - a.position);
 }
 
+/** Whose a snapshot says to be, without a check of the rest. undefined: it is none. @throws SprawlError STORAGE_IO */
+export async function snapshotIdentity(
+  files: FileSystem,
+  { path }: SnapshotFile,
+): Promise<Uint8Array | undefined> {
+  const file = await files.open(path, 'read');
+  try {
+    const header = Buffer.alloc(HEADER_BYTES);
+    const length = await file.read(header, 0);
+    const isSnapshot = length === HEADER_BYTES && MAGIC.equals(header.subarray(0, MAGIC.length));
+    return isSnapshot ? Uint8Array.from(header.subarray(16)) : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
 /** @returns the bytes that were written. @throws SprawlError STORAGE_FULL, STORAGE_IO; nothing of it stays then. */
 export async function writeSnapshot(
   files: FileSystem,

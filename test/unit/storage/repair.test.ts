@@ -230,3 +230,17 @@ t.test('leftovers of snapshots and segments that were not finished go', async (t
   t.equal(done.length, 2);
   t.same([survey.notes, survey.faults], [[], []]);
 });
+
+t.test('where log and identity.json are gone the snapshots tell whose the folder is', async (t) => {
+  const folder = await filledFolder();
+  const { files, databases } = folder;
+  for (const path of [...segmentsOf(files), '/data/identity.json']) files.delete(path);
+  databases.of('/data/index').values.delete('!head');
+  const started = { ...folder, files: files.copy() };
+  const { store, sessions } = await openStore(started, {
+    randomBytes: (size) => new Uint8Array(size).fill(8),
+  });
+  t.match(sessions.restoredImages, [{ clientId: CLIENT }], 'a start comes up with what the snapshot has');
+  t.match(store.rebuild, { from: Number });
+  await store.close();
+});
