@@ -76,6 +76,16 @@ export class LogReader {
     });
   }
 
+  /** Nobody reads the segment while `change` puts another file in its place. */
+  exchange({ path }: Segment, change: () => Promise<void>): Promise<void> {
+    return this.#inTurn(async () => {
+      await change();
+      const file = this.#open.get(path);
+      this.#open.delete(path);
+      await file?.close();
+    });
+  }
+
   close(): Promise<void> {
     return this.#inTurn(async () => {
       const open = [...this.#open.values()];

@@ -1,7 +1,15 @@
 /** A commit whose records are sealed, some tens of kilobytes together: what is looked up does not open a whole commit. */
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { Chunk } from './commit-buffer.js';
-import { readU32, readU48, RECORD_HEADER_BYTES, SEALED_TYPE, writeRecordHeader, writeU48 } from './record.js';
+import {
+  readU32,
+  readU48,
+  RECORD_HEADER_BYTES,
+  SEALED_TYPE,
+  SKIPPED_TYPE,
+  writeRecordHeader,
+  writeU48,
+} from './record.js';
 import type { RecordCipher } from './record-cipher.js';
 import { INDEX_EVERY_BYTES } from './segment-index.js';
 
@@ -13,7 +21,16 @@ export interface EncodedChunk {
   readonly marks: readonly number[];
 }
 
-export function sealChunk({ buffer, length }: Chunk, cipher: RecordCipher, seed: number): EncodedChunk {
+/** The last position that the record stands for. */
+function lastOf(buffer: Uint8Array, at: number): LogPosition {
+  return readU48(buffer, buffer[at + 14] === SKIPPED_TYPE ? at + RECORD_HEADER_BYTES : at + 8);
+}
+
+export function sealChunk(
+  { buffer, length }: Pick<Chunk, 'buffer' | 'length'>,
+  cipher: RecordCipher,
+  seed: number,
+): EncodedChunk {
   const parts: Uint8Array[] = [];
   const marks: number[] = [];
   let written = 0;
@@ -22,7 +39,7 @@ export function sealChunk({ buffer, length }: Chunk, cipher: RecordCipher, seed:
     const first = readU48(buffer, at + 8);
     let last: LogPosition = first;
     while (at < length && at - start < INDEX_EVERY_BYTES) {
-      last = readU48(buffer, at + 8);
+      last = lastOf(buffer, at);
       at += RECORD_HEADER_BYTES + readU32(buffer, at + 4);
     }
     const sealed = cipher.sealRecords(buffer.subarray(start, at), first, last);
