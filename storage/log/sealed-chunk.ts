@@ -11,9 +11,10 @@ import {
   writeU48,
 } from './record.js';
 import type { RecordCipher } from './record-cipher.js';
-import { INDEX_EVERY_BYTES } from './segment-index.js';
 
 export const LAST_BYTES = 6;
+/** More would make a look-up open more than it needs, less would cost more than it hides. */
+const SEALED_GROUP_BYTES = 32_768;
 
 export interface EncodedChunk {
   readonly bytes: Uint8Array;
@@ -38,7 +39,7 @@ export function sealChunk(
     const start = at;
     const first = readU48(buffer, at + 8);
     let last: LogPosition = first;
-    while (at < length && at - start < INDEX_EVERY_BYTES) {
+    while (at < length && at - start < SEALED_GROUP_BYTES) {
       last = lastOf(buffer, at);
       at += RECORD_HEADER_BYTES + readU32(buffer, at + 4);
     }
