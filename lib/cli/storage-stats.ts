@@ -75,6 +75,7 @@ function forPrograms(survey: FolderSurvey): unknown {
     log: {
       bytes: log.bytes,
       records: log.recordCount,
+      leftOut: log.skippedCount,
       first: log.first,
       last: log.last,
       segments: log.segments.map(({ path, bytes, first, last, isSealed, oldestMs, newestMs }) => ({

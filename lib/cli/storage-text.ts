@@ -38,9 +38,18 @@ export function noteLines(notes: readonly string[]): string[] {
   return notes.map((note) => `note: ${note}`);
 }
 
-export function logText({ segments, recordCount, bytes, first, last }: FolderSurvey['log']): string {
+export function logText({
+  segments,
+  recordCount,
+  skippedCount,
+  bytes,
+  first,
+  last,
+}: FolderSurvey['log']): string {
   if (segments.length === 0) return 'empty';
-  const range = last < first ? 'no records' : `${recordCount} records, positions ${first} to ${last}`;
+  const skipped = skippedCount === 0 ? '' : ` (${skippedCount} were left out by compaction)`;
+  const range =
+    last < first ? 'no records' : `${recordCount} records, positions ${first} to ${last}${skipped}`;
   return `${segments.length} segments, ${size(bytes)}, ${range}`;
 }
 

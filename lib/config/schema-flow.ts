@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LOG_LEVELS } from '../contracts/logger.js';
-import { BYTES_MAX, COUNT_MAX, KIB, MIB } from './bounds.js';
+import { BYTES_MAX, COUNT_MAX, KIB, MIB, SECONDS_FOR_EVER } from './bounds.js';
 import { derivedInteger, integer, note } from './field.js';
 
 /** Log line formats. */
@@ -52,6 +52,15 @@ export const deliverySchema = z.strictObject({
       'A client that takes nothing of its output for so long is disconnected; its session stays. 0 keeps it for ever.',
     higher: 'longer stalls are survived; more memory is held for clients that are gone.',
     lower: 'memory is freed sooner; slow links are cut.',
+  }),
+  messageExpiryMaxS: integer({
+    min: 0,
+    max: SECONDS_FOR_EVER,
+    default: 0,
+    description:
+      'How long QoS 1, QoS 2 and retained messages are kept for whoever has not got them yet, whatever Message Expiry Interval they came with, if any. What is older is not delivered and counted (expired). 0 is no limit.',
+    higher: 'longer absences without loss; more space on the disk, or memory.',
+    lower: 'clients that come back are not flooded with what is of no use any more.',
   }),
   redeliveryMaxCount: integer({
     min: 1,

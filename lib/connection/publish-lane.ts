@@ -26,6 +26,8 @@ type MessageRoute = Route<Session, Message>;
 
 const RETAIN = 0x01;
 const DUP = 0x08;
+/** Bits of QoS and retain: what has any of them may wait for somebody. */
+const KEPT = 0x07;
 const QOS0 = 0x30;
 const NO_PROPERTIES = new Uint8Array(0);
 const RECEIVED_COUNTERS = [C.messagesReceivedQoS0, C.messagesReceivedQoS1, C.messagesReceivedQoS2] as const;
@@ -222,6 +224,9 @@ export class PublishLane {
     if ((header & RETAIN) !== 0 && !this.#env.limits.retain) {
       throw new ProtocolError(ReasonCode.retainNotSupported, 'a retained message, and mqtt.retain is off');
     }
+    const { messageExpiryMaxS } = this.#env.limits;
+    if (messageExpiryMaxS > 0 && (header & KEPT) !== 0)
+      expiresAt = Math.min(expiresAt, this.#env.clock.now() + messageExpiryMaxS * 1000);
     const message = new Message(
       route.topic,
       route.bytes,

@@ -192,6 +192,8 @@ export interface StorageStatus {
   readonly checkpoints: number;
   /** Removed with segments that nobody needed. */
   readonly prunedBytes: number;
+  /** Removed from segments that were written again with what is needed of them alone. */
+  readonly compactedBytes: number;
   /** Positions of the log that were found missing or damaged when it was opened. */
   readonly lostPositions: number;
 }

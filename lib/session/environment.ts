@@ -39,6 +39,8 @@ export interface SessionLimits {
   readonly retainedMaxBytes: number;
   readonly retainedPerClientMaxCount: number;
   readonly sessionExpiryMaxS: number;
+  /** 0: no limit. */
+  readonly messageExpiryMaxS: number;
   readonly sessionsMax: number;
   readonly pendingWillsMax: number;
 }

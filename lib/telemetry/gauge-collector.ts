@@ -126,6 +126,7 @@ function storageFigures(status: StorageStatus): StorageFigures {
     storageFaults: status.faults,
     storageCheckpoints: status.checkpoints,
     storagePrunedBytes: status.prunedBytes,
+    storageCompactedBytes: status.compactedBytes,
     storageLostPositions: status.lostPositions,
   };
 }

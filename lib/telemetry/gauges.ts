@@ -48,6 +48,7 @@ export interface GatewayView {
   readonly storageFaults: number;
   readonly storageCheckpoints: number;
   readonly storagePrunedBytes: number;
+  readonly storageCompactedBytes: number;
   readonly storageLostPositions: number;
   /** What the kernel has written to block devices for the process; 0: unknown. */
   readonly deviceWrittenBytes: number;
@@ -172,6 +173,11 @@ export const GAUGES = {
     name: 'sprawl_storage_pruned_bytes_total',
     type: 'counter',
     help: 'Bytes of the log that were removed because nobody needed them.',
+  },
+  storageCompactedBytes: {
+    name: 'sprawl_storage_compacted_bytes_total',
+    type: 'counter',
+    help: 'Bytes of the log that became free when segments were written again with what is needed of them alone.',
   },
   storageLostPositions: {
     name: 'sprawl_storage_lost_positions',

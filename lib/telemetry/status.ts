@@ -1,6 +1,8 @@
 import { FLASH_CYCLES, type FlashLife, flashLife } from './flash-life.js';
 import type { GatewayView } from './gauges.js';
 
+const FLASH_TELLS_AFTER_S = 600;
+
 /** What `GET /status` answers and `sprawl-edge status` prints. Fields may be added. */
 export interface GatewayStatus {
   readonly version: string;
@@ -30,7 +32,7 @@ export interface GatewayStatus {
   };
   readonly flash: {
     readonly bytesPerDay: number;
-    /** An order of magnitude; null: not known. */
+    /** An order of magnitude; null: not known, or too early to say. */
     readonly years: number | null;
     /** Writes of each cell that it assumes. */
     readonly cycles: number;
@@ -75,6 +77,11 @@ export function statusOf(
       writtenPerPayloadByte:
         storagePayloadBytes === 0 || written === 0 ? null : written / storagePayloadBytes,
     },
-    flash: { bytesPerDay: Math.round(life.bytesPerDay), years: life.years ?? null, cycles: FLASH_CYCLES },
+    flash: {
+      bytesPerDay: Math.round(life.bytesPerDay),
+      // A start writes more than what follows.
+      years: view.uptimeS < FLASH_TELLS_AFTER_S ? null : (life.years ?? null),
+      cycles: FLASH_CYCLES,
+    },
   };
 }

@@ -22,6 +22,10 @@ export class Ballast {
   /** Makes it where it is not. @throws SprawlError STORAGE_FULL, STORAGE_IO; nothing of it stays then. */
   async prepare(): Promise<void> {
     if (this.#isThere || this.#bytes === 0) return;
+    if (await this.#wasMade()) {
+      this.#isThere = true;
+      return;
+    }
     await this.#files.remove(this.#path);
     const file = await this.#files.open(this.#path, 'create');
     try {
@@ -37,6 +41,19 @@ export class Ballast {
     } finally {
       await file.close();
     }
+  }
+
+  /** By an earlier process. */
+  async #wasMade(): Promise<boolean> {
+    const size = await this.#files.open(this.#path, 'read').then(
+      async (file) => {
+        const bytes = await file.size();
+        await file.close();
+        return bytes;
+      },
+      () => 0,
+    );
+    return size === this.#bytes;
   }
 
   /** Idempotent. @throws SprawlError STORAGE_IO */

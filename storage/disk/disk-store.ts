@@ -53,6 +53,7 @@ import { takeFolderLock } from './folder-lock.js';
 import { openIdentity } from './identity.js';
 import { type Layout, layoutOf } from './layout.js';
 import { MessageReader } from './message-reader.js';
+import { SegmentCare } from './segment-care.js';
 import { DiskRetainedStore } from './retained.js';
 import {
   encodeSession,
@@ -120,7 +121,6 @@ export interface DiskStoreOptions {
 
 /** Figures that only grow. */
 export interface StoreFigures {
-  prunedBytes: number;
   checkpoints: number;
   /** Payloads of the messages that were appended. */
   messageBytes: number;
@@ -141,7 +141,7 @@ export class DiskStore implements Store {
   readonly level = 'disk';
   readonly retained = new DiskRetainedStore();
   onCommitted: (() => void) | undefined;
-  readonly figures: StoreFigures = { prunedBytes: 0, checkpoints: 0, messageBytes: 0 };
+  readonly figures: StoreFigures = { checkpoints: 0, messageBytes: 0 };
   /** What recovery found missing. */
   losses: readonly Loss[] = [];
   readonly #options: DiskStoreOptions;
@@ -158,6 +158,7 @@ export class DiskStore implements Store {
   #openLog: Log | undefined;
   #vault: Vault | undefined;
   #reader: MessageReader | undefined;
+  #care: SegmentCare | undefined;
   /** During a replay: everything up to it has been given to the lanes. */
   #replayedTo: LogPosition | undefined;
   #checkpointing: Promise<void> | undefined;
@@ -197,7 +198,8 @@ export class DiskStore implements Store {
       lastCommitMs: log.figures.lastCommitMs,
       faults: log.figures.faults,
       checkpoints: this.figures.checkpoints,
-      prunedBytes: this.figures.prunedBytes,
+      prunedBytes: this.#care?.prunedBytes ?? 0,
+      compactedBytes: this.#care?.compactedBytes ?? 0,
       lostPositions,
     };
   }
@@ -295,6 +297,7 @@ export class DiskStore implements Store {
     continueAfter: LogPosition,
   ): Promise<void> {
     const { files, clock, timers, logger, schedule, segmentMaxBytes, commitDelayMs } = this.#options;
+    const { keepMaxBytes, keepMaxAgeMs } = this.#options;
     const log = await Log.open({
       files,
       folder: this.#layout.log,
@@ -311,6 +314,17 @@ export class DiskStore implements Store {
     });
     this.#openLog = log;
     this.#reader = new MessageReader(log.reader);
+    this.#care = new SegmentCare({
+      log,
+      index: this.#stateIndex,
+      table: this.#table,
+      topics: this.#topics,
+      sessions: this.#sessions as DurableSessions,
+      passing: this.#passing,
+      wall: () => clock.wall(),
+      keepMaxBytes,
+      keepMaxAgeMs,
+    });
   }
 
   #reportLosses(): void {
@@ -691,35 +705,8 @@ export class DiskStore implements Store {
       await this.#stateIndex.snapshot();
       this.#snapshotAtBytes = written;
     }
-    await this.#prune();
+    await this.#care?.run();
     await this.#ballast.prepare().catch(() => undefined);
-  }
-
-  /** Removes segments that nobody needs and that are older, or more, than is to be kept. */
-  async #prune(): Promise<void> {
-    const { keepMaxBytes, keepMaxAgeMs, clock } = this.#options;
-    const needed = this.#floor();
-    let bytes = this.#log.storedBytes;
-    let floor = 0;
-    for (const { next, end } of this.#log.segments) {
-      const age = clock.wall() - (this.#topics.timeOf(next - 1) ?? Infinity);
-      if (next > needed || (bytes <= keepMaxBytes && age <= keepMaxAgeMs)) break;
-      floor = next;
-      bytes -= end;
-    }
-    if (floor === 0) return;
-    this.figures.prunedBytes += await this.#log.dropBefore(floor);
-    for (const key of await this.#topics.dropBefore(this.#stateIndex, floor)) this.#stateIndex.drop(key);
-  }
-
-  /** Nothing before it is needed by anybody. */
-  #floor(): LogPosition {
-    let floor = Math.min(this.#stateIndex.floor, this.#table.floor);
-    for (const queue of this.#passing) {
-      if (queue.count === 0) this.#passing.delete(queue);
-      else floor = Math.min(floor, queue.floor);
-    }
-    return floor;
   }
 
   async #checkpoint(): Promise<void> {

@@ -2,12 +2,16 @@
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem, StoreFile } from '../files/file-system.js';
+import { checkRecord, readU32, readU48, RECORD_HEADER_BYTES, SKIPPED_TYPE } from './record.js';
 import type { RecordCipher } from './record-cipher.js';
 import type { Segment } from './segment.js';
 import { type Damage, type RecordVisitor, scanSegment } from './segment-scan.js';
 
 /** Backlogs are read front to back, by few readers at a time in different places. */
 const OPEN_FILES_MAX_COUNT = 16;
+/** As many reads as Node.js has threads for. */
+const PICKS_AT_A_TIME = 4;
+const PART_MAX_BYTES = 262_144;
 
 /** Without the keys what is sealed is not nothing: nobody may go on as if it were. */
 const NO_KEYS: RecordCipher = {
@@ -20,6 +24,17 @@ function noKeys(): never {
     'STORAGE_KEY_WRONG',
     'the log is encrypted, and keys.json is missing; restore that file from a backup, and give the key with storage.encryptionKeyFile',
   );
+}
+
+/** Wanted records of a part of a segment. */
+interface Part {
+  readonly segment: Segment;
+  readonly offset: number;
+  /** Position at `offset`. */
+  readonly first: LogPosition;
+  end: number;
+  next: LogPosition;
+  readonly wanted: LogPosition[];
 }
 
 export interface ReadResult {
@@ -36,9 +51,12 @@ export class LogReader {
   readonly #cipher: RecordCipher;
   readonly #committed: () => LogPosition;
   /** Least recently used first. */
-  readonly #open = new Map<string, StoreFile>();
-  /** One read at a time: a file is not closed under another read, and the disk has one head or one queue anyway. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #open = new Map<string, Promise<StoreFile>>();
+  /** Reads that are under way: no file is closed under one. */
+  #reads = 0;
+  #readsEnded: (() => void) | undefined;
+  /** What needs the files for itself, one after the other; reads that come later wait for it. */
+  #turn: Promise<void> | undefined;
 
   constructor(
     files: FileSystem,
@@ -64,30 +82,129 @@ export class LogReader {
    * Damaged records are left out and named in the result. @throws SprawlError STORAGE_IO
    */
   read(from: LogPosition, to: LogPosition, visit: RecordVisitor): Promise<ReadResult> {
-    return this.#inTurn(() => this.#read(from, to, visit));
+    return this.#shared(() => this.#read(from, to, visit));
+  }
+
+  /**
+   * Visits the committed records of these positions, which are in order; those that are damaged or gone are left out. For
+   * records that lie far apart: nothing between them is checked. @throws SprawlError STORAGE_IO
+   */
+  pick(positions: readonly LogPosition[], visit: RecordVisitor): Promise<void> {
+    return this.#shared(async () => {
+      const parts = this.#partsOf(positions);
+      const workers = Array.from({ length: Math.min(PICKS_AT_A_TIME, parts.length) }, async () => {
+        for (let part = parts.shift(); part !== undefined; part = parts.shift())
+          await this.#pickFrom(part, visit);
+      });
+      await Promise.all(workers);
+    });
   }
 
   /** The segment is about to be removed. */
   forget({ path }: Segment): Promise<void> {
-    return this.#inTurn(async () => {
-      const file = this.#open.get(path);
-      this.#open.delete(path);
-      await file?.close();
+    return this.#alone(() => this.#close(path));
+  }
+
+  /** Nobody reads the segment while `change` puts another file in its place. */
+  exchange({ path }: Segment, change: () => Promise<void>): Promise<void> {
+    return this.#alone(async () => {
+      await change();
+      await this.#close(path);
     });
   }
 
   close(): Promise<void> {
-    return this.#inTurn(async () => {
-      const open = [...this.#open.values()];
-      this.#open.clear();
-      await Promise.allSettled(open.map((file) => file.close()));
+    return this.#alone(async () => {
+      await Promise.allSettled([...this.#open.keys()].map((path) => this.#close(path)));
     });
   }
 
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(task);
-    this.#turn = result.catch(() => undefined);
-    return result;
+  async #shared<T>(task: () => Promise<T>): Promise<T> {
+    while (this.#turn !== undefined) await this.#turn;
+    this.#reads++;
+    try {
+      return await task();
+    } finally {
+      this.#reads--;
+      if (this.#reads === 0) {
+        this.#closeSpare();
+        this.#readsEnded?.();
+        this.#readsEnded = undefined;
+      }
+    }
+  }
+
+  async #alone(task: () => Promise<void>): Promise<void> {
+    while (this.#turn !== undefined) await this.#turn;
+    let ended: () => void = () => undefined;
+    this.#turn = new Promise((resolve) => {
+      ended = resolve;
+    });
+    try {
+      if (this.#reads > 0)
+        await new Promise<void>((resolve) => {
+          this.#readsEnded = resolve;
+        });
+      await task();
+    } finally {
+      this.#turn = undefined;
+      ended();
+    }
+  }
+
+  /** Wanted positions by the parts of the index that they are in; parts that follow each other are read together. */
+  #partsOf(positions: readonly LogPosition[]): Part[] {
+    const committed = this.#committed();
+    const parts: Part[] = [];
+    let last: Part | undefined;
+    for (const position of positions) {
+      if (position > committed) break;
+      if (last !== undefined && position < last.next) {
+        last.wanted.push(position);
+        continue;
+      }
+      const segment = this.#segmentOf(position);
+      if (segment === undefined) continue;
+      const { offset, position: first, next } = segment.index.partOf(position);
+      const end = next?.offset ?? segment.end;
+      const until = next?.position ?? segment.next;
+      if (last?.segment === segment && last.end === offset && end - last.offset <= PART_MAX_BYTES) {
+        last.end = end;
+        last.next = until;
+        last.wanted.push(position);
+      } else {
+        last = { segment, offset, first, end, next: until, wanted: [position] };
+        parts.push(last);
+      }
+    }
+    return parts;
+  }
+
+  async #pickFrom(part: Part, visit: RecordVisitor): Promise<void> {
+    const { segment, offset, first, end, wanted } = part;
+    const file = await this.#fileOf(segment);
+    const bytes = Buffer.allocUnsafe(end - offset);
+    const length = await file.read(bytes, offset);
+    let position = first;
+    let found = 0;
+    for (let at = 0; found < wanted.length && at + RECORD_HEADER_BYTES <= length; position++) {
+      const next = at + RECORD_HEADER_BYTES + readU32(bytes, at + 4);
+      const type = bytes[at + 14] as number;
+      // Whatever is not a plain record in its place is a matter for the whole scan.
+      if (readU48(bytes, at + 8) !== position || type >= SKIPPED_TYPE || next > length) break;
+      if (position === wanted[found]) {
+        if (checkRecord(bytes, at, length, position, this.#seed) !== 'whole') break;
+        visit(position, type, bytes, at + RECORD_HEADER_BYTES, next);
+        found++;
+      }
+      at = next;
+    }
+    if (found === wanted.length) return;
+    const rest = new Set(wanted.slice(found));
+    const to = wanted[wanted.length - 1] as LogPosition;
+    await this.#read(wanted[found] as LogPosition, to, (at, type, body, start, bodyEnd) => {
+      if (rest.has(at)) visit(at, type, body, start, bodyEnd);
+    });
   }
 
   async #read(from: LogPosition, to: LogPosition, visit: RecordVisitor): Promise<ReadResult> {
@@ -134,16 +251,30 @@ export class LogReader {
   }
 
   async #fileOf({ path }: Segment): Promise<StoreFile> {
-    const file = this.#open.get(path) ?? (await this.#files.open(path, 'read'));
+    const opening = this.#open.get(path) ?? this.#files.open(path, 'read');
     this.#open.delete(path);
-    this.#open.set(path, file);
-    if (this.#open.size > OPEN_FILES_MAX_COUNT) {
-      const [oldest] = this.#open;
-      if (oldest !== undefined) {
-        this.#open.delete(oldest[0]);
-        await oldest[1].close();
-      }
+    this.#open.set(path, opening);
+    try {
+      return await opening;
+    } catch (error) {
+      if (this.#open.get(path) === opening) this.#open.delete(path);
+      throw error;
     }
-    return file;
+  }
+
+  /** Nobody reads: those that were used longest ago are closed. */
+  #closeSpare(): void {
+    for (const path of this.#open.keys()) {
+      if (this.#open.size <= OPEN_FILES_MAX_COUNT) return;
+      void this.#close(path);
+    }
+  }
+
+  async #close(path: string): Promise<void> {
+    const opening = this.#open.get(path);
+    this.#open.delete(path);
+    // One that could not be opened was reported to who wanted to read it.
+    const file = await opening?.catch(() => undefined);
+    await file?.close();
   }
 }

@@ -18,6 +18,7 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem, StoreFile } from '../files/file-system.js';
 import { toStorageError } from '../files/storage-error.js';
 import { type Chunk, CommitBuffer } from './commit-buffer.js';
+import { compactSegment } from './compaction.js';
 import { crc32c } from './crc32c.js';
 import type { RecordCipher } from './record-cipher.js';
 import { type EncodedChunk, sealChunk } from './sealed-chunk.js';
@@ -191,6 +192,24 @@ export class Log {
       dropped += segment.end;
     }
     return dropped;
+  }
+
+  /**
+   * Writes a segment again without the records that nobody needs. @param segment of `segments`, not the last. @returns the bytes that
+   * became free. @throws SprawlError STORAGE_IO, STORAGE_FULL; nothing is changed then
+   */
+  async compact(segment: Segment, isNeeded: (position: LogPosition) => boolean): Promise<number> {
+    const { files, folder, cipher } = this.#options;
+    const { path, end, index } = await compactSegment(segment, { files, seed: this.#seed, cipher, isNeeded });
+    const freed = segment.end - end;
+    this.figures.bytesWritten += end;
+    await this.reader.exchange(segment, async () => {
+      await files.rename(path, segment.path);
+      segment.end = end;
+      segment.index = index;
+    });
+    await files.syncFolder(folder);
+    return freed;
   }
 
   /** Resolves when everything appended is synced, or has failed to be for as long as `waitMs`. */

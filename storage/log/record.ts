@@ -17,6 +17,8 @@ import { crc32c } from './crc32c.js';
 export const RECORD_HEADER_BYTES = 16;
 /** Ends a segment; its position is that of the record that comes next, in the next segment. */
 export const SEAL_TYPE = 255;
+/** Stands for records that were left out when the segment was compacted: see compaction.ts. */
+export const SKIPPED_TYPE = 253;
 /** Records that are sealed together: u48 position of the last of them, then they; the position of this one is that of the first. */
 export const SEALED_TYPE = 254;
 /** The largest packet of MQTT, and room for what storage adds to it. */

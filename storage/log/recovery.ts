@@ -6,6 +6,7 @@ import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem } from '../files/file-system.js';
 import { parseSegmentFileName, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.js';
+import { UNFINISHED_SUFFIX } from './compaction.js';
 import { repairSegmentHeader } from './header-repair.js';
 import type { RecordCipher } from './record-cipher.js';
 import { readSeal, readSegmentHeader, type Segment } from './segment.js';
@@ -97,7 +98,10 @@ async function findSegments(
   report: { readonly setAside: string[]; readonly headersMadeAgain: string[] },
 ): Promise<Found[]> {
   const found: Found[] = [];
-  const names = (await files.list(folder)).filter((name) => parseSegmentFileName(name) !== undefined);
+  const all = await files.list(folder);
+  // Of a compaction that did not finish; what it was made from is there.
+  for (const name of all) if (name.endsWith(UNFINISHED_SUFFIX)) await files.remove(`${folder}/${name}`);
+  const names = all.filter((name) => parseSegmentFileName(name) !== undefined);
   for (const [i, name] of names.entries()) {
     const path = `${folder}/${name}`;
     const file = await files.open(path, 'read');

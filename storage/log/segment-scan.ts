@@ -9,7 +9,15 @@ import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { StoreFile } from '../files/file-system.js';
 import { crc32cOfNumber } from './crc32c.js';
-import { checkRecord, readU32, readU48, RECORD_HEADER_BYTES, SEAL_TYPE, SEALED_TYPE } from './record.js';
+import {
+  checkRecord,
+  readU32,
+  readU48,
+  RECORD_HEADER_BYTES,
+  SEAL_TYPE,
+  SEALED_TYPE,
+  SKIPPED_TYPE,
+} from './record.js';
 import type { RecordCipher } from './record-cipher.js';
 import { LAST_BYTES } from './sealed-chunk.js';
 import type { SegmentIndex } from './segment-index.js';
@@ -58,6 +66,8 @@ export interface ScanRange {
   readonly chain?: number;
   /** Is told where the records are. */
   readonly index?: SegmentIndex;
+  /** Is told which positions were left out when the segment was compacted, and the chain after them. */
+  readonly skipped?: (first: LogPosition, last: LogPosition, chain: number) => void;
 }
 
 /** @param cipher opens what is sealed; without it the records in there are counted and not visited */
@@ -90,10 +100,19 @@ export async function scanSegment(
           const to = offset + RECORD_HEADER_BYTES + length;
           damage.push({ from: offset, to, first: position, last });
         } else if (records !== undefined) {
-          chain = visitAll(records, chain, visit);
+          chain = visitAll(records, chain, visit, range.skipped);
         }
         offset += RECORD_HEADER_BYTES + length;
         position = last + 1;
+        continue;
+      }
+      if (type === SKIPPED_TYPE) {
+        range.index?.add(position, offset);
+        const last = readU48(window.bytes, at + RECORD_HEADER_BYTES);
+        chain = readU32(window.bytes, at + RECORD_HEADER_BYTES + 6);
+        range.skipped?.(position, last, chain);
+        position = last + 1;
+        offset += RECORD_HEADER_BYTES + length;
         continue;
       }
       chain = crc32cOfNumber(readU32(window.bytes, at), chain);
@@ -127,12 +146,23 @@ function openSealed(
 }
 
 /** @returns the chain after the records. */
-function visitAll(records: Uint8Array, chain: number, visit: RecordVisitor): number {
+function visitAll(
+  records: Uint8Array,
+  chain: number,
+  visit: RecordVisitor,
+  skipped: ScanRange['skipped'],
+): number {
   for (let at = 0; at < records.length;) {
     const bodyStart = at + RECORD_HEADER_BYTES;
     const end = bodyStart + readU32(records, at + 4);
-    chain = crc32cOfNumber(readU32(records, at), chain);
-    visit(readU48(records, at + 8), records[at + 14] as number, records, bodyStart, end);
+    const type = records[at + 14] as number;
+    if (type === SKIPPED_TYPE) {
+      chain = readU32(records, bodyStart + 6);
+      skipped?.(readU48(records, at + 8), readU48(records, bodyStart), chain);
+    } else {
+      chain = crc32cOfNumber(readU32(records, at), chain);
+      visit(readU48(records, at + 8), type, records, bodyStart, end);
+    }
     at = end;
   }
   return chain;

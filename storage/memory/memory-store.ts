@@ -26,6 +26,7 @@ export class MemoryStore implements Store {
     faults: 0,
     checkpoints: 0,
     prunedBytes: 0,
+    compactedBytes: 0,
     lostPositions: 0,
   };
 

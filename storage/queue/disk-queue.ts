@@ -189,6 +189,31 @@ export class DiskQueue implements DeliveryQueue {
     if (this.#from < this.#to) (this.#removed ??= new Set()).add(position);
   }
 
+  /**
+   * Adds the positions from `first` to below `next` that wait here. Messages go from the tail to blocks to the head: looking at them in
+   * this order, and at the head last, misses none that moves meanwhile.
+   */
+  async collect(first: LogPosition, next: LogPosition, into: Set<LogPosition>): Promise<void> {
+    const take = (postings: readonly Posting[]): void => {
+      for (const { position } of postings) if (position >= first && position < next) into.add(position);
+    };
+    for (let block = this.#from; block < this.#to; block++) {
+      if (block < this.#from) continue;
+      let postings: Posting[];
+      try {
+        postings = decodePostings(await this.#backing.getBlock(block));
+      } catch (error) {
+        // The queue itself has read it meanwhile: its messages are in the head.
+        if (block < this.#from) continue;
+        throw error;
+      }
+      take(postings);
+      if ((postings[0]?.position ?? 0) >= next) break;
+    }
+    take(this.#tail);
+    take(this.#head);
+  }
+
   clear(): void {
     for (let block = this.#from; block < this.#to; block++) this.#backing.dropBlock(block);
     if (this.count > 0) this.#backing.changed();

@@ -5,8 +5,9 @@
  *                      ▲                        │
  *                      └── one was dropped ◀────┘
  *
- * Segments are never changed once there is a newer one, and the newest only grows: the copy ends with the last whole record that it had.
- * Snapshot and log together are the state of that moment. The database is left out; it is made from them. A newer backup in the same
+ * The newest segment only grows: the copy ends with the last whole record that it had. Older ones stay as they are, but for those that the
+ * gateway removes or writes again smaller; where it did so meanwhile, the copy begins again, with what is copied already. Snapshot and log
+ * together are the state of one moment. The database is left out; it is made from them. A newer backup in the same
  * folder adds what is new, and the one before stays whole until it is done.
  */
 import { isAbsolute, relative, resolve } from 'node:path';
@@ -48,6 +49,8 @@ export interface BackupReport {
 interface Wanted {
   readonly path: string;
   readonly bytes: number;
+  /** More than `bytes` may be there by now. */
+  readonly isGrowing?: boolean;
 }
 
 /** @throws SprawlError STORAGE_MISSING, STORAGE_CORRUPT, STORAGE_FULL, STORAGE_IO, BACKUP_FOLDER_REFUSED */
@@ -144,6 +147,7 @@ class Backup {
     this.#allBytes = segments.reduce((sum, { bytes }) => sum + bytes, 0);
     await this.#checkSpace(segments);
     for (const segment of segments) copied.push(await this.#copy(segment));
+    await this.#expectUnchanged(segments, copied);
     // After what is encrypted with them: the newest of them is in it.
     for (const path of [this.#layout.keys, `${this.#layout.keys}.copy`])
       if ((await sizeOf(this.#parts.files, path)) > 0) copied.push(await this.#copySmall(path));
@@ -168,9 +172,7 @@ class Backup {
   async #copySmall(from: string): Promise<BackupFile> {
     const { files } = this.#parts;
     const path = from.slice(this.#layout.folder.length + 1);
-    const bytes = await sizeOf(files, from);
-    const sha256 = await copyFile(files, from, `${this.#target}/${path}`, bytes, () => undefined);
-    return { path, bytes, sha256 };
+    return { path, ...(await copyFile(files, from, `${this.#target}/${path}`, undefined, () => undefined)) };
   }
 
   /** The newest that is whole. @returns its position; 0: there is none */
@@ -235,7 +237,7 @@ class Backup {
       const end = await this.#lastRecord(path);
       if (end === undefined) continue;
       last = end.last;
-      segments.push({ path: `log/${name}`, bytes: end.bytes });
+      segments.push({ path: `log/${name}`, bytes: end.bytes, isGrowing: true });
     }
     return { segments, first, last };
   }
@@ -295,12 +297,25 @@ class Backup {
       return known;
     }
     const from = `${this.#layout.folder}/${path}`;
-    const sha256 = await copyFile(this.#parts.files, from, `${this.#target}/${path}`, bytes, (read) =>
-      this.#tell('copying', read),
-    );
-    const file = { path, bytes, sha256 };
+    const to = `${this.#target}/${path}`;
+    const limit = wanted.isGrowing === true ? bytes : undefined;
+    const copied = await copyFile(this.#parts.files, from, to, limit, (read) => this.#tell('copying', read));
+    const file = { path, ...copied };
     await this.#journal.add(file);
     return file;
+  }
+
+  /**
+   * What the gateway removed or wrote again smaller, it did because of what is in the log behind what was copied. @throws SprawlError
+   * STORAGE_MISSING
+   */
+  async #expectUnchanged(segments: readonly Wanted[], copied: readonly BackupFile[]): Promise<void> {
+    for (const { path, isGrowing } of segments) {
+      const size = await sizeOf(this.#parts.files, `${this.#layout.folder}/${path}`);
+      const bytes = copied.find((file) => file.path === path)?.bytes ?? 0;
+      if (size === bytes || (isGrowing === true && size > bytes)) continue;
+      throw new SprawlError('STORAGE_MISSING', `${path} was removed or written again`);
+    }
   }
 
   async #readBack(copied: readonly BackupFile[]): Promise<void> {

@@ -7,23 +7,29 @@ const BUFFER_BYTES = 1_048_576;
 /** Called with the bytes that were read since the last call. */
 export type OnBytes = (bytes: number) => void;
 
+export interface Copied {
+  readonly bytes: number;
+  /** Of what was read, in hexadecimal. */
+  readonly sha256: string;
+}
+
 /**
- * Copies the first `bytes` of a file. `to` has its name only once it is whole and synced. @returns the SHA-256 of what was read, in
- * hexadecimal. @throws SprawlError STORAGE_MISSING, STORAGE_CORRUPT where the file is shorter, STORAGE_FULL, STORAGE_IO
+ * Copies the first `bytes` of a file, undefined: all of them. `to` has its name only once it is whole and synced. @throws SprawlError STORAGE_MISSING, STORAGE_CORRUPT where the file is shorter, STORAGE_FULL, STORAGE_IO
  */
 export async function copyFile(
   files: FileSystem,
   from: string,
   to: string,
-  bytes: number,
+  wanted: number | undefined,
   onBytes: OnBytes,
-): Promise<string> {
+): Promise<Copied> {
   const part = `${to}.part`;
   const folder = to.slice(0, to.lastIndexOf('/'));
   await files.makeFolder(folder);
   await files.remove(part);
   const source = await files.open(from, 'read');
   try {
+    const bytes = wanted ?? (await source.size());
     const target = await files.open(part, 'create');
     const hash = createHash('sha256');
     try {
@@ -42,7 +48,7 @@ export async function copyFile(
     }
     await files.rename(part, to);
     await files.syncFolder(folder);
-    return hash.digest('hex');
+    return { bytes, sha256: hash.digest('hex') };
   } finally {
     await source.close();
   }

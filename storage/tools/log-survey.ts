@@ -9,7 +9,7 @@ import { crc32c } from '../log/crc32c.js';
 import type { RecordCipher } from '../log/record-cipher.js';
 import { readU48, RECORD_HEADER_BYTES, SEAL_TYPE } from '../log/record.js';
 import { parseSegmentFileName, SEGMENT_HEADER_BYTES, type SegmentHeader } from '../log/segment-header.js';
-import { type RecordVisitor, type ScanResult, scanSegment } from '../log/segment-scan.js';
+import { type RecordVisitor, type ScanRange, type ScanResult, scanSegment } from '../log/segment-scan.js';
 import { readSeal, readSegmentHeader } from '../log/segment.js';
 import { RecordType } from '../records/record-type.js';
 import { sizeOf, type ToolParts } from './data-folder.js';
@@ -40,6 +40,8 @@ export interface LogSurvey {
   /** By the type of the record. */
   readonly types: ReadonlyMap<number, TypeCount>;
   readonly recordCount: number;
+  /** Positions whose records were left out when a segment was written again smaller. */
+  readonly skippedCount: number;
   readonly bytes: number;
   /** The oldest position; one more than `last` where there is no record. */
   readonly first: LogPosition;
@@ -77,6 +79,7 @@ class Surveyor {
   readonly #faults: Fault[] = [];
   readonly #notes: string[] = [];
   #recordCount = 0;
+  #skippedCount = 0;
   #bytes = 0;
   #doneBytes = 0;
 
@@ -119,6 +122,7 @@ class Surveyor {
       segments: this.#segments,
       types: this.#types,
       recordCount: this.#recordCount,
+      skippedCount: this.#skippedCount,
       bytes: this.#bytes,
       first: this.#segments[0]?.first ?? last + 1,
       last,
@@ -196,7 +200,15 @@ class Surveyor {
     let oldestMs: number | undefined;
     let newestMs: number | undefined;
     let readBytes = 0;
-    const range = { offset: SEGMENT_HEADER_BYTES, position: first, end: size, chain: header.chainBefore };
+    const range: ScanRange = {
+      offset: SEGMENT_HEADER_BYTES,
+      position: first,
+      end: size,
+      chain: header.chainBefore,
+      skipped: (from, to) => {
+        this.#skippedCount += to - from + 1;
+      },
+    };
     const visit: RecordVisitor = (position, type, bytes, start, end) => {
       // What comes beyond the beginning of the next segment was written again there, after a fault of the disk.
       if (position >= limit) return;

@@ -141,9 +141,9 @@ class Restore {
         throw isMissing(error) ? damaged(from, 'it is missing') : error;
       },
     );
-    if (found !== sha256) {
+    if (found.sha256 !== sha256) {
       await files.remove(to);
-      throw damaged(from, `its SHA-256 is ${found}, and was ${sha256} when it was written`);
+      throw damaged(from, `its SHA-256 is ${found.sha256}, and was ${sha256} when it was written`);
     }
     if ((await hashFile(files, to, bytes, quiet)) === sha256) return;
     throw new SprawlError('STORAGE_CORRUPT', `${to} does not read back as it was written: use another disk`, {

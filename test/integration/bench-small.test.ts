@@ -45,6 +45,14 @@ t.test(
   },
 );
 
+t.test('a small run of the storage suite has figures in every row', { timeout: 90_000 }, async (t) => {
+  const { code, output } = await bench('storage', '--small', '--target', 'ours-disk');
+  t.equal(code, 0, 'no run went wrong');
+  if (code !== 0) t.comment(output);
+  for (const { id } of benchRows(parseOptions(['storage']))) t.match(output, `[${id}]`, `row ${id}`);
+  t.notMatch(output, /no figures|NaN/);
+});
+
 t.test('strict mode fails where a budget has nothing to compare with', async (t) => {
   const { code, output } = await bench(
     'mqtt',
@@ -62,5 +70,5 @@ t.test('strict mode fails where a budget has nothing to compare with', async (t)
 t.test('an unknown option is one clear line and exit code 2', async (t) => {
   const { code, output } = await bench('--target', 'moskito');
   t.equal(code, 2);
-  t.match(output, /^target moskito: one of ours, mosquitto, nats, reflector\n/);
+  t.match(output, /^target moskito: one of ours, ours-disk, mosquitto, nats, reflector\n/);
 });

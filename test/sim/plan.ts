@@ -41,6 +41,7 @@ const BASE_LIMITS: LaneLimits = {
   retainedMaxBytes: 1 << 20,
   retainedPerClientMaxCount: 1000,
   sessionExpiryMaxS: 0,
+  messageExpiryMaxS: 0,
   sessionsMax: 1000,
   pendingWillsMax: 1000,
   connectTimeoutMs: 2000,

@@ -117,7 +117,7 @@ t.test('the log is kept up to a size and an age; its index goes with it', async 
   await committed(store);
   await store.settled();
   t.ok(store.logBytes < 200_000, `${store.logBytes} bytes are kept`);
-  t.ok(store.figures.prunedBytes > 400_000);
+  t.ok(store.status.prunedBytes > 400_000);
   const keys = [...parts.databases.of('/data/index').values.keys()].filter((key) => key.startsWith('t/'));
   t.ok(keys.length < 40, `${keys.length} keys`);
   const found = await textsOf(store, 't');

@@ -37,6 +37,7 @@ const STORAGE = {
   faults: 60,
   checkpoints: 61,
   prunedBytes: 62,
+  compactedBytes: 64,
   lostPositions: 63,
 };
 const STORAGE_VIEW = {
@@ -53,6 +54,7 @@ const STORAGE_VIEW = {
   storageFaults: 60,
   storageCheckpoints: 61,
   storagePrunedBytes: 62,
+  storageCompactedBytes: 64,
   storageLostPositions: 63,
 };
 

@@ -23,7 +23,8 @@ t.test('bytes written to devices are read from /proc, or unknown', async (t) => 
 });
 
 t.test('a status is what a view says, in short', async (t) => {
-  const status = statusOf(createView(), READY, 32e9);
+  const status = statusOf(createView({ uptimeS: 6190 }), READY, 32e9);
+  t.equal(statusOf(createView({ uptimeS: 599 }), READY, 32e9).flash.years, null, 'too early to say');
   t.match(status, {
     ready: true,
     clients: { connected: 11, sessions: 14 },

@@ -37,6 +37,7 @@ export function createView(changes: Partial<GatewayView> = {}): GatewayView {
     storageFaults: 0,
     storageCheckpoints: 5,
     storagePrunedBytes: 1_000_000,
+    storageCompactedBytes: 200_000,
     storageLostPositions: 0,
     deviceWrittenBytes: 2_400_000,
     uptimeS: 61.9,

@@ -1,0 +1,121 @@
+/**
+ * Which segments go, and which are written again smaller. After each checkpoint at most one segment is compacted, so that this
+ * work never costs more than the log that was written meanwhile.
+ *
+ *     needed by the replay of the older snapshot, or younger than what is kept   stays as it is
+ *     needed by nobody                                                           is removed, oldest first
+ *     needed for some messages of sessions that are away for long                is written again with those alone
+ */
+import type { DurableSessions, LogPosition } from '../../lib/contracts/store.js';
+import type { Log } from '../log/log.js';
+import type { Segment } from '../log/segment.js';
+import type { DiskQueue } from '../queue/disk-queue.js';
+import type { SessionTable } from './session-table.js';
+import type { StateIndex } from './state-index.js';
+import type { TopicIndex } from './topic-index.js';
+
+/** A segment of which more than this is needed is not worth it. */
+const COMPACT_BELOW_SHARE = 0.5;
+
+export interface SegmentCareParts {
+  readonly log: Log;
+  readonly index: StateIndex;
+  readonly table: SessionTable;
+  readonly topics: TopicIndex;
+  readonly sessions: DurableSessions;
+  /** Queues of sessions that end with their connection. */
+  readonly passing: Set<DiskQueue>;
+  /** Milliseconds since 1970. */
+  readonly wall: () => number;
+  readonly keepMaxBytes: number;
+  readonly keepMaxAgeMs: number;
+}
+
+export class SegmentCare {
+  prunedBytes = 0;
+  compactedBytes = 0;
+  compactions = 0;
+  readonly #parts: SegmentCareParts;
+  /** How many messages of a segment were needed when it was last looked at, by path. */
+  readonly #lookedAt = new Map<string, number>();
+
+  constructor(parts: SegmentCareParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws SprawlError STORAGE_IO, STORAGE_FULL, STORAGE_CORRUPT; to be called again then */
+  async run(): Promise<void> {
+    await this.#prune();
+    await this.#compactOne();
+  }
+
+  async #prune(): Promise<void> {
+    const { log, index, topics } = this.#parts;
+    const needed = this.#floor();
+    const kept = this.#keptFrom();
+    let floor = 0;
+    for (const { next } of log.segments) {
+      if (next > Math.min(needed, kept)) break;
+      floor = next;
+    }
+    if (floor === 0) return;
+    this.prunedBytes += await log.dropBefore(floor);
+    for (const key of await topics.dropBefore(index, floor)) index.drop(key);
+    const paths = new Set(log.segments.map(({ path }) => path));
+    for (const path of this.#lookedAt.keys()) if (!paths.has(path)) this.#lookedAt.delete(path);
+  }
+
+  /** Nothing before it is needed by anybody. */
+  #floor(): LogPosition {
+    const { index, table, passing } = this.#parts;
+    let floor = Math.min(index.floor, table.floor);
+    for (const queue of passing) {
+      if (queue.count === 0) passing.delete(queue);
+      else floor = Math.min(floor, queue.floor);
+    }
+    return floor;
+  }
+
+  /** What is before it is older, or more, than is kept of what nobody needs. */
+  #keptFrom(): LogPosition {
+    const { log, topics, wall, keepMaxBytes, keepMaxAgeMs } = this.#parts;
+    let bytes = log.storedBytes;
+    for (const { header, next, end } of log.segments) {
+      const age = wall() - (topics.timeOf(next - 1) ?? Infinity);
+      if (bytes <= keepMaxBytes && age <= keepMaxAgeMs) return header.first;
+      bytes -= end;
+    }
+    return log.committed + 1;
+  }
+
+  async #compactOne(): Promise<void> {
+    const { log, index } = this.#parts;
+    const limit = Math.min(index.floor, this.#keptFrom());
+    for (const segment of log.segments.slice(0, -1)) {
+      if (segment.next > limit) return;
+      const count = segment.next - segment.header.first;
+      const before = this.#lookedAt.get(segment.path) ?? count;
+      if (segment.damage.length > 0 || before === 0) continue;
+      const needed = await this.#neededOf(segment);
+      // It is worth writing again only where much of what it was last written for has gone.
+      if (needed.size > before * COMPACT_BELOW_SHARE) continue;
+      this.compactedBytes += await log.compact(segment, (position) => needed.has(position));
+      this.compactions++;
+      this.#lookedAt.set(segment.path, needed.size);
+      return;
+    }
+  }
+
+  async #neededOf({ header, next }: Segment): Promise<ReadonlySet<LogPosition>> {
+    const { table, passing, sessions } = this.#parts;
+    const needed = new Set<LogPosition>();
+    for (const { clientId, queue, floor } of [...table.entries()]) {
+      if (floor >= next) continue;
+      await queue?.collect(header.first, next, needed);
+      for (const { position } of sessions.imageOf(clientId)?.inFlight ?? [])
+        if (position >= header.first && position < next) needed.add(position);
+    }
+    for (const queue of [...passing]) await queue.collect(header.first, next, needed);
+    return needed;
+  }
+}
