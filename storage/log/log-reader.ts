@@ -221,7 +221,7 @@ export class LogReader {
     const start = segment.index.find(from);
     const end = segment.index.endAfter(until) ?? segment.end;
     const file = await this.#fileOf(segment);
-    const range = { offset: start.offset, position: start.position, end };
+    const range = { offset: start.offset, position: start.position, end, isCommitted: true };
     const result = await scanSegment(
       file,
       range,

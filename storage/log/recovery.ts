@@ -191,6 +191,8 @@ async function openSegment(
       position: header.first,
       end: size,
       chain: header.chainBefore,
+      // A segment is begun when everything before it was synced.
+      isCommitted: following !== undefined,
       index,
     };
     const result = await scanSegment(file, range, seed, () => undefined, cipher);

@@ -64,6 +64,8 @@ export interface ScanRange {
   readonly end: number;
   /** Chain before the record at `offset`; 0 where nobody asks for the chain. */
   readonly chain?: number;
+  /** Everything in the range was synced: what is no record is damaged, also where no commit begins behind it. */
+  readonly isCommitted?: boolean;
   /** Is told where the records are. */
   readonly index?: SegmentIndex;
   /** Is told which positions were left out when the segment was compacted, and the chain after them. */
@@ -123,7 +125,7 @@ export async function scanSegment(
       continue;
     }
     const found = await findRecord(file, offset + 1, range.end, position, seed);
-    if (found === undefined || !found.afterCommit) break;
+    if (found === undefined || !(found.afterCommit || range.isCommitted === true)) break;
     damage.push({ from: offset, to: found.offset, first: position, last: found.position - 1 });
     ({ offset, position } = found);
   }

@@ -205,6 +205,7 @@ class Surveyor {
       position: first,
       end: size,
       chain: header.chainBefore,
+      isCommitted: following !== undefined,
       skipped: (from, to) => {
         this.#skippedCount += to - from + 1;
       },

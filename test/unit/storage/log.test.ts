@@ -157,6 +157,28 @@ t.test('damage in two places loses nothing between and behind them', async (t) =
   await again.close();
 });
 
+t.test('a damaged record of a large commit costs no record behind it, wherever a read ends', async (t) => {
+  const files = new FaultyFiles();
+  const log = await openLog(files, { segmentMaxBytes: 3000 });
+  // Each segment is one commit: no other one begins behind the damage.
+  for (let i = 0; i < 4; i++) await write(log, 40, 40);
+  const [first, second] = log.segments;
+  if (first === undefined || second === undefined) throw new Error('too few segments');
+  await log.close();
+  files.contents(second.path).writeUInt8(0xff, SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES + 3);
+  const position = second.header.first;
+  const again = await openLog(files, { segmentMaxBytes: 3000 });
+  t.same((await readAll(again)).lost, [position]);
+  await again.close();
+  // Without its seal a segment is read when it is opened.
+  files.contents(second.path).writeUInt8(0xff, files.contents(second.path).length - 2);
+  const third = await openLog(files, { segmentMaxBytes: 3000 });
+  t.match(third.report.losses, [{ first: position, last: position, cause: 'damaged' }]);
+  const { records, lost } = await readAll(third);
+  t.same([lost, records.size], [[position], 159]);
+  await third.close();
+});
+
 t.test(
   'a torn commit of several records is cut, also where its later sectors made it to the disk',
   async (t) => {
