@@ -22,7 +22,7 @@ import type { RecordCipher } from './record-cipher.js';
 import { sealChunk } from './sealed-chunk.js';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.js';
 import { SegmentIndex } from './segment-index.js';
-import { scanSegment } from './segment-scan.js';
+import { type Damage, scanSegment } from './segment-scan.js';
 import type { Segment } from './segment.js';
 
 export const SKIPPED_BODY_BYTES = 10;
@@ -45,11 +45,16 @@ export interface CompactedSegment {
   readonly index: SegmentIndex;
 }
 
-/** @param segment not the last one, and without damage; it stands as it was. @throws SprawlError STORAGE_IO, STORAGE_FULL; nothing stays then */
+/** What cannot be read of a segment: to write the rest again would make whole records unreadable, which now are found by their neighbours. */
+export interface DamagedSegment {
+  readonly damage: readonly Damage[];
+}
+
+/** @param segment not the last one; it stands as it was. @throws SprawlError STORAGE_IO, STORAGE_FULL; nothing stays then */
 export async function compactSegment(
   segment: Segment,
   options: CompactionOptions,
-): Promise<CompactedSegment> {
+): Promise<CompactedSegment | DamagedSegment> {
   const { files } = options;
   const unfinished = `${segment.path}${UNFINISHED_SUFFIX}`;
   await files.remove(unfinished);
@@ -57,7 +62,12 @@ export async function compactSegment(
   try {
     const to = await files.open(unfinished, 'create');
     try {
-      const { end, index } = await copyNeeded(segment, from, to, options);
+      const copied = await copyNeeded(segment, from, to, options);
+      if ('damage' in copied) {
+        await files.remove(unfinished);
+        return copied;
+      }
+      const { end, index } = copied;
       await to.sync();
       return { path: unfinished, end, index };
     } catch (error) {
@@ -76,8 +86,8 @@ async function copyNeeded(
   from: StoreFile,
   to: StoreFile,
   { seed, cipher, isNeeded }: CompactionOptions,
-): Promise<{ readonly end: number; readonly index: SegmentIndex }> {
-  const { header } = segment;
+): Promise<Omit<CompactedSegment, 'path'> | DamagedSegment> {
+  const { header, next } = segment;
   await to.write(encodeSegmentHeader(header), 0);
   const writer = new Writer(to, header.first, seed, cipher);
   let chain = header.chainBefore;
@@ -91,17 +101,20 @@ async function copyNeeded(
     offset: SEGMENT_HEADER_BYTES,
     position: header.first,
     end: segment.end,
+    isCommitted: true,
     // What was left out before stays so.
     skipped: (first: LogPosition, _last: LogPosition, after: number) => {
       skippedFrom ??= first;
       chain = after;
     },
   };
-  await scanSegment(
+  const result = await scanSegment(
     from,
     range,
     seed,
     (position, _type, bytes, start, end) => {
+      // Written again in the next segment, after a fault of the disk.
+      if (position >= next) return;
       if (isNeeded(position)) {
         skip(position - 1);
         writer.copy(bytes.subarray(start - RECORD_HEADER_BYTES, end));
@@ -112,9 +125,13 @@ async function copyNeeded(
     },
     cipher,
   );
-  skip(segment.next - 1);
+  const damage = [...result.damage];
+  if (result.next < next)
+    damage.push({ from: result.end, to: segment.end, first: result.next, last: next - 1 });
+  if (damage.length > 0) return { damage };
+  skip(next - 1);
   await writer.flush();
-  const seal = writer.index.encodeSeal(segment.next, chain, seed);
+  const seal = writer.index.encodeSeal(next, chain, seed);
   await to.write(seal, writer.end);
   return { end: writer.end, index: writer.index };
 }

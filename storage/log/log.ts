@@ -195,12 +195,19 @@ export class Log {
   }
 
   /**
-   * Writes a segment again without the records that nobody needs. @param segment of `segments`, not the last. @returns the bytes that
-   * became free. @throws SprawlError STORAGE_IO, STORAGE_FULL; nothing is changed then
+   * Writes a segment again without the records that nobody needs; one that turns out to be damaged stays as it is, with its damage noted.
+   * @param segment of `segments`, not the last. @returns the bytes that became free. @throws SprawlError STORAGE_IO, STORAGE_FULL; nothing is changed then
    */
   async compact(segment: Segment, isNeeded: (position: LogPosition) => boolean): Promise<number> {
     const { files, folder, cipher } = this.#options;
-    const { path, end, index } = await compactSegment(segment, { files, seed: this.#seed, cipher, isNeeded });
+    const compacted = await compactSegment(segment, { files, seed: this.#seed, cipher, isNeeded });
+    if ('damage' in compacted) {
+      segment.damage = compacted.damage;
+      for (const { first, last } of compacted.damage)
+        this.#options.logger.error('a part of the log is damaged', { first, last, path: segment.path });
+      return 0;
+    }
+    const { path, end, index } = compacted;
     const freed = segment.end - end;
     this.figures.bytesWritten += end;
     await this.reader.exchange(segment, async () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { open, seal } from '../../../storage/crypto/envelope.js';
 import type { RecordCipher } from '../../../storage/log/record-cipher.js';
+import { SEGMENT_HEADER_BYTES } from '../../../storage/log/segment-header.js';
 import { FaultyFiles, ioError } from '../../support/faulty-files.js';
 import { append, committed, openLog, readAll } from '../../support/log-bench.js';
 
@@ -119,3 +120,35 @@ t.test('damage behind left out records is found by its positions', async (t) => 
   t.ok(records.has(15));
   await again.close();
 });
+
+for (const [name, cipher] of [
+  ['plain', undefined],
+  ['sealed', CIPHER],
+] as const) {
+  t.test(`${name}: a damaged segment is not written again: what is whole in it stays`, async (t) => {
+    const files = new FaultyFiles();
+    const log = await filled(files, cipher, 400);
+    const [segment] = log.segments;
+    if (segment === undefined) throw new Error('there is none');
+    const bytes = files.contents(segment.path);
+    for (const at of [SEGMENT_HEADER_BYTES + 30, Math.floor(bytes.length / 2), segment.end - 10]) {
+      const before = bytes[at] as number;
+      bytes[at] = before ^ 1;
+      const { records, lost } = await readAll(log);
+      t.ok(lost.length > 0 && records.size > 300);
+      const image = Buffer.from(bytes);
+      t.equal(await log.compact(segment, () => false), 0);
+      t.ok(files.contents(segment.path).equals(image), 'it stands as it was');
+      t.same(
+        segment.damage.flatMap(({ first, last }) =>
+          Array.from({ length: last - first + 1 }, (_, i) => first + i),
+        ),
+        lost,
+      );
+      t.notOk(files.paths().some((path) => path.endsWith('.compact')));
+      bytes[at] = before;
+    }
+    t.ok((await log.compact(segment, () => false)) > 0);
+    await log.close();
+  });
+}
