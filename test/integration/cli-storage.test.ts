@@ -51,7 +51,7 @@ class ServedFolder {
   }
 
   /** Resolves when all are acknowledged. @param onAcknowledged is told each number. */
-  async publish(from: number, count: number, onAcknowledged = (_: number): void => undefined): Promise<void> {
+  async publish(from: number, count: number, onAcknowledged?: (number: number) => void): Promise<void> {
     const client = this.connect(`publisher-${from}`);
     for (let at = from; at < from + count; at += PUBLISHED_AT_ONCE) {
       const numbers = Array.from(
@@ -61,7 +61,7 @@ class ServedFolder {
       await Promise.all(
         numbers.map(async (number) => {
           await client.publishAsync(`m/${number % 7}`, textOf(number), { qos: 1 });
-          onAcknowledged(number);
+          onAcknowledged?.(number);
         }),
       );
     }

@@ -6,7 +6,7 @@ import { realTimers } from '../../lib/real-clock.js';
 import type { DiskStore, DiskStoreOptions } from '../../storage/disk/disk-store.js';
 import type { ToolParts } from '../../storage/tools/data-folder.js';
 import { RecordedSessions, testStore, type TestStoreParts, testStoreParts } from './disk-store.js';
-import { FaultyFiles } from './faulty-files.js';
+import type { FaultyFiles } from './faulty-files.js';
 import { MemoryKeyValue } from './memory-key-value.js';
 import { nullLogger } from './null-logger.js';
 import { str } from './protocol-bytes.js';
