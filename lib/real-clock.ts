@@ -12,10 +12,12 @@ export const realClock: Clock = {
  */
 export class GatewayClock implements Clock {
   readonly #clock: Clock;
-  #offset = 0;
+  /** From the other clock's time to this one's, which begins with 0: the other's zero says nothing. */
+  #offset: number;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#offset = -clock.now();
   }
 
   now(): number {

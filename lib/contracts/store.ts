@@ -46,17 +46,23 @@ export type SessionRecord =
       position: LogPosition;
       flags: DeliveryFlags;
       identifiers: readonly number[] | undefined;
+      topic: OwedTopic;
     }
   | { kind: 'pubrec'; clientId: string; packetId: number }
   /** The message at `position` is done with, whether or not it arrived; `packetId` 0: it never had one. */
-  | { kind: 'delivered'; clientId: string; packetId: number; position: LogPosition }
+  | { kind: 'delivered'; clientId: string; packetId: number; position: LogPosition; topic: OwedTopic }
   /** As `delivered`, but the client may hold the id still: it is not used for another message. */
-  | { kind: 'givenUp'; clientId: string; packetId: number; position: LogPosition }
+  | { kind: 'givenUp'; clientId: string; packetId: number; position: LogPosition; topic: OwedTopic }
+  /** What came in for the session from one position to another, both included, found no room: it is not to come behind what did. */
+  | { kind: 'dropped'; clientId: string; from: LogPosition; to: LogPosition }
   /**
    * A message to `$share/...` went to the session; `clientId` is empty where the member that it went to does not outlive its
    * connection.
    */
   | { kind: 'assigned'; clientId: string; filter: string; position: LogPosition };
+
+/** Only of a message that was owed because it was retained: its topic, of which one is owed less. */
+export type OwedTopic = string | undefined;
 
 /** QoS in bits 0 and 1, retain in bit 2, and in bit 3 whether it is owed because it was retained when the session subscribed. */
 export type DeliveryFlags = number;
@@ -78,6 +84,8 @@ export interface InFlightImage {
 /** A retained message that a subscription is still owed. */
 export interface OwedImage {
   readonly topic: string;
+  /** That it is owed for. */
+  readonly filter: string;
   readonly qos: QoS;
   readonly identifiers: readonly number[] | undefined;
 }
@@ -101,6 +109,12 @@ export interface SessionImage {
   readonly owed: readonly OwedImage[];
 }
 
+/** A message that was routed, and for which groups no member is known yet: `$share/<group>/<filter>`. */
+export interface UnassignedImage {
+  readonly position: LogPosition;
+  readonly filters: readonly string[];
+}
+
 /**
  * The durable sessions, as the store sees them: it writes them down now and then, and after a restart gives back what it wrote,
  * then what the log has since, in its order. All of a replay comes before the first connection.
@@ -110,7 +124,11 @@ export interface DurableSessions {
   imageOf(clientId: string): SessionImage | undefined;
   /** Those with messages in flight, which get there without a record. */
   forEachBusy(visit: (clientId: string) => void): void;
+  /** In the middle of a replay: whose members come with later records. */
+  unassigned(): readonly UnassignedImage[];
   restoreSession(image: SessionImage): void;
+  /** After all sessions. */
+  restoreUnassigned(message: Message, filters: readonly string[]): void;
   replayStep(record: SessionRecord): void;
   /** A message that was stored. @param packetId of its publisher's session, 0: none that is to be remembered. */
   replayMessage(message: Message, packetId: number): void;
@@ -120,9 +138,13 @@ export interface DurableSessions {
   restored(): void;
 }
 
-/** Whose message is appended: with it the de-duplication entry of QoS 2 is the same record as the message. */
+/**
+ * Whose message is appended: with it the de-duplication entry of QoS 2 is the same record as the message, and so is the end of a will
+ * with the message that it becomes.
+ */
 export interface MessageOrigin {
   readonly clientId: string;
+  /** 0: it is the will of the session, which has none from here on. */
   readonly packetId: number;
   readonly qos: QoS;
 }
@@ -143,12 +165,14 @@ export interface DeliveryQueue {
   readonly headFlags: DeliveryFlags;
   readonly headIdentifiers: readonly number[] | undefined;
   push(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void;
+  /** As `push`, for the replay of the log: what was there already when the queue was written down is not added again. */
+  replay(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void;
   shift(): void;
   clear(): void;
   /** Gives up the copies in memory of what can be read back, for a client that is slow or away. */
   release(): void;
-  /** For the replay of the log: the message of this position, where it waits, does so no more. */
-  remove(position: LogPosition): void;
+  /** For the replay of the log: the messages from one position to another, as far as they wait, do so no more. */
+  remove(from: LogPosition, to: LogPosition): void;
   onReady: (() => void) | undefined;
 }
 

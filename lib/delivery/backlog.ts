@@ -16,11 +16,18 @@ export class Backlog {
   #wasFull = false;
   /** Bytes of the budget that this has taken. */
   #accounted = 0;
+  /** What was dropped since a message was taken the last time; 0: nothing that is in the log. */
+  #droppedFrom: LogPosition = 0;
+  #droppedTo: LogPosition = 0;
+  /** Messages behind `after` stay until it is stored, at `until`, that those before them were dropped. */
+  #barrier: { readonly after: LogPosition; readonly until: LogPosition } | undefined;
+  readonly #onReady: () => void;
 
   /** @param onReady called when a queue that had to be read back can be shifted. */
   constructor(clientId: string, env: SessionEnvironment, onReady: () => void) {
     this.#clientId = clientId;
     this.#env = env;
+    this.#onReady = onReady;
     this.queue = env.store.createQueue(clientId);
     this.queue.onReady = () => {
       this.#account();
@@ -35,8 +42,10 @@ export class Backlog {
     if (this.#isFullFor(message)) {
       count(counters, C.droppedQueueFull);
       this.#logFull();
+      this.#dropped(message);
       return;
     }
+    this.#recordDrops();
     if (budget.exhausted) this.release();
     // What is in the log can be read back; what is not has to stay in memory.
     if (budget.exhausted && message.position === 0) {
@@ -49,16 +58,64 @@ export class Backlog {
     this.#account();
   }
 
+  #dropped({ position }: Message): void {
+    if (position === 0) return;
+    if (this.#droppedFrom === 0) this.#droppedFrom = position;
+    this.#droppedTo = position;
+  }
+
+  /** Whether a message may leave without waiting here, where nothing else waits. */
+  get mayPass(): boolean {
+    this.#recordDrops();
+    return this.#barrier === undefined;
+  }
+
+  /** Whether the head has to stay for a while, although it is there. */
+  get isHeld(): boolean {
+    return this.#barrier !== undefined && this.queue.headMessage.position > this.#barrier.after;
+  }
+
+  /**
+   * Before a message is taken: after a restart those that were dropped before it would come behind it. As long as none is taken,
+   * they may come.
+   */
+  #recordDrops(): void {
+    if (this.#droppedFrom === 0) return;
+    const [from, to] = [this.#droppedFrom, this.#droppedTo];
+    const { store, commits } = this.#env;
+    this.#droppedFrom = 0;
+    const until = store.record({ kind: 'dropped', clientId: this.#clientId, from, to });
+    if (until <= store.committed) return;
+    this.#barrier = { after: this.#barrier?.after ?? to, until };
+    commits.after(until, {
+      committed: () => {
+        if (this.#barrier?.until !== until) return;
+        this.#barrier = undefined;
+        this.#onReady();
+      },
+    });
+  }
+
   /** From the log after a restart: what was accepted then is not refused now. */
   restore(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+    this.queue.replay(message, flags, identifiers);
+    this.#restored();
+  }
+
+  /** The same, of a message that was not the session's when it came. */
+  assign(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
     this.queue.push(message, flags, identifiers);
+    this.#restored();
+  }
+
+  #restored(): void {
     if (this.#env.budget.exhausted) this.queue.release();
     this.#account();
   }
 
-  /** From the log after a restart: the message waits no more. */
-  settle(position: LogPosition): void {
-    this.queue.remove(position);
+  /** From the log after a restart: the messages from one position to another wait no more. */
+  settle(from: LogPosition, to: LogPosition): void {
+    this.queue.remove(from, to);
     this.#account();
   }
 

@@ -6,7 +6,7 @@ import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import { type Message, NEVER } from '../message/message.js';
 import type { Route } from '../routing/router.js';
-import type { LogPosition } from '../contracts/store.js';
+import type { DeliveryFlags, LogPosition } from '../contracts/store.js';
 import type { QoS } from '../protocol/packet.js';
 import type { RouteTarget, SharedGroup, Subscription } from '../routing/subscription.js';
 import { count, C, type Counters } from '../telemetry/counters.js';
@@ -102,7 +102,9 @@ export class FanOut {
   ): void {
     for (const target of route.targets) {
       const own = target.session === publisher ? target.own : target;
-      if (own !== null) this.#replayTo(own.session, message, own.qos, own.retainAsPublished, own.identifiers);
+      if (own === null) continue;
+      const flags = replayFlags(message, own.qos, own.retainAsPublished);
+      if (flags !== undefined) own.session.outbound.replayDelivery(message, flags, own.identifiers);
     }
     for (const group of route.groups) toGroup(group);
   }
@@ -110,7 +112,9 @@ export class FanOut {
   /** A message that went to this member of a shared subscription. */
   replayShared(message: Message, { subscriber, options }: Subscription<Session>): void {
     const { qos, retainAsPublished, identifier } = options;
-    this.#replayTo(subscriber, message, qos, retainAsPublished, identifier === 0 ? undefined : [identifier]);
+    const flags = replayFlags(message, qos, retainAsPublished);
+    if (flags === undefined) return;
+    subscriber.outbound.replayAssigned(message, flags, identifier === 0 ? undefined : [identifier]);
   }
 
   /** A message that no member had been chosen for. */
@@ -119,22 +123,6 @@ export class FanOut {
     if (member === undefined) return;
     this.#noteAssignment(message, group, member.subscriber);
     this.replayShared(message, member);
-  }
-
-  #replayTo(
-    session: Session,
-    message: Message,
-    maxQoS: QoS,
-    keepRetain: boolean,
-    identifiers: readonly number[] | undefined,
-  ): void {
-    const qos = message.qos < maxQoS ? message.qos : maxQoS;
-    if (qos === 0) return;
-    session.outbound.replayDelivery(
-      message,
-      message.retain && keepRetain ? qos | RETAIN_FLAG : qos,
-      identifiers,
-    );
   }
 
   #oneByOne(run: Run, target: RouteTarget<Session>): void {
@@ -181,4 +169,11 @@ export class FanOut {
     if (message.expiresAt === NEVER) return 0;
     return Math.max(1, Math.ceil((message.expiresAt - this.#clock.now()) / 1000));
   }
+}
+
+/** undefined: with QoS 0 it was delivered when it came, or not at all. */
+function replayFlags({ qos, retain }: Message, maxQoS: QoS, keepRetain: boolean): DeliveryFlags | undefined {
+  const granted = qos < maxQoS ? qos : maxQoS;
+  if (granted === 0) return undefined;
+  return retain && keepRetain ? granted | RETAIN_FLAG : granted;
 }

@@ -116,6 +116,7 @@ export class InFlight {
         position: message.position,
         flags,
         identifiers,
+        topic: (flags & OWED_FLAG) === 0 ? undefined : message.topic,
       });
       if (position > this.#env.store.committed) {
         this.#whenStored(id, position, () => this.#sendStored(id));
@@ -154,15 +155,19 @@ export class InFlight {
       this.#acknowledged(id);
       return true;
     }
-    this.window.toPubrel(id, this.#env.clock.now());
-    if (!this.#session.durable) {
+    if (this.#session.durable) {
+      this.#whenStored(id, this.#release(id), () => this.#sendPubrel(id, 0));
+    } else {
+      this.window.toPubrel(id, this.#env.clock.now());
       this.#sendPubrel(id, 0);
-      return false;
     }
-    const { clientId } = this.#session;
-    const position = this.#env.store.record({ kind: 'pubrec', clientId, packetId: id });
-    this.#whenStored(id, position, () => this.#sendPubrel(id, 0));
     return false;
+  }
+
+  /** Only the id is left of the message. @returns where that is stored. */
+  #release(id: number): LogPosition {
+    this.window.toPubrel(id, this.#env.clock.now());
+    return this.#env.store.record({ kind: 'pubrec', clientId: this.#session.clientId, packetId: id });
   }
 
   /** @returns whether there is room for another message. */
@@ -253,13 +258,16 @@ export class InFlight {
     if (this.#resend.length > 0) this.#resend = this.#resend.filter((other) => other !== id);
     this.#storing?.delete(id);
     const position = this.window.positionOf(id);
-    const isQoS2 = (this.window.flagsOf(id) & 3) === 2;
+    const flags = this.window.flagsOf(id);
+    const isQoS2 = (flags & 3) === 2;
+    // Of QoS 2 it was said when it was sent.
+    const topic = (flags & OWED_FLAG) === 0 || isQoS2 ? undefined : this.window.messageOf(id)?.topic;
     if (burned) this.window.burn(id);
     else this.window.free(id);
     // What is in no log does not come back, but a QoS 2 id may be in the client's memory.
     if (!this.#session.durable || (position === 0 && !isQoS2)) return;
     const kind = burned ? 'givenUp' : 'delivered';
-    this.#env.store.record({ kind, clientId: this.#session.clientId, packetId: id, position });
+    this.#env.store.record({ kind, clientId: this.#session.clientId, packetId: id, position, topic });
   }
 
   // What storage keeps of it, and gives back after a restart.
@@ -299,7 +307,10 @@ export class InFlight {
     if (this.window.stateOf(id) === SlotState.publish) this.window.toPubrel(id, 0);
   }
 
-  /** Reads the messages of packets that were restored. What cannot be had is counted by the store, and its id not used again. */
+  /**
+   * Reads the messages of packets that were restored. What cannot be had is counted by the store. Of QoS 2 its hand-shake is finished
+   * with PUBREL all the same: the client may hold the message, and answers for an id that it does not know, too.
+   */
   load(loaded: () => void): void {
     const lacking = this.window
       .idsInOrder()
@@ -319,8 +330,9 @@ export class InFlight {
         if (this.window.stateOf(id) !== SlotState.publish || this.window.messageOf(id) !== undefined)
           continue;
         const message = messages[i];
-        if (message === undefined) this.#acknowledged(id, (this.window.flagsOf(id) & 3) === 2);
-        else this.window.supply(id, message);
+        if (message !== undefined) this.window.supply(id, message);
+        else if ((this.window.flagsOf(id) & 3) === 2) this.#release(id);
+        else this.#acknowledged(id);
       }
       loaded();
     });

@@ -17,6 +17,7 @@ import {
   type InFlightImage,
   type LogPosition,
   type OwedImage,
+  type OwedTopic,
   OWED_FLAG,
   type SessionRecord,
 } from '../contracts/store.js';
@@ -44,6 +45,8 @@ export class Outbound {
   #inFlight: InFlight | undefined;
   #backlog: Backlog | undefined;
   #owed: OwedRetained | undefined;
+  /** Of owed messages that wait for the log. */
+  #owedStoringBytes = 0;
   /** `pump`, for those who call back. */
   #pumpCallback: (() => void) | undefined;
 
@@ -102,9 +105,19 @@ export class Outbound {
   }
 
   /** The retained messages of a new subscription; they leave as the client takes them, the whole set. */
-  oweRetained(topics: readonly string[], qos: QoS, identifiers: readonly number[] | undefined): void {
-    this.#owing().add(topics, qos, identifiers);
+  oweRetained(
+    topics: readonly string[],
+    filter: string,
+    qos: QoS,
+    identifiers: readonly number[] | undefined,
+  ): void {
+    this.#owing().add(topics, filter, qos, identifiers);
     this.pump();
+  }
+
+  /** A subscription is over: what is owed for it would be new messages [MQTT-3.10.4-2]. */
+  dropOwed(filter: string): void {
+    this.#owed?.drop(filter);
   }
 
   /** The session has a connection; `pump` begins with what was in flight. */
@@ -178,7 +191,7 @@ export class Outbound {
   #pumpBacklog(transmitter: Transmitter, backlog: Backlog): boolean {
     const { queue } = backlog;
     while (queue.count > 0) {
-      if (!queue.ready || !this.#hasRoom(transmitter)) return false;
+      if (!queue.ready || backlog.isHeld || !this.#hasRoom(transmitter)) return false;
       const message = queue.headMessage;
       const flags = queue.headFlags;
       const identifiers = queue.headIdentifiers;
@@ -189,7 +202,7 @@ export class Outbound {
   }
 
   #pumpOwed(transmitter: Transmitter, owed: OwedRetained): void {
-    while (this.#hasRoom(transmitter)) {
+    while (this.#owedStoringBytes < PUMP_BELOW_BYTES && this.#hasRoom(transmitter)) {
       const message = owed.take(this.#env.clock.now());
       if (message === undefined) {
         this.#owed = undefined;
@@ -201,9 +214,38 @@ export class Outbound {
         this.#send(message, qos | RETAIN_FLAG | OWED_FLAG, identifiers);
         continue;
       }
-      const forwarded = this.#forwarded(message);
-      if (forwarded !== undefined) transmitter.transmit(forwarded, PUBLISH | RETAIN, 0, identifiers);
+      this.#sendOwedQoS0(transmitter, message, identifiers);
     }
+  }
+
+  /** It leaves once it is stored that it did, or it would leave again after a restart. */
+  #sendOwedQoS0(
+    transmitter: Transmitter,
+    message: Message,
+    identifiers: readonly number[] | undefined,
+  ): void {
+    const { weight, topic } = message;
+    const position = this.#recordUnsent(message, topic);
+    const send = (): void => {
+      // The one that has replaced it meanwhile may have gone to the client already: an older one would come too late.
+      const current = this.#env.store.retained.get(topic);
+      if (this.#transmitter !== transmitter || current === undefined) return;
+      const forwarded = this.#forwarded(current);
+      if (forwarded !== undefined) transmitter.transmit(forwarded, PUBLISH | RETAIN, 0, identifiers);
+    };
+    if (position === 0) {
+      send();
+      return;
+    }
+    this.#owedStoringBytes += weight;
+    this.#env.commits.after(position, {
+      committed: () => {
+        const wasFull = this.#owedStoringBytes >= PUMP_BELOW_BYTES;
+        this.#owedStoringBytes -= weight;
+        send();
+        if (wasFull) this.pump();
+      },
+    });
   }
 
   /** Whether a message that has waited for its turn may leave now. */
@@ -251,7 +293,8 @@ export class Outbound {
 
   #deliverQueued(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
     const transmitter = this.#transmitter;
-    if (transmitter !== undefined && this.queuedCount === 0 && this.#hasRoom(transmitter)) {
+    const passes = this.queuedCount === 0 && this.#backlog?.mayPass !== false;
+    if (transmitter !== undefined && passes && this.#hasRoom(transmitter)) {
       this.#send(message, flags, identifiers);
       return;
     }
@@ -270,8 +313,9 @@ export class Outbound {
       return;
     }
     const forwarded = this.#forwarded(message);
+    const topic = (flags & OWED_FLAG) === 0 ? undefined : message.topic;
     if (forwarded === undefined) {
-      this.#recordUnsent(message);
+      this.#recordUnsent(message, topic);
       return;
     }
     // A copy that the hook changed stands for the same record of the log.
@@ -280,7 +324,7 @@ export class Outbound {
     if (qos > 0) {
       this.#flight().send(forwarded, (flags & ~3) | qos, identifiers);
     } else {
-      this.#recordUnsent(message);
+      this.#recordUnsent(message, topic);
       this.#deliverForwardedQoS0(forwarded, (flags & RETAIN_FLAG) !== 0, identifiers);
     }
   }
@@ -292,10 +336,11 @@ export class Outbound {
       transmitter.transmit(message, retain ? PUBLISH | RETAIN : PUBLISH, 0, identifiers);
   }
 
-  /** After a restart it would wait again. */
-  #recordUnsent({ position }: Message): void {
-    if (position === 0 || !this.#session.durable) return;
-    this.#env.store.record({ kind: 'delivered', clientId: this.#session.clientId, packetId: 0, position });
+  /** After a restart it would wait again. @returns where that is stored; 0: it need not be. */
+  #recordUnsent({ position }: Message, topic?: string): LogPosition {
+    if (!this.#session.durable || (position === 0 && topic === undefined)) return 0;
+    const { clientId } = this.#session;
+    return this.#env.store.record({ kind: 'delivered', clientId, packetId: 0, position, topic });
   }
 
   /** What the embedder's hook makes of the message for this client; undefined: it does not get it. */
@@ -336,7 +381,8 @@ export class Outbound {
   }): void {
     for (const one of image.inFlight) this.#flight().restore(one);
     for (const id of image.burned) this.#flight().window.restoreBurned(id);
-    for (const { topic, qos, identifiers } of image.owed) this.#owing().add([topic], qos, identifiers);
+    for (const { topic, filter, qos, identifiers } of image.owed)
+      this.#owing().add([topic], filter, qos, identifiers);
     // The queue comes back with what waits in it.
     this.#waiting();
   }
@@ -346,28 +392,37 @@ export class Outbound {
     this.#waiting().restore(message, flags, identifiers);
   }
 
-  replay(record: Extract<SessionRecord, { kind: 'sent' | 'pubrec' | 'delivered' | 'givenUp' }>): void {
+  /** A message of a shared subscription for which the session was chosen. */
+  replayAssigned(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+    this.#waiting().assign(message, flags, identifiers);
+  }
+
+  replay(
+    record: Extract<SessionRecord, { kind: 'sent' | 'pubrec' | 'delivered' | 'givenUp' | 'dropped' }>,
+  ): void {
+    if (record.kind === 'dropped') {
+      this.#waiting().settle(record.from, record.to);
+      return;
+    }
     const { packetId } = record;
     if (record.kind === 'pubrec') {
       this.#flight().replayPubrec(packetId);
       return;
     }
-    const { position } = record;
+    const { position, topic } = record;
     if (record.kind === 'sent') {
       const { flags, identifiers } = record;
-      const topic = this.#unqueue(position);
+      this.#unqueue(position, topic);
       this.#flight().restore({ packetId, released: false, flags, identifiers, position, topic });
     } else if (!this.#flight().replayDelivered(packetId, position, record.kind === 'givenUp')) {
-      this.#unqueue(position);
+      this.#unqueue(position, topic);
     }
   }
 
-  /** The message does not wait any more. @returns the topic of one that was owed */
-  #unqueue(position: LogPosition): string | undefined {
-    if (position === 0) return undefined;
-    const topic = this.#owed?.remove(position);
-    if (topic === undefined) this.#waiting().settle(position);
-    return topic;
+  /** The message does not wait any more. @param topic undefined: it was not owed; the same message may be owed and wait, too. */
+  #unqueue(position: LogPosition, topic: OwedTopic): void {
+    if (topic !== undefined) this.#owed?.remove(topic);
+    else if (position > 0) this.#waiting().settle(position, position);
   }
 
   /** The session ended before the restart. */

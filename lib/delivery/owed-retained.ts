@@ -2,7 +2,7 @@
  * Retained messages that new subscriptions of one session are still owed: topics, not messages. Each is read when its turn
  * comes, so that nobody gets an older one after a newer, and a large set waits in little memory.
  */
-import type { LogPosition, OwedImage, RetainedView } from '../contracts/store.js';
+import type { OwedImage, RetainedView } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
 import type { QoS } from '../protocol/packet.js';
 
@@ -16,8 +16,15 @@ export class OwedRetained {
     this.#retained = retained;
   }
 
-  add(topics: readonly string[], qos: QoS, identifiers: readonly number[] | undefined): void {
-    for (const topic of topics) this.#list.push({ topic, qos, identifiers });
+  /** @param filter that the topics are owed for. */
+  add(topics: readonly string[], filter: string, qos: QoS, identifiers: readonly number[] | undefined): void {
+    for (const topic of topics) this.#list.push({ topic, filter, qos, identifiers });
+  }
+
+  /** Gives up what is owed for the filter. */
+  drop(filter: string): void {
+    this.#list = this.#list.filter((owed, i) => i >= this.#next && owed.filter !== filter);
+    this.#next = 0;
   }
 
   /** What was not taken yet. */
@@ -25,14 +32,10 @@ export class OwedRetained {
     return this.#list.slice(this.#next);
   }
 
-  /** From the log: the retained message of this position was sent. @returns its topic; undefined: it is owed to nobody here */
-  remove(position: LogPosition): string | undefined {
-    const at = this.#list.findIndex(
-      ({ topic }, i) => i >= this.#next && this.#retained.get(topic)?.position === position,
-    );
-    const topic = this.#list[at]?.topic;
-    if (topic !== undefined) this.#list.splice(at, 1);
-    return topic;
+  /** From the log: the retained message of this topic was sent. */
+  remove(topic: string): void {
+    const at = this.#list.findIndex((owed, i) => i >= this.#next && owed.topic === topic);
+    if (at >= 0) this.#list.splice(at, 1);
   }
 
   /** The next message that is still retained, with `maxQoS` and `identifiers` until the next call; undefined: that was all. */

@@ -10,6 +10,7 @@
  * Message and de-duplication entry are one record, so a crash between the two cannot lose or double a message.
  */
 import { PUBACK, PUBCOMP, PUBREC, writeAck } from '../delivery/ack-writer.js';
+import type { MessageOrigin } from '../contracts/store.js';
 import { createMessage, type Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { type Route, RouteState } from '../routing/router.js';
@@ -161,30 +162,35 @@ export class Ingest {
     });
   }
 
-  /** The gateway's own messages: wills, $SYS, dead letters. */
-  publishOwn(message: Message, publisher: Session | undefined): void {
-    this.#publishOwn(message, publisher, () => this.#published(message, publisher));
+  /** The gateway's own messages: wills, $SYS, dead letters. @returns whether it was taken */
+  publishOwn(message: Message, publisher: Session | undefined, origin?: MessageOrigin): boolean {
+    return this.#publishOwn(message, publisher, origin, () => this.#published(message, publisher));
   }
 
   /** Messages that come through Aedes's `publish`, which runs the hooks itself. `done`: stored and routed, or refused. */
   publishForDoor(message: Message, done: (error?: Error) => void): void {
-    this.#publishOwn(message, undefined, done);
+    this.#publishOwn(message, undefined, undefined, done);
   }
 
-  #publishOwn(message: Message, publisher: Session | undefined, done: (error?: Error) => void): void {
+  #publishOwn(
+    message: Message,
+    publisher: Session | undefined,
+    origin: MessageOrigin | undefined,
+    done: (error?: Error) => void,
+  ): boolean {
     const route = this.#env.router.resolve(message.topic);
     if (message.qos === 0) {
       if (!message.retain || this.#retain(message)) this.#env.fanOut.route(message, route, publisher);
       done();
-      return;
+      return true;
     }
     const refusal = this.#admit(message, true);
     if (refusal !== undefined) {
       count(this.#env.counters, refusal === OVER_RETAINED_QUOTA ? C.refusedRetainedQuota : C.refusedStorage);
       done(new Error(`the message was refused with reason code 0x${refusal.reasonCode.toString(16)}`));
-      return;
+      return false;
     }
-    const position = this.#env.store.append(message, undefined);
+    const position = this.#env.store.append(message, origin);
     this.#env.commits.after(position, {
       committed: () => {
         if (message.retain) this.#retain(message);
@@ -192,6 +198,7 @@ export class Ingest {
         done();
       },
     });
+    return true;
   }
 
   /** What cannot be delivered to a client goes to the dead-letter topic, with whom it was for and why. */

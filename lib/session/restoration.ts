@@ -7,7 +7,7 @@
  * A replay does to the sessions what happened to them, without an answer to anybody: no packet, no hook, no counter. A record may
  * be replayed whose effect is there already, so each step puts things where they belong instead of moving them.
  */
-import type { DurableSessions, SessionImage, SessionRecord } from '../contracts/store.js';
+import type { DurableSessions, SessionImage, SessionRecord, UnassignedImage } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
 import type { SharedGroup } from '../routing/subscription.js';
 import type { SessionEnvironment } from './environment.js';
@@ -80,15 +80,26 @@ export class Restoration implements DurableSessions {
     const publisher = this.#registry.get(message.publisher);
     if (packetId !== 0) publisher?.inbound.ids.add(packetId);
     if (message.retain) this.replayRetained(message);
-    fanOut.replay(message, router.resolve(message.topic), publisher, (group) => {
-      const { position } = message;
-      const waiting = this.#unassigned.get(position) ?? {
-        message,
-        groups: new Map<string, SharedGroup<Session>>(),
-      };
-      waiting.groups.set(`$share/${group.name}/${group.filter}`, group);
-      this.#unassigned.set(position, waiting);
-    });
+    fanOut.replay(message, router.resolve(message.topic), publisher, (group) => this.#wait(message, group));
+  }
+
+  unassigned(): UnassignedImage[] {
+    return [...this.#unassigned].map(([position, { groups }]) => ({ position, filters: [...groups.keys()] }));
+  }
+
+  restoreUnassigned(message: Message, filters: readonly string[]): void {
+    for (const group of this.#env.router.resolve(message.topic).groups)
+      if (filters.includes(keyOf(group))) this.#wait(message, group);
+  }
+
+  #wait(message: Message, group: SharedGroup<Session>): void {
+    const { position } = message;
+    const waiting = this.#unassigned.get(position) ?? {
+      message,
+      groups: new Map<string, SharedGroup<Session>>(),
+    };
+    waiting.groups.set(keyOf(group), group);
+    this.#unassigned.set(position, waiting);
   }
 
   replayRetained(message: Message): void {
@@ -113,4 +124,8 @@ export class Restoration implements DurableSessions {
     const subscription = this.#registry.get(clientId)?.subscriptions.get(filter);
     if (subscription !== undefined) this.#env.fanOut.replayShared(waiting.message, subscription);
   }
+}
+
+function keyOf({ name, filter }: SharedGroup<Session>): string {
+  return `$share/${name}/${filter}`;
 }

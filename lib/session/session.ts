@@ -110,7 +110,7 @@ export class Session implements Subscriber, Identity {
     return this.expiryS > 0;
   }
 
-  /** Whether the store knows the session: it outlives its connection, or did before the last one. */
+  /** Whether the store knows the session: it outlives its connection, or did before the last one; not any more once its end is stored. */
   get stored(): boolean {
     return this.#stored;
   }
@@ -240,6 +240,7 @@ export class Session implements Subscriber, Identity {
       case 'pubrec':
       case 'delivered':
       case 'givenUp':
+      case 'dropped':
         this.outbound.replay(record);
         break;
       case 'created':
@@ -281,6 +282,7 @@ export class Session implements Subscriber, Identity {
     this.subscriptions.clear();
     this.outbound.end();
     const position = this.#stored ? this.#env.store.record({ kind: 'ended', clientId: this.clientId }) : 0;
+    this.#stored = false;
     this.#onEnd(this, position);
   }
 
@@ -344,22 +346,27 @@ export class Session implements Subscriber, Identity {
     });
   }
 
-  /** After a restart it would be published again. */
-  #recordWillGone(): void {
-    if (this.#stored && !this.#ended)
-      this.#env.store.record({ kind: 'willPublished', clientId: this.clientId });
+  /** After a restart it would be published again. @returns where that is stored; 0: nowhere */
+  #recordWillGone(): LogPosition {
+    if (!this.#stored) return 0;
+    return this.#env.store.record({ kind: 'willPublished', clientId: this.clientId });
   }
 
   #sendWill(message: Message): void {
     const { wills, commits, counters, ingest } = this.#env;
-    const committed = (): void => ingest.publishOwn(message, this);
-    wills.submit(this.clientId, () => {
+    const { clientId } = this;
+    const { qos } = message;
+    wills.submit(clientId, () => {
       count(counters, C.willsPublished);
-      // Behind what its client published and what still waits for the log: `online` may not come after `offline`. With QoS
-      // the will takes its place in the log.
-      if (message.qos === 0) commits.after(0, { committed });
-      else committed();
-      this.#recordWillGone();
+      if (qos === 0) {
+        // Behind what its client published and what still waits for the log: `online` may not come after `offline`. And once it
+        // is stored that it is gone: it comes once or not at all.
+        commits.after(this.#recordWillGone(), { committed: () => ingest.publishOwn(message, this) });
+      } else if (
+        !ingest.publishOwn(message, this, this.#stored ? { clientId, packetId: 0, qos } : undefined)
+      ) {
+        this.#recordWillGone();
+      }
     });
   }
 

@@ -112,6 +112,7 @@ export class SubscriptionSet {
     if (subscription === undefined) return false;
     this.#byFilter.delete(filter);
     this.#env.router.remove(subscription);
+    this.#session.outbound.dropOwed(filter);
     return true;
   }
 
@@ -306,7 +307,8 @@ export class SubscriptionSet {
     for (const topic of expired) this.#env.retention.delete(topic);
     if (topics.length === 0) return;
     const { qos, identifier } = subscription.options;
-    this.#session.outbound.oweRetained(topics, qos, identifier === 0 ? undefined : [identifier]);
+    const identifiers = identifier === 0 ? undefined : [identifier];
+    this.#session.outbound.oweRetained(topics, subscription.filter, qos, identifiers);
   }
 }
 

@@ -20,6 +20,7 @@ import {
   type SessionRecord,
   type StorageStatus,
   type Store,
+  type UnassignedImage,
 } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
 import { ReasonCode } from '../../lib/protocol/reason-code.js';
@@ -28,6 +29,7 @@ import { Log } from '../log/log.js';
 import { readU48, RECORD_HEADER_BYTES, writeU48 } from '../log/record.js';
 import type { Loss } from '../log/recovery.js';
 import { DiskQueue, type QueueBacking } from '../queue/disk-queue.js';
+import { BLOCK_MAX_COUNT } from '../queue/posting-block.js';
 import {
   messageRecordBytes,
   PublisherNames,
@@ -56,6 +58,7 @@ import { MessageReader } from './message-reader.js';
 import { SegmentCare } from './segment-care.js';
 import { DiskRetainedStore } from './retained.js';
 import {
+  BlockCensus,
   encodeSession,
   imageFloor,
   LOADED_PREFIX,
@@ -68,17 +71,26 @@ import {
   type StoredSession,
 } from './session-table.js';
 import { type Changes, type Rebuild, StateIndex } from './state-index.js';
-import { BLOCK_PREFIX, TopicIndex } from './topic-index.js';
+import { TOPIC_BLOCK_PREFIX, TopicIndex } from './topic-index.js';
 
 const NAMES_MAX_COUNT = 10_000;
-/** Positions that are replayed between two looks at the memory that it takes. */
-const REPLAY_STEP_COUNT = 16_384;
-/** Blocks of queues that are kept in memory until the next checkpoint. */
-const PENDING_BLOCKS_MAX_BYTES = 4_194_304;
+/** What is large enough for a machine; the simulation has smaller ones, so that little is enough to fill them. */
+export const STORE_SIZES = {
+  /** Positions that are replayed between two looks at the memory that it takes. */
+  replayStepCount: 16_384,
+  /** Blocks of queues that are kept in memory until the next checkpoint. */
+  pendingBlocksMaxBytes: 4_194_304,
+  /** Postings of a block. */
+  blockMaxCount: BLOCK_MAX_COUNT,
+};
+export type StoreSizes = Readonly<typeof STORE_SIZES>;
+
 /** Sessions that are encoded in one turn. */
 const ENCODE_PER_TURN = 64;
 const CLOCK_KEY = `${LOADED_PREFIX}clock`;
 const CLOCK_BYTES = 12;
+/** There only between two checkpoints of a replay. */
+const UNASSIGNED_KEY = `${LOADED_PREFIX}unassigned`;
 /** How far the gateway's clock may be behind after a crash. */
 const CLOCK_EVERY_MS = 1000;
 const RETRY_MS = 500;
@@ -117,6 +129,7 @@ export interface DiskStoreOptions {
   readonly keepMaxBytes: number;
   readonly keepMaxAgeMs: number;
   readonly ballastBytes: number;
+  readonly sizes?: StoreSizes;
 }
 
 /** Figures that only grow. */
@@ -135,7 +148,16 @@ interface TakenSession {
   readonly floor: LogPosition;
 }
 
-const EMPTY_QUEUE = { from: 0, to: 0, storedCount: 0, storedBytes: 0, head: [], tail: [] };
+/** What the database had. */
+interface LoadedState {
+  readonly restored: readonly StoredSession[];
+  readonly unassigned: readonly UnassignedImage[];
+}
+
+const EMPTY_QUEUE = {
+  ...{ from: 0, to: 0, storedCount: 0, storedBytes: 0, head: [], tail: [], floor: 0 },
+  ...{ removed: [], removedRanges: [] },
+};
 
 export class DiskStore implements Store {
   readonly level = 'disk';
@@ -145,6 +167,7 @@ export class DiskStore implements Store {
   /** What recovery found missing. */
   losses: readonly Loss[] = [];
   readonly #options: DiskStoreOptions;
+  readonly #sizes: StoreSizes;
   readonly #layout: Layout;
   readonly #names = new PublisherNames(NAMES_MAX_COUNT);
   readonly #table = new SessionTable();
@@ -172,6 +195,7 @@ export class DiskStore implements Store {
 
   constructor(options: DiskStoreOptions) {
     this.#options = options;
+    this.#sizes = options.sizes ?? STORE_SIZES;
     this.#layout = layoutOf(options.folder);
     this.#lock = options.openDatabase(this.#layout.lock);
     this.#ballast = new Ballast(options.files, this.#layout.ballast, options.ballastBytes);
@@ -246,10 +270,11 @@ export class DiskStore implements Store {
       logger,
     });
     this.#index = index;
-    const restored = await this.#load(index, isNew);
+    const { restored, unassigned } = await this.#load(index, isNew);
     await this.#openTheLog(id, vault, Math.max(index.applied, index.newestSnapshot));
     this.#reportLosses();
     for (const session of restored) this.#restoreSession(session, sessions);
+    await this.#restoreUnassigned(unassigned, sessions);
     await this.#replay(sessions);
     this.#countBytesSince();
     if (index.rebuild !== undefined) this.#indexing = this.#indexAgain(index.applied);
@@ -275,20 +300,29 @@ export class DiskStore implements Store {
       logger.info('the data keys are wrapped with another master key', { master: keyring.masterId });
   }
 
-  async #load(index: StateIndex, isNew: boolean): Promise<StoredSession[]> {
+  async #load(index: StateIndex, isNew: boolean): Promise<LoadedState> {
     let decoder = new SessionDecoder();
+    let unassigned: readonly UnassignedImage[] = [];
     const visit = (key: string, value: Uint8Array): void => {
       if (decoder.visit(key, value)) return;
-      if (key.startsWith(RETAINED_PREFIX)) this.retained.restore(value);
-      else if (key.startsWith(BLOCK_PREFIX)) this.#topics.restore(key, value);
+      if (key === UNASSIGNED_KEY) unassigned = decodeUnassigned(value);
+      else if (key.startsWith(RETAINED_PREFIX)) this.retained.restore(value);
+      else if (key.startsWith(TOPIC_BLOCK_PREFIX)) this.#topics.restore(key, value);
       else if (key === CLOCK_KEY) this.#options.continueClock(readU48(value, 0));
     };
-    await index.open(isNew, visit, () => {
+    const restart = (): void => {
       decoder = new SessionDecoder();
+      unassigned = [];
       this.retained.reset();
       this.#topics.reset();
-    });
-    return [...decoder.sessions()];
+    };
+    const census = (): BlockCensus => {
+      const blocks = new BlockCensus();
+      for (const session of decoder.sessions()) blocks.add(session);
+      return blocks;
+    };
+    await index.open(isNew, visit, restart, census);
+    return { restored: [...decoder.sessions()], unassigned };
   }
 
   async #openTheLog(
@@ -364,6 +398,14 @@ export class DiskStore implements Store {
     sessions.restoreSession(image);
   }
 
+  async #restoreUnassigned(images: readonly UnassignedImage[], sessions: DurableSessions): Promise<void> {
+    const messages = await this.#messageReader.read(images.map(({ position }) => position));
+    for (const [i, { filters }] of images.entries()) {
+      const message = messages[i];
+      if (message !== undefined) sessions.restoreUnassigned(message, filters);
+    }
+  }
+
   async #replay(sessions: DurableSessions): Promise<void> {
     const { applied } = this.#stateIndex;
     const { reader, committed } = this.#log;
@@ -372,13 +414,13 @@ export class DiskStore implements Store {
     while (at <= committed) {
       const { next } = await reader.read(
         at,
-        at + REPLAY_STEP_COUNT - 1,
+        at + this.#sizes.replayStepCount - 1,
         (position, type, bytes, start, end) =>
           this.#replayRecord(sessions, position, type, bytes, start, end),
       );
       at = next;
       this.#replayedTo = at - 1;
-      if (this.#stateIndex.pendingBytes > PENDING_BLOCKS_MAX_BYTES) await this.#checkpoint();
+      if (this.#stateIndex.pendingBytes > this.#sizes.pendingBlocksMaxBytes) await this.#checkpoint();
     }
     this.#replayedTo = undefined;
   }
@@ -391,7 +433,7 @@ export class DiskStore implements Store {
       for (let at = reader.first; at <= upTo && !this.#closed;) {
         const { next } = await reader.read(
           at,
-          Math.min(upTo, at + REPLAY_STEP_COUNT - 1),
+          Math.min(upTo, at + this.#sizes.replayStepCount - 1),
           (position, type, bytes, start, end) => {
             if (type !== RecordType.message && type !== RecordType.retained) return;
             const { message, wallMs } = readMessageRecord(bytes, start, end);
@@ -438,11 +480,13 @@ export class DiskStore implements Store {
     end: number,
   ): void {
     if (type === RecordType.message || type === RecordType.retained) {
-      const { message, packetId, wallMs } = readMessageRecord(bytes, start, end);
+      const { message, packetId, isWill, wallMs } = readMessageRecord(bytes, start, end);
       message.position = position;
       this.#topics.add(message.topic, position, wallMs);
-      const publisher = packetId === 0 ? undefined : this.#table.get(message.publisher);
+      const publisher = packetId === 0 && !isWill ? undefined : this.#sessionAt(position, message.publisher);
       if (publisher !== undefined) this.#table.changed(publisher, 0);
+      if (isWill && publisher !== undefined)
+        sessions.replayStep({ kind: 'willPublished', clientId: publisher.clientId });
       if (type === RecordType.message)
         sessions.replayMessage(message, publisher === undefined ? 0 : packetId);
       else sessions.replayRetained(message);
@@ -471,6 +515,12 @@ export class DiskStore implements Store {
     if (record.kind === 'ended') this.#endSession(record.clientId);
   }
 
+  /** The session that the client had at this position of the log, where it is the one that it has. */
+  #sessionAt(position: LogPosition, clientId: string): SessionEntry | undefined {
+    const entry = this.#table.get(clientId);
+    return entry === undefined || entry.number > position ? undefined : entry;
+  }
+
   // Writing.
 
   admit(bytes: number): number {
@@ -492,8 +542,9 @@ export class DiskStore implements Store {
     if (!this.#options.isOnDisk(message.topic)) return 0;
     this.#writeClock();
     const publisher = this.#names.bytesOf(message.publisher);
-    // Only a session that outlives its connection can be asked about the packet again after a restart.
-    const session = origin?.qos === 2 ? this.#table.get(origin.clientId) : undefined;
+    // Only a session that outlives its connection can be asked about the packet again, or has its will, after a restart.
+    const isWill = origin?.packetId === 0;
+    const session = isWill || origin?.qos === 2 ? this.#table.get(origin.clientId) : undefined;
     const packetId = session === undefined ? 0 : (origin as MessageOrigin).packetId;
     const log = this.#log;
     const size = messageRecordBytes(message, publisher, packetId);
@@ -506,6 +557,7 @@ export class DiskStore implements Store {
       publisher,
       packetId,
       wallMs,
+      isWill && session !== undefined,
     );
     const type = message.qos === 0 ? RecordType.retained : RecordType.message;
     const position = log.append(chunk, type, size);
@@ -617,9 +669,12 @@ export class DiskStore implements Store {
     };
   }
 
-  #commonBacking(clientId: string): Pick<QueueBacking, 'readMessages' | 'lost' | 'retryLater'> {
+  #commonBacking(
+    clientId: string,
+  ): Pick<QueueBacking, 'blockMaxCount' | 'readMessages' | 'lost' | 'retryLater'> {
     const { logger, timers } = this.#options;
     return {
+      blockMaxCount: this.#sizes.blockMaxCount,
       readMessages: (positions) => this.#messageReader.read(positions),
       lost: (position) =>
         logger.error('a message that waited for a client is lost', { client: clientId, position }),
@@ -675,7 +730,7 @@ export class DiskStore implements Store {
     const { checkpointEveryBytes } = this.#options;
     const isDue =
       written - this.#checkpointedAtBytes >= checkpointEveryBytes ||
-      this.#stateIndex.pendingBytes > PENDING_BLOCKS_MAX_BYTES;
+      this.#stateIndex.pendingBytes > this.#sizes.pendingBlocksMaxBytes;
     if (isDue && this.#checkpointing === undefined && !this.#closed) void this.#keepUp();
   }
 
@@ -745,6 +800,8 @@ export class DiskStore implements Store {
         for (const key of sessionKeys(clientId)) changes.set(key, null);
     for (const topic of retained) changes.set(...this.retained.change(topic, this.#names));
     changes.set(CLOCK_KEY, this.#clockBytes(this.#options.clock.now()));
+    const unassigned = this.#replayedTo === undefined ? [] : sessions.unassigned();
+    changes.set(UNASSIGNED_KEY, unassigned.length === 0 ? null : encodeUnassigned(unassigned));
     index.beginCheckpoint();
     this.#topics.beginCheckpoint();
     try {
@@ -832,6 +889,14 @@ export class DiskStore implements Store {
   get #messageReader(): MessageReader {
     return this.#reader ?? notOpen();
   }
+}
+
+function encodeUnassigned(images: readonly UnassignedImage[]): Uint8Array {
+  return Buffer.from(JSON.stringify(images), 'utf8');
+}
+
+function decodeUnassigned(value: Uint8Array): readonly UnassignedImage[] {
+  return JSON.parse(Buffer.from(value).toString('utf8')) as UnassignedImage[];
 }
 
 function notOpen(): never {

@@ -2,7 +2,7 @@
  * What the store knows of each durable session: its number in the log, its queue, and whether it has to be written down again.
  */
 import type { LogPosition, SessionImage } from '../../lib/contracts/store.js';
-import { decodePostings, encodePostings } from '../queue/posting-block.js';
+import { decodePositions, decodePostings, encodePositions, encodePostings } from '../queue/posting-block.js';
 import type { DiskQueue, QueueState } from '../queue/disk-queue.js';
 import { fromJson, toJson } from '../records/json.js';
 import type { SessionNumber } from '../records/session-record.js';
@@ -12,11 +12,13 @@ export const LOADED_PREFIX = 'l/';
 export const RETAINED_PREFIX = 'l/r/';
 const SESSION_PREFIX = 'l/s/';
 const SUBSCRIPTIONS_PREFIX = 'l/u/';
+/** Of blocks of queues: they sort by session and block. */
+export const QUEUE_PREFIX = 'q/';
 const QUEUE_BLOCK = /^q\/(\d{15})\/(\d{10})$/;
 
 /** Of a block of postings of the session's queue. */
 export function queueBlockKey(session: SessionNumber, block: number): string {
-  return `q/${String(session).padStart(15, '0')}/${String(block).padStart(10, '0')}`;
+  return `${QUEUE_PREFIX}${String(session).padStart(15, '0')}/${String(block).padStart(10, '0')}`;
 }
 
 /** @returns undefined where the key is of something else. */
@@ -124,9 +126,11 @@ export interface StoredSession {
 
 interface SessionJson extends Omit<SessionImage, 'subscriptions'> {
   readonly number: SessionNumber;
-  readonly queue: Omit<QueueState, 'head' | 'tail'> & {
+  readonly queue: Omit<QueueState, 'head' | 'tail' | 'removed' | 'removedRanges'> & {
     readonly head: Uint8Array;
     readonly tail: Uint8Array;
+    readonly removed: Uint8Array;
+    readonly removedRanges: Uint8Array;
   };
 }
 
@@ -136,11 +140,17 @@ export function encodeSession(
   withSubscriptions: boolean,
 ): [key: string, value: Uint8Array][] {
   const { subscriptions, ...rest } = image;
-  const { head, tail, ...counts } = queue;
+  const { head, tail, removed, removedRanges, ...counts } = queue;
   const json: SessionJson = {
     number,
     ...rest,
-    queue: { ...counts, head: encodePostings(head), tail: encodePostings(tail) },
+    queue: {
+      ...counts,
+      head: encodePostings(head),
+      tail: encodePostings(tail),
+      removed: encodePositions(removed),
+      removedRanges: encodePositions(removedRanges),
+    },
   };
   const changes: [string, Uint8Array][] = [[SESSION_PREFIX + image.clientId, toBytes(json)]];
   if (withSubscriptions)
@@ -175,13 +185,42 @@ export class SessionDecoder {
 
   *sessions(): Generator<StoredSession> {
     for (const { number, queue, ...rest } of this.#sessions) {
-      const { head, tail, ...counts } = queue;
+      const { head, tail, removed, removedRanges, ...counts } = queue;
       yield {
         number,
         image: { ...rest, subscriptions: this.#subscriptions.get(number) ?? [] },
-        queue: { ...counts, head: decodePostings(head), tail: decodePostings(tail) },
+        queue: {
+          ...counts,
+          head: decodePostings(head),
+          tail: decodePostings(tail),
+          removed: decodePositions(removed),
+          removedRanges: decodePositions(removedRanges),
+        },
       };
     }
+  }
+}
+
+/** Which blocks the queues of sessions have put away, and which of them were seen. */
+export class BlockCensus {
+  readonly #sessions = new Map<SessionNumber, { readonly from: number; readonly to: number; left: number }>();
+
+  add({ number, queue: { from, to } }: StoredSession): void {
+    if (from < to) this.#sessions.set(number, { from, to, left: to - from });
+  }
+
+  see(key: string): void {
+    const found = parseQueueBlockKey(key);
+    const entry = found === undefined ? undefined : this.#sessions.get(found.session);
+    if (entry !== undefined && found !== undefined && found.block >= entry.from && found.block < entry.to)
+      entry.left--;
+  }
+
+  /** How many were not seen. */
+  get missing(): number {
+    let missing = 0;
+    for (const { left } of this.#sessions.values()) missing += left;
+    return missing;
   }
 }
 

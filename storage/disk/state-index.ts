@@ -20,8 +20,8 @@ import {
   writeSnapshot,
 } from '../state/snapshot.js';
 import type { Vault } from '../crypto/vault.js';
-import { LOADED_PREFIX } from './session-table.js';
-import { BLOCK_PREFIX, TOPIC_PREFIX } from './topic-index.js';
+import { QUEUE_PREFIX, BlockCensus, LOADED_PREFIX } from './session-table.js';
+import { TOPIC_BLOCK_PREFIX, TOPIC_PREFIX } from './topic-index.js';
 
 /** What is put into a database that is made again at a time. */
 const REBUILD_BATCH_BYTES = 1_048_576;
@@ -55,6 +55,9 @@ export class StateIndex {
   bytesWritten = 0;
   readonly #options: StateIndexOptions;
   #store: CheckedStore | undefined;
+  /** A write has failed, and it was not opened again since. */
+  #isInDoubt = false;
+  #opening: Promise<CheckedStore> | undefined;
   /** Newest first. */
   #snapshots: SnapshotFile[] = [];
   #lastSnapshotBytes = 0;
@@ -69,9 +72,14 @@ export class StateIndex {
 
   /**
    * @param isNew nothing was ever stored: then a missing database is no loss. @param visit is shown what is loaded at the start;
-   * what it was shown before `restart` is called does not count.
+   * what it was shown before `restart` is called does not count. @param census which blocks there have to be, by what was shown.
    */
-  async open(isNew: boolean, visit: EntryVisitor, restart: () => void): Promise<void> {
+  async open(
+    isNew: boolean,
+    visit: EntryVisitor,
+    restart: () => void,
+    census = (): BlockCensus => new BlockCensus(),
+  ): Promise<void> {
     const { files, database, snapshotFolder, logger } = this.#options;
     await files.makeFolder(snapshotFolder);
     this.#snapshots = await listSnapshots(files, snapshotFolder);
@@ -82,12 +90,14 @@ export class StateIndex {
     }
     try {
       this.#store = await CheckedStore.open(database, LOADED_PREFIX, visit);
+      await this.#checkBlocks(census());
     } catch (error) {
       if (!(error instanceof SprawlError) || error.code !== 'STORAGE_CORRUPT') throw error;
       logger.warn('the database cannot be trusted and is made again from a snapshot and the log', {
         reason: error.message,
       });
       restart();
+      await this.#store?.close();
       await this.#makeAgain(error.message);
       this.#store = await CheckedStore.open(database, LOADED_PREFIX, visit);
     }
@@ -134,7 +144,8 @@ export class StateIndex {
 
   /** @throws SprawlError STORAGE_CORRUPT, STORAGE_IO */
   async get(key: string): Promise<Uint8Array> {
-    const value = this.#pending.get(key) ?? this.#writing.get(key) ?? (await this.#opened.get(key));
+    const value =
+      this.#pending.get(key) ?? this.#writing.get(key) ?? (await (await this.#reopened()).get(key));
     if (value === undefined || value === null)
       throw new SprawlError('STORAGE_CORRUPT', `${key} is missing from the database`);
     return value;
@@ -158,10 +169,14 @@ export class StateIndex {
     for (const [key, value] of this.#writing) changes.set(key, value);
     let bytes = 0;
     for (const [key, value] of changes) bytes += key.length + (value?.length ?? 0);
+    const store = await this.#reopened();
     try {
-      await this.#opened.write(applied, changes);
+      await store.write(applied, changes);
     } catch (error) {
-      await this.#reopen();
+      // Nothing that it acknowledged before is certain either: it is looked at anew before it is used again.
+      this.#store = undefined;
+      this.#isInDoubt = true;
+      await store.close().catch(() => undefined);
       throw error;
     }
     this.bytesWritten += bytes;
@@ -171,8 +186,10 @@ export class StateIndex {
   /** Copies the state as of the last checkpoint. No checkpoint is written meanwhile. */
   async snapshot(): Promise<void> {
     const { files, snapshotFolder, identity } = this.#options;
-    const position = this.applied;
-    const size = await writeSnapshot(files, snapshotFolder, position, identity, this.#forSnapshot());
+    const store = await this.#reopened();
+    const position = store.head.applied;
+    const entries = this.#forSnapshot(store);
+    const size = await writeSnapshot(files, snapshotFolder, position, identity, entries);
     this.#lastSnapshotBytes = size;
     this.bytesWritten += size;
     this.#snapshots = await listSnapshots(files, snapshotFolder);
@@ -180,9 +197,10 @@ export class StateIndex {
   }
 
   /** Without the index of topics, which is large and can be made from the log. */
-  async *#forSnapshot(): AsyncIterable<readonly [string, Uint8Array]> {
-    for await (const entry of this.#opened.all())
-      if (!entry[0].startsWith(TOPIC_PREFIX) && !entry[0].startsWith(BLOCK_PREFIX)) yield this.#sealed(entry);
+  async *#forSnapshot(store: CheckedStore): AsyncIterable<Entry> {
+    for await (const entry of store.all())
+      if (!entry[0].startsWith(TOPIC_PREFIX) && !entry[0].startsWith(TOPIC_BLOCK_PREFIX))
+        yield this.#sealed(entry);
   }
 
   #sealed([key, value]: Entry): Entry {
@@ -193,6 +211,8 @@ export class StateIndex {
   }
 
   async close(): Promise<void> {
+    this.#isInDoubt = false;
+    await this.#opening?.catch(() => undefined);
     await this.#store?.close();
     this.#store = undefined;
   }
@@ -203,18 +223,36 @@ export class StateIndex {
     return this.#store;
   }
 
-  /** After a failed write nothing that the database acknowledged before is certain: it is looked at anew. */
-  async #reopen(): Promise<void> {
-    await this.#store?.close().catch(() => undefined);
-    this.#store = undefined;
-    this.#store = await CheckedStore.open(this.#options.database, LOADED_PREFIX, () => undefined);
+  /** After a failed write it is opened again by whoever needs it first; the others wait for the same attempt. @throws SprawlError */
+  #reopened(): Promise<CheckedStore> {
+    if (this.#store !== undefined || !this.#isInDoubt) return Promise.resolve(this.#opened);
+    this.#opening ??= CheckedStore.open(this.#options.database, LOADED_PREFIX, () => undefined)
+      .then((store) => {
+        this.#isInDoubt = false;
+        this.#store = store;
+        return store;
+      })
+      .finally(() => {
+        this.#opening = undefined;
+      });
+    return this.#opening;
+  }
+
+  /** All of them are read: one that is damaged would be noticed only when its client comes, when nothing can be made again. */
+  async #checkBlocks(census: BlockCensus): Promise<void> {
+    for await (const [key] of this.#opened.entries(QUEUE_PREFIX)) census.see(key);
+    if (census.missing > 0)
+      throw new SprawlError(
+        'STORAGE_CORRUPT',
+        `${census.missing} blocks of queues are missing from the database`,
+      );
   }
 
   async #makeAgain(why: string): Promise<void> {
     const { files, database, identity, logger, vault } = this.#options;
     for (const snapshot of [...this.#snapshots]) {
       await database.destroy();
-      const store = await CheckedStore.create(database, LOADED_PREFIX);
+      const store = await CheckedStore.create(database, LOADED_PREFIX, UNFINISHED);
       try {
         await fill(store, snapshot, files, identity, vault);
         this.rebuild = { why, from: snapshot.position };

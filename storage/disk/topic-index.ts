@@ -12,7 +12,7 @@ import { readU48, writeU48 } from '../log/record.js';
 import { pushSigned, pushVarint, VarintReader } from '../queue/varint.js';
 import { LOADED_PREFIX } from './session-table.js';
 
-export const BLOCK_PREFIX = `${LOADED_PREFIX}b/`;
+export const TOPIC_BLOCK_PREFIX = `${LOADED_PREFIX}b/`;
 export const TOPIC_PREFIX = 't/';
 const KEY_MAX_COUNT = 512;
 const BLOCK_BYTES = 18;
@@ -109,7 +109,7 @@ export class TopicIndex {
     writeU48(value, 0, block.last);
     writeU48(value, 6, block.from);
     writeU48(value, 12, block.to);
-    changes.set(BLOCK_PREFIX + digits(block.first), value);
+    changes.set(TOPIC_BLOCK_PREFIX + digits(block.first), value);
     let encoded = 0;
     for (const [topic, postings] of this.#writing) {
       for (let at = 0, n = 0; at < postings.length; at += 2 * KEY_MAX_COUNT, n++) {
@@ -162,7 +162,7 @@ export class TopicIndex {
     const keys: string[] = [];
     const gone = this.#blocks.filter(({ last }) => last < floor);
     for (const { first } of gone) {
-      keys.push(BLOCK_PREFIX + digits(first));
+      keys.push(TOPIC_BLOCK_PREFIX + digits(first));
       for await (const [key] of source.entries(`${TOPIC_PREFIX}${digits(first)}/`)) keys.push(key);
     }
     this.#blocks = this.#blocks.filter((block) => !gone.includes(block));
@@ -185,7 +185,7 @@ function digits(position: LogPosition): string {
 }
 
 function positionOf(key: string): LogPosition {
-  return Number(key.slice(BLOCK_PREFIX.length));
+  return Number(key.slice(TOPIC_BLOCK_PREFIX.length));
 }
 
 function keyOf(first: LogPosition, topic: string, n: number): string {

@@ -74,6 +74,8 @@ export class MemoryDeliveryQueue implements DeliveryQueue {
   release(): void {}
 
   /** Nothing is replayed into memory. */
+  replay(): void {}
+
   remove(): void {}
 
   #grow(): void {

@@ -10,15 +10,15 @@
  */
 import type { DeliveryQueue, LogPosition } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
-import { BLOCK_MAX_COUNT, decodePostings, encodePostings, type Posting } from './posting-block.js';
+import { decodePostings, encodePostings, type Posting } from './posting-block.js';
 
-/** The next block is read when so few messages are left in front of it. */
-const READ_BELOW_COUNT = BLOCK_MAX_COUNT / 2;
 /** Messages in memory beyond which a block is put away even where it is not full; and the most that is read back at a time. */
 const BLOCK_MAX_BYTES = 262_144;
 
 /** Where blocks are put away, and messages read. */
 export interface QueueBacking {
+  /** Postings of a block; the next one is read when half as many messages are left in front of it. */
+  readonly blockMaxCount: number;
   putBlock(block: number, bytes: Uint8Array): void;
   getBlock(block: number): Promise<Uint8Array>;
   /** The block was read and is not wanted any more. */
@@ -45,6 +45,11 @@ export interface QueueState {
   readonly tail: readonly Posting[];
   /** Messages up to this position came in, as far as they were for the session. */
   readonly upTo: LogPosition;
+  /** No message before it is needed, where there are any. */
+  readonly floor: LogPosition;
+  /** Positions that left while their blocks were put away; those of a range as its first and its last. */
+  readonly removed: readonly LogPosition[];
+  readonly removedRanges: readonly LogPosition[];
 }
 
 export class DiskQueue implements DeliveryQueue {
@@ -71,6 +76,8 @@ export class DiskQueue implements DeliveryQueue {
   readonly #upTo: LogPosition;
   /** Positions that left, by the log, while their blocks were put away. */
   #removed: Set<LogPosition> | undefined;
+  /** The same for what left many at a time: first and last, in turn. */
+  #removedRanges: LogPosition[] = [];
 
   constructor(backing: QueueBacking, state?: QueueState) {
     this.#backing = backing;
@@ -84,7 +91,9 @@ export class DiskQueue implements DeliveryQueue {
     this.#storedBytes = state.storedBytes;
     this.#tailBytes = weightOf(this.#tail);
     this.#bytes = weightOf(this.#head) + this.#storedBytes + this.#tailBytes;
-    this.#floor = this.#head[0]?.position ?? (this.#to > this.#from ? 1 : (this.#tail[0]?.position ?? 0));
+    this.#floor = state.floor;
+    if (state.removed.length > 0) this.#removed = new Set(state.removed);
+    this.#removedRanges = [...state.removedRanges];
   }
 
   get count(): number {
@@ -136,19 +145,25 @@ export class DiskQueue implements DeliveryQueue {
       head: this.#head.slice(this.#headAt).filter(isLogged),
       tail: this.#tail.filter(isLogged),
       upTo,
+      floor: this.count === 0 ? 0 : this.floor,
+      removed: this.#removed === undefined ? [] : [...this.#removed],
+      removedRanges: [...this.#removedRanges],
     };
+  }
+
+  replay(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
+    // It came in before the state was written down; by now it may have left.
+    if (message.position > this.#upTo) this.push(message, flags, identifiers);
   }
 
   push(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
     const { weight, position } = message;
-    // It came in before the state was written down; by now it may have left.
-    if (position > 0 && position <= this.#upTo) return;
     const posting: Posting = { position, flags, identifiers, weight, message };
     this.#bytes += weight;
     this.#heldBytes += weight;
     if (position > 0) this.#backing.changed();
     const isShort = this.#storedCount === 0 && this.#tail.length === 0;
-    if (isShort && this.#head.length - this.#headAt < BLOCK_MAX_COUNT && !this.#reading) {
+    if (isShort && this.#head.length - this.#headAt < this.#backing.blockMaxCount && !this.#reading) {
       this.#head.push(posting);
       return;
     }
@@ -156,7 +171,8 @@ export class DiskQueue implements DeliveryQueue {
     this.#tailBytes += weight;
     this.#tailIsPinned ||= position === 0;
     if (this.#tailIsPinned) return;
-    if (this.#tail.length >= BLOCK_MAX_COUNT || this.#tailBytes >= BLOCK_MAX_BYTES) this.#putAway();
+    if (this.#tail.length >= this.#backing.blockMaxCount || this.#tailBytes >= BLOCK_MAX_BYTES)
+      this.#putAway();
   }
 
   shift(): void {
@@ -171,11 +187,11 @@ export class DiskQueue implements DeliveryQueue {
     if (this.#headAt === this.#head.length) {
       this.#head = [];
       this.#headAt = 0;
-    } else if (this.#headAt >= BLOCK_MAX_COUNT) {
+    } else if (this.#headAt >= this.#backing.blockMaxCount) {
       this.#head = this.#head.slice(this.#headAt);
       this.#headAt = 0;
     }
-    if (this.#head.length - this.#headAt < READ_BELOW_COUNT) this.#read();
+    if (this.#head.length - this.#headAt < this.#backing.blockMaxCount / 2) this.#read();
   }
 
   release(): void {
@@ -183,10 +199,18 @@ export class DiskQueue implements DeliveryQueue {
     for (const posting of this.#tail) this.#releaseOne(posting);
   }
 
-  remove(position: LogPosition): void {
-    if (this.#removeFrom(this.#head, position, this.#headAt)) return;
-    if (this.#removeFrom(this.#tail, position, 0)) return;
-    if (this.#from < this.#to) (this.#removed ??= new Set()).add(position);
+  remove(from: LogPosition, to: LogPosition): void {
+    if (from === to) {
+      if (this.#removeFrom(this.#head, from, this.#headAt)) return;
+      if (this.#removeFrom(this.#tail, from, 0)) return;
+      if (this.#from < this.#to) (this.#removed ??= new Set()).add(from);
+      return;
+    }
+    this.#head = this.#without(this.#head.slice(this.#headAt), from, to);
+    this.#headAt = 0;
+    this.#tail = this.#without(this.#tail, from, to);
+    this.#tailBytes = weightOf(this.#tail);
+    if (this.#from < this.#to) this.#removedRanges.push(from, to);
   }
 
   /**
@@ -230,6 +254,7 @@ export class DiskQueue implements DeliveryQueue {
     this.#bytes = 0;
     this.#heldBytes = 0;
     this.#removed = undefined;
+    this.#removedRanges = [];
   }
 
   get #headIsThere(): boolean {
@@ -300,10 +325,14 @@ export class DiskQueue implements DeliveryQueue {
     this.#storedCount -= postings.length;
     this.#storedBytes -= weightOf(postings);
     for (const posting of postings) {
-      if (this.#removed?.delete(posting.position) === true) this.#bytes -= posting.weight;
+      if (this.#removed?.delete(posting.position) === true || this.#isInRange(posting.position))
+        this.#bytes -= posting.weight;
       else this.#head.push(posting);
     }
-    if (this.#from === this.#to) this.#removed = undefined;
+    if (this.#from === this.#to) {
+      this.#removed = undefined;
+      this.#removedRanges = [];
+    }
     if (!this.#headIsThere) await this.#fillHead();
   }
 
@@ -348,6 +377,21 @@ export class DiskQueue implements DeliveryQueue {
     this.#discount(posting);
     if (postings === this.#tail) this.#tailBytes -= posting.weight;
     return true;
+  }
+
+  #without(postings: Posting[], from: LogPosition, to: LogPosition): Posting[] {
+    return postings.filter((posting) => {
+      const stays = posting.position < from || posting.position > to;
+      if (!stays) this.#discount(posting);
+      return stays;
+    });
+  }
+
+  #isInRange(position: LogPosition): boolean {
+    const ranges = this.#removedRanges;
+    for (let i = 0; i < ranges.length; i += 2)
+      if (position >= (ranges[i] as LogPosition) && position <= (ranges[i + 1] as LogPosition)) return true;
+    return false;
   }
 
   #discount({ message, weight }: Posting): void {

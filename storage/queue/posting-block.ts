@@ -57,3 +57,21 @@ export function decodePostings(bytes: Uint8Array): Posting[] {
   }
   return postings;
 }
+
+/** As bytes: each less the one before. */
+export function encodePositions(positions: readonly LogPosition[]): Uint8Array {
+  const out: number[] = [];
+  let before = 0;
+  for (const position of positions) {
+    pushSigned(out, position - before);
+    before = position;
+  }
+  return Uint8Array.from(out);
+}
+
+export function decodePositions(bytes: Uint8Array): LogPosition[] {
+  const reader = new VarintReader(bytes);
+  const positions: LogPosition[] = [];
+  for (let position = 0; !reader.done; positions.push(position)) position += reader.signed();
+  return positions;
+}

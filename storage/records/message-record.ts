@@ -1,7 +1,7 @@
 /**
  * Body of a message record, numbers least significant byte first:
  *
- *     u8   bits 0 and 1 QoS, 2 retain, 3 expires, 4 has properties, 5 has a packet id
+ *     u8   bits 0 and 1 QoS, 2 retain, 3 expires, 4 has properties, 5 has a packet id, 6 is the will of its publisher's session
  *     u48  milliseconds since 1970, as good as the machine knew
  *     u48  only where it expires: when, in milliseconds of the gateway's own clock
  *     u16  only with a packet id: with it the publisher's session knows a repeated QoS 2 message
@@ -19,6 +19,7 @@ const RETAIN = 0x04;
 const EXPIRES = 0x08;
 const PROPERTIES = 0x10;
 const PACKET_ID = 0x20;
+const WILL = 0x40;
 const FIXED_BYTES = 7;
 const NO_BYTES = new Uint8Array(0);
 
@@ -28,6 +29,8 @@ export interface StoredMessage {
   readonly wallMs: number;
   /** 0: it came without one, or its publisher's session does not outlive the connection. */
   readonly packetId: number;
+  /** It is the will of its publisher's session, which has none from here on. */
+  readonly isWill: boolean;
 }
 
 /** Client ids in UTF-8: few publishers write most messages. */
@@ -72,6 +75,7 @@ export function writeMessageRecord(
   publisher: Uint8Array,
   packetId: number,
   wallMs: number,
+  isWill = false,
 ): void {
   const { properties, topicBytes } = message;
   const expires = message.expiresAt !== NEVER;
@@ -80,7 +84,8 @@ export function writeMessageRecord(
     (message.retain ? RETAIN : 0) |
     (expires ? EXPIRES : 0) |
     (properties.length > 0 ? PROPERTIES : 0) |
-    (packetId === 0 ? 0 : PACKET_ID);
+    (packetId === 0 ? 0 : PACKET_ID) |
+    (isWill ? WILL : 0);
   writeU48(out, at + 1, wallMs);
   at += FIXED_BYTES;
   if (expires) {
@@ -156,7 +161,7 @@ export function readMessageRecord(bytes: Uint8Array, start: number, end: number)
     expiresAt,
     publisher,
   );
-  return { message, wallMs, packetId };
+  return { message, wallMs, packetId, isWill: (flags & WILL) !== 0 };
 }
 
 function utf8(bytes: Uint8Array, start: number, end: number): string {

@@ -17,6 +17,7 @@ export const RecordType = {
   givenUp: 20,
   willPublished: 21,
   assigned: 22,
+  dropped: 23,
   /** The gateway's own clock beside the wall's. */
   time: 30,
 } as const;

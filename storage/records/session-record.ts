@@ -3,14 +3,14 @@
  * a person's eyes and takes new fields:
  *
  *     released, pubrec     u48 session · u16 packet id
- *     delivered, givenUp   u48 session · u16 packet id · u48 position of the message
- *     sent                 the same · u8 flags · u32 each subscription identifier
+ *     delivered, givenUp   u48 session · u16 packet id · u48 position of the message · topic, where it was owed
+ *     sent                 the same without the topic · u8 flags · [u16 length, topic] where it was owed · u32 each identifier
  *     created              JSON with the client id; the position of this record is the number of the session
  *     the other ones       u48 session · JSON
  *
  * Numbers have their least significant byte first.
  */
-import type { LogPosition, SessionRecord } from '../../lib/contracts/store.js';
+import { type LogPosition, OWED_FLAG, type SessionRecord } from '../../lib/contracts/store.js';
 import { readU32, readU48, writeU32, writeU48 } from '../log/record.js';
 import { fromJson, toJson } from './json.js';
 import { RecordType } from './record-type.js';
@@ -40,6 +40,7 @@ const TYPES = {
   delivered: RecordType.delivered,
   givenUp: RecordType.givenUp,
   assigned: RecordType.assigned,
+  dropped: RecordType.dropped,
 } as const satisfies Record<SessionRecord['kind'], RecordType>;
 
 const KINDS = new Map<number, SessionRecord['kind']>(
@@ -62,9 +63,11 @@ export function packetStepBytes(record: PacketStep): number {
       return PACKET_STEP_BYTES;
     case 'delivered':
     case 'givenUp':
-      return MESSAGE_STEP_BYTES;
-    case 'sent':
-      return SENT_BYTES + 4 * (record.identifiers?.length ?? 0);
+      return MESSAGE_STEP_BYTES + topicBytes(record.topic);
+    case 'sent': {
+      const topic = isOwed(record.flags) ? 2 + topicBytes(record.topic) : 0;
+      return SENT_BYTES + topic + 4 * (record.identifiers?.length ?? 0);
+    }
   }
 }
 
@@ -80,10 +83,33 @@ export function writePacketStep(
   out[at + SESSION_BYTES + 1] = record.packetId >> 8;
   if (record.kind === 'released' || record.kind === 'pubrec') return;
   writeU48(out, at + PACKET_STEP_BYTES, record.position);
-  if (record.kind !== 'sent') return;
+  if (record.kind !== 'sent') {
+    writeTopic(out, at + MESSAGE_STEP_BYTES, record.topic);
+    return;
+  }
   out[at + MESSAGE_STEP_BYTES] = record.flags;
-  for (const [i, identifier] of (record.identifiers ?? []).entries())
-    writeU32(out, at + SENT_BYTES + 4 * i, identifier);
+  let next = at + SENT_BYTES;
+  if (isOwed(record.flags)) {
+    const length = writeTopic(out, next + 2, record.topic);
+    out[next] = length & 0xff;
+    out[next + 1] = length >> 8;
+    next += 2 + length;
+  }
+  for (const [i, identifier] of (record.identifiers ?? []).entries()) writeU32(out, next + 4 * i, identifier);
+}
+
+const isOwed = (flags: number): boolean => (flags & OWED_FLAG) !== 0;
+
+function topicBytes(topic: string | undefined): number {
+  return topic === undefined ? 0 : Buffer.byteLength(topic, 'utf8');
+}
+
+/** @returns its length. */
+function writeTopic(out: Uint8Array, at: number, topic: string | undefined): number {
+  if (topic === undefined) return 0;
+  const bytes = Buffer.from(topic, 'utf8');
+  out.set(bytes, at);
+  return bytes.length;
 }
 
 /** Body of a record that is not of one packet. */
@@ -112,8 +138,9 @@ export function parseSessionRecord(
   if (kind === undefined) return undefined;
   if (kind === 'created') return { kind, ...parseFields(bytes, start, end) } as SessionRecord;
   const session = readU48(bytes, start);
-  // A message of a shared subscription may have gone to a session that does not outlive its connection.
-  const clientId = kind === 'assigned' && session === 0 ? '' : clientIdOf(session);
+  // A message of a shared subscription may have gone to a session that does not outlive its connection, or is gone by now.
+  const known = session === 0 ? undefined : clientIdOf(session);
+  const clientId = known ?? (kind === 'assigned' ? '' : undefined);
   if (clientId === undefined) return undefined;
   switch (kind) {
     case 'released':
@@ -121,16 +148,32 @@ export function parseSessionRecord(
       return { kind, clientId, packetId: packetIdAt(bytes, start) };
     case 'delivered':
     case 'givenUp':
-      return { kind, clientId, packetId: packetIdAt(bytes, start), position: positionAt(bytes, start) };
-    case 'sent':
       return {
         kind,
         clientId,
         packetId: packetIdAt(bytes, start),
         position: positionAt(bytes, start),
-        flags: bytes[start + MESSAGE_STEP_BYTES] as number,
-        identifiers: identifiersAt(bytes, start + SENT_BYTES, end),
+        topic: textAt(bytes, start + MESSAGE_STEP_BYTES, end),
       };
+    case 'sent': {
+      const flags = bytes[start + MESSAGE_STEP_BYTES] as number;
+      let at = start + SENT_BYTES;
+      let topic: string | undefined;
+      if (isOwed(flags)) {
+        const topicEnd = at + 2 + ((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
+        topic = textAt(bytes, at + 2, topicEnd);
+        at = topicEnd;
+      }
+      return {
+        kind,
+        clientId,
+        packetId: packetIdAt(bytes, start),
+        position: positionAt(bytes, start),
+        flags,
+        identifiers: identifiersAt(bytes, at, end),
+        topic,
+      };
+    }
     default:
       return { kind, clientId, ...parseFields(bytes, start + SESSION_BYTES, end) } as SessionRecord;
   }
@@ -149,6 +192,12 @@ function identifiersAt(bytes: Uint8Array, start: number, end: number): number[] 
   const identifiers: number[] = [];
   for (let at = start; at < end; at += 4) identifiers.push(readU32(bytes, at));
   return identifiers;
+}
+
+/** undefined: there is none. */
+function textAt(bytes: Uint8Array, start: number, end: number): string | undefined {
+  if (start >= end) return undefined;
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
 }
 
 /** JSON that this version or an older one wrote, and whose CRC was right. */

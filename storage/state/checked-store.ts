@@ -58,13 +58,20 @@ export class CheckedStore {
     this.#head = head;
   }
 
-  /** A new, empty one. @throws SprawlError as KeyValueStore.open */
-  static async create(store: KeyValueStore, loadedPrefix: string): Promise<CheckedStore> {
+  /**
+   * A new, empty one. @param applied UNFINISHED where something is to be put into it before it is to be believed.
+   * @throws SprawlError as KeyValueStore.open
+   */
+  static async create(
+    store: KeyValueStore,
+    loadedPrefix: string,
+    applied: LogPosition = 0,
+  ): Promise<CheckedStore> {
     await store.open(true);
     const digest = { count: 0, sum: 0 };
     const head = { batch: 0, applied: 0, digest, formatVersion: STATE_FORMAT_VERSION };
     const checked = new CheckedStore(store, loadedPrefix, head);
-    await checked.write(0, new Map());
+    await checked.write(applied, new Map());
     return checked;
   }
 

@@ -11,7 +11,7 @@ import type { Vault } from '../crypto/vault.js';
 import { readIdentity } from '../disk/identity.js';
 import type { Layout } from '../disk/layout.js';
 import { type Changes, StateIndex } from '../disk/state-index.js';
-import { BLOCK_PREFIX, TopicIndex } from '../disk/topic-index.js';
+import { TOPIC_BLOCK_PREFIX, TopicIndex } from '../disk/topic-index.js';
 import { Log } from '../log/log.js';
 import {
   expectDataFolder,
@@ -71,7 +71,7 @@ async function compact(parts: ToolParts, layout: Layout, keep: KeepLimits): Prom
   await index.open(
     false,
     (key, value) => {
-      if (key.startsWith(BLOCK_PREFIX)) topics.restore(key, value);
+      if (key.startsWith(TOPIC_BLOCK_PREFIX)) topics.restore(key, value);
     },
     () => undefined,
   );

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { SessionRecord } from '../../lib/contracts/store.js';
+import { OWED_FLAG, type SessionRecord } from '../../lib/contracts/store.js';
 import { createMessage, NEVER } from '../../lib/message/message.js';
 import {
   messageRecordBytes,
@@ -82,25 +82,37 @@ t.test('steps of packet ids come back', async (t) => {
       nil: undefined,
     },
   );
+  const topics = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
   fc.assert(
-    fc.property(position, packetId, position, fc.nat(15), identifiers, (session, id, of, flags, ids) => {
-      const clientId = `client ${session}`;
-      const records: SessionRecord[] = [
-        { kind: 'released', clientId, packetId: id },
-        { kind: 'pubrec', clientId, packetId: id },
-        { kind: 'delivered', clientId, packetId: id, position: of },
-        { kind: 'givenUp', clientId, packetId: id, position: of },
-        { kind: 'sent', clientId, packetId: id, position: of, flags, identifiers: ids },
-      ];
-      return records.every((record) => {
-        if (!isPacketStep(record)) return false;
-        const size = packetStepBytes(record);
-        const out = Buffer.alloc(size + 9, 0xaa);
-        writePacketStep(out, 3, session, record);
-        if (!out.subarray(3 + size).every((byte) => byte === 0xaa)) return false;
-        return same(parseSessionRecord(recordTypeOf(record), out, 3, 3 + size, clientIdOf), record);
-      });
-    }),
+    fc.property(
+      position,
+      packetId,
+      position,
+      fc.nat(15),
+      identifiers,
+      topics,
+      (session, id, of, flags, ids, topic) => {
+        const clientId = `client ${session}`;
+        const records: SessionRecord[] = [
+          { kind: 'released', clientId, packetId: id },
+          { kind: 'pubrec', clientId, packetId: id },
+          { kind: 'delivered', clientId, packetId: id, position: of, topic },
+          { kind: 'givenUp', clientId, packetId: id, position: of, topic: undefined },
+          {
+            ...{ kind: 'sent', clientId, packetId: id, position: of, flags, identifiers: ids },
+            topic: (flags & OWED_FLAG) === 0 ? undefined : topic,
+          },
+        ];
+        return records.every((record) => {
+          if (!isPacketStep(record)) return false;
+          const size = packetStepBytes(record);
+          const out = Buffer.alloc(size + 9, 0xaa);
+          writePacketStep(out, 3, session, record);
+          if (!out.subarray(3 + size).every((byte) => byte === 0xaa)) return false;
+          return same(parseSessionRecord(recordTypeOf(record), out, 3, 3 + size, clientIdOf), record);
+        });
+      },
+    ),
   );
   t.pass();
 });
@@ -139,6 +151,7 @@ t.test('the rare steps come back', async (t) => {
     { kind: 'subscribed', clientId, subscriptions: [{ filter: '$share/g/a/+', options }] },
     { kind: 'unsubscribed', clientId, filters: ['a', 'b/#'] },
     { kind: 'assigned', clientId, filter: '$share/g/a/+', position: 12 },
+    { kind: 'dropped', clientId, from: 12, to: 14 },
   ];
   for (const record of records) {
     if (isPacketStep(record)) throw new Error('not a rare one');

@@ -13,7 +13,7 @@ import type {
 import { ReasonCode } from '../../lib/protocol/reason-code.js';
 import { C } from '../../lib/telemetry/counters.js';
 import type { Random } from './random.js';
-import type { Scheduler } from './scheduler.js';
+import type { Steps } from './scheduler.js';
 import type { Served } from './served.js';
 
 export interface DoorOptions {
@@ -42,14 +42,14 @@ export const WRONG_PASSWORD = 'wrong';
 
 export class SimDoor implements Door, Authenticator {
   readonly methods: readonly string[] = [];
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Steps;
   readonly #random: Random;
   readonly #options: DoorOptions;
   readonly #observer: DoorObserver;
   /** Whose `admit` is running: the authenticator is asked from inside. */
   #asking: Served | undefined;
 
-  constructor(scheduler: Scheduler, random: Random, options: DoorOptions, observer: DoorObserver) {
+  constructor(scheduler: Steps, random: Random, options: DoorOptions, observer: DoorObserver) {
     this.#scheduler = scheduler;
     this.#random = random;
     this.#options = options;

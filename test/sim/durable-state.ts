@@ -28,7 +28,8 @@ export class DurableState {
   apply(entry: LogEntry): void {
     if (entry.kind === 'message') {
       this.messages.add(entry.mid);
-      if (entry.origin?.qos === 2) this.sessions.get(entry.origin.clientId)?.ids.add(entry.origin.packetId);
+      if (entry.origin?.qos === 2 && entry.origin.packetId > 0)
+        this.sessions.get(entry.origin.clientId)?.ids.add(entry.origin.packetId);
       return;
     }
     this.#applyRecord(entry.record, entry.mid);

@@ -2,7 +2,7 @@ import t from 'tap';
 import { runSeed } from './run.js';
 import { Sometimes } from './sometimes.js';
 import { runTakeover } from './takeover.js';
-import { InvariantViolation } from './world.js';
+import { InvariantViolation } from './violation.js';
 
 const SEEDS = 250;
 

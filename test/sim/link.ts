@@ -4,7 +4,7 @@
  */
 import type { Transport, TransportHandler } from '../../lib/connection/transport.js';
 import type { Random } from './random.js';
-import type { Scheduler } from './scheduler.js';
+import type { Steps } from './scheduler.js';
 
 export interface LinkObserver {
   /** Bytes leave the gateway. */
@@ -35,7 +35,7 @@ interface Write {
 export class Link implements Transport {
   readonly remoteAddress = '192.0.2.1';
   readonly remotePort = 40000;
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Steps;
   readonly #random: Random;
   readonly #options: LinkOptions;
   readonly #observer: LinkObserver;
@@ -59,7 +59,7 @@ export class Link implements Transport {
   #clientClosed = false;
 
   constructor(
-    scheduler: Scheduler,
+    scheduler: Steps,
     random: Random,
     options: LinkOptions,
     observer: LinkObserver,
@@ -109,6 +109,26 @@ export class Link implements Transport {
   resume(): void {
     this.#serverPaused = false;
     this.#arrangeArrival();
+  }
+
+  /**
+   * The gateway's process is no more. @param power the machine neither: what is in its buffers never leaves, and the client learns of the
+   * end when it asks the machine that came up instead.
+   */
+  die(power: boolean): void {
+    if (this.#serverDestroyed && this.#serverClosed) return;
+    this.#serverDestroyed = true;
+    this.#serverClosed = true;
+    this.#writes = [];
+    this.#toServer = [];
+    if (power) {
+      this.#inKernel = [];
+      this.#kernelBytes = 0;
+      this.#closeClient();
+    } else {
+      this.#serverEnded = true;
+      this.#arrangeRead();
+    }
   }
 
   // The client's side.

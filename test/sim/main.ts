@@ -1,12 +1,43 @@
 /**
- * Runs many seeds: `node dist/test/sim/main.js --seeds N [--seed S] [--seconds T] [--trace]`. Ends with 1 where a seed fails, and says how to
- * replay it.
+ * Runs many seeds: `node dist/test/sim/main.js [crash] --seeds N [--seed S] [--seconds T] [--trace]`. Ends with 1 where a seed fails, and
+ * says how to replay it.
  */
 import { parseArgs } from 'node:util';
+import { runCrashSeed } from './crash-run.js';
+import { CRASH_SITUATIONS } from './crash-situations.js';
 import { runSeed } from './run.js';
-import { SOMETIMES, Sometimes } from './sometimes.js';
+import { SOMETIMES } from './sometimes.js';
 
-const { values } = parseArgs({
+interface Result {
+  readonly digest: number;
+  readonly steps: number;
+  readonly failure: Error | undefined;
+  /** How often each situation was met. */
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+interface Simulation {
+  readonly run: (seed: number, trace?: (line: string) => void) => Promise<Result>;
+  readonly situations: readonly string[];
+}
+
+const LANES: Simulation = {
+  run: async (seed, trace) => {
+    const { sometimes, ...result } = await runSeed(seed, trace);
+    return { ...result, counts: sometimes.counts };
+  },
+  situations: SOMETIMES,
+};
+const CRASH: Simulation = {
+  run: async (seed, trace) => {
+    const { situations, ...result } = await runCrashSeed(seed, trace);
+    return { ...result, counts: situations.counts };
+  },
+  situations: CRASH_SITUATIONS,
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     seeds: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
@@ -15,6 +46,9 @@ const { values } = parseArgs({
   },
 });
 
+const [name] = positionals;
+const { run, situations } = name === 'crash' ? CRASH : LANES;
+const command = `node dist/test/sim/main.js${name === 'crash' ? ' crash' : ''}`;
 const first = Number(values.seed);
 const count = Number(values.seeds);
 const budgetMs = Number(values.seconds) * 1000;
@@ -25,24 +59,24 @@ if (![first, count, budgetMs].every(Number.isFinite)) {
 
 const trace = values.trace ? (line: string): void => void process.stdout.write(`${line}\n`) : undefined;
 const started = performance.now();
-const met = new Sometimes();
+const met = new Map<string, number>();
 let runs = 0;
 let steps = 0;
 let failures = 0;
 for (let seed = first; runs < count; seed++) {
   if (budgetMs > 0 && performance.now() - started > budgetMs) break;
-  const result = await runSeed(seed, trace);
+  const result = await run(seed, trace);
   runs++;
   steps += result.steps;
-  met.add(result.sometimes);
+  for (const [situation, times] of result.counts) met.set(situation, (met.get(situation) ?? 0) + times);
   if (result.failure !== undefined) {
     failures++;
     const { message, stack, name } = result.failure;
     process.stdout.write(`seed ${seed}: ${name === 'InvariantViolation' ? message : stack}\n`);
-    process.stdout.write(`  replay: node dist/test/sim/main.js --seed ${seed} --seeds 1\n`);
+    process.stdout.write(`  replay: ${command} --seed ${seed} --seeds 1\n`);
   }
   // One seed in a hundred runs twice.
-  if (seed % 100 === 0 && (await runSeed(seed)).digest !== result.digest) {
+  if (seed % 100 === 0 && (await run(seed)).digest !== result.digest) {
     failures++;
     process.stdout.write(`seed ${seed}: two runs have different digests\n`);
   }
@@ -50,7 +84,7 @@ for (let seed = first; runs < count; seed++) {
 const seconds = (performance.now() - started) / 1000;
 process.stdout.write(`${runs} seeds, ${steps} steps, ${failures} failures, ${seconds.toFixed(1)} s\n`);
 if (count > 1) {
-  for (const situation of SOMETIMES)
-    process.stdout.write(`  ${String(met.counts.get(situation) ?? 0).padStart(8)}  ${situation}\n`);
+  for (const situation of situations)
+    process.stdout.write(`  ${String(met.get(situation) ?? 0).padStart(8)}  ${situation}\n`);
 }
 process.exitCode = failures === 0 ? 0 : 1;

@@ -22,7 +22,7 @@ export interface Plan {
 
 export const TICK_MS = 250;
 
-const BASE_LIMITS: LaneLimits = {
+export const BASE_LIMITS: LaneLimits = {
   windowMax: 20,
   clientQueueMaxCount: 1000,
   clientQueueMaxBytes: 1 << 20,

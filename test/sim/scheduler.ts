@@ -10,11 +10,28 @@ interface Step {
 /** Settles promises that a step has resolved: the lanes await credentials. */
 const MICROTASK_TURNS = 6;
 
+/** What parts of a simulation need of it: steps at later times. */
+export interface Steps {
+  now(): number;
+  after(delayMs: number, label: string, run: () => void): void;
+  settle(): void;
+}
+
+/** Runs what waits for promises that are resolved, for chains that are short. */
+export async function fewTurns(): Promise<void> {
+  for (let turn = 0; turn < MICROTASK_TURNS; turn++) await undefined;
+}
+
+/** The same to the end, however long the chain: for a store, where one step of a file may lead through a dozen functions. */
+export function allTurns(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /**
  * Virtual time: steps in the order of (time, sequence). Nothing of the simulation happens outside of a step, so one seed is one
  * history.
  */
-export class Scheduler implements Clock {
+export class Scheduler implements Clock, Steps {
   /** Called after every step. */
   onStep: ((label: string) => void) | undefined;
   readonly #heap: Step[] = [];
@@ -23,6 +40,11 @@ export class Scheduler implements Clock {
   #steps = 0;
   #digest = 0x811c9dc5;
   #promises = false;
+  readonly #settled: () => Promise<void>;
+
+  constructor(settled: () => Promise<void> = fewTurns) {
+    this.#settled = settled;
+  }
 
   now(): number {
     return this.#now;
@@ -72,7 +94,7 @@ export class Scheduler implements Clock {
       first.run();
       if (this.#promises) {
         this.#promises = false;
-        for (let turn = 0; turn < MICROTASK_TURNS; turn++) await undefined;
+        await this.#settled();
       }
       this.onStep?.(first.label);
     }

@@ -197,6 +197,8 @@ class LateQueue implements DeliveryQueue {
 
   release(): void {}
 
+  replay(): void {}
+
   remove(): void {}
 
   #readLate(): void {

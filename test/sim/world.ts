@@ -30,17 +30,8 @@ import { Served } from './served.js';
 import { SessionLedger } from './session-ledger.js';
 import { Sometimes, type Situation } from './sometimes.js';
 import { SimStore } from './store.js';
+import { InvariantViolation } from './violation.js';
 import { WillLedger } from './will-ledger.js';
-
-export class InvariantViolation extends Error {
-  constructor(
-    readonly invariant: string,
-    text: string,
-  ) {
-    super(`${invariant}: ${text}`);
-    this.name = 'InvariantViolation';
-  }
-}
 
 const DISCONNECT_COUNTERS = COUNTER_NAMES.filter((name) => name.startsWith('disconnected'));
 

@@ -101,6 +101,12 @@ export class RecordedSessions implements DurableSessions {
     this.retained.push(message);
   }
 
+  unassigned(): [] {
+    return [];
+  }
+
+  restoreUnassigned(): void {}
+
   restored(): void {
     this.isRestored = true;
   }

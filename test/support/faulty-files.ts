@@ -46,6 +46,10 @@ export class FaultyFiles implements FileSystem {
     return [...this.#live.keys()].sort();
   }
 
+  has(path: string): boolean {
+    return this.#live.has(path);
+  }
+
   /** The file as reads see it; changing it is a fault of the disk. */
   contents(path: string): Buffer {
     return this.#inode(path).live;

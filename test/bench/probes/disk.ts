@@ -35,6 +35,8 @@ const nobody: DurableSessions = {
   replayStep: () => undefined,
   replayMessage: () => undefined,
   replayRetained: () => undefined,
+  unassigned: () => [],
+  restoreUnassigned: () => undefined,
   restored: () => undefined,
 };
 

@@ -2,6 +2,7 @@ import { Check, type Delivery } from '../model/check.js';
 import { sessionName } from '../model/obligations.js';
 import type { Publisher } from '../model/publisher.js';
 import type { Session } from '../model/session.js';
+import type { Span } from '../model/span.js';
 import { longestIncreasing } from './longest-increasing.js';
 
 interface DisorderlyStream {
@@ -45,7 +46,16 @@ export class Order extends Check {
     const before = newest.get(stream);
     if (before === undefined) this.report.figures.order.streams++;
     if (before === undefined || seq > before) newest.set(stream, seq);
-    else if (publisher.epochOf(seq) === publisher.epochOf(before)) this.#inversion(delivery, stream, before);
+    else if (publisher.epochOf(seq) === publisher.epochOf(before) && !this.#isSecondCopy(delivery))
+      this.#inversion(delivery, stream, before);
+  }
+
+  /** Its publisher sent it again, and the copy that would have been in order was not for this session, or not to be kept for it. */
+  #isSecondCopy({ session, topic, publisher, seq, event }: Delivery): boolean {
+    if (publisher.qos(seq) !== 1 || !publisher.resent(seq)) return false;
+    const sentAtMs = publisher.sentAt(seq);
+    const isKept = ({ fromMs, untilMs }: Span): boolean => fromMs < sentAtMs && sentAtMs < untilMs;
+    return event.q === 0 || publisher.expires(seq) || !session.spansFor(topic).some(isKept);
   }
 
   #inversion(delivery: Delivery, stream: number, before: number): void {

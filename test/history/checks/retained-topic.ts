@@ -19,6 +19,8 @@ export class RetainedTopic {
   version = 0;
   /** One of them has an expiry: there may be nothing at any time. */
   mayExpire = false;
+  /** One of them is a will: it may come at any time. */
+  hasWill = false;
   /** What readers have found since then. */
   agreed: { readonly version: number; readonly value: RetainedValue } | undefined;
   /** In the order in which they were sent. */
@@ -46,6 +48,7 @@ export class RetainedTopic {
     this.#sent.push(value);
     this.moved(atMs);
     this.mayExpire ||= publisher.expires(seq);
+    this.hasWill ||= publisher.will(seq);
     if (publisher.empty(seq) || publisher.expires(seq)) this.#erasing.push(value);
   }
 
@@ -86,6 +89,13 @@ export class RetainedTopic {
         );
     }
     return false;
+  }
+
+  /** Whether there may be nothing by the time at which it is a reader's turn that asked at `askedAtMs`. */
+  mayBeErasedAfter(askedAtMs: number): boolean {
+    return this.#erasing.some(
+      ({ publisher, seq }) => publisher.sentAt(seq) >= askedAtMs && publisher.outcome(seq) !== 'fail',
+    );
   }
 
   /** The newest that was acknowledged. */

@@ -19,6 +19,8 @@ interface Reading {
   /** SUBACK. */
   answeredAtMs: number;
   readonly taken: Map<RetainedTopic, RetainedValue>;
+  /** Topics whose value came with DUP, which may have been another reading's once more. */
+  readonly perhaps: Set<RetainedTopic>;
   /** Topics that had a value for certain. */
   expected: readonly RetainedTopic[];
 }
@@ -60,6 +62,7 @@ export class Retained extends Check {
       ...{ session, connection, span, pid, askedAtMs: atMs, answeredAtMs: Infinity },
       complete: retainHandling === 0 && span.promise(atMs, atMs).noLocal === false,
       taken: new Map(),
+      perhaps: new Set(),
       expected: [],
     };
     this.#readings.push(reading);
@@ -89,6 +92,12 @@ export class Retained extends Check {
     const retained = this.#topic(topic);
     const value = { publisher, seq };
     const readings = (this.#bySession.get(session) ?? []).filter(({ span }) => span.matches(topic.name));
+    const again = readings.some(({ taken }) => isSame(taken.get(retained), value));
+    // At QoS 1 a broker that was broken may not know that it comes again.
+    if (again && (event.dup || (event.q === 1 && this.model.faults.all.length > 0))) {
+      for (const { perhaps } of readings) perhaps.add(retained);
+      return;
+    }
     const reading = readings.findLast(
       (one) => !one.taken.has(retained) && retained.mayBe(value, one.askedAtMs),
     );
@@ -97,8 +106,7 @@ export class Retained extends Check {
       this.#agree(reading, retained, value, delivery.atMs);
       return;
     }
-    const again = readings.some(({ taken }) => isSame(taken.get(retained), value));
-    if (form === 'either' || session.inherits || (event.dup && again)) return;
+    if (form === 'either' || session.inherits) return;
     const asked = readings.findLast(({ taken }) => !taken.has(retained));
     // It got a wrong one, and not none.
     asked?.taken.set(retained, value);
@@ -123,15 +131,22 @@ export class Retained extends Check {
   }
 
   /** Its connection stayed for as long as values may take. */
-  #isOver({ connection, answeredAtMs }: Reading): boolean {
+  #isOver({ connection, answeredAtMs, span }: Reading): boolean {
     const endMs = answeredAtMs + this.model.options.retainedMs;
-    return connection.spans(answeredAtMs, endMs) && endMs <= (this.model.drainedAtMs ?? this.model.nowMs);
+    // After UNSUBSCRIBE nothing new has to come.
+    return (
+      span.untilMs > endMs &&
+      connection.spans(answeredAtMs, endMs) &&
+      endMs <= (this.model.drainedAtMs ?? this.model.nowMs)
+    );
   }
 
-  #complete({ session, span, expected, taken, askedAtMs, answeredAtMs }: Reading): void {
+  #complete({ session, span, expected, taken, perhaps, askedAtMs, answeredAtMs }: Reading): void {
     const missing = expected.filter(
       (topic) =>
         !taken.has(topic) &&
+        !perhaps.has(topic) &&
+        !topic.mayBeErasedAfter(askedAtMs) &&
         (session.unreadable.get(topic.topic) ?? 0) === 0 &&
         !this.model.drops.excuse(session.cid, topic.name, askedAtMs),
     );
@@ -150,7 +165,7 @@ export class Retained extends Check {
   }
 
   #isAtRest({ askedAtMs }: Reading, topic: RetainedTopic): boolean {
-    return askedAtMs > topic.movedAtMs + this.model.options.quiescenceMs;
+    return !topic.hasWill && askedAtMs > topic.movedAtMs + this.model.options.quiescenceMs;
   }
 
   #agree(reading: Reading, topic: RetainedTopic, value: RetainedValue, atMs: number): void {

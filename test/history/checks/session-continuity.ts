@@ -104,6 +104,8 @@ export class SessionContinuity extends Check {
     const after = missing.filter(({ publisher, seq }) => publisher.sentAt(seq) > connection.acceptedAtMs);
     const [first] = after;
     if (first === undefined || after.length < LOST_SUBSCRIPTION_MIN_COUNT) return;
+    // All of them may have been dropped.
+    if (this.model.drops.leftFor(session.cid) >= after.length) return;
     // What was published while it was away went the same way.
     const awayMs = Math.min(before.endedAtMs, connection.invokedAtMs);
     for (const one of missing) one.claimed ||= one.publisher.sentAt(one.seq) > awayMs;

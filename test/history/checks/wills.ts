@@ -29,7 +29,7 @@ export class Wills extends Check {
 
   override received(delivery: Delivery): void {
     const { publisher, seq, session, form, copies, atMs } = delivery;
-    if (form !== 'live' || !publisher.will(seq)) return;
+    if (form === 'stored' || !publisher.will(seq)) return;
     const entry = this.#entries.get(`${publisher.number}/${seq}`);
     if (entry === undefined) return;
     entry.deliveries.push({ session, atMs });
@@ -73,10 +73,39 @@ export class Wills extends Check {
       .filter((session) => !entry.deliveries.some((one) => one.session === session && one.atMs <= latestMs))
       .filter(({ cid }) => !this.model.drops.excuse(cid, topic.name, entry.connection.evidenceAtMs));
     const [session] = without;
-    if (session === undefined) return;
+    if (session === undefined) {
+      this.#kept(entry, topic, latestMs);
+      return;
+    }
     const late = entry.deliveries.some((one) => one.session === session);
     const text = `${late ? 'came late' : 'did not come'} to ${without.map(({ cid }) => cid).join(', ')} until ${latestMs.toFixed(1)} ms`;
     this.#violation(entry, late ? 'late' : 'missing', text, latestMs, [session.cid]);
+  }
+
+  /** Every session that was subscribed all the time has got it in the end, connected or not, where neither side has QoS 0. */
+  #kept(entry: Entry, topic: Topic, latestMs: number): void {
+    if (entry.will.q === 0) return;
+    const fromMs = entry.connection.evidenceAtMs;
+    const without = this.model.sessions.filter(
+      (session) =>
+        session.cid !== entry.connection.cid &&
+        session.standing === 'judged' &&
+        session
+          .spansFor(topic)
+          .some(
+            (span) =>
+              span.group === undefined &&
+              span.covers(fromMs, latestMs, 0) &&
+              span.promise(fromMs, latestMs).q > 0,
+          ) &&
+        (session.unreadable.get(topic) ?? 0) === 0 &&
+        !entry.deliveries.some((one) => one.session === session) &&
+        !this.model.drops.excuse(session.cid, topic.name, fromMs),
+    );
+    const [session] = without;
+    if (session === undefined) return;
+    const text = `did not come to ${without.map(({ cid }) => cid).join(', ')} until the end`;
+    this.#violation(entry, 'lost', text, latestMs, [session.cid]);
   }
 
   /** Sessions that were connected and subscribed all the time, and could read what came. */

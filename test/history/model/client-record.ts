@@ -5,6 +5,8 @@ import type { Session } from './session.js';
 export interface Expectation {
   readonly certain: boolean;
   readonly possible: boolean;
+  /** A connection that nobody heard the answer of may have made one. */
+  readonly made: boolean;
 }
 
 /** Everything about one client id: its session, and who has asked for it without an answer. */
@@ -24,11 +26,12 @@ export class ClientRecord {
 
   /** At the CONNACK of `connection`. */
   expectation(connection: Connection, noticeMs: number): Expectation {
-    if (connection.clean) return { certain: false, possible: false };
+    if (connection.clean) return { certain: false, possible: false, made: false };
     const { session } = this;
     const others = [...this.open].filter((other) => other !== connection && !other.accepted);
     const made = this.#maybeMade || others.length > 0;
     return {
+      made,
       certain:
         session !== undefined &&
         !this.mayBeReplaced(connection) &&

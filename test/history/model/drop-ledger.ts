@@ -20,6 +20,14 @@ export class DropLedger {
     this.#entries.sort((a, b) => weightOf(b) - weightOf(a) || a.atMs - b.atMs);
   }
 
+  /** How many messages for the client are left to be excused. */
+  leftFor(cid: string): number {
+    return this.#entries.reduce(
+      (sum, one) => sum + (one.cid === undefined || one.cid === cid ? one.left : 0),
+      0,
+    );
+  }
+
   /** @param sentAtMs of the message: it cannot have been dropped before. */
   excuse(cid: string, topic: string, sentAtMs: number): boolean {
     const index = this.#entries.findIndex(

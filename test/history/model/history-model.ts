@@ -204,7 +204,8 @@ export class HistoryModel {
     const previous = client.session;
     const expected = client.expectation(connection, this.options.noticeMs);
     const resumed = event.present && expected.possible;
-    const same = resumed && previous !== undefined && !client.mayBeReplaced(connection);
+    const mayBeAnother = client.mayBeReplaced(connection) || (expected.made && !expected.certain);
+    const same = resumed && previous !== undefined && !mayBeAnother;
     const session = same ? previous : this.#begin(client, connection.cid, atMs);
     if (!same) {
       // What was there may still be: the session is resumed and nobody knows whose, or the broker is wrong that it is not.

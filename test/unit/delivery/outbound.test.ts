@@ -808,7 +808,7 @@ t.test('a new subscription gets the whole set of retained messages, however slow
       for (const topic of topics) {
         world.store.retained.set(message({ topic, payload: Buffer.alloc(10_000, topic), qos, retain: true }));
       }
-      session.outbound.oweRetained(topics, 2, undefined);
+      session.outbound.oweRetained(topics, '#', 2, undefined);
       t.ok(link.outbox.pending < PUMP_BELOW_BYTES + 20_000, 'not all at once');
       const got: string[] = [];
       for (let packets = link.take(); packets.length > 0; packets = link.take()) {
@@ -839,7 +839,7 @@ t.test(
     for (const topic of ['a', 'b', 'c'])
       world.store.retained.set(message({ topic, payload: '1', qos: 1, retain: true }));
     deliver(session, { qos: 1, topic: 'busy' });
-    session.outbound.oweRetained(['a', 'b', 'c'], 1, undefined);
+    session.outbound.oweRetained(['a', 'b', 'c'], '#', 1, undefined);
     set('b', '2');
     world.store.retained.delete('c');
     const got: string[] = [];
@@ -867,7 +867,7 @@ t.test(
       if (one.topic === 'held') return null;
       return one.topic === 'changed' ? message({ topic: 'changed', payload: 'b', retain: true }) : one;
     };
-    session.outbound.oweRetained(['gone', 'held', 'changed', 'plain', 'never'], 1, [3]);
+    session.outbound.oweRetained(['gone', 'held', 'changed', 'plain', 'never'], '#', 1, [3]);
     t.match(link.take(), [
       {
         topic: 'changed',
@@ -890,7 +890,7 @@ t.test('a hook is asked about retained messages of a client that leaves before i
     if (one.topic === 'held') return null;
     return one.topic === 'changed' ? message({ qos: 1, payload: 'changed', retain: true }) : one;
   };
-  session.outbound.oweRetained(['a', 'held', 'changed'], 1, undefined);
+  session.outbound.oweRetained(['a', 'held', 'changed'], '#', 1, undefined);
   t.same(lines(reconnect(world, session).take()), ['publish dup q1 #1 kept', 'publish q1 #2 changed']);
   t.same(world.counted('dropped'), { droppedNotForwarded: 1 });
 });

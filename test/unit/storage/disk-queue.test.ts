@@ -2,11 +2,12 @@ import fc from 'fast-check';
 import t from 'tap';
 import { createMessage, type Message } from '../../../lib/message/message.js';
 import { DiskQueue, type QueueBacking } from '../../../storage/queue/disk-queue.js';
-import { decodePostings, encodePostings } from '../../../storage/queue/posting-block.js';
+import { BLOCK_MAX_COUNT, decodePostings, encodePostings } from '../../../storage/queue/posting-block.js';
 import { deliveryQueueContract } from '../../contract/store-contract.js';
 
 /** A log of messages and blocks whose reads take as long as the test lets them. */
 class FakeBacking implements QueueBacking {
+  readonly blockMaxCount = BLOCK_MAX_COUNT;
   readonly blocks = new Map<number, Uint8Array>();
   readonly log = new Map<number, Message>();
   readonly lostPositions: number[] = [];
@@ -151,9 +152,9 @@ t.test('messages that were delivered in an earlier life are taken out', async (t
   const backing = new FakeBacking();
   const queue = new DiskQueue(backing);
   for (const text of textsTo(300)) queue.push(backing.message(text), 1, undefined);
-  queue.remove(3);
-  queue.remove(290);
-  queue.remove(290);
+  queue.remove(3, 3);
+  queue.remove(290, 290);
+  queue.remove(290, 290);
   t.equal(queue.count, 298);
   t.same(
     await drain(queue),
