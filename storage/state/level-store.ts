@@ -122,7 +122,8 @@ export function toLevelError(error: unknown, folder: string): SprawlError {
   if (/no space left/i.test(text)) {
     return toStorageError(Object.assign(new Error(text), { code: 'ENOSPC' }), `write ${folder}`);
   }
-  if (code === 'LEVEL_CORRUPTION' || /corruption/i.test(text))
+  // LevelDB removes an old MANIFEST before it has made sure of the CURRENT that names the new one.
+  if (code === 'LEVEL_CORRUPTION' || /corruption|no such file/i.test(text))
     return new SprawlError('STORAGE_CORRUPT', `${folder} is damaged: ${text}`, { cause: error });
   return new SprawlError('STORAGE_IO', `the database in ${folder} failed: ${text}`, {
     cause: error,

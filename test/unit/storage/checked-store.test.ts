@@ -197,6 +197,20 @@ t.test('LevelDB: without CURRENT, or any one of its files, nothing is made up', 
   }
 });
 
+t.test('LevelDB: a file that is gone is damage, to be made good, and no fault of the disk', async (t) => {
+  const folder = folderOf(t);
+  const original = join(folder, 'db');
+  await (await CheckedStore.create(new LevelStore(original), 'k/')).close();
+  const names = readdirSync(original).filter((name) => /^(CURRENT|MANIFEST-\d+)$/.test(name));
+  t.equal(names.length, 2);
+  for (const name of names) {
+    const copy = join(folder, name);
+    cpSync(original, copy, { recursive: true });
+    rmSync(join(copy, name));
+    await t.rejects(CheckedStore.open(new LevelStore(copy), 'k/', ignore), { code: 'STORAGE_CORRUPT' }, name);
+  }
+});
+
 t.test('LevelDB: two processes on one folder: the second is told what to do', async (t) => {
   const folder = join(folderOf(t), 'db');
   const first = await CheckedStore.create(new LevelStore(folder), 'k/');
