@@ -272,6 +272,8 @@ export class DiskStore implements Store {
     this.#index = index;
     const { restored, unassigned } = await this.#load(index, isNew);
     await this.#openTheLog(id, vault, Math.max(index.applied, index.newestSnapshot));
+    // The names of folders that an earlier process made, and did not live to sync.
+    await files.syncFolder(this.#options.folder);
     this.#reportLosses();
     for (const session of restored) this.#restoreSession(session, sessions);
     await this.#restoreUnassigned(unassigned, sessions);

@@ -23,7 +23,7 @@ export interface FileSystem {
   open(path: string, mode: OpenMode): Promise<StoreFile>;
   /** Names of the files and folders in `folder`, sorted; none where the folder does not exist. */
   list(folder: string): Promise<string[]>;
-  /** With all folders above it; one that exists is left as it is. */
+  /** With all folders above it, and for good; one that exists is left as it is. */
   makeFolder(folder: string): Promise<void>;
   /** Names created, renamed and removed in `folder` survive a loss of power once this resolved. */
   syncFolder(folder: string): Promise<void>;

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { FileSystem, OpenMode, StoreFile } from './file-system.js';
 import { toStorageError } from './storage-error.js';
 
@@ -97,7 +98,13 @@ class NodeFileSystem implements FileSystem {
 
   async makeFolder(folder: string): Promise<void> {
     try {
-      await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+      const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+      if (first === undefined) return;
+      // A folder whose name is not synced is lost with everything that was synced in it.
+      for (let made = resolve(folder); ; made = dirname(made)) {
+        await this.syncFolder(dirname(made));
+        if (made === resolve(first)) break;
+      }
     } catch (error) {
       throw toStorageError(error, `create the folder ${folder}`);
     }
