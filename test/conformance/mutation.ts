@@ -98,17 +98,22 @@ export class Laboratory {
   readonly #compiler = new Compiler();
 
   constructor() {
-    for (const name of ['dist', 'package.json'])
+    for (const name of ['bin', 'dist', 'package.json'])
       cpSync(join(PROJECT, name), join(this.#folder, name), { recursive: true });
     symlinkSync(join(PROJECT, 'node_modules'), join(this.#folder, 'node_modules'));
   }
 
   /** Runs a test file of `test/conformance`, or one test of it, with the edits made for that time. */
-  async run(testFile: string, edits: readonly Edit[], sentence?: string): Promise<Outcome> {
+  run(testFile: string, edits: readonly Edit[], sentence?: string): Promise<Outcome> {
+    return this.broken(edits, async () => parseTap(await this.#tapOf(testFile, sentence)));
+  }
+
+  /** @param use is given the folder of the copy, with the edits made until it resolves. */
+  async broken<T>(edits: readonly Edit[], use: (project: string) => Promise<T>): Promise<T> {
     const emitted = this.#compiler.compile(editedTexts(edits));
     for (const [path, text] of emitted) writeFileSync(join(this.#folder, path), text);
     try {
-      return parseTap(await this.#tapOf(testFile, sentence));
+      return await use(this.#folder);
     } finally {
       for (const path of emitted.keys()) cpSync(join(PROJECT, path), join(this.#folder, path));
     }

@@ -1,0 +1,175 @@
+/** A gateway as a process of its own that can be killed, traced and made to fail in its system calls. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+
+const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
+const START_MAX_MS = 30_000;
+
+/** Small files, so that segments, checkpoints and snapshots come and go within seconds. */
+const SMALL_FILES: Readonly<Record<string, number | string>> = {
+  'log.format': 'json',
+  'storage.segmentMaxBytes': 65_536,
+  'storage.checkpointEveryBytes': 65_536,
+  'storage.snapshotEveryBytes': 131_072,
+};
+
+export interface GatewayProcessOptions {
+  readonly dataDir: string;
+  readonly port: number;
+  /** Keys of the configuration, beyond small files. */
+  readonly set?: Readonly<Record<string, number | string>>;
+  /** Options of strace, under which it runs then. */
+  readonly strace?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Folder with `bin` and `dist`; default: this project. */
+  readonly project?: string;
+}
+
+/** One line of the log. */
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly [field: string]: unknown;
+}
+
+export interface ProcessEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export class GatewayProcess {
+  readonly child: ChildProcess;
+  readonly startedAtMs = performance.now();
+  readonly ended: Promise<ProcessEnd>;
+  readonly lines: LogLine[] = [];
+  /** What it said that was no line of the log. */
+  text = '';
+  #end: ProcessEnd | undefined;
+  #rest = '';
+  #watchers: (() => void)[] = [];
+
+  constructor(options: GatewayProcessOptions) {
+    const { dataDir, port, set = {}, strace, env = {}, project = PROJECT } = options;
+    const settings = Object.entries({ ...SMALL_FILES, ...set }).flatMap(([key, value]) => [
+      '--set',
+      `${key}=${value}`,
+    ]);
+    const args = [
+      ...[join(project, 'bin/sprawl-edge.cjs'), 'up', '--data-dir', dataDir, '--mqtt-port', `${port}`],
+      ...['--ws-port', 'false', '--http-port', 'false', ...settings],
+    ];
+    // -D: the child is the gateway and strace its grandchild, so that signals and ends are those of the gateway.
+    const [file, all] =
+      strace === undefined
+        ? [process.execPath, args]
+        : ['strace', ['-D', '-f', ...strace, process.execPath, ...args]];
+    this.child = spawn(file, all, {
+      env: { ...cleanEnvironment(), ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#heard(text));
+    this.ended = once(this.child, 'exit').then(([code, signal]) => {
+      this.#end = { code: code as number | null, signal: signal as NodeJS.Signals | null };
+      this.#happened();
+      return this.#end;
+    });
+  }
+
+  get isRunning(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** Log lines at error level. */
+  get errors(): readonly LogLine[] {
+    return this.lines.filter(({ level }) => level === 'error');
+  }
+
+  /** @returns whether it takes connections; false: it ended before. @throws Error where it does neither for long. */
+  async whenReady(): Promise<boolean> {
+    const deadline = setTimeout(() => this.#happened(), START_MAX_MS);
+    try {
+      while (!this.lines.some(({ message }) => message === 'ready')) {
+        if (!this.isRunning) return false;
+        if (performance.now() - this.startedAtMs >= START_MAX_MS)
+          throw new Error(`the gateway was not ready in ${START_MAX_MS} ms: ${this.text}`);
+        await new Promise<void>((resolve) => this.#watchers.push(resolve));
+      }
+      return true;
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  /** Resolves when such a line was logged, or the process ended. @returns whether it was. */
+  async told(holds: (line: LogLine) => boolean): Promise<boolean> {
+    while (!this.lines.some(holds)) {
+      if (!this.isRunning) return false;
+      await new Promise<void>((resolve) => this.#watchers.push(resolve));
+    }
+    return true;
+  }
+
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.ended;
+  }
+
+  /** SIGTERM, and SIGKILL where that does not end it. */
+  async stop(): Promise<ProcessEnd> {
+    this.child.kill('SIGTERM');
+    const impatient = setTimeout(() => this.child.kill('SIGKILL'), 10_000);
+    const end = await this.ended;
+    clearTimeout(impatient);
+    return end;
+  }
+
+  #heard(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (line.startsWith('{')) this.lines.push(JSON.parse(line) as LogLine);
+      else this.text += `${line}\n`;
+    }
+    this.#happened();
+  }
+
+  #happened(): void {
+    const watchers = this.#watchers;
+    this.#watchers = [];
+    for (const resume of watchers) resume();
+  }
+}
+
+/** Without what tap and whoever runs it have set. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const foreign = /^(SPRAWL_|TAP|NODE_OPTIONS$|NODE_V8_COVERAGE$|_TAPJS)/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
+}
+
+/** A port that nobody listens on, for gateways that come back under it. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Whether somebody takes connections on the port. */
+export async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

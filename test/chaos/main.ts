@@ -1,0 +1,56 @@
+/** `npm run chaos -- NAME [--rounds N] [--seed S] [--mutants]`: one proof in its long form. Ends with 1 where it failed. */
+import { parseArgs } from 'node:util';
+import { kill } from './kill.js';
+import { powerMutants } from './power/power-mutants.js';
+import { power } from './power/power.js';
+import type { ProofReport } from './report.js';
+
+interface ProofArguments {
+  readonly rounds: number | undefined;
+  readonly seed: number;
+  /** Breaks of the gateway instead, each of which the proof has to notice. */
+  readonly mutants: boolean;
+}
+
+const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofReport>>> = {
+  kill: ({ rounds = 200, seed }) => kill({ rounds, seed }),
+  power: async ({ rounds = 3, seed, mutants }) =>
+    mutants
+      ? powerMutants(seed)
+      : (await power({ lives: rounds, lifeMs: 3000, seed, sampleEvery: 200 })).report,
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    mutants: { type: 'boolean', default: false },
+  },
+});
+const [name = ''] = positionals;
+const proof = PROOFS[name];
+if (proof === undefined) {
+  console.error(`which proof? ${Object.keys(PROOFS).join(', ')}`);
+  process.exit(2);
+}
+
+function print({ figures, failures, skipped = [] }: ProofReport): void {
+  for (const [what, figure] of Object.entries(figures)) console.log(`${what.padEnd(36)} ${figure}`);
+  for (const text of skipped) console.log(`skipped: ${text}`);
+  for (const text of failures) console.error(`FAILED ${text}`);
+}
+
+const startedAtMs = performance.now();
+const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+proof({ rounds, seed: Number(values.seed), mutants: values.mutants }).then(
+  (report) => {
+    print(report);
+    console.log(`${name}, seed ${values.seed}: ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`);
+    process.exit(report.failures.length === 0 ? 0 : 1);
+  },
+  (error: unknown) => {
+    console.error(error);
+    process.exit(2);
+  },
+);
