@@ -379,16 +379,20 @@ export class DiskStore implements Store {
         cause: 'missing',
       });
     }
-    this.losses = losses;
-    for (const { first, last, path, cause } of losses) {
-      this.#options.logger.error('a part of the log is lost', { first, last, path, cause });
-    }
+    for (const loss of losses) this.#noteLoss(loss);
     for (const path of report.headersMadeAgain)
       this.#options.logger.warn('the header of a segment was damaged and is made again', { path });
     for (const path of report.setAside)
       this.#options.logger.error('a segment of the log cannot be read and was set aside', {
         path: `${path}.bad`,
       });
+  }
+
+  #noteLoss(loss: Loss): void {
+    const { first, last, path, cause } = loss;
+    if (this.losses.some((known) => first >= known.first && last <= known.last)) return;
+    this.losses = [...this.losses, loss];
+    this.#options.logger.error('a part of the log is lost', { first, last, path, cause });
   }
 
   #restoreSession({ number, image, queue }: StoredSession, sessions: DurableSessions): void {
@@ -414,12 +418,15 @@ export class DiskStore implements Store {
     let at = Math.max(applied + 1, reader.first);
     this.#replayedTo = at - 1;
     while (at <= committed) {
-      const { next } = await reader.read(
+      const { next, damage } = await reader.read(
         at,
         at + this.#sizes.replayStepCount - 1,
         (position, type, bytes, start, end) =>
           this.#replayRecord(sessions, position, type, bytes, start, end),
       );
+      // A segment that was ended in order is read for the first time here.
+      for (const { first, last } of damage)
+        this.#noteLoss({ first, last, path: this.#pathOf(first), cause: 'damaged' });
       at = next;
       this.#replayedTo = at - 1;
       if (this.#stateIndex.pendingBytes > this.#sizes.pendingBlocksMaxBytes) await this.#checkpoint();
@@ -462,6 +469,11 @@ export class DiskStore implements Store {
 
   #pause(): Promise<void> {
     return new Promise((resolve) => this.#options.schedule(resolve));
+  }
+
+  #pathOf(position: LogPosition): string {
+    const segment = this.#log.segments.find(({ header, next }) => position >= header.first && position < next);
+    return segment?.path ?? this.#layout.log;
   }
 
   /** What an earlier process wrote counts, too: the next checkpoint and snapshot are not put off by every restart. */
