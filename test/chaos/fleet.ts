@@ -3,6 +3,7 @@
  * group, sessions that are away for a while and come back to their backlog, one that subscribes and unsubscribes, one that begins
  * anew each time. All but the last have sessions that outlive their connections.
  */
+import { setTimeout as elapse } from 'node:timers/promises';
 import type { HistorySink } from '../history/history-writer.js';
 import { RecordingClient, type RecordingClientOptions } from '../history/recording-client.js';
 import type { Random } from '../sim/random.js';
@@ -67,23 +68,25 @@ export class Fleet {
 
   /** Publishes go on until `pause`, as fast as they are acknowledged. */
   load(): void {
+    this.#ticks ??= setInterval(() => this.publishOnce(), TICK_MS);
+  }
+
+  /** One message of each publisher that is not behind. */
+  publishOnce(): void {
     const { random, paddingMaxBytes = 200 } = this.#options;
-    this.#ticks ??= setInterval(() => {
-      for (const publisher of this.publishers) {
-        if (publisher.pendingCount >= OPEN_MAX_COUNT) continue;
-        const retain = random.chance(0.15);
-        void publisher
-          .publish({
-            topic: random.pick(retain ? RETAINED : TOPICS),
-            qos: random.chance(0.5) ? 2 : 1,
-            retain,
-            paddingBytes: random.integer(0, paddingMaxBytes),
-          })
-          .then((outcome) => {
-            if (outcome === 'ok') this.#counted();
-          });
-      }
-    }, TICK_MS);
+    for (const publisher of this.publishers) {
+      if (publisher.pendingCount >= OPEN_MAX_COUNT) continue;
+      const retain = random.chance(0.15);
+      const published = publisher.publish({
+        topic: random.pick(retain ? RETAINED : TOPICS),
+        qos: random.chance(0.5) ? 2 : 1,
+        retain,
+        paddingBytes: random.integer(0, paddingMaxBytes),
+      });
+      void published.then((outcome) => {
+        if (outcome === 'ok') this.#counted();
+      });
+    }
   }
 
   pause(): void {
@@ -117,6 +120,25 @@ export class Fleet {
   /** While there is load: resolves when something is acknowledged next. */
   served(): Promise<void> {
     return new Promise<void>((resolve) => this.#onOk.push(resolve));
+  }
+
+  /** One after the other: how long messages of QoS 0 take to a subscriber. */
+  async qos0RoundTrips(count: number, everyMs: number): Promise<number[]> {
+    const seen = new Set<number>();
+    const subscriber = this.#create('zero', { onMessage: (mid) => mid !== null && seen.add(mid.seq) });
+    const publisher = this.#create('nought', {});
+    for (const client of [subscriber, publisher]) client.start();
+    await subscriber.subscribe('zero', { qos: 0 });
+    await publisher.whenConnected();
+    const times: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const startedAtMs = performance.now();
+      await publisher.publish({ topic: 'zero', qos: 0 });
+      await subscriber.until(() => seen.has(i));
+      times.push(performance.now() - startedAtMs);
+      await elapse(everyMs);
+    }
+    return times;
   }
 
   /** No more work: everybody connected, everything acknowledged. */

@@ -13,6 +13,7 @@ import type { Fleet } from './fleet.js';
 /** How long the gateway may take to serve again after a fault has ended. */
 export const RECOVERY_MAX_MS = 5000;
 const SETTLE_MS = 500;
+const DRAIN_MS = 1250;
 const NODE = 'n1';
 
 const OPTIONS: CheckOptions = {
@@ -46,11 +47,19 @@ export class Recording {
     this.history.write('harness', { e: 'heal', what, nodes: [NODE] });
   }
 
-  /** Ends the work of the clients and judges all of it. The gateway is there and well. */
-  async judge(fleet: Fleet, nemeses: Readonly<Record<string, number>>): Promise<Judgement> {
+  /**
+   * Ends the work of the clients and judges all of it. The gateway is there and well.
+   *
+   * @param nemeses as in CheckOptions. @param drainMs until everything must have arrived.
+   */
+  async judge(
+    fleet: Fleet,
+    nemeses: Readonly<Record<string, number>>,
+    drainMs = DRAIN_MS,
+  ): Promise<Judgement> {
     await fleet.drain();
     this.history.write('harness', { e: 'drain!' });
-    await elapse(SETTLE_MS * 2.5);
+    await elapse(drainMs);
     this.history.write('harness', { e: 'drain.' });
     const faults = fleet.faults;
     fleet.leave();

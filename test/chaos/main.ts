@@ -1,5 +1,6 @@
 /** `npm run chaos -- NAME [--rounds N] [--seed S] [--mutants]`: one proof in its long form. Ends with 1 where it failed. */
 import { parseArgs } from 'node:util';
+import { disk } from './disk/disk.js';
 import { kill } from './kill.js';
 import { powerMutants } from './power/power-mutants.js';
 import { power } from './power/power.js';
@@ -18,6 +19,17 @@ const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofRe
     mutants
       ? powerMutants(seed)
       : (await power({ lives: rounds, lifeMs: 3000, seed, sampleEvery: 200 })).report,
+  disk: ({ rounds = 1000, seed }) =>
+    disk(
+      {
+        ...{ seed, flips: rounds, cutEvery: 1, runningPages: 128, startingPages: 64 },
+        ...{ failingSyncs: 60, slowSeconds: 10, secondProcesses: 5 },
+      },
+      (part, { figures }) => {
+        console.log(`-- ${part}`);
+        print({ figures, failures: [] });
+      },
+    ),
 };
 
 const { values, positionals } = parseArgs({

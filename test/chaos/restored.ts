@@ -1,17 +1,17 @@
 /** What a gateway would have after a restart on a data folder: the store opened with lanes that nobody connects to. */
 import { randomBytes } from 'node:crypto';
-import { parseConfig } from '../../../lib/config/index.js';
-import { Lanes } from '../../../lib/broker/lanes.js';
-import type { SessionImage } from '../../../lib/contracts/store.js';
-import { GatewayClock, realClock, realTimers } from '../../../lib/real-clock.js';
-import { createSecurityProvider, type SecurityProvider } from '../../../lib/security/index.js';
-import { DiskStore } from '../../../storage/disk/disk-store.js';
-import { nodeFileSystem } from '../../../storage/files/node-file-system.js';
-import type { Loss } from '../../../storage/log/recovery.js';
-import { readMessageRecord } from '../../../storage/records/message-record.js';
-import { RecordType } from '../../../storage/records/record-type.js';
-import { LevelStore } from '../../../storage/state/level-store.js';
-import { nullLogger } from '../../support/null-logger.js';
+import { parseConfig } from '../../lib/config/index.js';
+import { Lanes } from '../../lib/broker/lanes.js';
+import type { SessionImage } from '../../lib/contracts/store.js';
+import { GatewayClock, realClock, realTimers } from '../../lib/real-clock.js';
+import { createSecurityProvider, type SecurityProvider } from '../../lib/security/index.js';
+import { DiskStore } from '../../storage/disk/disk-store.js';
+import { nodeFileSystem } from '../../storage/files/node-file-system.js';
+import type { Loss } from '../../storage/log/recovery.js';
+import { readMessageRecord } from '../../storage/records/message-record.js';
+import { RecordType } from '../../storage/records/record-type.js';
+import { LevelStore } from '../../storage/state/level-store.js';
+import { nullLogger } from '../support/null-logger.js';
 
 const MIB = 1_048_576;
 
@@ -27,7 +27,12 @@ export interface LoggedMessage {
 export interface Restored {
   /** By position. */
   readonly messages: ReadonlyMap<number, LoggedMessage>;
+  /** What was reported when it was opened. */
   readonly losses: readonly Loss[];
+  /** Segments that cannot be read at all: of what is in the last one nothing more is known. */
+  readonly setAside: readonly string[];
+  /** Positions, first and last, that could not be read after that. */
+  readonly unreadable: readonly (readonly [first: number, last: number])[];
   /** First position that the log has. */
   readonly first: number;
   session(clientId: string): SessionImage | undefined;
@@ -58,9 +63,10 @@ export async function withRestored(dataDir: string, look: (restored: Restored) =
   await store.open(sessions);
   try {
     const messages = new Map<number, LoggedMessage>();
+    const unreadable: [number, number][] = [];
     const { reader } = store.log;
     for (let at = reader.first; at <= store.committed;) {
-      const { next } = await reader.read(at, store.committed, (position, type, bytes, start, end) => {
+      const { next, damage } = await reader.read(at, store.committed, (position, type, bytes, start, end) => {
         if (type !== RecordType.message) return;
         const { message, packetId } = readMessageRecord(bytes, start, end);
         const { topic, publisher } = message;
@@ -69,10 +75,13 @@ export async function withRestored(dataDir: string, look: (restored: Restored) =
           payload: Buffer.from(message.payload).toString('latin1'),
         });
       });
+      for (const { first, last } of damage) unreadable.push([first, last]);
       at = next;
     }
     look({
       messages,
+      unreadable,
+      setAside: store.log.report.setAside,
       losses: store.losses,
       first: reader.first,
       session: (clientId) => sessions.imageOf(clientId),

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Random } from '../../sim/random.js';
 import { PacketWatch, PROMISES, type PacketPromise, type PromiseKind } from './promises.js';
-import { type Restored, withRestored } from './restored.js';
+import { type Restored, withRestored } from '../restored.js';
 import { descriptorOf, readTrace, stringsOf, type SystemCall } from './trace.js';
 import { TracedDisk } from './traced-disk.js';
 

@@ -18,7 +18,7 @@ import {
   readVariableByteInteger,
 } from '../../../lib/protocol/index.js';
 import type { SessionImage } from '../../../lib/contracts/store.js';
-import type { LoggedMessage, Restored } from './restored.js';
+import type { LoggedMessage, Restored } from '../restored.js';
 
 export const PROMISES = [
   ...(['PUBACK', 'PUBREC', 'PUBCOMP', 'PUBLISH', 'PUBREL', 'SUBACK', 'UNSUBACK'] as const),
