@@ -13,7 +13,8 @@ const FILE_SYSTEM_MIB = 6;
 /** Enough to be written while there is no room, and to be a small part of what is published while there is. */
 const PUBLISHED_WHILE_FULL = 4;
 const FULL_MS = 100;
-const WELL_MS = 250;
+const WELL_MS = 300;
+const ASK_EVERY_MS = 40;
 const REFUSED_TO_START = 1;
 
 export interface FullDiskOptions {
@@ -50,6 +51,7 @@ export async function fullDisk({ runningPages, startingPages, seed }: FullDiskOp
         'disk full while it runs, page by page': runningPages + 1,
         'disk full while it starts, page by page': startingPages + 1,
         'of these it did not start': run.refusedStarts,
+        'times that the log met the end of the disk': run.faults,
         'serving after there was space': timesText(run.recoveries),
         ...figures,
         ...(failed && { 'kept in': recording.folder }),
@@ -68,6 +70,7 @@ class FullDiskRun {
   readonly failures: string[] = [];
   readonly recoveries: number[] = [];
   refusedStarts = 0;
+  faults = 0;
   readonly #recording: Recording;
   readonly #fleet: Fleet;
   readonly #disk: SmallFileSystem;
@@ -100,6 +103,7 @@ class FullDiskRun {
   async whileStarting(pagesLeft: number): Promise<void> {
     this.#recording.fault('full');
     await this.#gateway.kill();
+    this.#countFaults();
     this.#disk.fill(pagesLeft);
     this.#gateway = new GatewayProcess(this.#options);
     if (!(await this.#gateway.whenReady())) {
@@ -118,19 +122,29 @@ class FullDiskRun {
 
   async stop(): Promise<void> {
     this.#disk.free();
-    if (this.#gateway.isRunning) await this.#gateway.stop();
+    if (!this.#gateway.isRunning) return;
+    await this.#gateway.stop();
+    this.#countFaults();
+  }
+
+  #countFaults(): void {
+    this.faults += this.#gateway.errors.filter(({ message }) =>
+      message.startsWith('the log cannot be written'),
+    ).length;
   }
 
   async #recover(when: string): Promise<void> {
     this.#disk.free();
     const freedAtMs = performance.now();
     this.#recording.heal('full');
-    this.#fleet.load();
+    // Now and then only: it may refuse a while longer.
+    const asking = setInterval(() => this.#fleet.publishOnce(), ASK_EVERY_MS);
     const isServed = await Promise.race([
       this.#fleet.served().then(() => true),
       this.#gateway.ended.then(() => false),
       elapse(RECOVERY_MAX_MS * 2, false, { ref: false }),
     ]);
+    clearInterval(asking);
     const tookMs = performance.now() - freedAtMs;
     this.recoveries.push(tookMs);
     if (!isServed || tookMs > RECOVERY_MAX_MS)
