@@ -33,6 +33,7 @@ export class Fleet {
   readonly #fresh: RecordingClient;
   #ticks: NodeJS.Timeout | undefined;
   #okCount = 0;
+  #heardAtMs = 0;
   #onOk: (() => void)[] = [];
   #changing: Promise<unknown> = Promise.resolve();
 
@@ -151,6 +152,14 @@ export class Fleet {
     await this.#changing;
   }
 
+  /** Resolves when nobody has got anything for so long: backlogs are empty. Not later than `maxMs`. */
+  async whenQuiet(forMs: number, maxMs: number): Promise<void> {
+    const startedAtMs = performance.now();
+    this.#heardAtMs = startedAtMs;
+    while (performance.now() - this.#heardAtMs < forMs && performance.now() - startedAtMs < maxMs)
+      await elapse(forMs / 10);
+  }
+
   leave(): void {
     this.pause();
     for (const client of this.clients) client.leave();
@@ -173,6 +182,10 @@ export class Fleet {
       ...{ reconnectMinMs: 10, reconnectMaxMs: 150, inflightMax: 12 },
       random: () => random.float(),
       ...changes,
+      onMessage: (mid, topic) => {
+        this.#heardAtMs = performance.now();
+        changes.onMessage?.(mid, topic);
+      },
     });
     this.clients.push(client);
     return client;

@@ -7,7 +7,7 @@ import { setTimeout as elapse } from 'node:timers/promises';
 import { Random } from '../sim/random.js';
 import { Fleet } from './fleet.js';
 import { freePort, GatewayProcess, type GatewayProcessOptions } from './gateway-process.js';
-import { RECOVERY_MAX_MS, Recording } from './judgement.js';
+import { Recording, recoveryFault } from './judgement.js';
 import { type ProofReport, timesText } from './report.js';
 
 export interface KillOptions {
@@ -154,7 +154,7 @@ class KillRun {
     await Promise.race([this.#fleet.served(), gateway.ended]);
     const tookMs = performance.now() - gateway.startedAtMs;
     this.recoveries.push(tookMs);
-    if (tookMs > RECOVERY_MAX_MS) this.failures.push(`it served again after ${Math.round(tookMs)} ms`);
+    this.failures.push(...recoveryFault('it served again', tookMs));
   }
 
   async #kill(): Promise<void> {

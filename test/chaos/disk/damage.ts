@@ -7,7 +7,7 @@ import type { Random } from '../../sim/random.js';
 import { MemoryHistory } from '../../history/history-writer.js';
 import { RecordingClient } from '../../history/recording-client.js';
 import { freePort, GatewayProcess } from '../gateway-process.js';
-import { RECOVERY_MAX_MS } from '../judgement.js';
+import { recoveryFault } from '../judgement.js';
 import type { ProofReport } from '../report.js';
 import { type Comparison, compare } from './compare.js';
 import { ARCHIVE, type Original } from './original.js';
@@ -173,7 +173,7 @@ export async function deletedFiles(original: Original, startEvery: number): Prom
 
 function startFaults({ lost, lostOfBacklog }: Comparison, { readyMs, errors, text }: Started): string[] {
   if (readyMs === undefined) return [`no gateway starts: ${text}`];
-  const faults = readyMs > RECOVERY_MAX_MS ? [`it took ${readyMs} ms to start`] : [];
+  const faults = recoveryFault('it started', readyMs);
   // Of whole ranges when it starts; of single messages of a backlog when their turn has come.
   const ranges = errors.filter(
     ({ message, first, last }) => message === PART_LOST && first !== undefined && last !== undefined,
