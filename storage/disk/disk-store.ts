@@ -472,7 +472,9 @@ export class DiskStore implements Store {
   }
 
   #pathOf(position: LogPosition): string {
-    const segment = this.#log.segments.find(({ header, next }) => position >= header.first && position < next);
+    const segment = this.#log.segments.find(
+      ({ header, next }) => position >= header.first && position < next,
+    );
     return segment?.path ?? this.#layout.log;
   }
 
