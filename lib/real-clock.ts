@@ -28,9 +28,9 @@ export class GatewayClock implements Clock {
     return this.#clock.wall();
   }
 
-  /** From now on the time is `ms` or later. */
+  /** It is `ms` now. */
   continueFrom(ms: number): void {
-    this.#offset = Math.max(this.#offset, ms - this.#clock.now());
+    this.#offset = ms - this.#clock.now();
   }
 }
 

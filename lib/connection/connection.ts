@@ -337,8 +337,12 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
   closed(error: Error | undefined): void {
     if (this.#state === ConnectionState.closed) return;
     if (error !== undefined && this.#state < ConnectionState.closing) this.#env.onError(this, error);
-    // Whatever else was to end it: there is nobody left to tell.
-    if (this.#state === ConnectionState.accepting) this.#endWhenReady = () => this.#leave();
+    // Whatever else was to end it: there is nobody left to tell. But what the client said before is heard, its DISCONNECT too.
+    if (this.#state === ConnectionState.accepting)
+      this.#endWhenReady = () => {
+        this.resume();
+        this.#leave();
+      };
     else this.#leave();
   }
 

@@ -191,7 +191,7 @@ export class Router<S extends Subscriber, M> {
       this.#groups.set(key, group);
       this.#trie.add(subscription.filter, group);
     }
-    group.members.push(subscription);
+    group.members = [...group.members, subscription];
   }
 
   #leaveGroup(subscription: Subscription<S>): boolean {
@@ -199,7 +199,7 @@ export class Router<S extends Subscriber, M> {
     const group = this.#groups.get(key);
     const index = group?.members.indexOf(subscription) ?? -1;
     if (group === undefined || index < 0) return false;
-    group.members.splice(index, 1);
+    group.members = group.members.filter((member) => member !== subscription);
     if (group.members.length === 0) {
       this.#groups.delete(key);
       this.#trie.remove(subscription.filter, group);

@@ -59,7 +59,8 @@ export class RouteTarget<S extends Subscriber = Subscriber> {
 export class SharedGroup<S extends Subscriber = Subscriber> implements TrieEntry {
   readonly kind = 'group';
   slot = -1;
-  readonly members: Subscription<S>[] = [];
+  /** Never changed in place: who holds it has the members as they were. */
+  members: readonly Subscription<S>[] = [];
   #next = 0;
 
   constructor(

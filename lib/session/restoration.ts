@@ -9,15 +9,16 @@
  */
 import type { DurableSessions, SessionImage, SessionRecord, UnassignedImage } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
-import type { SharedGroup } from '../routing/subscription.js';
+import type { SharedGroup, Subscription } from '../routing/subscription.js';
 import type { SessionEnvironment } from './environment.js';
 import type { SessionRegistry } from './registry.js';
 import type { Session } from './session.js';
 
-/** A message whose member of a shared subscription was not named yet. */
+/** A message whose members of shared subscriptions were not named yet. */
 interface Unassigned {
   readonly message: Message;
-  readonly groups: Map<string, SharedGroup<Session>>;
+  /** By filter, who they may be: subscriptions as they were when the message was routed. */
+  readonly candidates: Map<string, readonly Subscription<Session>[]>;
 }
 
 export class Restoration implements DurableSessions {
@@ -84,7 +85,10 @@ export class Restoration implements DurableSessions {
   }
 
   unassigned(): UnassignedImage[] {
-    return [...this.#unassigned].map(([position, { groups }]) => ({ position, filters: [...groups.keys()] }));
+    return [...this.#unassigned].map(([position, { candidates }]) => ({
+      position,
+      filters: [...candidates.keys()],
+    }));
   }
 
   restoreUnassigned(message: Message, filters: readonly string[]): void {
@@ -96,9 +100,9 @@ export class Restoration implements DurableSessions {
     const { position } = message;
     const waiting = this.#unassigned.get(position) ?? {
       message,
-      groups: new Map<string, SharedGroup<Session>>(),
+      candidates: new Map<string, readonly Subscription<Session>[]>(),
     };
-    waiting.groups.set(keyOf(group), group);
+    waiting.candidates.set(keyOf(group), group.members);
     this.#unassigned.set(position, waiting);
   }
 
@@ -110,8 +114,9 @@ export class Restoration implements DurableSessions {
 
   restored(): void {
     // The crash came before a member was chosen, or before that was written down.
-    for (const { message, groups } of this.#unassigned.values())
-      for (const group of groups.values()) this.#env.fanOut.replayToGroup(message, group);
+    for (const { message, candidates } of this.#unassigned.values())
+      for (const group of this.#env.router.resolve(message.topic).groups)
+        if (candidates.has(keyOf(group))) this.#env.fanOut.replayToGroup(message, group);
     this.#unassigned.clear();
     // An end may publish a will, and take others with it.
     for (const session of [...this.#registry.sessions()]) if (!session.ended) session.restored();
@@ -119,10 +124,13 @@ export class Restoration implements DurableSessions {
 
   #replayAssigned(clientId: string, filter: string, position: number): void {
     const waiting = this.#unassigned.get(position);
-    if (waiting === undefined || !waiting.groups.delete(filter)) return;
-    if (waiting.groups.size === 0) this.#unassigned.delete(position);
-    const subscription = this.#registry.get(clientId)?.subscriptions.get(filter);
-    if (subscription !== undefined) this.#env.fanOut.replayShared(waiting.message, subscription);
+    const candidates = waiting?.candidates.get(filter);
+    if (waiting === undefined || candidates === undefined) return;
+    waiting.candidates.delete(filter);
+    if (waiting.candidates.size === 0) this.#unassigned.delete(position);
+    const member = candidates.find(({ subscriber }) => subscriber.clientId === clientId);
+    if (member !== undefined && !member.subscriber.ended)
+      this.#env.fanOut.replayShared(waiting.message, member);
   }
 }
 

@@ -189,6 +189,8 @@ export class DiskStore implements Store {
   #checkpointedAtBytes = 0;
   #snapshotAtBytes = 0;
   #clockWrittenAt = -Infinity;
+  /** The gateway's time when its last process wrote it, as far as it was read. */
+  #storedTimeMs = 0;
   #freeBytes = Infinity;
   #spaceLookedAt = -Infinity;
   #closed = false;
@@ -280,6 +282,8 @@ export class DiskStore implements Store {
     await this.#replay(sessions);
     this.#countBytesSince();
     if (index.rebuild !== undefined) this.#indexing = this.#indexAgain(index.applied);
+    // Nor does the time that this took: nobody could come back in it.
+    this.#options.continueClock(this.#storedTimeMs);
     sessions.restored();
     this.#log.onCommitted = () => this.#onCommitted();
   }
@@ -310,7 +314,7 @@ export class DiskStore implements Store {
       if (key === UNASSIGNED_KEY) unassigned = decodeUnassigned(value);
       else if (key.startsWith(RETAINED_PREFIX)) this.retained.restore(value);
       else if (key.startsWith(TOPIC_BLOCK_PREFIX)) this.#topics.restore(key, value);
-      else if (key === CLOCK_KEY) this.#options.continueClock(readU48(value, 0));
+      else if (key === CLOCK_KEY) this.#sawTime(value, 0);
     };
     const restart = (): void => {
       decoder = new SessionDecoder();
@@ -509,7 +513,7 @@ export class DiskStore implements Store {
       return;
     }
     if (type === RecordType.time) {
-      this.#options.continueClock(readU48(bytes, start));
+      this.#sawTime(bytes, start);
       return;
     }
     const record = parseSessionRecord(
@@ -627,6 +631,12 @@ export class DiskStore implements Store {
     if (now - this.#clockWrittenAt < CLOCK_EVERY_MS) return;
     this.#clockWrittenAt = now;
     this.#writeBytes(RecordType.time, this.#clockBytes(now));
+  }
+
+  /** Times of the log before a checkpoint are earlier than its own. */
+  #sawTime(bytes: Uint8Array, at: number): void {
+    this.#storedTimeMs = Math.max(this.#storedTimeMs, readU48(bytes, at));
+    this.#options.continueClock(this.#storedTimeMs);
   }
 
   #clockBytes(now: number): Uint8Array {

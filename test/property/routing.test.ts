@@ -467,7 +467,7 @@ function groupOf(states: readonly MemberState[]): SharedGroup<Member> {
       retainHandling: 0,
       identifier: 0,
     } as const;
-    group.members.push(new Subscription(member, 'a/#', options, 'g', partial));
+    group.members = [...group.members, new Subscription(member, 'a/#', options, 'g', partial)];
   }
   return group;
 }
