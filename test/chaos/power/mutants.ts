@@ -67,8 +67,8 @@ export const POWER_MUTANTS: readonly PowerMutant[] = [
     edits: [
       edit(
         'lib/delivery/in-flight.ts',
-        'this.#whenStored(id, position, () => this.#sendPubrel(id, 0));',
-        'if (position > 0) this.#sendPubrel(id, 0);',
+        '() => this.#sendPubrel(id, 0));',
+        '() => undefined); this.#sendPubrel(id, 0);',
       ),
     ],
   },
