@@ -11,6 +11,7 @@ import type { Random } from '../sim/random.js';
 /** Publishes that one publisher has open at most: what waits while the gateway is away stays little. */
 const OPEN_MAX_COUNT = 24;
 const TICK_MS = 5;
+const ASK_EVERY_MS = 40;
 const TOPICS = ['t/0', 't/1', 't/2', 't/3'] as const;
 const RETAINED = ['r/0', 'r/1', 'r/2'] as const;
 const CHANGING = ['t/0', 't/+', 'r/#', 'c/#'] as const;
@@ -68,8 +69,14 @@ export class Fleet {
   }
 
   /** Publishes go on until `pause`, as fast as they are acknowledged. */
-  load(): void {
-    this.#ticks ??= setInterval(() => this.publishOnce(), TICK_MS);
+  load(everyMs = TICK_MS): void {
+    this.pause();
+    this.#ticks = setInterval(() => this.publishOnce(), everyMs);
+  }
+
+  /** A little, while it may be refused: what is refused shows nothing. */
+  ask(): void {
+    this.load(ASK_EVERY_MS);
   }
 
   /** One message of each publisher that is not behind. */

@@ -178,7 +178,9 @@ function startFaults({ lost, lostOfBacklog }: Comparison, { readyMs, errors, tex
   const ranges = errors.filter(
     ({ message, first, last }) => message === PART_LOST && first !== undefined && last !== undefined,
   );
-  const singles = errors.filter(({ message, position }) => message === ONE_LOST && position !== undefined);
+  const singles = errors.filter(
+    ({ message, client, position }) => message === ONE_LOST && client === ARCHIVE && position !== undefined,
+  );
   const isSaid = lost === 0 ? errors.length === 0 : ranges.length > 0 || singles.length === lostOfBacklog;
   if (!isSaid) faults.push(`${lost} messages are lost, and the log says ${JSON.stringify(errors)}`);
   return faults;

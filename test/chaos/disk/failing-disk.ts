@@ -11,6 +11,7 @@ import { type ProofReport, timesText } from '../report.js';
 const ONE_THREAD = { UV_THREADPOOL_SIZE: '1' };
 const FAILED_TO_START = 1;
 const FAULT_MAX_MS = 20_000;
+const WELL_MS = 300;
 
 export interface FailingDiskOptions {
   /** Each round fails other syncs. */
@@ -47,6 +48,7 @@ export async function failingSyncs({ rounds, step = 1, seed }: FailingDiskOption
     for (let n = 1; n <= rounds * step; n += step) {
       recording.fault('eio');
       await gateway.kill();
+      fleet.ask();
       gateway = new GatewayProcess({ ...options, env: ONE_THREAD, strace: failing(n, 1 + (n % 5)) });
       if (await gateway.whenReady()) {
         const has = (message: string): Promise<boolean> =>
@@ -68,7 +70,8 @@ export async function failingSyncs({ rounds, step = 1, seed }: FailingDiskOption
         }
         if (!gateway.isRunning) failures.push(`the failure of sync ${n} ended it: ${gateway.text}`);
         fleet.disturb();
-        await elapse(200);
+        fleet.load();
+        await elapse(WELL_MS);
         continue;
       }
       refusedStarts++;

@@ -14,7 +14,6 @@ const FILE_SYSTEM_MIB = 6;
 const PUBLISHED_WHILE_FULL = 4;
 const FULL_MS = 100;
 const WELL_MS = 300;
-const ASK_EVERY_MS = 40;
 const REFUSED_TO_START = 1;
 
 export interface FullDiskOptions {
@@ -138,13 +137,12 @@ class FullDiskRun {
     const freedAtMs = performance.now();
     this.#recording.heal('full');
     // Now and then only: it may refuse a while longer.
-    const asking = setInterval(() => this.#fleet.publishOnce(), ASK_EVERY_MS);
+    this.#fleet.ask();
     const isServed = await Promise.race([
       this.#fleet.served().then(() => true),
       this.#gateway.ended.then(() => false),
       elapse(RECOVERY_MAX_MS * 4, false, { ref: false }),
     ]);
-    clearInterval(asking);
     const tookMs = performance.now() - freedAtMs;
     this.recoveries.push(tookMs);
     if (!isServed) this.failures.push(`${when} it does not serve: ${this.#gateway.text}`);
