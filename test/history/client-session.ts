@@ -31,6 +31,8 @@ export interface SessionOwner {
   readonly version: 4 | 5;
   /** Publishes in flight that it wants at most. */
   readonly inflightMax: number;
+  /** Packet ids that it uses; default all. */
+  readonly packetIds?: number;
   write(body: EventBody): void;
   fault(text: string): void;
   message(mid: Mid | null, topic: string): void;
@@ -45,7 +47,7 @@ const NO_LIMIT = 65_535;
 
 export class ClientSession {
   readonly #owner: SessionOwner;
-  readonly #outgoing = new Outgoing();
+  readonly #outgoing: Outgoing;
   readonly #subscriptions = new Subscriptions();
   /** Undefined while there is no accepted connection. */
   #sink: PacketSink | undefined;
@@ -56,6 +58,7 @@ export class ClientSession {
 
   constructor(owner: SessionOwner) {
     this.#owner = owner;
+    this.#outgoing = new Outgoing(owner.packetIds);
   }
 
   /** Publishes that have not ended. */

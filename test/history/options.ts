@@ -14,6 +14,8 @@ export interface CheckOptions {
   readonly takeoverMs: number;
   /** How long after the end of a connection the broker may notice it, where no keep alive says more. */
   readonly noticeMs: number;
+  /** A fault that begins so soon after DISCONNECT may make the broker forget it: nothing answers it. */
+  readonly forgetDisconnectMs: number;
   /** How late a will may be. */
   readonly willLateMs: number;
   /** How much sooner than the client sees its connection end the broker may have seen it. */
@@ -46,6 +48,7 @@ export const DEFAULT_OPTIONS: CheckOptions = {
   withheldMs: 2000,
   takeoverMs: 5000,
   noticeMs: 5000,
+  forgetDisconnectMs: 0,
   willLateMs: 5000,
   willEarlyMs: 1000,
   retainedMs: 2000,

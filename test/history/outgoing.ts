@@ -41,6 +41,12 @@ export class Outgoing {
   /** Packet ids of SUBSCRIBE and UNSUBSCRIBE. */
   readonly #others = new Set<number>();
   #lastId = 0;
+  readonly #packetIds: number;
+
+  /** @param packetIds how many it uses: few are used again soon. */
+  constructor(packetIds = PACKET_IDS) {
+    this.#packetIds = packetIds;
+  }
 
   get waitingCount(): number {
     return this.#waiting.length;
@@ -92,7 +98,7 @@ export class Outgoing {
   }
 
   takeId(): number {
-    do this.#lastId = (this.#lastId % PACKET_IDS) + 1;
+    do this.#lastId = (this.#lastId % this.#packetIds) + 1;
     while (this.#inflight.has(this.#lastId) || this.#others.has(this.#lastId));
     return this.#lastId;
   }

@@ -67,7 +67,8 @@ export class CrashClient {
     this.profile = profile;
     this.#random = world.random(`client ${profile.id}`);
     this.#session = new ClientSession({
-      ...{ run: world.run, publisher: number, version: profile.version, inflightMax: profile.inflightMax },
+      ...{ run: world.run, publisher: number, version: profile.version },
+      ...{ inflightMax: profile.inflightMax, packetIds: profile.packetIds },
       write: (body) => this.#write(body),
       fault: (text) => world.fail('a client sees only what MQTT allows', `${profile.id}: ${text}`),
       message: () => {},

@@ -14,12 +14,16 @@ export interface CrashClientProfile {
   readonly expiryS: number;
   readonly receiveMaximum: number | undefined;
   readonly inflightMax: number;
+  /** Few are used again soon; there have to be some for what it subscribes to. */
+  readonly packetIds: number;
   /** Its shared subscription; it has no other ones. */
   readonly group: string | undefined;
   /** How likely it is to come back when it is not connected and could act: the others are away for long. */
   readonly eagerness: number;
   readonly cleanShare: number;
   readonly slow: boolean;
+  /** It listens to little: what it has not acknowledged is all that there is to write down of it. */
+  readonly quiet: boolean;
 }
 
 export interface StorePlan {
@@ -91,13 +95,13 @@ export function createCrashPlan(random: Random): CrashPlan {
     door: { negotiateMaxMs: random.pick([0, 5]), authenticateMaxMs: 5, finishMaxMs: 5, hookShare: 0 },
     link: { latencyMaxMs: random.pick([1, 5, 20]), bufferBytes: random.pick([500, 4000, 65_536]) },
     clients: createProfiles(random),
-    activeMs: random.integer(4000, 12_000),
+    activeMs: random.integer(2500, 8000),
     crashes: random.integer(1, 10),
     powerShare: random.pick([0, 0.5, 0.8]),
     damageShare: random.pick([0, 0.2, 0.6]),
     faultShare: random.chance(0.4) ? random.pick([0.01, 0.05]) : 0,
     diskFills: random.chance(0.25),
-    burstMaxCount: random.pick([10, 40, 120]),
+    burstMaxCount: random.pick([5, 20, 60]),
   };
 }
 
@@ -108,17 +112,20 @@ function createProfiles(random: Random): CrashClientProfile[] {
   return Array.from({ length: 2 + groups + others }, (_, index) => {
     const isMember = index >= 2 && index < 2 + groups;
     const version = random.pick([4, 5, 5] as const);
-    const expiryS = random.pick(isMember ? [600, 600, 0] : [0, 2, 600, 600, 0xffffffff]);
+    const expiryS = random.pick(isMember ? [600, 600, 0] : [0, 1, 2, 600, 600, 0xffffffff]);
+    const quiet = index >= 2 && !isMember && random.chance(0.4);
     return {
       id: `c${index}`,
       version,
       expiryS: version === 5 || expiryS === 0 ? expiryS : 0xffffffff,
       receiveMaximum: version === 5 ? random.pick([undefined, 1, 5]) : undefined,
       inflightMax: random.pick([1, 4, 16]),
+      packetIds: random.pick([60, 60, 65_535]),
       group: isMember ? random.pick(['$share/g/t/+', '$share/g/t/+', '$share/h/#']) : undefined,
       eagerness: index < 2 ? 1 : random.pick([0.05, 0.3, 1]),
       cleanShare: isMember ? 0 : random.pick([0, 0.05, 0.3]),
-      slow: random.chance(0.3),
+      slow: quiet || random.chance(0.3),
+      quiet,
     };
   });
 }

@@ -126,8 +126,15 @@ function clientIsAtRest(client: CrashClient, process: CrashProcess | undefined):
 }
 
 const READER: Omit<CrashClientProfile, 'id'> = {
-  ...{ version: 5, expiryS: 0, receiveMaximum: undefined, inflightMax: 10, group: undefined },
-  ...{ eagerness: 1, cleanShare: 1, slow: false },
+  ...{
+    version: 5,
+    expiryS: 0,
+    receiveMaximum: undefined,
+    inflightMax: 10,
+    packetIds: 65_535,
+    group: undefined,
+  },
+  ...{ eagerness: 1, cleanShare: 1, slow: false, quiet: false },
 };
 
 async function readRetained(world: CrashWorld, id: string): Promise<void> {
@@ -147,6 +154,7 @@ function judge(world: CrashWorld): void {
     noticeMs: 2000 + 1500 * plan.crashes,
     willLateMs: 15_000 + 500 * plan.crashes,
     willEarlyMs: 1500,
+    forgetDisconnectMs: 500,
     willLosingFaults: [],
   };
   const { violations, reasons } = checkHistory(history.events, options);

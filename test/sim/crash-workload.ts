@@ -7,6 +7,8 @@ import type { Random } from './random.js';
 
 const FILTERS = ['t/a', 't/b', 't/+', 't/#', 'r/#', 'r/x', 'will/#'] as const;
 const TOPICS = ['t/a', 't/b', 't/c', 'r/x', 'r/y', 'r/z'] as const;
+const QUIET_FILTERS = ['q/x', 'q/#'] as const;
+const QUIET_TOPIC = 'q/x';
 const QOS: readonly [EventQoS, ...EventQoS[]] = [0, 1, 1, 2, 2, 2];
 
 export class CrashWorkload {
@@ -41,12 +43,12 @@ export class CrashWorkload {
       this.#subscribe(client);
       return;
     }
-    const { cleanShare, eagerness, group } = client.profile;
+    const { cleanShare, eagerness, group, quiet } = client.profile;
     // Those that stay away do not publish what nobody will know the end of.
     const action = random.weighted({
       publish: 30,
       burst: eagerness === 1 ? 6 : 1,
-      subscribe: 8,
+      subscribe: quiet ? 1 : 8,
       unsubscribe: group === undefined ? 2 : 0,
       leave: 1 + 3 * (1 - eagerness),
       endSession: cleanShare > 0 ? 0.5 : 0,
@@ -114,8 +116,8 @@ export class CrashWorkload {
 
   #publish(client: CrashClient, count: number): void {
     const random = this.#random;
-    if (client.pendingCount > 60) return;
-    const topic = random.pick(TOPICS);
+    if (client.pendingCount > 40) return;
+    const topic = count === 1 && random.chance(0.15) ? QUIET_TOPIC : random.pick(TOPICS);
     const qos = random.pick(QOS);
     const { faultShare, diskFills } = this.#world.plan;
     // A retained message of QoS 0 is not stored where the disk takes nothing.
@@ -134,9 +136,9 @@ export class CrashWorkload {
 
   #subscribe(client: CrashClient): void {
     const random = this.#random;
-    const { group, version } = client.profile;
+    const { group, version, quiet } = client.profile;
     const v5 = version === 5;
-    client.subscribe(group ?? random.pick(FILTERS), {
+    client.subscribe(group ?? random.pick(quiet ? QUIET_FILTERS : FILTERS), {
       qos: group === undefined ? random.pick(QOS) : random.pick([1, 2]),
       ...(v5 &&
         group === undefined && { noLocal: random.chance(0.1), retainAsPublished: random.chance(0.1) }),

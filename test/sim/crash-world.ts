@@ -30,6 +30,8 @@ const INDEX = `${FOLDER}/index`;
 const SOON_MS = 300;
 const DROPS = COUNTER_NAMES.filter((name) => name === 'droppedQueueFull' || name === 'droppedMemory');
 
+type TriggerKind = 'begins' | 'effect' | 'packet';
+
 export class CrashWorld implements DiskWatcher {
   readonly scheduler = new Scheduler(allTurns);
   readonly run: string;
@@ -46,8 +48,8 @@ export class CrashWorld implements DiskWatcher {
   #processCount = 0;
   #clientCount = 0;
   #linkCount = 0;
-  /** What the next crash waits for: something on the disk that begins or takes effect, by its kind and path, so many times. */
-  #trigger: { readonly when: 'begins' | 'effect'; readonly what: RegExp; left: number } | undefined;
+  /** What the next crash waits for, so many times: something on the disk, by its kind and path, or a packet that reached its client. */
+  #trigger: { readonly when: TriggerKind; readonly what: RegExp; left: number } | undefined;
   /** The same for records that are replayed. */
   #replaysLeft = Infinity;
   #crashesLeft: number;
@@ -155,14 +157,22 @@ export class CrashWorld implements DiskWatcher {
 
   #aim(): void {
     const random = this.#random;
+    if (random.chance(0.35)) {
+      const type = random.pick(['connack', 'suback', 'puback', 'pubrec', 'pubrel', 'pubcomp', 'publish']);
+      const most = random.pick(type === 'connack' || type === 'suback' ? [2, 8] : [5, 50]);
+      this.#trigger = { when: 'packet', what: new RegExp(`^${type}$`), left: random.integer(1, most) };
+      return;
+    }
     const what = random.pick([/./, /./, /^write data\/index/, /\.snapshot/, /\/log\//]);
     const left = random.integer(1, random.pick(what.source === '.' ? [10, 50, 400] : [3, 10, 30]));
     this.#trigger = { when: random.pick(['begins', 'effect'] as const), what, left };
   }
 
-  #watch(when: 'begins' | 'effect', what: string): void {
+  #watch(when: TriggerKind, what: string): void {
     const trigger = this.#trigger;
-    if (trigger?.when === when && trigger.what.test(what) && --trigger.left === 0) this.#crashByChance();
+    if (trigger?.when !== when || !trigger.what.test(what) || --trigger.left > 0) return;
+    if (when === 'packet') this.scheduler.after(0, 'crash', () => this.#crashByChance());
+    else this.#crashByChance();
   }
 
   #replayed(): void {
@@ -271,6 +281,7 @@ export class CrashWorld implements DiskWatcher {
 
   observe({ type, packetId, topic }: Received): void {
     this.scheduler.observeText(`${type} ${packetId} ${topic}`);
+    this.#watch('packet', type);
   }
 
   write(actor: string, body: EventBody): void {

@@ -93,20 +93,22 @@ export class Retained extends Check {
     const value = { publisher, seq };
     const readings = (this.#bySession.get(session) ?? []).filter(({ span }) => span.matches(topic.name));
     const again = readings.some(({ taken }) => isSame(taken.get(retained), value));
-    // At QoS 1 a broker that was broken may not know that it comes again.
-    if (again && (event.dup || (event.q === 1 && this.model.faults.all.length > 0))) {
+    if (event.dup && again) {
       for (const { perhaps } of readings) perhaps.add(retained);
       return;
     }
-    const reading = readings.findLast(
-      (one) => !one.taken.has(retained) && retained.mayBe(value, one.askedAtMs),
-    );
+    const open = readings.filter((one) => !one.taken.has(retained) && retained.mayBe(value, one.askedAtMs));
+    // Those that must get one come first: of the others nobody can tell.
+    const reading = open.findLast(({ complete }) => complete) ?? open.at(-1);
     if (reading !== undefined) {
       reading.taken.set(retained, value);
       this.#agree(reading, retained, value, delivery.atMs);
       return;
     }
-    if (form === 'either' || session.inherits) return;
+    // At QoS 1 a broker that was broken may not know that it comes again, or that a newer value comes in its place.
+    const mayComeAgain =
+      event.q === 1 && this.model.faults.all.length > 0 && readings.some(({ taken }) => taken.has(retained));
+    if (form === 'either' || session.inherits || mayComeAgain) return;
     const asked = readings.findLast(({ taken }) => !taken.has(retained));
     // It got a wrong one, and not none.
     asked?.taken.set(retained, value);
@@ -180,7 +182,8 @@ export class Retained extends Check {
     if (!reading.complete) return;
     for (const topic of this.#topics.values()) {
       if (topic.agreed?.version !== topic.version || topic.mayExpire) continue;
-      if (reading.taken.has(topic) || reading.expected.includes(topic)) continue;
+      if (reading.taken.has(topic) || reading.perhaps.has(topic) || reading.expected.includes(topic))
+        continue;
       if (this.#isAtRest(reading, topic) && reading.span.matches(topic.name))
         this.#disagree(reading, topic, undefined, reading.answeredAtMs);
     }

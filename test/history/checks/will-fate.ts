@@ -33,8 +33,9 @@ export function fateOf(
   const broken = model.faults.overlaps(evidenceAtMs, endedAtMs);
   if (end === undefined)
     return broken ? EITHER : { kind: 'never', why: 'was published while it was connected' };
+  const forgotten = model.faults.overlaps(endedAtMs, endedAtMs + model.options.forgetDisconnectMs);
   if (end.by === 'client' && (end.rc ?? 0) === 0)
-    return broken ? EITHER : { kind: 'never', why: 'was published after DISCONNECT' };
+    return broken || forgotten ? EITHER : { kind: 'never', why: 'was published after DISCONNECT' };
   const delayMs = connection.version === 4 ? 0 : Math.min(delayS * 1000, connection.expiryMs);
   const due = afterDelay(connection, delayMs, broken, model);
   return afterFaults(connection, afterOthers(connection, delayMs, others, due, model), delayMs, model);

@@ -87,7 +87,13 @@ export class Session {
     if (asked?.options === undefined) return;
     const { span, options, previous } = asked;
     if (rc < 0x80) {
-      span.granted(atMs, { ...options, q: rc });
+      // A later SUBSCRIBE for the same filter may be in force by now.
+      const others = [...connection.asked.values()].flatMap((other) =>
+        other.span === span && other.options !== undefined ? [other.options] : [],
+      );
+      const q = Math.min(rc, ...others.map((other) => other.q));
+      const noLocal = options.noLocal || others.some((other) => other.noLocal);
+      span.granted(atMs, { ...options, q, noLocal });
     } else if (previous !== undefined) {
       span.restored(atMs, previous);
     } else {
