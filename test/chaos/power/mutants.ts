@@ -122,9 +122,9 @@ export const POWER_MUTANTS: readonly PowerMutant[] = [
     edits: [
       edit(
         'storage/log/log.ts',
-        `    await file.write(chunk.buffer.subarray(0, chunk.length), offset);
+        `    await file.write(bytes, offset);
     await file.sync();`,
-        '    await file.write(chunk.buffer.subarray(0, chunk.length), offset);',
+        '    await file.write(bytes, offset);',
       ),
     ],
   },
