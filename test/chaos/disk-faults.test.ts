@@ -1,18 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { failingSyncs, slowDisk } from './disk/failing-disk.js';
 import { fullDisk } from './disk/full-disk.js';
 import { twoProcesses } from './disk/two-processes.js';
-import type { ProofReport } from './report.js';
+import { judge } from './short-form.js';
 
 const skip = spawnSync('strace', ['-V']).status === 0 ? false : 'there is no strace';
 const SEED = 1;
-
-function judge(t: Test, { figures, failures, skipped = [] }: ProofReport): void {
-  t.comment(figures);
-  if (skipped.length > 0) t.pass('not tried here', { skip: skipped.join() });
-  t.same(failures, []);
-}
 
 t.test('a full disk costs nothing that was acknowledged', async (t) =>
   judge(t, await fullDisk({ runningPages: 3, startingPages: 1, seed: SEED })),

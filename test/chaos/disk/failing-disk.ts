@@ -11,7 +11,7 @@ import { type ProofReport, timesText } from '../report.js';
 const ONE_THREAD = { UV_THREADPOOL_SIZE: '1' };
 const FAILED_TO_START = 1;
 const FAULT_MAX_MS = 20_000;
-const WELL_MS = 300;
+const WELL_MS = 1000;
 
 export interface FailingDiskOptions {
   /** Each round fails other syncs. */
