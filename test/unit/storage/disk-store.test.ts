@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { SprawlError } from '../../../lib/contracts/errors.js';
+import { createMessage, type Message } from '../../../lib/message/message.js';
+import { realClock, realTimers } from '../../../lib/real-clock.js';
+import { createDiskStore } from '../../../storage/index.js';
+import { RecordedSessions, testStore, testStoreParts } from '../../support/disk-store.js';
+import { ioError } from '../../support/faulty-files.js';
+import { nullLogger } from '../../support/null-logger.js';
+import { str } from '../../support/protocol-bytes.js';
+
+const messageTo = (topic: string, text = 'x'): Message =>
+  createMessage({ topic, topicBytes: str(topic), payload: Buffer.from(text), qos: 1, retain: false });
+
+t.test('topics that are kept in memory are in no log', async (t) => {
+  const settings = {
+    dataDir: t.testdir(),
+    memoryTopics: ['fast/#', 'a/+'],
+    ...{
+      commitDelayMs: 1,
+      segmentMaxBytes: 1 << 20,
+      checkpointEveryBytes: 1 << 20,
+      snapshotEveryBytes: 1 << 20,
+    },
+    ...{
+      keepMaxBytes: 0,
+      keepMaxAgeS: 0,
+      diskMaxBytes: 1 << 30,
+      diskReserveBytes: 0,
+      pendingMaxBytes: 1 << 20,
+    },
+  };
+  const parts = {
+    clock: realClock,
+    continueClock: () => undefined,
+    timers: realTimers,
+    logger: nullLogger,
+    schedule: setImmediate,
+    randomBytes: (size: number) => new Uint8Array(size).fill(1),
+  };
+  const store = createDiskStore(settings, parts);
+  await store.open(new RecordedSessions());
+  for (let twice = 0; twice < 2; twice++) {
+    t.equal(store.append(messageTo('fast/x'), undefined), 0);
+    t.equal(store.append(messageTo('a/b'), undefined), 0);
+    t.ok(store.append(messageTo('a/b/c'), undefined) > 0);
+  }
+  await store.reloadKeys();
+  await store.close();
+  await store.close();
+});
+
+t.test('messages are refused where there is no room for them, with the reason', async (t) => {
+  const parts = testStoreParts();
+  const store = testStore(parts, { diskMaxBytes: 10_000, pendingMaxBytes: 2000, diskReserveBytes: 0 });
+  await store.open(new RecordedSessions());
+  t.equal(store.admit(100), 0);
+  t.equal(store.admit(3000), 0x97, 'more than may wait');
+  t.equal(store.admit(20_000), 0x97, 'more than the log may have');
+  for (const [code, reason] of [
+    ['STORAGE_IO', 0x83],
+    ['STORAGE_FULL', 0x97],
+  ] as const) {
+    parts.files.onOperation = (operation, path) => {
+      if (operation === 'write' && path.includes('/log/'))
+        throw new SprawlError(code, 'not now', { retryable: true });
+    };
+    store.append(messageTo('t'), undefined);
+    while (store.status.fault === undefined) await sleep(2);
+    t.equal(store.admit(1), reason);
+    parts.files.onOperation = () => undefined;
+    while (store.status.fault !== undefined) await sleep(10);
+    t.equal(store.admit(1), 0, 'it goes on by itself');
+  }
+  t.ok(store.status.faults >= 2);
+  await store.close();
+});
+
+t.test('steps of a session that is over are written nowhere', async (t) => {
+  const parts = testStoreParts();
+  const store = testStore(parts);
+  await store.open(new RecordedSessions());
+  const before = store.log.position;
+  store.record({ kind: 'released', clientId: 'nobody', packetId: 1 });
+  t.ok(store.log.position - before <= 1, 'but for the time');
+  await store.close();
+});
+
+t.test('a damaged lock keeps nobody out, a held one does', async (t) => {
+  for (const [code, opens] of [
+    ['STORAGE_CORRUPT', true],
+    ['STORAGE_LOCKED', false],
+  ] as const) {
+    const parts = testStoreParts();
+    const lock = parts.databases.of('/data/lock');
+    const open = lock.open.bind(lock);
+    let tries = 0;
+    lock.open = async (create) => {
+      if (tries++ === 0) throw new SprawlError(code, 'so it is');
+      await open(create);
+    };
+    const store = testStore(parts);
+    if (opens) await store.open(new RecordedSessions());
+    else await t.rejects(store.open(new RecordedSessions()), { code });
+    await store.close();
+  }
+});
+
+t.test('a checkpoint that fails is made again; what is damaged is passed over', async (t) => {
+  const parts = testStoreParts();
+  const index = parts.databases.of('/data/index');
+  let store = testStore(parts);
+  await store.open(new RecordedSessions());
+  let failures = 2;
+  index.onWrite = () => {
+    if (failures-- > 0) throw ioError('write', 'index');
+  };
+  for (let n = 0; n < 800; n++) {
+    store.append(messageTo('t', `${n}`.padEnd(150, '.')), undefined);
+    if (n % 20 === 19) await store.log.flush();
+  }
+  await store.settled();
+  await sleep(600);
+  index.onWrite = undefined;
+  for (let n = 0; n < 800; n++) {
+    store.append(messageTo('t', `${n}`.padEnd(150, '.')), undefined);
+    if (n % 20 === 19) await store.log.flush();
+  }
+  await store.settled();
+  await store.close();
+  const snapshots = parts.files.paths().filter((path) => path.endsWith('.snapshot'));
+  t.ok(snapshots.length > 0);
+  // The newest snapshot and the database are damaged: an older one, or the log alone, has to do.
+  const newest = parts.files.contents(snapshots.at(-1) ?? '');
+  newest[40] = (newest[40] as number) ^ 1;
+  await index.destroy();
+  store = testStore(parts);
+  const sessions = new RecordedSessions();
+  await store.open(sessions);
+  t.not(store.rebuild, undefined);
+  t.ok(sessions.isRestored);
+  await store.settled();
+  t.equal((await store.find('t', 0, Number.MAX_SAFE_INTEGER, 1e6)).length, 1600);
+  await store.close();
+});
