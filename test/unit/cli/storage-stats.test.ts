@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { createMessage } from '../../../lib/message/message.js';
 import { realClock, realTimers } from '../../../lib/real-clock.js';
@@ -57,4 +58,24 @@ t.test('storage stats and verify tell what a folder holds, and that one holds no
   t.match(await runHere(['backup', `${folder}/backup`, ...dir]), { code: 0 });
   t.match(await runHere(['restore', `${folder}/backup`, '--data-dir', `${folder}/again`]), { code: 0 });
   t.match(await runHere(['storage', 'verify', '--data-dir', `${folder}/again`]), { code: 0 });
+  t.match(await runHere(['restore', `${folder}/backup`, '--data-dir', `${folder}/again`]), {
+    code: 2,
+    err: /force/,
+  });
+  // A changed bit in the middle of the oldest segment, a database and an identity that are gone.
+  const [segment = ''] = readdirSync(`${folder}/again/log`).sort();
+  const path = `${folder}/again/log/${segment}`;
+  const bytes = readFileSync(path);
+  bytes[5000] = (bytes[5000] as number) ^ 1;
+  writeFileSync(path, bytes);
+  const broken = ['--data-dir', `${folder}/again`];
+  t.match(await runHere(['storage', 'verify', ...broken]), { code: 1, out: /damaged/ });
+  t.match(await runHere(['storage', 'stats', ...broken]), { code: 0 });
+  rmSync(`${folder}/again/index`, { recursive: true, force: true });
+  rmSync(`${folder}/again/identity.json`);
+  writeFileSync(`${folder}/again/snapshots/0000000000000900.snapshot`, 'half of one');
+  t.type((await runHere(['storage', 'verify', ...broken])).code, 'number');
+  t.match(await runHere(['storage', 'stats', ...broken]), { code: 0 });
+  t.match(await runHere(['storage', 'repair', ...broken]), { code: 0, out: /identity/ });
+  t.match(await runHere(['storage', 'stats', ...broken]), { code: 0 });
 });

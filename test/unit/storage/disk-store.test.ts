@@ -143,3 +143,66 @@ t.test('a checkpoint that fails is made again; what is damaged is passed over', 
   t.equal((await store.find('t', 0, Number.MAX_SAFE_INTEGER, 1e6)).length, 1600);
   await store.close();
 });
+
+t.test('reads that fail are made again; what is damaged is reported and not there', async (t) => {
+  const parts = testStoreParts();
+  let store = testStore(parts);
+  await store.open(new RecordedSessions());
+  const positions: number[] = [];
+  for (let n = 0; n < 300; n++) {
+    positions.push(store.append(messageTo('t', `${n}`.padEnd(150, '.')), undefined));
+    if (n % 10 === 9) await store.log.flush();
+  }
+  let failures = 2;
+  parts.files.onOperation = (operation) => {
+    if (operation === 'read' && failures-- > 0) throw ioError('read', 'the log');
+  };
+  const read = await new Promise<readonly (Message | undefined)[]>((resolve) =>
+    store.read(positions, resolve),
+  );
+  t.ok(read.every((message) => message !== undefined));
+  parts.files.onOperation = () => undefined;
+  await store.close();
+  const [oldest = ''] = parts.files.paths().filter((path) => path.endsWith('.log'));
+  const bytes = parts.files.contents(oldest);
+  bytes[1000] = (bytes[1000] as number) ^ 1;
+  await parts.databases.of('/data/index').destroy();
+  for (const path of parts.files.paths()) if (path.endsWith('.snapshot')) parts.files.delete(path);
+  store = testStore(parts);
+  await store.open(new RecordedSessions());
+  t.ok(store.losses.length > 0);
+  t.ok(store.status.lostPositions > 0);
+  const again = await new Promise<readonly (Message | undefined)[]>((resolve) =>
+    store.read(positions, resolve),
+  );
+  t.ok(again.filter((message) => message === undefined).length > 0);
+  await store.settled();
+  await store.close();
+});
+
+t.test('a whole log that is gone is reported, and its positions are not given out again', async (t) => {
+  const parts = testStoreParts();
+  let store = testStore(parts);
+  await store.open(new RecordedSessions());
+  for (let n = 0; n < 100; n++) store.append(messageTo('t', `${n}`), undefined);
+  await store.close();
+  const last = store.committed;
+  for (const path of parts.files.paths()) if (path.endsWith('.log')) parts.files.delete(path);
+  store = testStore(parts);
+  await store.open(new RecordedSessions());
+  t.ok(store.status.lostPositions > 0);
+  t.ok(store.append(messageTo('t'), undefined) > last);
+  await store.close();
+});
+
+t.test('a disk with too little room left refuses, and is looked at again', async (t) => {
+  const parts = testStoreParts();
+  parts.files.quotaBytes = 200_000;
+  const store = testStore(parts, { diskReserveBytes: 1 << 30 });
+  await store.open(new RecordedSessions());
+  store.admit(1);
+  await sleep(5);
+  parts.clock.time += 2000;
+  t.equal(store.admit(1), 0x97);
+  await store.close();
+});
