@@ -206,3 +206,75 @@ t.test('a disk with too little room left refuses, and is looked at again', async
   t.equal(store.admit(1), 0x97);
   await store.close();
 });
+
+t.test('what was committed and in no checkpoint is replayed to the sessions, in order', async (t) => {
+  const parts = testStoreParts();
+  const store = testStore(parts, { checkpointEveryBytes: 1 << 30 });
+  await store.open(new RecordedSessions());
+  const clientId = 'c';
+  const created = { kind: 'created', clientId, username: undefined, expiryS: 60, will: undefined } as const;
+  store.record(created);
+  const options = {
+    qos: 2,
+    noLocal: false,
+    retainAsPublished: false,
+    retainHandling: 0,
+    identifier: 0,
+  } as const;
+  store.record({ kind: 'subscribed', clientId, subscriptions: [{ filter: 't', options }] });
+  const message = createMessage({
+    ...{
+      topic: 't',
+      topicBytes: str('t'),
+      payload: Buffer.from('x'),
+      qos: 2,
+      retain: false,
+      publisher: clientId,
+    },
+  });
+  const position = store.append(message, { clientId, packetId: 7, qos: 2 });
+  store.record({
+    kind: 'sent',
+    clientId,
+    packetId: 3,
+    position,
+    flags: 2,
+    identifiers: [5],
+    topic: undefined,
+  });
+  store.record({ kind: 'pubrec', clientId, packetId: 3 });
+  store.record({ kind: 'delivered', clientId, packetId: 3, position, topic: undefined });
+  store.record({ kind: 'released', clientId, packetId: 7 });
+  store.append(
+    createMessage({
+      topic: 'w',
+      topicBytes: str('w'),
+      payload: Buffer.from('gone'),
+      qos: 1,
+      retain: false,
+      publisher: clientId,
+    }),
+    { clientId, packetId: 0, qos: 1 },
+  );
+  store.append(
+    createMessage({ topic: 'r', topicBytes: str('r'), payload: Buffer.from('kept'), qos: 0, retain: true }),
+    undefined,
+  );
+  store.record({ kind: 'assigned', clientId, filter: '$share/g/t', position });
+  store.record({ kind: 'assigned', clientId: '', filter: '$share/g/t', position });
+  store.record({ kind: 'ended', clientId });
+  store.record({ ...created, clientId: 'd' });
+  store.record({ ...created, clientId: 'd' });
+  await store.log.flush();
+  // The process is killed here.
+  const again = testStore({ ...parts, files: parts.files.copy() });
+  const sessions = new RecordedSessions();
+  await again.open(sessions);
+  const kinds =
+    'created subscribed sent pubrec delivered released willPublished assigned assigned ended created created';
+  t.equal(sessions.steps.map(({ kind }) => kind).join(' '), kinds);
+  t.equal(sessions.messages.length, 2);
+  t.equal(sessions.retained.length, 1);
+  await again.close();
+  await store.close();
+});
