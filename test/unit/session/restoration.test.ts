@@ -1,0 +1,76 @@
+import t from 'tap';
+import type { DurableSessions, SessionImage, StoredSubscription } from '../../../lib/contracts/store.js';
+import { LaneWorld, message } from '../delivery/lane-world.js';
+
+const FILTER = '$share/g/t';
+
+function subscription(qos: 1 | 2): StoredSubscription {
+  const options = { qos, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
+  return { filter: FILTER, options };
+}
+
+function imageOf(clientId: string): SessionImage {
+  return {
+    ...{ clientId, username: undefined, expiryS: 60, parkedAt: 0, will: undefined },
+    ...{ subscriptions: [subscription(1)], inbound: [], inFlight: [], burned: [], owed: [] },
+  };
+}
+
+/** Two members of a group, and a message at 7 that was routed to it. */
+function replaying(): { world: LaneWorld; sessions: DurableSessions } {
+  const world = new LaneWorld();
+  const sessions = world.lanes.createRestoration();
+  for (const id of ['a', 'b']) sessions.restoreSession(imageOf(id));
+  const made = message({ qos: 2 });
+  made.position = 7;
+  sessions.replayMessage(made, 0);
+  return { world, sessions };
+}
+
+const queued = ({ lanes }: LaneWorld): number[] =>
+  ['a', 'b'].map((id) => lanes.registry.get(id)?.outbound.queuedCount ?? -1);
+
+t.test('a message of a group goes to the member that it went to, with what was granted then', async (t) => {
+  const { world, sessions } = replaying();
+  t.same(sessions.unassigned(), [{ position: 7, filters: [FILTER] }]);
+  sessions.replayStep({ kind: 'subscribed', clientId: 'b', subscriptions: [subscription(2)] });
+  sessions.replayStep({ kind: 'assigned', clientId: 'b', filter: FILTER, position: 7 });
+  t.same(sessions.unassigned(), []);
+  sessions.restored();
+  t.same(queued(world), [0, 1]);
+  const link = world.link();
+  world.lanes.registry.get('b')?.start(link);
+  t.match(link.take(), [{ type: 'publish', qos: 1 }]);
+});
+
+t.test('a member that has left since gets it all the same', async (t) => {
+  const { world, sessions } = replaying();
+  sessions.replayStep({ kind: 'unsubscribed', clientId: 'b', filters: [FILTER] });
+  sessions.replayStep({ kind: 'assigned', clientId: 'b', filter: FILTER, position: 7 });
+  sessions.restored();
+  t.same(queued(world), [0, 1]);
+});
+
+t.test('one that went to a session that is gone goes to nobody else', async (t) => {
+  const { world, sessions } = replaying();
+  sessions.replayStep({ kind: 'assigned', clientId: '', filter: FILTER, position: 7 });
+  sessions.restored();
+  t.same(queued(world), [0, 0]);
+});
+
+t.test('one that went to nobody yet goes to a member, also where it was written down as such', async (t) => {
+  const { world, sessions } = replaying();
+  // The group is another object by the time a member is chosen.
+  for (const clientId of ['a', 'b'])
+    sessions.replayStep({ kind: 'unsubscribed', clientId, filters: [FILTER] });
+  sessions.replayStep({ kind: 'subscribed', clientId: 'b', subscriptions: [subscription(1)] });
+  const other = message({ qos: 1 });
+  other.position = 6;
+  sessions.restoreUnassigned(other, [FILTER]);
+  sessions.restored();
+  t.same(queued(world), [0, 2]);
+  t.match(world.store.records, [
+    { kind: 'assigned', clientId: 'b', position: 7 },
+    { kind: 'assigned', clientId: 'b', position: 6 },
+  ]);
+});
