@@ -10,7 +10,7 @@
  * Message and de-duplication entry are one record, so a crash between the two cannot lose or double a message.
  */
 import { PUBACK, PUBCOMP, PUBREC, writeAck } from '../delivery/ack-writer.js';
-import type { MessageOrigin } from '../contracts/store.js';
+import type { LogPosition, MessageOrigin } from '../contracts/store.js';
 import { createMessage, type Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { type Route, RouteState } from '../routing/router.js';
@@ -41,6 +41,8 @@ const OVER_RETAINED_QUOTA: Refusal = {
 export class Ingest {
   /** Set once: the environment holds the ingest and the ingest the environment. */
   #environment: SessionEnvironment | undefined;
+  /** Topics whose retained message one of QoS 0 cleared, by where that is stored, for as long as something before it may wait. */
+  readonly #clearedAt = new Map<string, LogPosition>();
 
   connect(env: SessionEnvironment): void {
     this.#environment = env;
@@ -330,8 +332,12 @@ export class Ingest {
   /** Keeps or clears the retained message of the topic. @returns false where a QoS 0 message found no room. */
   #retain(message: Message): boolean {
     const { retention, counters, store } = this.#env;
+    if (this.#isOvertaken(message)) return true;
     if (message.payloadLength === 0) {
-      if (retention.delete(message.topic) && this.#isWorthStoring(message)) store.append(message, undefined);
+      if (retention.delete(message.topic) && this.#isWorthStoring(message)) {
+        store.append(message, undefined);
+        this.#noteCleared(message);
+      }
       return true;
     }
     const refusal = retention.refusalOf(message);
@@ -343,6 +349,24 @@ export class Ingest {
     if (this.#isWorthStoring(message) && store.admit(message.weight) === 0) store.append(message, undefined);
     retention.keep(message);
     return true;
+  }
+
+  /** A message of QoS 0 does not wait for the log: one that stands before it there is not the newest when its turn comes. */
+  #isOvertaken({ topic, position }: Message): boolean {
+    if (position === 0) return false;
+    const newest = this.#env.store.retained.get(topic)?.position ?? 0;
+    return Math.max(newest, this.#clearedAt.get(topic) ?? 0) > position;
+  }
+
+  #noteCleared({ topic, position }: Message): void {
+    const { store, commits } = this.#env;
+    if (position <= store.committed) return;
+    this.#clearedAt.set(topic, position);
+    commits.after(position, {
+      committed: () => {
+        if (this.#clearedAt.get(topic) === position) this.#clearedAt.delete(topic);
+      },
+    });
   }
 
   /** What the gateway says of itself is said anew after a restart. */

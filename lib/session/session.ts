@@ -260,7 +260,12 @@ export class Session implements Subscriber, Identity {
 
   /** The replay is over: time passes again. The connection that a gateway had when it stopped has ended with it. */
   restored(): void {
-    this.#parkedAt ??= this.#env.clock.now();
+    if (this.#parkedAt === undefined) {
+      this.#parkedAt = this.#env.clock.now();
+      // Or its time would begin anew with the next restart.
+      const isTimed = this.expiryS !== EXPIRES_NEVER || this.#will !== undefined;
+      if (this.durable && isTimed) this.#recordDisconnect();
+    }
     this.#scheduleWill();
     this.#scheduleExpiry();
   }

@@ -222,3 +222,19 @@ t.test('a client that takes nothing of its output is let go', async (t) => {
   t.equal(peer.connection.isReady, false);
   t.same(world.counted('disconnected'), { disconnectedSlowConsumer: 1 });
 });
+
+t.test(
+  'DISCONNECT that came before the end is heard, also where the door was not done by then',
+  async (t) => {
+    const world = new ConnectionWorld();
+    const peer = world.dial();
+    peer.connect({ will: { topic: 'w' } });
+    await peer.admit();
+    peer.feed(wire.disconnect());
+    peer.connection.closed(undefined);
+    peer.finish();
+    t.same(world.counted('disconnected'), { disconnectedByClient: 1 });
+    t.equal(world.counter('willsPublished'), 0);
+    t.equal(world.lanes.connections.size, 0);
+  },
+);

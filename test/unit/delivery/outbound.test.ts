@@ -924,3 +924,50 @@ t.test('frames larger than a pooled buffer reach each of many receivers whole', 
   );
   for (const packet of got) t.ok(packet !== undefined && payload.equals(packet.payload));
 });
+
+t.test('a retained message of QoS 0 that is owed leaves once it is stored that it does', async (t) => {
+  const world = new LaneWorld();
+  const { session, link } = world.connected();
+  world.store.retained.set(message({ topic: 'a', payload: '1', retain: true }));
+  world.store.hold = true;
+  session.outbound.oweRetained(['a'], '#', 1, undefined);
+  t.same(lines(link.take()), []);
+  t.match(world.store.records, [{ kind: 'delivered', packetId: 0, topic: 'a' }]);
+  world.store.retained.set(message({ topic: 'a', payload: '2', retain: true }));
+  world.store.release();
+  t.same(lines(link.take()), ['publish q0 2'], 'never an older value after a newer');
+});
+
+t.test('what is owed for a subscription is not owed when that is over', async (t) => {
+  const world = new LaneWorld();
+  const { session, link } = world.connected({ sendWindow: 1 });
+  for (const topic of ['a', 'b'])
+    world.store.retained.set(message({ topic, payload: topic, qos: 1, retain: true }));
+  deliver(session, { qos: 1, topic: 'busy' });
+  session.outbound.oweRetained(['a', 'b'], 'b/#', 1, undefined);
+  session.outbound.oweRetained(['a'], 'a', 1, undefined);
+  session.outbound.dropOwed('b/#');
+  session.outbound.puback(1, 0);
+  session.outbound.puback(2, 0);
+  t.same(lines(link.take()), ['publish q1 #1 p', 'publish q1 #2 a']);
+});
+
+t.test('messages that were dropped are recorded before one that comes behind them can leave', async (t) => {
+  const world = new LaneWorld({ clientQueueMaxCount: 1 });
+  const { session, link } = world.connected({ sendWindow: 1 });
+  let position = 0;
+  const publish = (payload: string): void => {
+    const made = message({ payload, qos: 1 });
+    made.position = ++position;
+    session.outbound.deliver(made, 1, false, undefined);
+  };
+  for (const payload of ['sent', 'waits', 'dropped', 'dropped too']) publish(payload);
+  world.store.hold = true;
+  session.outbound.puback(1, 0);
+  publish('late');
+  t.match(world.store.records.at(-1), { kind: 'dropped', from: 3, to: 4 });
+  session.outbound.puback(2, 0);
+  t.same(lines(link.take()), ['publish q1 #1 sent', 'publish q1 #2 waits']);
+  world.store.release();
+  t.same(lines(link.take()), ['publish q1 #3 late']);
+});

@@ -374,3 +374,36 @@ t.test("an embedder's published hook holds back the publisher's next packet unti
   done?.();
   t.equal(link.input.suspended, false);
 });
+
+t.test(
+  'of retained messages the last in the log stays, also where it did not wait for the log',
+  async (t) => {
+    const { world, session, link } = publisher();
+    const { store } = world;
+    const append = store.append.bind(store);
+    store.append = (made) => {
+      const position = append(made);
+      if (made !== undefined) made.position = position;
+      return position;
+    };
+    const retain = (qos: 0 | 1, payload: string): void => {
+      const made = message({ qos, payload, retain: true });
+      const route = world.lanes.router.resolve('t');
+      if (qos === 0) world.lanes.ingest.publishQoS0(session, made, route);
+      else world.lanes.ingest.publishQoS1(session, link, made, 1, route);
+    };
+    const retained = (): string => Buffer.from(store.retained.get('t')?.payload ?? []).toString();
+    store.hold = true;
+    retain(1, 'stored');
+    retain(0, 'quick');
+    store.release();
+    t.equal(retained(), 'quick');
+    retain(1, 'stored later');
+    retain(0, '');
+    store.release();
+    t.equal(retained(), '', 'it was cleared behind that');
+    retain(1, 'new');
+    store.release();
+    t.equal(retained(), 'new');
+  },
+);

@@ -5,7 +5,13 @@ import { LaneWorld, message } from '../delivery/lane-world.js';
 const FILTER = '$share/g/t';
 
 function subscription(qos: 1 | 2): StoredSubscription {
-  const options = { qos, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
+  const options = {
+    qos,
+    noLocal: false,
+    retainAsPublished: false,
+    retainHandling: 0,
+    identifier: 0,
+  } as const;
   return { filter: FILTER, options };
 }
 

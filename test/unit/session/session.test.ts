@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { Message } from '../../../lib/message/message.js';
 import type { Will } from '../../../lib/protocol/index.js';
 import { Listener } from '../../../lib/routing/subscription.js';
 import { EXPIRES_NEVER, Session } from '../../../lib/session/session.js';
@@ -286,4 +287,40 @@ t.test('a message is given up after its tries, PUBREL is not', async (t) => {
   }
   t.match(link.take(), [{ type: 'pubrel', packetId: 1 }]);
   t.equal(world.counter('droppedRetriesExhausted'), 1);
+});
+
+t.test('the time of a session whose gateway stopped goes on with the next restart', async (t) => {
+  const { session, world } = attached({ expiryS: 10 });
+  session.link = undefined;
+  session.restored();
+  t.match(world.store.records, [{ kind: 'disconnected', at: world.now, expiryS: 10 }]);
+  session.restored();
+  t.equal(world.store.records.length, 1, 'it is said once');
+});
+
+t.test('a will of QoS 0 comes once it is stored that it is gone, another is stored with that', async (t) => {
+  const { session, world, wills } = attached({ expiryS: 10, will: { ...willOf(), qos: 0 } });
+  world.store.hold = true;
+  session.disconnect(false, undefined);
+  t.same(
+    world.store.records.map(({ kind }) => kind),
+    ['disconnected', 'willPublished'],
+  );
+  t.same(wills, []);
+  world.store.release();
+  t.same(wills, ['gone']);
+  const other = attached({ expiryS: 10, will: willOf() });
+  const origins: unknown[] = [];
+  const { store } = other.world;
+  const append = store.append.bind(store);
+  store.append = (made?: Message, origin?: unknown) => {
+    origins.push(origin);
+    return append(made);
+  };
+  other.session.end();
+  t.same(origins, [{ clientId: 'c', packetId: 0, qos: 1 }]);
+  t.same(
+    store.records.map(({ kind }) => kind),
+    ['ended'],
+  );
 });

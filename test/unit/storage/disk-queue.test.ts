@@ -275,3 +275,43 @@ t.test('postings come back from their bytes', async (t) => {
   );
   t.pass();
 });
+
+t.test('what left while its block was put away does not come back with a later state', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(1000)) queue.push(backing.message(text), 1, undefined);
+  queue.remove(400, 400);
+  queue.remove(500, 600);
+  const again = new DiskQueue(backing, queue.stateAt(1000));
+  const left = await drain(again);
+  const gone = (i: number): boolean => i === 399 || (i >= 499 && i <= 599);
+  t.same(
+    left,
+    textsTo(1000).filter((_, i) => !gone(i)),
+  );
+  t.equal(again.bytes, 0);
+});
+
+t.test('a range of messages is taken out wherever they wait', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(600)) queue.push(backing.message(text), 1, undefined);
+  queue.shift();
+  queue.remove(250, 590);
+  t.same(await drain(queue), [...textsTo(249).slice(1), ...textsTo(600).slice(590)]);
+  t.equal(queue.bytes, 0);
+  t.equal(queue.heldBytes, 0);
+});
+
+t.test(
+  'a replay adds nothing that the state has seen; a message that is assigned later is added',
+  async (t) => {
+    const backing = new FakeBacking();
+    const texts = textsTo(3).map((text) => ({ text, message: backing.message(text) }));
+    const queue = new DiskQueue(backing, new DiskQueue(backing).stateAt(2));
+    for (const { message } of texts) queue.replay(message, 1, undefined);
+    t.equal(queue.count, 1);
+    for (const { message } of texts.slice(0, 1)) queue.push(message, 1, undefined);
+    t.same(await drain(queue), [texts[2]?.text, texts[0]?.text]);
+  },
+);
