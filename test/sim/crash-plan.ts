@@ -80,7 +80,7 @@ export function createCrashPlan(random: Random): CrashPlan {
       snapshotEveryBytes: random.pick([4, 8, 16, 64]) * 1024,
       commitDelayMs: random.pick([0, 0, 3]),
       ballastBytes: random.pick([0, 10_000]),
-      keepMaxBytes: random.pick([0, 0, 1 << 30]),
+      keepMaxBytes: 0,
       sizes: {
         blockMaxCount,
         pendingBlocksMaxBytes: random.pick([30, 100, 4_000_000]),
