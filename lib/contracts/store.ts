@@ -109,6 +109,9 @@ export interface SessionImage {
   readonly owed: readonly OwedImage[];
 }
 
+/** What has to be known of a message to give it to queues. */
+export type RoutedMessage = Pick<Message, 'topic' | 'qos' | 'retain' | 'position' | 'weight'>;
+
 /** A message that was routed, and for which groups no member is known yet: `$share/<group>/<filter>`. */
 export interface UnassignedImage {
   readonly position: LogPosition;
@@ -128,11 +131,11 @@ export interface DurableSessions {
   unassigned(): readonly UnassignedImage[];
   restoreSession(image: SessionImage): void;
   /** After all sessions. */
-  restoreUnassigned(message: Message, filters: readonly string[]): void;
+  restoreUnassigned(message: RoutedMessage, filters: readonly string[]): void;
   replayStep(record: SessionRecord): void;
-  /** A message that was stored. @param packetId of its publisher's session, 0: none that is to be remembered. */
+  /** A message that was stored; its bytes are its own only where it is retained. @param packetId of its publisher's session, 0: none that is to be remembered. */
   replayMessage(message: Message, packetId: number): void;
-  /** A retained message of QoS 0, or an empty one in its place. */
+  /** A retained message of QoS 0, or an empty one in its place; its bytes are its own. */
   replayRetained(message: Message): void;
   /** That was all: timers may run. */
   restored(): void;
@@ -165,8 +168,17 @@ export interface DeliveryQueue {
   readonly headFlags: DeliveryFlags;
   readonly headIdentifiers: readonly number[] | undefined;
   push(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void;
-  /** As `push`, for the replay of the log: what was there already when the queue was written down is not added again. */
-  replay(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void;
+  /**
+   * For the replay of the log: the message comes to wait, and is read when it is its turn. What was there already when the queue was
+   * written down is not added again.
+   */
+  replay(message: RoutedMessage, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void;
+  /** The same of a message that was given to the session later than its place in the log. */
+  replayAssigned(
+    message: RoutedMessage,
+    flags: DeliveryFlags,
+    identifiers: readonly number[] | undefined,
+  ): void;
   shift(): void;
   clear(): void;
   /** Gives up the copies in memory of what can be read back, for a client that is slow or away. */

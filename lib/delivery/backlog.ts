@@ -3,7 +3,7 @@
  * expired goes first [MQTT-3.3.2-5], then the newest message is dropped for this session; both are counted. Where the memory budget
  * of all clients is used up, the copies of what is in the log are given up; what is in no log is dropped.
  */
-import type { DeliveryFlags, DeliveryQueue, LogPosition } from '../contracts/store.js';
+import type { DeliveryFlags, DeliveryQueue, LogPosition, RoutedMessage } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
 import type { SessionEnvironment } from '../session/environment.js';
 import { count, C } from '../telemetry/counters.js';
@@ -97,20 +97,13 @@ export class Backlog {
   }
 
   /** From the log after a restart: what was accepted then is not refused now. */
-  restore(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+  restore(message: RoutedMessage, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
     this.queue.replay(message, flags, identifiers);
-    this.#restored();
   }
 
   /** The same, of a message that was not the session's when it came. */
-  assign(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
-    this.queue.push(message, flags, identifiers);
-    this.#restored();
-  }
-
-  #restored(): void {
-    if (this.#env.budget.exhausted) this.queue.release();
-    this.#account();
+  assign(message: RoutedMessage, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+    this.queue.replayAssigned(message, flags, identifiers);
   }
 
   /** From the log after a restart: the messages from one position to another wait no more. */

@@ -6,7 +6,7 @@ import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import { type Message, NEVER } from '../message/message.js';
 import type { Route } from '../routing/router.js';
-import type { DeliveryFlags, LogPosition } from '../contracts/store.js';
+import type { DeliveryFlags, LogPosition, RoutedMessage } from '../contracts/store.js';
 import type { QoS } from '../protocol/packet.js';
 import type { RouteTarget, SharedGroup, Subscription } from '../routing/subscription.js';
 import { count, C, type Counters } from '../telemetry/counters.js';
@@ -110,7 +110,7 @@ export class FanOut {
   }
 
   /** A message that went to this member of a shared subscription. */
-  replayShared(message: Message, { subscriber, options }: Subscription<Session>): void {
+  replayShared(message: RoutedMessage, { subscriber, options }: Subscription<Session>): void {
     const { qos, retainAsPublished, identifier } = options;
     const flags = replayFlags(message, qos, retainAsPublished);
     if (flags === undefined) return;
@@ -118,7 +118,7 @@ export class FanOut {
   }
 
   /** A message that no member had been chosen for. */
-  replayToGroup(message: Message, group: SharedGroup<Session>): void {
+  replayToGroup(message: RoutedMessage, group: SharedGroup<Session>): void {
     const member = group.choose(message.topic, true);
     if (member === undefined) return;
     this.#noteAssignment(message, group, member.subscriber);
@@ -146,7 +146,7 @@ export class FanOut {
   }
 
   /** After a restart the message is not given to another member. Where nobody of the group outlives a restart, nobody would be. */
-  #noteAssignment(message: Message, group: SharedGroup<Session>, { clientId, durable }: Session): void {
+  #noteAssignment(message: RoutedMessage, group: SharedGroup<Session>, { clientId, durable }: Session): void {
     if (message.position === 0 || !group.members.some(({ subscriber }) => subscriber.durable)) return;
     this.#assigned(durable ? clientId : '', `$share/${group.name}/${group.filter}`, message.position);
   }
@@ -172,7 +172,11 @@ export class FanOut {
 }
 
 /** undefined: with QoS 0 it was delivered when it came, or not at all. */
-function replayFlags({ qos, retain }: Message, maxQoS: QoS, keepRetain: boolean): DeliveryFlags | undefined {
+function replayFlags(
+  { qos, retain }: RoutedMessage,
+  maxQoS: QoS,
+  keepRetain: boolean,
+): DeliveryFlags | undefined {
   const granted = qos < maxQoS ? qos : maxQoS;
   if (granted === 0) return undefined;
   return retain && keepRetain ? granted | RETAIN_FLAG : granted;

@@ -19,6 +19,7 @@ import {
   type OwedImage,
   type OwedTopic,
   OWED_FLAG,
+  type RoutedMessage,
   type SessionRecord,
 } from '../contracts/store.js';
 import { type Message, NEVER } from '../message/message.js';
@@ -388,12 +389,20 @@ export class Outbound {
   }
 
   /** A message from the log that the session is to get. */
-  replayDelivery(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+  replayDelivery(
+    message: RoutedMessage,
+    flags: DeliveryFlags,
+    identifiers: readonly number[] | undefined,
+  ): void {
     this.#waiting().restore(message, flags, identifiers);
   }
 
   /** A message of a shared subscription for which the session was chosen. */
-  replayAssigned(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+  replayAssigned(
+    message: RoutedMessage,
+    flags: DeliveryFlags,
+    identifiers: readonly number[] | undefined,
+  ): void {
     this.#waiting().assign(message, flags, identifiers);
   }
 

@@ -52,9 +52,13 @@ export class Message {
    * neighbours in memory.
    */
   detach(): void {
-    const length = this.payloadEnd - this.payloadStart;
     // The whole buffer counts: a WebSocket frame or a run is a view of a larger read.
-    if (this.bytes.buffer.byteLength - length < 1024) return;
+    if (this.bytes.buffer.byteLength - this.payloadLength >= 1024) this.copyBytes();
+  }
+
+  /** Makes the bytes the message's own, whatever becomes of the buffer that they were in. */
+  copyBytes(): void {
+    const length = this.payloadLength;
     this.bytes =
       length === 0
         ? NO_BYTES

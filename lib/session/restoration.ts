@@ -7,7 +7,13 @@
  * A replay does to the sessions what happened to them, without an answer to anybody: no packet, no hook, no counter. A record may
  * be replayed whose effect is there already, so each step puts things where they belong instead of moving them.
  */
-import type { DurableSessions, SessionImage, SessionRecord, UnassignedImage } from '../contracts/store.js';
+import type {
+  DurableSessions,
+  RoutedMessage,
+  SessionImage,
+  SessionRecord,
+  UnassignedImage,
+} from '../contracts/store.js';
 import type { Message } from '../message/message.js';
 import type { SharedGroup, Subscription } from '../routing/subscription.js';
 import type { SessionEnvironment } from './environment.js';
@@ -16,7 +22,7 @@ import type { Session } from './session.js';
 
 /** A message whose members of shared subscriptions were not named yet. */
 interface Unassigned {
-  readonly message: Message;
+  readonly message: RoutedMessage;
   /** By filter, who they may be: subscriptions as they were when the message was routed. */
   readonly candidates: Map<string, readonly Subscription<Session>[]>;
 }
@@ -91,15 +97,15 @@ export class Restoration implements DurableSessions {
     }));
   }
 
-  restoreUnassigned(message: Message, filters: readonly string[]): void {
+  restoreUnassigned(message: RoutedMessage, filters: readonly string[]): void {
     for (const group of this.#env.router.resolve(message.topic).groups)
       if (filters.includes(keyOf(group))) this.#wait(message, group);
   }
 
-  #wait(message: Message, group: SharedGroup<Session>): void {
-    const { position } = message;
+  #wait(message: RoutedMessage, group: SharedGroup<Session>): void {
+    const { topic, qos, retain, position, weight } = message;
     const waiting = this.#unassigned.get(position) ?? {
-      message,
+      message: { topic, qos, retain, position, weight },
       candidates: new Map<string, readonly Subscription<Session>[]>(),
     };
     waiting.candidates.set(keyOf(group), group.members);

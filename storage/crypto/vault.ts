@@ -105,6 +105,11 @@ export class SealedKeyValue implements KeyValueStore {
       yield this.#vault.openEntry(hidden, sealed);
   }
 
+  removeRange(from: string, to: string): Promise<void> {
+    const { prefix, end } = this.#hiddenRange(from, to);
+    return this.#inner.removeRange(prefix, end);
+  }
+
   /** Ranges begin with whole names, or before them. */
   #hiddenRange(from: string, to: string): { readonly prefix: string; readonly end: string } {
     const prefix = from.includes('\0') ? this.#vault.hideName(from) : from;

@@ -33,18 +33,19 @@ import { BLOCK_MAX_COUNT } from '../queue/posting-block.js';
 import {
   messageRecordBytes,
   PublisherNames,
-  readMessageRecord,
+  viewMessageRecord,
   writeMessageRecord,
 } from '../records/message-record.js';
 import { RecordType } from '../records/record-type.js';
+import { TextCache } from '../records/text-cache.js';
 import {
   encodeRareStep,
-  isPacketStep,
-  packetStepBytes,
+  frequentStepBytes,
+  isFrequentStep,
   parseSessionRecord,
   recordTypeOf,
   type SessionNumber,
-  writePacketStep,
+  writeFrequentStep,
 } from '../records/session-record.js';
 import type { KeyValueStore } from '../state/key-value-store.js';
 import { Keyring } from '../crypto/keyring.js';
@@ -71,9 +72,11 @@ import {
   type StoredSession,
 } from './session-table.js';
 import { type Changes, type Rebuild, StateIndex } from './state-index.js';
-import { TOPIC_BLOCK_PREFIX, TopicIndex } from './topic-index.js';
+import { DamagedTopicBlock, type Found, TOPIC_BLOCK_PREFIX, TopicIndex } from './topic-index.js';
 
 const NAMES_MAX_COUNT = 10_000;
+/** Topics and client ids that are decoded once while the log is read again. */
+const TEXTS_MAX_COUNT = 16_384;
 /** What is large enough for a machine; the simulation has smaller ones, so that little is enough to fill them. */
 export const STORE_SIZES = {
   /** Positions that are replayed between two looks at the memory that it takes. */
@@ -170,6 +173,7 @@ export class DiskStore implements Store {
   readonly #sizes: StoreSizes;
   readonly #layout: Layout;
   readonly #names = new PublisherNames(NAMES_MAX_COUNT);
+  readonly #texts = new TextCache(TEXTS_MAX_COUNT);
   readonly #table = new SessionTable();
   readonly #topics = new TopicIndex();
   /** Queues of sessions that end with their connection. */
@@ -440,35 +444,40 @@ export class DiskStore implements Store {
 
   /** A snapshot is without the index of topics: what the log still has is looked up in the background. */
   async #indexAgain(upTo: LogPosition): Promise<void> {
-    const { reader } = this.#log;
     const older = new TopicIndex();
     try {
-      for (let at = reader.first; at <= upTo && !this.#closed;) {
-        const { next } = await reader.read(
-          at,
-          Math.min(upTo, at + this.#sizes.replayStepCount - 1),
-          (position, type, bytes, start, end) => {
-            if (type !== RecordType.message && type !== RecordType.retained) return;
-            const { message, wallMs } = readMessageRecord(bytes, start, end);
-            older.add(message.topic, position, wallMs);
-          },
-        );
-        at = next;
-        await this.#pause();
-      }
-      const changes: Changes = new Map();
-      older.beginCheckpoint();
-      await older.encode(changes, () => this.#pause());
-      for (const [key, value] of changes) if (value !== null) this.#stateIndex.put(key, value);
+      await this.#indexTopics(older, this.#log.reader.first, upTo);
       older.written();
-      // One that began before does not have them.
-      await this.#checkpointing;
-      await this.#keepUp();
       this.#topics.putBefore(older);
     } catch (error) {
       if (!this.#closed)
         this.#options.logger.warn('older messages cannot be found by topic', { reason: String(error) });
     }
+  }
+
+  /** Fills the index with messages of the log, and writes it down with the next checkpoint. @throws SprawlError STORAGE_IO */
+  async #indexTopics(topics: TopicIndex, from: LogPosition, to: LogPosition): Promise<void> {
+    const { reader } = this.#log;
+    for (let at = Math.max(from, reader.first); at <= to && !this.#closed;) {
+      const { next } = await reader.read(
+        at,
+        Math.min(to, at + this.#sizes.replayStepCount - 1),
+        (position, type, bytes, start, end) => {
+          if (type !== RecordType.message && type !== RecordType.retained) return;
+          const { message, wallMs } = viewMessageRecord(bytes, start, end, this.#texts);
+          topics.add(message.topic, position, wallMs);
+        },
+      );
+      at = next;
+      await this.#pause();
+    }
+    const changes: Changes = new Map();
+    topics.beginCheckpoint();
+    await topics.encode(changes, () => this.#pause());
+    for (const [key, value] of changes) if (value !== null) this.#stateIndex.put(key, value);
+    // One that began before does not have them.
+    await this.#checkpointing;
+    await this.#keepUp();
   }
 
   #pause(): Promise<void> {
@@ -500,7 +509,8 @@ export class DiskStore implements Store {
     end: number,
   ): void {
     if (type === RecordType.message || type === RecordType.retained) {
-      const { message, packetId, isWill, wallMs } = readMessageRecord(bytes, start, end);
+      const { message, packetId, isWill, wallMs } = viewMessageRecord(bytes, start, end, this.#texts);
+      if (message.retain || type === RecordType.retained) message.copyBytes();
       message.position = position;
       this.#topics.add(message.topic, position, wallMs);
       const publisher = packetId === 0 && !isWill ? undefined : this.#sessionAt(position, message.publisher);
@@ -522,6 +532,7 @@ export class DiskStore implements Store {
       start,
       end,
       (number) => this.#table.byNumber(number)?.clientId,
+      this.#texts,
     );
     if (record === undefined) return;
     if (record.kind === 'created') {
@@ -608,10 +619,10 @@ export class DiskStore implements Store {
   #write(record: SessionRecord, session: SessionNumber): LogPosition {
     const log = this.#log;
     const type = recordTypeOf(record);
-    if (isPacketStep(record)) {
-      const size = packetStepBytes(record);
+    if (isFrequentStep(record)) {
+      const size = frequentStepBytes(record);
       const chunk = log.reserve(size);
-      writePacketStep(chunk.buffer, chunk.length + RECORD_HEADER_BYTES, session, record);
+      writeFrequentStep(chunk.buffer, chunk.length + RECORD_HEADER_BYTES, session, record);
       return log.append(chunk, type, size);
     }
     return this.#writeBytes(type, encodeRareStep(record, session));
@@ -742,10 +753,25 @@ export class DiskStore implements Store {
    * has them, oldest first, without those that have expired. @param limit how many at most. @throws SprawlError STORAGE_IO, STORAGE_CORRUPT
    */
   async find(topic: string, fromMs: number, toMs: number, limit: number): Promise<Message[]> {
-    const found = await this.#topics.find(this.#stateIndex, topic, fromMs, toMs, limit);
+    const found = await this.#findPostings(topic, fromMs, toMs, limit);
     const messages = await this.#messageReader.read(found.map(({ position }) => position));
     const now = this.#options.clock.now();
     return messages.filter((message) => message !== undefined && message.expiresAt > now) as Message[];
+  }
+
+  async #findPostings(topic: string, fromMs: number, toMs: number, limit: number): Promise<Found[]> {
+    const made = new Set<LogPosition>();
+    for (;;) {
+      try {
+        return await this.#topics.find(this.#stateIndex, topic, fromMs, toMs, limit);
+      } catch (error) {
+        if (!(error instanceof DamagedTopicBlock) || made.has(error.block.first)) throw error;
+        const { first, last } = error.block;
+        made.add(first);
+        this.#options.logger.warn('a part of the index of topics is made again', { reason: error.message });
+        await this.#indexTopics(TopicIndex.inPlaceOf(error.block), first, last);
+      }
+    }
   }
 
   // Checkpoints.

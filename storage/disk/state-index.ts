@@ -21,7 +21,7 @@ import {
 } from '../state/snapshot.js';
 import type { Vault } from '../crypto/vault.js';
 import { QUEUE_PREFIX, BlockCensus, LOADED_PREFIX } from './session-table.js';
-import { TOPIC_BLOCK_PREFIX, TOPIC_PREFIX } from './topic-index.js';
+import { TOPIC_BLOCK_PREFIX } from './topic-index.js';
 
 /** What is put into a database that is made again at a time. */
 const REBUILD_BATCH_BYTES = 1_048_576;
@@ -156,6 +156,11 @@ export class StateIndex {
     return this.#opened.entries(prefix);
   }
 
+  /** Keys that are not loaded at the start; they are gone at once. @throws SprawlError STORAGE_CORRUPT, STORAGE_IO */
+  async removeAll(prefix: string): Promise<void> {
+    await (await this.#reopened()).removeAll(prefix);
+  }
+
   /** From here on blocks belong to the next checkpoint; `write` takes those of this one. */
   beginCheckpoint(): void {
     // After a failed one its blocks are still to be written; newer ones win.
@@ -198,9 +203,10 @@ export class StateIndex {
 
   /** Without the index of topics, which is large and can be made from the log. */
   async *#forSnapshot(store: CheckedStore): AsyncIterable<Entry> {
-    for await (const entry of store.all())
-      if (!entry[0].startsWith(TOPIC_PREFIX) && !entry[0].startsWith(TOPIC_BLOCK_PREFIX))
-        yield this.#sealed(entry);
+    // In the order of the keys, as a snapshot has them; of what is left out not even damage is seen.
+    for (const prefix of [LOADED_PREFIX, QUEUE_PREFIX])
+      for await (const entry of store.entries(prefix))
+        if (!entry[0].startsWith(TOPIC_BLOCK_PREFIX)) yield this.#sealed(entry);
   }
 
   #sealed([key, value]: Entry): Entry {

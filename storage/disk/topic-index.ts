@@ -7,6 +7,7 @@
  *
  * Keys of a block lie together: they are written in order, and go as one range with the segments that they are about.
  */
+import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { readU48, writeU48 } from '../log/record.js';
 import { pushSigned, pushVarint, VarintReader } from '../queue/varint.js';
@@ -17,7 +18,7 @@ export const TOPIC_PREFIX = 't/';
 const KEY_MAX_COUNT = 512;
 const BLOCK_BYTES = 18;
 
-interface Block {
+export interface TopicBlock {
   readonly first: LogPosition;
   readonly last: LogPosition;
   /** Milliseconds since 1970. */
@@ -31,6 +32,7 @@ type Postings = number[];
 /** What the index needs of the database. */
 export interface TopicIndexSource {
   entries(prefix: string): AsyncIterable<readonly [string, Uint8Array]>;
+  removeAll(prefix: string): Promise<void>;
 }
 
 export interface Found {
@@ -39,9 +41,19 @@ export interface Found {
   readonly wallMs: number;
 }
 
+/** What a block says of a topic cannot be read; the log has it still. */
+export class DamagedTopicBlock extends SprawlError {
+  constructor(
+    readonly block: TopicBlock,
+    cause: SprawlError,
+  ) {
+    super('STORAGE_CORRUPT', `the index of topics is damaged (${cause.message})`, { cause });
+  }
+}
+
 export class TopicIndex {
   /** Oldest first. */
-  #blocks: Block[] = [];
+  #blocks: TopicBlock[] = [];
   #open = new Map<string, Postings>();
   /** Blocks that are being written. */
   #writing = new Map<string, Postings>();
@@ -49,7 +61,16 @@ export class TopicIndex {
   #last: LogPosition = 0;
   #from = Infinity;
   #to = -Infinity;
-  #writingBlock: Block | undefined;
+  #writingBlock: TopicBlock | undefined;
+  /** Of the one block that it is made for. */
+  #bounds: Pick<TopicBlock, 'first' | 'last'> | undefined;
+
+  /** One that has a block again, to be filled from the log and written over it. */
+  static inPlaceOf({ first, last }: TopicBlock): TopicIndex {
+    const index = new TopicIndex();
+    index.#bounds = { first, last };
+    return index;
+  }
 
   /** From the database. */
   restore(key: string, value: Uint8Array): void {
@@ -95,7 +116,8 @@ export class TopicIndex {
     } else {
       this.#writing = this.#open;
     }
-    this.#writingBlock = { first: this.#first, last: this.#last, from: this.#from, to: this.#to };
+    const { first, last } = this.#bounds ?? { first: this.#first, last: this.#last };
+    this.#writingBlock = { first, last, from: this.#from, to: this.#to };
     this.#open = new Map();
     this.#from = Infinity;
     this.#to = -Infinity;
@@ -147,8 +169,8 @@ export class TopicIndex {
     for (const block of [...this.#blocks]) {
       if (found.length >= limit) return found;
       if (block.to < fromMs || block.from > toMs) continue;
-      for await (const [, value] of source.entries(`${TOPIC_PREFIX}${digits(block.first)}/${topic}\0`)) {
-        take(decodePostings(value));
+      for (const postings of await postingsOf(source, block, topic)) {
+        take(postings);
         if (found.length >= limit) return found;
       }
     }
@@ -157,13 +179,13 @@ export class TopicIndex {
     return found;
   }
 
-  /** Blocks that are only about positions below `floor` are not wanted any more: their keys, for the next checkpoint. */
+  /** Removes the blocks that are only about positions below `floor`. @returns what has to go with the next checkpoint */
   async dropBefore(source: TopicIndexSource, floor: LogPosition): Promise<string[]> {
     const keys: string[] = [];
     const gone = this.#blocks.filter(({ last }) => last < floor);
     for (const { first } of gone) {
+      await source.removeAll(`${TOPIC_PREFIX}${digits(first)}/`);
       keys.push(TOPIC_BLOCK_PREFIX + digits(first));
-      for await (const [key] of source.entries(`${TOPIC_PREFIX}${digits(first)}/`)) keys.push(key);
     }
     this.#blocks = this.#blocks.filter((block) => !gone.includes(block));
     return keys;
@@ -178,6 +200,19 @@ export class TopicIndex {
   timeOf(position: LogPosition): number | undefined {
     return this.#blocks.findLast(({ first }) => first <= position)?.to;
   }
+}
+
+async function postingsOf(source: TopicIndexSource, block: TopicBlock, topic: string): Promise<Postings[]> {
+  const parts: Postings[] = [];
+  try {
+    for await (const [, value] of source.entries(`${TOPIC_PREFIX}${digits(block.first)}/${topic}\0`))
+      parts.push(decodePostings(value));
+  } catch (error) {
+    if (error instanceof SprawlError && error.code === 'STORAGE_CORRUPT')
+      throw new DamagedTopicBlock(block, error);
+    throw error;
+  }
+  return parts;
 }
 
 function digits(position: LogPosition): string {

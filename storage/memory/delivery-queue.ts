@@ -1,4 +1,4 @@
-import type { DeliveryQueue } from '../../lib/contracts/store.js';
+import type { DeliveryQueue, RoutedMessage } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
 
 const INITIAL_CAPACITY = 16;
@@ -74,7 +74,13 @@ export class MemoryDeliveryQueue implements DeliveryQueue {
   release(): void {}
 
   /** Nothing is replayed into memory. */
-  replay(): void {}
+  replay(_message: RoutedMessage, _flags: number, _identifiers: readonly number[] | undefined): void {}
+
+  replayAssigned(
+    _message: RoutedMessage,
+    _flags: number,
+    _identifiers: readonly number[] | undefined,
+  ): void {}
 
   remove(): void {}
 

@@ -8,7 +8,7 @@
  * While the backlog is short everything is in memory and nothing is written. Beyond that the tail is put away block by
  * block, and a block is read back with its messages before the head has run out.
  */
-import type { DeliveryQueue, LogPosition } from '../../lib/contracts/store.js';
+import type { DeliveryQueue, LogPosition, RoutedMessage } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
 import { decodePostings, encodePostings, type Posting } from './posting-block.js';
 
@@ -151,16 +151,26 @@ export class DiskQueue implements DeliveryQueue {
     };
   }
 
-  replay(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
+  replay(message: RoutedMessage, flags: number, identifiers: readonly number[] | undefined): void {
+    const { weight, position } = message;
     // It came in before the state was written down; by now it may have left.
-    if (message.position > this.#upTo) this.push(message, flags, identifiers);
+    if (position > this.#upTo) this.#add({ position, flags, identifiers, weight, message: undefined });
+  }
+
+  replayAssigned(message: RoutedMessage, flags: number, identifiers: readonly number[] | undefined): void {
+    const { weight, position } = message;
+    this.#add({ position, flags, identifiers, weight, message: undefined });
   }
 
   push(message: Message, flags: number, identifiers: readonly number[] | undefined): void {
     const { weight, position } = message;
-    const posting: Posting = { position, flags, identifiers, weight, message };
-    this.#bytes += weight;
     this.#heldBytes += weight;
+    this.#add({ position, flags, identifiers, weight, message });
+  }
+
+  #add(posting: Posting): void {
+    const { weight, position } = posting;
+    this.#bytes += weight;
     if (position > 0) this.#backing.changed();
     const isShort = this.#storedCount === 0 && this.#tail.length === 0;
     if (isShort && this.#head.length - this.#headAt < this.#backing.blockMaxCount && !this.#reading) {

@@ -13,6 +13,7 @@
 import { Message, NEVER } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { readU32, readU48, writeU32, writeU48 } from '../log/record.js';
+import { NO_TEXTS, type TextCache } from './text-cache.js';
 
 const QOS = 0x03;
 const RETAIN = 0x04;
@@ -121,8 +122,28 @@ function copyPayload(out: Uint8Array, at: number, message: Message): void {
   for (let i = 0; i < length; i++) out[at + i] = bytes[payloadStart + i] as number;
 }
 
-/** Reads a record whose CRC was right. The message has its own copy of the bytes. */
-export function readMessageRecord(bytes: Uint8Array, start: number, end: number): StoredMessage {
+/**
+ * Reads a record whose CRC was right. The message has its own copy of the bytes.
+ * @param texts where topics and client ids that come again and again are kept
+ */
+export function readMessageRecord(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  texts: TextCache = NO_TEXTS,
+): StoredMessage {
+  const stored = viewMessageRecord(bytes, start, end, texts);
+  stored.message.copyBytes();
+  return stored;
+}
+
+/** The same for somebody who does not keep the message: its payload and properties are those of `bytes`. */
+export function viewMessageRecord(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  texts: TextCache,
+): StoredMessage {
   const flags = bytes[start] as number;
   const wallMs = readU48(bytes, start + 1);
   let at = start + FIXED_BYTES;
@@ -137,24 +158,22 @@ export function readMessageRecord(bytes: Uint8Array, start: number, end: number)
     at += 2;
   }
   const publisherEnd = at + 2 + ((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
-  const publisher = utf8(bytes, at + 2, publisherEnd);
+  const publisher = texts.get(bytes, at + 2, publisherEnd).text;
   at = publisherEnd;
   const topicEnd = at + 2 + (((bytes[at] as number) << 8) | (bytes[at + 1] as number));
-  const topicStart = at;
+  const topic = texts.get(bytes, at + 2, topicEnd);
   let payloadStart = topicEnd;
-  let properties = NO_BYTES;
+  let properties: Uint8Array = NO_BYTES;
   if ((flags & PROPERTIES) !== 0) {
-    const propertiesEnd = topicEnd + 4 + readU32(bytes, topicEnd);
-    properties = bytes.slice(topicEnd + 4, propertiesEnd);
-    payloadStart = propertiesEnd;
+    payloadStart = topicEnd + 4 + readU32(bytes, topicEnd);
+    properties = bytes.subarray(topicEnd + 4, payloadStart);
   }
-  const payload = Uint8Array.prototype.slice.call(bytes, payloadStart, end);
   const message = new Message(
-    utf8(bytes, topicStart + 2, topicEnd),
-    Uint8Array.prototype.slice.call(bytes, topicStart, topicEnd),
-    payload,
-    0,
-    payload.length,
+    topic.text,
+    topic.encoded,
+    bytes,
+    payloadStart,
+    end,
     properties,
     (flags & QOS) as QoS,
     (flags & RETAIN) !== 0,
@@ -162,8 +181,4 @@ export function readMessageRecord(bytes: Uint8Array, start: number, end: number)
     publisher,
   );
   return { message, wallMs, packetId, isWill: (flags & WILL) !== 0 };
-}
-
-function utf8(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
 }

@@ -5,6 +5,7 @@
  *     released, pubrec     u48 session · u16 packet id
  *     delivered, givenUp   u48 session · u16 packet id · u48 position of the message · topic, where it was owed
  *     sent                 the same without the topic · u8 flags · [u16 length, topic] where it was owed · u32 each identifier
+ *     assigned             u48 session, 0: one that ends with its connection · u48 position of the message · filter
  *     created              JSON with the client id; the position of this record is the number of the session
  *     the other ones       u48 session · JSON
  *
@@ -14,6 +15,7 @@ import { type LogPosition, OWED_FLAG, type SessionRecord } from '../../lib/contr
 import { readU32, readU48, writeU32, writeU48 } from '../log/record.js';
 import { fromJson, toJson } from './json.js';
 import { RecordType } from './record-type.js';
+import { NO_TEXTS, type TextCache } from './text-cache.js';
 
 /** The position of the record that created a session: never given twice. 0: no session. */
 export type SessionNumber = LogPosition;
@@ -23,8 +25,11 @@ const PACKET_STEP_BYTES = SESSION_BYTES + 2;
 const MESSAGE_STEP_BYTES = PACKET_STEP_BYTES + 6;
 const SENT_BYTES = MESSAGE_STEP_BYTES + 1;
 
-type PacketStep = Extract<SessionRecord, { packetId: number }>;
-type RareStep = Exclude<SessionRecord, PacketStep>;
+const ASSIGNED_BYTES = SESSION_BYTES + 6;
+
+/** Steps that may come with every message. */
+type FrequentStep = Extract<SessionRecord, { packetId: number } | { kind: 'assigned' }>;
+type RareStep = Exclude<SessionRecord, FrequentStep>;
 
 const TYPES = {
   created: RecordType.created,
@@ -51,46 +56,53 @@ export function recordTypeOf(record: SessionRecord): RecordType {
   return TYPES[record.kind];
 }
 
-/** Whether the step is of one packet: those are written in place, without an object between. */
-export function isPacketStep(record: SessionRecord): record is PacketStep {
-  return 'packetId' in record;
+/** Whether the step is one of those that are written in place, without an object between. */
+export function isFrequentStep(record: SessionRecord): record is FrequentStep {
+  return 'packetId' in record || record.kind === 'assigned';
 }
 
-export function packetStepBytes(record: PacketStep): number {
+export function frequentStepBytes(record: FrequentStep): number {
   switch (record.kind) {
+    case 'assigned':
+      return ASSIGNED_BYTES + textBytes(record.filter);
     case 'released':
     case 'pubrec':
       return PACKET_STEP_BYTES;
     case 'delivered':
     case 'givenUp':
-      return MESSAGE_STEP_BYTES + topicBytes(record.topic);
+      return MESSAGE_STEP_BYTES + textBytes(record.topic);
     case 'sent': {
-      const topic = isOwed(record.flags) ? 2 + topicBytes(record.topic) : 0;
+      const topic = isOwed(record.flags) ? 2 + textBytes(record.topic) : 0;
       return SENT_BYTES + topic + 4 * (record.identifiers?.length ?? 0);
     }
   }
 }
 
-/** Writes `packetStepBytes` bytes at `at`. */
-export function writePacketStep(
+/** Writes `frequentStepBytes` bytes at `at`. */
+export function writeFrequentStep(
   out: Uint8Array,
   at: number,
   session: SessionNumber,
-  record: PacketStep,
+  record: FrequentStep,
 ): void {
   writeU48(out, at, session);
+  if (record.kind === 'assigned') {
+    writeU48(out, at + SESSION_BYTES, record.position);
+    writeText(out, at + ASSIGNED_BYTES, record.filter);
+    return;
+  }
   out[at + SESSION_BYTES] = record.packetId & 0xff;
   out[at + SESSION_BYTES + 1] = record.packetId >> 8;
   if (record.kind === 'released' || record.kind === 'pubrec') return;
   writeU48(out, at + PACKET_STEP_BYTES, record.position);
   if (record.kind !== 'sent') {
-    writeTopic(out, at + MESSAGE_STEP_BYTES, record.topic);
+    writeText(out, at + MESSAGE_STEP_BYTES, record.topic);
     return;
   }
   out[at + MESSAGE_STEP_BYTES] = record.flags;
   let next = at + SENT_BYTES;
   if (isOwed(record.flags)) {
-    const length = writeTopic(out, next + 2, record.topic);
+    const length = writeText(out, next + 2, record.topic);
     out[next] = length & 0xff;
     out[next + 1] = length >> 8;
     next += 2 + length;
@@ -100,19 +112,19 @@ export function writePacketStep(
 
 const isOwed = (flags: number): boolean => (flags & OWED_FLAG) !== 0;
 
-function topicBytes(topic: string | undefined): number {
-  return topic === undefined ? 0 : Buffer.byteLength(topic, 'utf8');
+function textBytes(text: string | undefined): number {
+  return text === undefined ? 0 : Buffer.byteLength(text, 'utf8');
 }
 
 /** @returns its length. */
-function writeTopic(out: Uint8Array, at: number, topic: string | undefined): number {
-  if (topic === undefined) return 0;
-  const bytes = Buffer.from(topic, 'utf8');
+function writeText(out: Uint8Array, at: number, text: string | undefined): number {
+  if (text === undefined) return 0;
+  const bytes = Buffer.from(text, 'utf8');
   out.set(bytes, at);
   return bytes.length;
 }
 
-/** Body of a record that is not of one packet. */
+/** Body of one of the other records. */
 export function encodeRareStep(record: RareStep, session: SessionNumber): Uint8Array {
   const { kind, clientId, ...fields } = record;
   if (kind === 'created') return Buffer.from(JSON.stringify({ clientId, ...fields }, toJson), 'utf8');
@@ -125,6 +137,7 @@ export function encodeRareStep(record: RareStep, session: SessionNumber): Uint8A
 
 /**
  * Reads a record whose CRC was right. @param clientIdOf the client of a session number; undefined: none that is still there.
+ * @param texts where filters that come again and again are kept
  * @returns undefined for a type that is not of sessions, or a session that is gone
  */
 export function parseSessionRecord(
@@ -133,6 +146,7 @@ export function parseSessionRecord(
   start: number,
   end: number,
   clientIdOf: (session: SessionNumber) => string | undefined,
+  texts: TextCache = NO_TEXTS,
 ): SessionRecord | undefined {
   const kind = KINDS.get(type);
   if (kind === undefined) return undefined;
@@ -143,6 +157,10 @@ export function parseSessionRecord(
   const clientId = known ?? (kind === 'assigned' ? '' : undefined);
   if (clientId === undefined) return undefined;
   switch (kind) {
+    case 'assigned': {
+      const filter = texts.get(bytes, start + ASSIGNED_BYTES, end).text;
+      return { kind, clientId, filter, position: readU48(bytes, start + SESSION_BYTES) };
+    }
     case 'released':
     case 'pubrec':
       return { kind, clientId, packetId: packetIdAt(bytes, start) };

@@ -107,16 +107,15 @@ export class CheckedStore {
     return bytes === undefined ? undefined : unwrap(key, bytes);
   }
 
-  /** Everything that was written, in order: what a snapshot holds. @throws SprawlError STORAGE_CORRUPT */
-  async *all(): AsyncIterable<readonly [string, Uint8Array]> {
-    for await (const [key, bytes] of this.#store.entries('', '\u{10ffff}'))
-      if (!key.startsWith('!')) yield [key, unwrap(key, bytes)];
-  }
-
   /** Keys that begin with `prefix`, in order. @throws SprawlError STORAGE_CORRUPT */
   async *entries(prefix: string): AsyncIterable<readonly [string, Uint8Array]> {
     for await (const [key, bytes] of this.#store.entries(prefix, `${prefix}\u{10ffff}`))
       yield [key, unwrap(key, bytes)];
+  }
+
+  /** Of what is not loaded at the start, keys that begin with `prefix`, whatever became of their values. @throws SprawlError */
+  removeAll(prefix: string): Promise<void> {
+    return this.#store.removeRange(prefix, `${prefix}\u{10ffff}`);
   }
 
   /**

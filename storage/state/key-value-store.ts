@@ -10,6 +10,11 @@ export interface KeyValueStore {
   write(changes: ReadonlyMap<string, Uint8Array | null>): Promise<void>;
   /** Keys from `from` on and below `to`, in order. */
   entries(from: string, to: string): AsyncIterable<readonly [string, Uint8Array]>;
+  /**
+   * Removes the keys from `from` on and below `to` without reading their values; a crash may leave some of them.
+   * @throws SprawlError STORAGE_CORRUPT, STORAGE_IO
+   */
+  removeRange(from: string, to: string): Promise<void>;
   /** Removes what is there, for good; only while it is closed. */
   destroy(): Promise<void>;
   /** Idempotent. */

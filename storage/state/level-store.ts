@@ -69,6 +69,14 @@ export class LevelStore implements KeyValueStore {
     }
   }
 
+  async removeRange(from: string, to: string): Promise<void> {
+    try {
+      await this.#opened.clear({ gte: from, lt: to });
+    } catch (error) {
+      throw toLevelError(error, this.#folder);
+    }
+  }
+
   /** Writes all tables anew, without what was overwritten or removed. @throws SprawlError STORAGE_FULL, STORAGE_IO */
   async compact(): Promise<void> {
     try {

@@ -268,6 +268,10 @@ class SlowDatabase implements KeyValueStore {
     return this.#database.entries(from, to);
   }
 
+  async removeRange(from: string, to: string): Promise<void> {
+    await this.#attempt('write', () => this.#database.removeRange(from, to));
+  }
+
   async destroy(): Promise<void> {
     this.disk.removing.add(this.folder);
     await this.view.slowly('remove', this.folder, () => this.#database.destroy());

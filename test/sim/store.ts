@@ -199,6 +199,8 @@ class LateQueue implements DeliveryQueue {
 
   replay(): void {}
 
+  replayAssigned(): void {}
+
   remove(): void {}
 
   #readLate(): void {

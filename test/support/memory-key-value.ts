@@ -34,6 +34,10 @@ export class MemoryKeyValue implements KeyValueStore {
     }
   }
 
+  async removeRange(from: string, to: string): Promise<void> {
+    for (const key of [...this.values.keys()]) if (key >= from && key < to) this.values.delete(key);
+  }
+
   async destroy(): Promise<void> {
     this.values.clear();
     this.exists = false;

@@ -11,7 +11,12 @@ import { PublishLane } from '../../../lib/connection/publish-lane.js';
 import type { Transport } from '../../../lib/connection/transport.js';
 import type { LogFields, Logger } from '../../../lib/contracts/logger.js';
 import type { Identity, SubscribeGrant } from '../../../lib/contracts/security.js';
-import type { LogPosition, SessionRecord } from '../../../lib/contracts/store.js';
+import type {
+  DeliveryQueue,
+  LogPosition,
+  RoutedMessage,
+  SessionRecord,
+} from '../../../lib/contracts/store.js';
 import { createMessage, type Message } from '../../../lib/message/message.js';
 import {
   decodePacket,
@@ -27,6 +32,7 @@ import type { CloseReason, SessionLink } from '../../../lib/session/environment.
 import { Session } from '../../../lib/session/session.js';
 import { COUNTER_NAMES, type CounterName } from '../../../lib/telemetry/counters.js';
 import { MemoryStore } from '../../../storage/index.js';
+import { MemoryDeliveryQueue } from '../../../storage/memory/delivery-queue.js';
 import { str } from '../../support/protocol-bytes.js';
 
 const config = parseConfig({
@@ -66,6 +72,8 @@ export class HeldStore extends MemoryStore {
   hold = false;
   readonly records: SessionRecord[] = [];
   readonly appended: Message[] = [];
+  /** What a replay may find by its position. */
+  readonly stored = new Map<LogPosition, Message>();
   #committed: LogPosition = 0;
   #last: LogPosition = 0;
 
@@ -83,6 +91,10 @@ export class HeldStore extends MemoryStore {
     return this.#next();
   }
 
+  override createQueue(): DeliveryQueue {
+    return new ReplayedQueue(this.stored);
+  }
+
   /** Makes durable what was written so far. */
   release(): void {
     this.#committed = this.#last;
@@ -93,6 +105,21 @@ export class HeldStore extends MemoryStore {
     this.#last++;
     if (!this.hold) this.#committed = this.#last;
     return this.#last;
+  }
+}
+
+/** As a queue over the log, which has to read nothing. */
+class ReplayedQueue extends MemoryDeliveryQueue {
+  constructor(private readonly stored: ReadonlyMap<LogPosition, Message>) {
+    super();
+  }
+
+  override replay({ position }: RoutedMessage, flags: number, identifiers?: readonly number[]): void {
+    this.push(this.stored.get(position) as Message, flags, identifiers);
+  }
+
+  override replayAssigned(message: RoutedMessage, flags: number, identifiers?: readonly number[]): void {
+    this.replay(message, flags, identifiers);
   }
 }
 

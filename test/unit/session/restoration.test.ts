@@ -29,6 +29,7 @@ function replaying(): { world: LaneWorld; sessions: DurableSessions } {
   for (const id of ['a', 'b']) sessions.restoreSession(imageOf(id));
   const made = message({ qos: 2 });
   made.position = 7;
+  world.store.stored.set(7, made);
   sessions.replayMessage(made, 0);
   return { world, sessions };
 }
@@ -72,6 +73,7 @@ t.test('one that went to nobody yet goes to a member, also where it was written 
   sessions.replayStep({ kind: 'subscribed', clientId: 'b', subscriptions: [subscription(1)] });
   const other = message({ qos: 1 });
   other.position = 6;
+  world.store.stored.set(6, other);
   sessions.restoreUnassigned(other, [FILTER]);
   sessions.restored();
   t.same(queued(world), [0, 2]);
