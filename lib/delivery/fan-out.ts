@@ -148,7 +148,7 @@ export class FanOut {
   /** After a restart the message is not given to another member. Where nobody of the group outlives a restart, nobody would be. */
   #noteAssignment(message: RoutedMessage, group: SharedGroup<Session>, { clientId, durable }: Session): void {
     if (message.position === 0 || !group.members.some(({ subscriber }) => subscriber.durable)) return;
-    this.#assigned(durable ? clientId : '', `$share/${group.name}/${group.filter}`, message.position);
+    this.#assigned(durable ? clientId : '', group.sharedFilter, message.position);
   }
 
   #toListeners(message: Message, route: Route<Session, Message>): void {

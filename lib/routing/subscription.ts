@@ -59,6 +59,8 @@ export class RouteTarget<S extends Subscriber = Subscriber> {
 export class SharedGroup<S extends Subscriber = Subscriber> implements TrieEntry {
   readonly kind = 'group';
   slot = -1;
+  /** As its members subscribed to it. */
+  readonly sharedFilter: string;
   /** Never changed in place: who holds it has the members as they were. */
   members: readonly Subscription<S>[] = [];
   #next = 0;
@@ -66,7 +68,9 @@ export class SharedGroup<S extends Subscriber = Subscriber> implements TrieEntry
   constructor(
     readonly name: string,
     readonly filter: string,
-  ) {}
+  ) {
+    this.sharedFilter = `$share/${name}/${filter}`;
+  }
 
   /**
    * The next member in turn, those who are online first; a member who may not receive the topic is passed over.

@@ -20,11 +20,27 @@ import type { SessionEnvironment } from './environment.js';
 import type { SessionRegistry } from './registry.js';
 import type { Session } from './session.js';
 
+/** Who a message of a shared subscription may be for: its members as they were when the message was routed. */
+class Candidates {
+  readonly filter: string;
+  readonly members: readonly Subscription<Session>[];
+  #byId: Map<string, Subscription<Session>> | undefined;
+
+  constructor({ sharedFilter, members }: SharedGroup<Session>) {
+    this.filter = sharedFilter;
+    this.members = members;
+  }
+
+  member(clientId: string): Subscription<Session> | undefined {
+    this.#byId ??= new Map(this.members.map((member) => [member.subscriber.clientId, member]));
+    return this.#byId.get(clientId);
+  }
+}
+
 /** A message whose members of shared subscriptions were not named yet. */
 interface Unassigned {
   readonly message: RoutedMessage;
-  /** By filter, who they may be: subscriptions as they were when the message was routed. */
-  readonly candidates: Map<string, readonly Subscription<Session>[]>;
+  readonly groups: Candidates[];
 }
 
 export class Restoration implements DurableSessions {
@@ -32,6 +48,8 @@ export class Restoration implements DurableSessions {
   readonly #registry: SessionRegistry;
   /** By position. */
   readonly #unassigned = new Map<number, Unassigned>();
+  /** Message after message has the same. */
+  readonly #candidates = new Map<SharedGroup<Session>, Candidates>();
 
   constructor(env: SessionEnvironment, registry: SessionRegistry) {
     this.#env = env;
@@ -54,6 +72,10 @@ export class Restoration implements DurableSessions {
 
   replayStep(record: SessionRecord): void {
     const { clientId } = record;
+    if (record.kind === 'assigned') {
+      this.#replayAssigned(clientId, record.filter, record.position);
+      return;
+    }
     const session = this.#registry.get(clientId);
     switch (record.kind) {
       case 'created':
@@ -74,9 +96,6 @@ export class Restoration implements DurableSessions {
       case 'ended':
         session?.forget();
         break;
-      case 'assigned':
-        this.#replayAssigned(clientId, record.filter, record.position);
-        break;
       default:
         session?.replay(record);
     }
@@ -87,29 +106,33 @@ export class Restoration implements DurableSessions {
     const publisher = this.#registry.get(message.publisher);
     if (packetId !== 0) publisher?.inbound.ids.add(packetId);
     if (message.retain) this.replayRetained(message);
-    fanOut.replay(message, router.resolve(message.topic), publisher, (group) => this.#wait(message, group));
+    const { topic, topicBytes } = message;
+    const route = router.find(topicBytes, 2, topicBytes.length) ?? router.resolve(topic);
+    fanOut.replay(message, route, publisher, (group) => this.#wait(message, group));
   }
 
   unassigned(): UnassignedImage[] {
-    return [...this.#unassigned].map(([position, { candidates }]) => ({
+    return [...this.#unassigned].map(([position, { groups }]) => ({
       position,
-      filters: [...candidates.keys()],
+      filters: groups.map(({ filter }) => filter),
     }));
   }
 
   restoreUnassigned(message: RoutedMessage, filters: readonly string[]): void {
     for (const group of this.#env.router.resolve(message.topic).groups)
-      if (filters.includes(keyOf(group))) this.#wait(message, group);
+      if (filters.includes(group.sharedFilter)) this.#wait(message, group);
   }
 
   #wait(message: RoutedMessage, group: SharedGroup<Session>): void {
     const { topic, qos, retain, position, weight } = message;
-    const waiting = this.#unassigned.get(position) ?? {
-      message: { topic, qos, retain, position, weight },
-      candidates: new Map<string, readonly Subscription<Session>[]>(),
-    };
-    waiting.candidates.set(keyOf(group), group.members);
-    this.#unassigned.set(position, waiting);
+    const waiting = this.#unassigned.get(position);
+    const candidates = this.#candidatesOf(group);
+    if (waiting !== undefined) waiting.groups.push(candidates);
+    else
+      this.#unassigned.set(position, {
+        message: { topic, qos, retain, position, weight },
+        groups: [candidates],
+      });
   }
 
   replayRetained(message: Message): void {
@@ -120,26 +143,33 @@ export class Restoration implements DurableSessions {
 
   restored(): void {
     // The crash came before a member was chosen, or before that was written down.
-    for (const { message, candidates } of this.#unassigned.values())
+    for (const { message, groups } of this.#unassigned.values())
       for (const group of this.#env.router.resolve(message.topic).groups)
-        if (candidates.has(keyOf(group))) this.#env.fanOut.replayToGroup(message, group);
+        if (groups.some(({ filter }) => filter === group.sharedFilter))
+          this.#env.fanOut.replayToGroup(message, group);
     this.#unassigned.clear();
+    this.#candidates.clear();
     // An end may publish a will, and take others with it.
     for (const session of [...this.#registry.sessions()]) if (!session.ended) session.restored();
   }
 
+  #candidatesOf(group: SharedGroup<Session>): Candidates {
+    const known = this.#candidates.get(group);
+    if (known?.members === group.members) return known;
+    const candidates = new Candidates(group);
+    this.#candidates.set(group, candidates);
+    return candidates;
+  }
+
   #replayAssigned(clientId: string, filter: string, position: number): void {
     const waiting = this.#unassigned.get(position);
-    const candidates = waiting?.candidates.get(filter);
+    const at = waiting?.groups.findIndex((group) => group.filter === filter) ?? -1;
+    const candidates = waiting?.groups[at];
     if (waiting === undefined || candidates === undefined) return;
-    waiting.candidates.delete(filter);
-    if (waiting.candidates.size === 0) this.#unassigned.delete(position);
-    const member = candidates.find(({ subscriber }) => subscriber.clientId === clientId);
+    if (waiting.groups.length === 1) this.#unassigned.delete(position);
+    else waiting.groups.splice(at, 1);
+    const member = candidates.member(clientId);
     if (member !== undefined && !member.subscriber.ended)
       this.#env.fanOut.replayShared(waiting.message, member);
   }
-}
-
-function keyOf({ name, filter }: SharedGroup<Session>): string {
-  return `$share/${name}/${filter}`;
 }

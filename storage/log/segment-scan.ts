@@ -84,10 +84,10 @@ export async function scanSegment(
   const damage: Damage[] = [];
   let { offset, position, chain = 0 } = range;
   while (offset < range.end) {
-    await window.need(offset, RECORD_HEADER_BYTES);
+    if (!window.has(offset, RECORD_HEADER_BYTES)) await window.read(offset, RECORD_HEADER_BYTES);
     const length = window.has(offset, RECORD_HEADER_BYTES) ? readU32(window.bytes, window.at(offset) + 4) : 0;
-    if (offset + RECORD_HEADER_BYTES + length <= range.end)
-      await window.need(offset, RECORD_HEADER_BYTES + length);
+    const size = RECORD_HEADER_BYTES + length;
+    if (offset + size <= range.end && !window.has(offset, size)) await window.read(offset, size);
     const at = window.at(offset);
     if (checkRecord(window.bytes, at, window.length, position, seed) === 'whole') {
       const type = window.bytes[at + 14] as number;
@@ -191,9 +191,8 @@ class Window {
     return offset >= this.#start && this.at(offset) + size <= this.length;
   }
 
-  /** Reads on until `size` bytes from `offset` are there, or the end. */
-  async need(offset: number, size: number): Promise<void> {
-    if (this.has(offset, size)) return;
+  /** Reads on, from `offset`, until `size` bytes from `offset` are there, or the end. */
+  async read(offset: number, size: number): Promise<void> {
     const want = Math.min(Math.max(size, READ_BYTES), this.#end - offset);
     if (this.bytes.length < want) this.bytes = Buffer.allocUnsafeSlow(want);
     this.#start = offset;
