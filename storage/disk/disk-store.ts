@@ -60,9 +60,12 @@ import { SegmentCare } from './segment-care.js';
 import { DiskRetainedStore } from './retained.js';
 import {
   BlockCensus,
+  decodeLogFloor,
+  encodeLogFloor,
   encodeSession,
   imageFloor,
   LOADED_PREFIX,
+  LOG_FLOOR_KEY,
   queueBlockKey,
   RETAINED_PREFIX,
   SessionDecoder,
@@ -98,7 +101,6 @@ const UNASSIGNED_KEY = `${LOADED_PREFIX}unassigned`;
 const CLOCK_EVERY_MS = 1000;
 const RETRY_MS = 500;
 const SPACE_EVERY_MS = 1000;
-const COMMIT_WAIT_MS = 5;
 
 export interface DiskStoreOptions {
   readonly files: FileSystem;
@@ -167,6 +169,8 @@ export class DiskStore implements Store {
   readonly retained = new DiskRetainedStore();
   onCommitted: (() => void) | undefined;
   readonly figures: StoreFigures = { checkpoints: 0, messageBytes: 0 };
+  /** The log reaches back to it, as the database knows; undefined: it does not, being new or made again. */
+  #logFloor: LogPosition | undefined;
   /** What recovery found missing. */
   losses: readonly Loss[] = [];
   readonly #options: DiskStoreOptions;
@@ -198,6 +202,7 @@ export class DiskStore implements Store {
   #freeBytes = Infinity;
   #spaceLookedAt = -Infinity;
   #closed = false;
+  readonly #waitForLog: (() => void)[] = [];
 
   constructor(options: DiskStoreOptions) {
     this.#options = options;
@@ -261,7 +266,12 @@ export class DiskStore implements Store {
 
   async #open(sessions: DurableSessions): Promise<void> {
     const { files, openDatabase, logger, randomBytes } = this.#options;
-    const { id, isNew } = await openIdentity(files, this.#layout, randomBytes);
+    const { id, isNew, fault } = await openIdentity(files, this.#layout, randomBytes);
+    if (fault !== undefined)
+      logger.warn('identity.json is made again from the data', {
+        path: this.#layout.identity,
+        reason: fault,
+      });
     await this.#ballast.prepare().catch(() => undefined);
     const { vault, isNew: wasPlain } = await this.#openVault();
     const database = openDatabase(this.#layout.index);
@@ -290,6 +300,7 @@ export class DiskStore implements Store {
     this.#options.continueClock(this.#storedTimeMs);
     sessions.restored();
     this.#log.onCommitted = () => this.#onCommitted();
+    this.#log.onFault = () => this.#wakeThoseWhoWait();
   }
 
   async #openVault(): Promise<{ readonly vault: Vault | undefined; readonly isNew: boolean }> {
@@ -319,10 +330,12 @@ export class DiskStore implements Store {
       else if (key.startsWith(RETAINED_PREFIX)) this.retained.restore(value);
       else if (key.startsWith(TOPIC_BLOCK_PREFIX)) this.#topics.restore(key, value);
       else if (key === CLOCK_KEY) this.#sawTime(value, 0);
+      else if (key === LOG_FLOOR_KEY) this.#logFloor = decodeLogFloor(value);
     };
     const restart = (): void => {
       decoder = new SessionDecoder();
       unassigned = [];
+      this.#logFloor = undefined;
       this.retained.reset();
       this.#topics.reset();
     };
@@ -366,6 +379,7 @@ export class DiskStore implements Store {
       sessions: this.#sessions as DurableSessions,
       passing: this.#passing,
       wall: () => clock.wall(),
+      committedTo: (position) => this.#committedTo(position),
       keepMaxBytes,
       keepMaxAgeMs,
     });
@@ -373,20 +387,13 @@ export class DiskStore implements Store {
 
   #reportLosses(): void {
     const { report, reader } = this.#log;
-    const { applied } = this.#stateIndex;
-    const losses = [...report.losses];
-    if (
-      reader.first > applied + 1 &&
-      reader.first <= this.#log.committed + 1 &&
-      this.#log.committed > applied
-    ) {
-      losses.unshift({
-        first: applied + 1,
-        last: reader.first - 1,
-        path: this.#layout.log,
-        cause: 'missing',
-      });
-    }
+    const from = this.#logFloor ?? this.#stateIndex.applied + 1;
+    const losses: Loss[] = [];
+    if (reader.first > from)
+      losses.push({ first: from, last: reader.first - 1, path: this.#layout.log, cause: 'missing' });
+    // Without any segment nothing else tells where the log began.
+    for (const loss of report.losses)
+      if (loss.last >= from) losses.push({ ...loss, first: Math.max(loss.first, from) });
     for (const loss of losses) this.#noteLoss(loss);
     for (const path of report.headersMadeAgain)
       this.#options.logger.warn('the header of a segment was damaged and is made again', { path });
@@ -778,6 +785,7 @@ export class DiskStore implements Store {
 
   #onCommitted(): void {
     this.onCommitted?.();
+    this.#wakeThoseWhoWait();
     const written = this.#log.figures.bytesWritten;
     const { checkpointEveryBytes } = this.#options;
     const isDue =
@@ -852,6 +860,9 @@ export class DiskStore implements Store {
         for (const key of sessionKeys(clientId)) changes.set(key, null);
     for (const topic of retained) changes.set(...this.retained.change(topic, this.#names));
     changes.set(CLOCK_KEY, this.#clockBytes(this.#options.clock.now()));
+    const logFloor = this.#logFloor ?? log.reader.first;
+    // Later ones come when something is dropped.
+    if (this.#logFloor === undefined) changes.set(LOG_FLOOR_KEY, encodeLogFloor(logFloor));
     const unassigned = this.#replayedTo === undefined ? [] : sessions.unassigned();
     changes.set(UNASSIGNED_KEY, unassigned.length === 0 ? null : encodeUnassigned(unassigned));
     index.beginCheckpoint();
@@ -869,16 +880,24 @@ export class DiskStore implements Store {
       this.retained.giveBack(retained);
       throw error;
     }
+    this.#logFloor = logFloor;
     this.figures.checkpoints++;
     this.#topics.written();
     for (const { entry, floor } of taken) entry.floor = floor;
   }
 
   async #committedTo(position: LogPosition): Promise<void> {
-    while (this.#log.committed < position) {
-      if (this.#log.isClosed) throw new SprawlError('STORAGE_IO', 'the log was closed over what is pending');
-      await new Promise<void>((resolve) => this.#options.timers.after(COMMIT_WAIT_MS, resolve));
+    const log = this.#log;
+    while (log.committed < position) {
+      if (log.isClosed || (this.#closed && log.fault !== undefined))
+        throw new SprawlError('STORAGE_IO', 'the log was closed over what is pending');
+      await new Promise<void>((resolve) => this.#waitForLog.push(resolve));
     }
+  }
+
+  /** What is committed, or whether that can be hoped for, is not as it was. */
+  #wakeThoseWhoWait(): void {
+    for (const wake of this.#waitForLog.splice(0)) wake();
   }
 
   /** Asks the file system now and then. */
@@ -909,6 +928,7 @@ export class DiskStore implements Store {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#wakeThoseWhoWait();
     await this.settled();
     const log = this.#openLog;
     if (log !== undefined && log.fault === undefined) {

@@ -1,6 +1,7 @@
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { FileSystem } from '../files/file-system.js';
 import { readText, replaceText } from '../files/text-file.js';
+import { crc32c } from '../log/crc32c.js';
 import { LOG_IDENTITY_BYTES, parseSegmentFileName } from '../log/segment-header.js';
 import { readSegmentHeader } from '../log/segment.js';
 import { listSnapshots, snapshotIdentity } from '../state/snapshot.js';
@@ -14,12 +15,15 @@ export interface Identity {
   readonly id: Uint8Array;
   /** Nothing was ever stored under it. */
   readonly isNew: boolean;
+  /** What was wrong with the file, so that it was made again from the data; undefined: nothing, or there is no data. */
+  readonly fault: string | undefined;
 }
 
 /**
- * Reads who the data folder belongs to; makes an identity for a new one. Where the file is gone and there is data, the data tells.
+ * Reads who the data folder belongs to; makes an identity for a new one. Where the file is gone or damaged and there is data, the
+ * data tells.
  *
- * @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_CORRUPT, STORAGE_IO, STORAGE_FULL, BACKUP_UNFINISHED
+ * @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_IO, STORAGE_FULL, BACKUP_UNFINISHED
  */
 export async function openIdentity(
   files: FileSystem,
@@ -33,15 +37,23 @@ export async function openIdentity(
       { details: { folder: layout.folder } },
     );
   }
-  const known = await readIdentity(files, layout);
-  if (known !== undefined) return { id: known, isNew: false };
+  let fault = 'it is missing';
+  let isNew = false;
+  try {
+    const known = await readIdentity(files, layout);
+    if (known !== undefined) return { id: known, isNew: false, fault: undefined };
+    isNew = true;
+  } catch (error) {
+    if (!(error instanceof SprawlError) || error.code !== 'STORAGE_CORRUPT') throw error;
+    fault = 'it is damaged';
+  }
   const adopted = await identityOfData(files, layout);
   const id = adopted ?? randomBytes(LOG_IDENTITY_BYTES);
   await writeIdentity(files, layout, id);
-  return { id, isNew: adopted === undefined };
+  return { id, isNew: isNew && adopted === undefined, fault: adopted === undefined ? undefined : fault };
 }
 
-/** @returns undefined where there is no such file. @throws SprawlError as `openIdentity` */
+/** @returns undefined where there is no such file. @throws SprawlError STORAGE_CORRUPT, STORAGE_FORMAT_NEWER, STORAGE_IO */
 export async function readIdentity(files: FileSystem, layout: Layout): Promise<Uint8Array | undefined> {
   const text = await readText(files, layout.identity);
   if (text === undefined) return undefined;
@@ -58,24 +70,35 @@ export async function readIdentity(files: FileSystem, layout: Layout): Promise<U
 
 function parse(text: string, path: string): { readonly id: Uint8Array; readonly formatVersion: number } {
   try {
-    const { id, formatVersion } = JSON.parse(text) as { id?: unknown; formatVersion?: unknown };
+    const { id, formatVersion, crc } = JSON.parse(text) as Partial<Record<string, unknown>>;
     const bytes = typeof id === 'string' ? Buffer.from(id, 'hex') : undefined;
-    if (bytes?.length === LOG_IDENTITY_BYTES && typeof formatVersion === 'number')
+    if (
+      bytes?.length === LOG_IDENTITY_BYTES &&
+      typeof formatVersion === 'number' &&
+      crc === crcOf(bytes, formatVersion)
+    )
       return { id: bytes, formatVersion };
   } catch {
     // Said below.
   }
   throw new SprawlError(
     'STORAGE_CORRUPT',
-    `${path} is damaged; remove it: the identity is read from the data then`,
+    `${path} is damaged; the next start makes it again from the data`,
     { details: { path } },
   );
 }
 
 /** @throws SprawlError STORAGE_FULL, STORAGE_IO */
 export async function writeIdentity(files: FileSystem, layout: Layout, id: Uint8Array): Promise<void> {
-  const text = `${JSON.stringify({ id: Buffer.from(id).toString('hex'), formatVersion: STORE_FORMAT_VERSION })}\n`;
-  await replaceText(files, layout.identity, text);
+  const formatVersion = STORE_FORMAT_VERSION;
+  const identity = { id: Buffer.from(id).toString('hex'), formatVersion, crc: crcOf(id, formatVersion) };
+  await replaceText(files, layout.identity, `${JSON.stringify(identity)}\n`);
+}
+
+/** A changed digit would make the data that of another gateway, or of a newer version: every version writes this, in this way. */
+function crcOf(id: Uint8Array, formatVersion: number): number {
+  const text = Buffer.from(`${Buffer.from(id).toString('hex')} ${formatVersion}`, 'latin1');
+  return crc32c(text, 0, text.length);
 }
 
 /** Of the newest segment whose header can be read, or of the newest snapshot. */

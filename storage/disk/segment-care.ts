@@ -10,7 +10,7 @@ import type { DurableSessions, LogPosition } from '../../lib/contracts/store.js'
 import type { Log } from '../log/log.js';
 import type { Segment } from '../log/segment.js';
 import type { DiskQueue } from '../queue/disk-queue.js';
-import type { SessionTable } from './session-table.js';
+import { encodeLogFloor, LOG_FLOOR_KEY, type SessionTable } from './session-table.js';
 import type { StateIndex } from './state-index.js';
 import type { TopicIndex } from './topic-index.js';
 
@@ -27,6 +27,8 @@ export interface SegmentCareParts {
   readonly passing: Set<DiskQueue>;
   /** Milliseconds since 1970. */
   readonly wall: () => number;
+  /** @throws SprawlError STORAGE_IO where the log is closed before */
+  readonly committedTo: (position: LogPosition) => Promise<void>;
   readonly keepMaxBytes: number;
   readonly keepMaxAgeMs: number;
 }
@@ -59,6 +61,8 @@ export class SegmentCare {
       floor = next;
     }
     if (floor === 0) return;
+    // Before: what is missing at the beginning of the log beyond this was not dropped.
+    await index.write(index.applied, new Map([[LOG_FLOOR_KEY, encodeLogFloor(floor)]]));
     this.prunedBytes += await log.dropBefore(floor);
     for (const key of await topics.dropBefore(index, floor)) index.drop(key);
     const paths = new Set(log.segments.map(({ path }) => path));
@@ -89,7 +93,7 @@ export class SegmentCare {
   }
 
   async #compactOne(): Promise<void> {
-    const { log, index } = this.#parts;
+    const { log, index, committedTo } = this.#parts;
     const limit = Math.min(index.floor, this.#keptFrom());
     for (const segment of log.segments.slice(0, -1)) {
       if (segment.next > limit) return;
@@ -97,9 +101,13 @@ export class SegmentCare {
       const before = this.#lookedAt.get(segment.path) ?? count;
       if (segment.damage.length > 0 || before === 0) continue;
       const needed = await this.#neededOf(segment);
+      // Who needs a message no more has said so in a record: before that is stored, a restart would ask for the message.
+      await committedTo(log.position);
       // It is worth writing again only where much of what it was last written for has gone.
       if (needed.size > before * COMPACT_BELOW_SHARE) continue;
       this.compactedBytes += await log.compact(segment, (position) => needed.has(position));
+      // One that turned out to be damaged is left alone.
+      if (segment.damage.length > 0) continue;
       this.compactions++;
       this.#lookedAt.set(segment.path, needed.size);
       return;

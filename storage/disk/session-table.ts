@@ -5,11 +5,24 @@ import type { LogPosition, SessionImage } from '../../lib/contracts/store.js';
 import { decodePositions, decodePostings, encodePositions, encodePostings } from '../queue/posting-block.js';
 import type { DiskQueue, QueueState } from '../queue/disk-queue.js';
 import { fromJson, toJson } from '../records/json.js';
+import { readU48, writeU48 } from '../log/record.js';
 import type { SessionNumber } from '../records/session-record.js';
 
 /** Keys of the database. Those that begin with LOADED_PREFIX are read when it is opened. */
 export const LOADED_PREFIX = 'l/';
 export const RETAINED_PREFIX = 'l/r/';
+/** The log reaches back to this position at least. */
+export const LOG_FLOOR_KEY = 'l/floor';
+
+export function encodeLogFloor(position: LogPosition): Uint8Array {
+  const bytes = Buffer.allocUnsafe(6);
+  writeU48(bytes, 0, position);
+  return bytes;
+}
+
+export function decodeLogFloor(value: Uint8Array): LogPosition {
+  return readU48(value, 0);
+}
 const SESSION_PREFIX = 'l/s/';
 const SUBSCRIPTIONS_PREFIX = 'l/u/';
 /** Of blocks of queues: they sort by session and block. */

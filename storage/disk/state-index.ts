@@ -20,7 +20,7 @@ import {
   writeSnapshot,
 } from '../state/snapshot.js';
 import type { Vault } from '../crypto/vault.js';
-import { QUEUE_PREFIX, BlockCensus, LOADED_PREFIX } from './session-table.js';
+import { BlockCensus, LOADED_PREFIX, LOG_FLOOR_KEY, QUEUE_PREFIX } from './session-table.js';
 import { TOPIC_BLOCK_PREFIX } from './topic-index.js';
 
 /** What is put into a database that is made again at a time. */
@@ -206,7 +206,8 @@ export class StateIndex {
     // In the order of the keys, as a snapshot has them; of what is left out not even damage is seen.
     for (const prefix of [LOADED_PREFIX, QUEUE_PREFIX])
       for await (const entry of store.entries(prefix))
-        if (!entry[0].startsWith(TOPIC_BLOCK_PREFIX)) yield this.#sealed(entry);
+        // Nor of what is true of the log of today alone.
+        if (!entry[0].startsWith(TOPIC_BLOCK_PREFIX) && entry[0] !== LOG_FLOOR_KEY) yield this.#sealed(entry);
   }
 
   #sealed([key, value]: Entry): Entry {

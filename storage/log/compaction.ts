@@ -20,15 +20,13 @@ import {
 } from './record.js';
 import type { RecordCipher } from './record-cipher.js';
 import { sealChunk } from './sealed-chunk.js';
-import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.js';
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, UNFINISHED_SUFFIX } from './segment-header.js';
 import { SegmentIndex } from './segment-index.js';
 import { type Damage, scanSegment } from './segment-scan.js';
 import type { Segment } from './segment.js';
 
 export const SKIPPED_BODY_BYTES = 10;
 const SKIPPED_BYTES = RECORD_HEADER_BYTES + SKIPPED_BODY_BYTES;
-/** Of the file that is not finished. */
-export const UNFINISHED_SUFFIX = '.compact';
 const BUFFER_BYTES = 262_144;
 
 export interface CompactionOptions {

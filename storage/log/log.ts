@@ -325,7 +325,6 @@ export class Log {
     if (last !== undefined && this.#file !== undefined) {
       const isEmpty = last.next === last.header.first;
       if (isEmpty || last.end + size <= segmentMaxBytes) return { segment: last, file: this.#file };
-      await this.#seal(last, this.#file);
     }
     const created = await createSegment(files, folder, {
       first: chunk.first,
@@ -333,6 +332,8 @@ export class Log {
       chainBefore: this.#chain,
       floor: this.#floor,
     });
+    // After the next one is there: a seal says that there is a next one, so that it can be missed.
+    if (last !== undefined && this.#file !== undefined) await this.#seal(last, this.#file, created.file);
     // Of the same name: one whose creation failed, or that was written in vain.
     if (last !== undefined && last.header.first === chunk.first) this.#segments.pop();
     this.#segments.push(created.segment);
@@ -340,10 +341,15 @@ export class Log {
     return created;
   }
 
-  async #seal(segment: Segment, file: StoreFile): Promise<void> {
+  async #seal(segment: Segment, file: StoreFile, following: StoreFile): Promise<void> {
     const seal = segment.index.encodeSeal(segment.next, this.#chain, this.#seed);
-    await file.write(seal, segment.end);
-    await file.sync();
+    try {
+      await file.write(seal, segment.end);
+      await file.sync();
+    } catch (error) {
+      await following.close().catch(() => undefined);
+      throw error;
+    }
     this.figures.bytesWritten += seal.length;
     this.#file = undefined;
     await file.close();
@@ -376,11 +382,10 @@ function continueAfter(recovered: RecoveredLog, position: LogPosition): Recovere
   const { last, segments, report } = recovered;
   if (position <= last) return recovered;
   const path = segments[segments.length - 1]?.path ?? '';
-  const loss: Loss = { first: last + 1, last: position, path, cause: 'missing' };
-  return {
-    ...recovered,
-    last: position,
-    lastIsOpen: false,
-    report: { ...report, losses: [...report.losses, loss] },
-  };
+  // That a segment is missing may be known already, and now up to where at least.
+  const known = report.losses.find(({ first }) => first > last);
+  const cause = known?.cause ?? 'missing';
+  const loss: Loss = { first: last + 1, last: position, path: known?.path ?? path, cause };
+  const losses = [...report.losses.filter((other) => other !== known), loss];
+  return { ...recovered, last: position, lastIsOpen: false, report: { ...report, losses } };
 }

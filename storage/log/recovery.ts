@@ -5,8 +5,13 @@
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem } from '../files/file-system.js';
-import { parseSegmentFileName, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment-header.js';
-import { UNFINISHED_SUFFIX } from './compaction.js';
+import {
+  parseSegmentFileName,
+  SEGMENT_HEADER_BYTES,
+  segmentFileName,
+  type SegmentHeader,
+  UNFINISHED_SUFFIX,
+} from './segment-header.js';
 import { repairSegmentHeader } from './header-repair.js';
 import type { RecordCipher } from './record-cipher.js';
 import { readSeal, readSegmentHeader, type Segment } from './segment.js';
@@ -18,7 +23,8 @@ export interface Loss {
   readonly first: LogPosition;
   readonly last: LogPosition;
   readonly path: string;
-  readonly cause: 'damaged' | 'missing';
+  /** `missingEnd`: the newest segment is missing; what was in it behind `last` is not known. */
+  readonly cause: 'damaged' | 'missing' | 'missingEnd';
 }
 
 export interface RecoveryReport {
@@ -49,6 +55,12 @@ interface Found {
   readonly header: SegmentHeader;
 }
 
+interface FoundSegments {
+  readonly found: readonly Found[];
+  /** Where the last one was to begin that holds nothing, and was removed. */
+  readonly unfinished: LogPosition | undefined;
+}
+
 /** @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_FOREIGN (segments of another log), STORAGE_IO */
 export async function recoverLog(
   files: FileSystem,
@@ -59,7 +71,7 @@ export async function recoverLog(
 ): Promise<RecoveredLog> {
   const setAside: string[] = [];
   const headersMadeAgain: string[] = [];
-  const found = await findSegments(files, folder, identity, { setAside, headersMadeAgain });
+  const { found, unfinished } = await findSegments(files, folder, identity, { setAside, headersMadeAgain });
   const segments: Segment[] = [];
   const losses: Loss[] = [];
   let tornBytes = 0;
@@ -77,6 +89,15 @@ export async function recoverLog(
     if (following === undefined) {
       ({ chain, tornBytes } = opened);
       lastIsOpen = !opened.sealed && segment.damage.length === 0;
+      // Only one that another follows is sealed.
+      const { next } = segment;
+      if (opened.sealed && next !== unfinished)
+        losses.push({
+          first: next,
+          last: next,
+          path: `${folder}/${segmentFileName(next)}`,
+          cause: 'missingEnd',
+        });
     }
   }
   const last = segments[segments.length - 1];
@@ -96,10 +117,11 @@ async function findSegments(
   folder: string,
   identity: Uint8Array,
   report: { readonly setAside: string[]; readonly headersMadeAgain: string[] },
-): Promise<Found[]> {
+): Promise<FoundSegments> {
   const found: Found[] = [];
+  let unfinished: LogPosition | undefined;
   const all = await files.list(folder);
-  // Of a compaction that did not finish; what it was made from is there.
+  // Of a compaction that did not finish, what it was made from is there; in a segment that was not begun there is nothing.
   for (const name of all) if (name.endsWith(UNFINISHED_SUFFIX)) await files.remove(`${folder}/${name}`);
   const names = all.filter((name) => parseSegmentFileName(name) !== undefined);
   for (const [i, name] of names.entries()) {
@@ -116,6 +138,7 @@ async function findSegments(
     if (header === undefined || header.first !== parseSegmentFileName(name)) {
       // The last one with no more than a header was never finished, and holds nothing.
       if (i === names.length - 1 && size <= SEGMENT_HEADER_BYTES) {
+        unfinished = parseSegmentFileName(name);
         await files.remove(path);
       } else if (await repairSegmentHeader(files, path, parseSegmentFileName(name) as number, identity, 0)) {
         report.headersMadeAgain.push(path);
@@ -137,7 +160,7 @@ async function findSegments(
     }
     found.push({ path, header });
   }
-  return found;
+  return { found, unfinished };
 }
 
 async function headerOf(files: FileSystem, path: string): Promise<SegmentHeader> {
@@ -202,7 +225,10 @@ async function openSegment(
       next: limit(result.next, following),
       end: result.end,
       index,
-      damage: result.damage,
+      // What is behind the beginning of the next one was never acknowledged here.
+      damage: result.damage
+        .filter(({ first }) => first < (following ?? Infinity))
+        .map((damage) => ({ ...damage, last: limit(damage.last + 1, following) - 1 })),
     };
     return { segment, chain: result.chain, tornBytes: result.tornBytes, sealed: result.sealed };
   } finally {

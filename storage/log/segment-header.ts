@@ -21,6 +21,8 @@ import { readU32, readU48, writeU32, writeU48 } from './record.js';
 export const SEGMENT_HEADER_BYTES = 64;
 export const LOG_FORMAT_VERSION = 1;
 export const LOG_IDENTITY_BYTES = 16;
+/** Of a file that takes the name of the segment when it is finished. */
+export const UNFINISHED_SUFFIX = '.new';
 const MAGIC = Buffer.from('SPRLOG\r\n', 'latin1');
 const FILE_NAME = /^(\d{16})\.log$/;
 

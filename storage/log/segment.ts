@@ -8,6 +8,7 @@ import {
   SEGMENT_HEADER_BYTES,
   segmentFileName,
   type SegmentHeader,
+  UNFINISHED_SUFFIX,
 } from './segment-header.js';
 import { SegmentIndex } from './segment-index.js';
 import type { Damage } from './segment-scan.js';
@@ -24,8 +25,8 @@ export interface Segment {
 }
 
 /**
- * Creates the file and makes it and its name durable. A file of the same name is one whose creation failed, or that holds
- * only what was never acknowledged.
+ * Creates the file and makes it and its name durable. It takes the place of a file of the same name, which holds only what was never
+ * acknowledged: at no moment there is none, as the one before it may be sealed.
  */
 export async function createSegment(
   files: FileSystem,
@@ -33,16 +34,18 @@ export async function createSegment(
   header: SegmentHeader,
 ): Promise<{ readonly segment: Segment; readonly file: StoreFile }> {
   const path = `${folder}/${segmentFileName(header.first)}`;
-  await files.remove(path);
-  const file = await files.open(path, 'create');
+  const unfinished = path + UNFINISHED_SUFFIX;
+  await files.remove(unfinished);
+  const begun = await files.open(unfinished, 'create');
   try {
-    await file.write(encodeSegmentHeader(header), 0);
-    await file.sync();
-    await files.syncFolder(folder);
-  } catch (error) {
-    await file.close().catch(() => undefined);
-    throw error;
+    await begun.write(encodeSegmentHeader(header), 0);
+    await begun.sync();
+  } finally {
+    await begun.close();
   }
+  await files.rename(unfinished, path);
+  await files.syncFolder(folder);
+  const file = await files.open(path, 'write');
   const segment: Segment = {
     path,
     header,

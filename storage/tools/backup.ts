@@ -226,20 +226,16 @@ class Backup {
       );
     }
     const segments: Wanted[] = [];
-    let last = first - 1;
-    for (const [i, name] of names.entries()) {
-      const path = `${this.#layout.log}/${name}`;
-      if (i < names.length - 1) {
-        last = (parseSegmentFileName(names[i + 1] as string) as number) - 1;
-        segments.push({ path: `log/${name}`, bytes: await sizeOf(files, path) });
-        continue;
-      }
-      const end = await this.#lastRecord(path);
+    for (;;) {
+      const newest = names.pop();
+      if (newest === undefined) return { segments, first, last: first - 1 };
+      const end = await this.#lastRecord(`${this.#layout.log}/${newest}`);
       if (end === undefined) continue;
-      last = end.last;
-      segments.push({ path: `log/${name}`, bytes: end.bytes, isGrowing: true });
+      for (const name of names)
+        segments.push({ path: `log/${name}`, bytes: await sizeOf(files, `${this.#layout.log}/${name}`) });
+      segments.push({ path: `log/${newest}`, bytes: end.bytes, isGrowing: true });
+      return { segments, first, last: end.last };
     }
-    return { segments, first, last };
   }
 
   /** Where the last whole record of the newest segment ends. @returns undefined where the segment is only being made */
@@ -260,10 +256,11 @@ class Backup {
       }
       const range = { offset: SEGMENT_HEADER_BYTES, position: header.first, end: size };
       const seed = crc32c(this.#identity, 0, this.#identity.length);
-      const { end, next, sealed, damage } = await scanSegment(file, range, seed, () => undefined);
+      // Without its seal, which says that another segment follows.
+      const { end, next, damage } = await scanSegment(file, range, seed, () => undefined);
       if (damage.length > 0)
         this.#warnings.add(`${path} has damaged records; "sprawl-edge storage verify" names them`);
-      return { last: next - 1, bytes: sealed ? size : end };
+      return { last: next - 1, bytes: end };
     } finally {
       await file.close();
     }

@@ -21,7 +21,7 @@ export async function lookAtIdentity(files: FileSystem, layout: Layout): Promise
     if (!(error instanceof SprawlError) || error.code !== 'STORAGE_CORRUPT') throw error;
     return {
       id: await identityOfData(files, layout),
-      fault: fault('it is damaged: a gateway does not start'),
+      fault: fault('it is damaged'),
     };
   }
 }

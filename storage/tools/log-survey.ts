@@ -280,7 +280,14 @@ class Surveyor {
     }
     if (following === undefined) {
       if (result.tornBytes > 0 && !this.#isInUse) this.#notes.push(tornText(path, size, result));
-      return isWhole;
+      if (!result.sealed || this.#isInUse) return isWhole;
+      this.#add({
+        kind: 'missing',
+        path,
+        text: 'the segment that follows it is missing; how much was in it is not known',
+        positions: { first: result.next, last: result.next },
+      });
+      return false;
     }
     if (result.next >= following) return isWhole;
     const positions = { first: result.next, last: following - 1 };

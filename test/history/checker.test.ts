@@ -865,6 +865,24 @@ t.test(
     );
     t.same(
       run({
+        delay: 10,
+        end: (client, history) => {
+          const own = client.publish('x', 1, { rc: null });
+          history.fault('kill');
+          history.heal('kill');
+          history.wait(3000);
+          // It lay in a buffer.
+          client.acknowledge(own);
+          die(client);
+        },
+        waits: [7010],
+        after: resume,
+      }),
+      [],
+      'the connection ended with the process, whatever was read of it afterwards',
+    );
+    t.same(
+      run({
         end: (client, history) => {
           history.fault('partition');
           die(client);

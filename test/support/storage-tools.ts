@@ -4,9 +4,11 @@ import type { Message } from '../../lib/message/message.js';
 import type { SessionImage } from '../../lib/contracts/store.js';
 import { realTimers } from '../../lib/real-clock.js';
 import type { DiskStore, DiskStoreOptions } from '../../storage/disk/disk-store.js';
+import { writeIdentity } from '../../storage/disk/identity.js';
+import { layoutOf } from '../../storage/disk/layout.js';
 import type { ToolParts } from '../../storage/tools/data-folder.js';
 import { RecordedSessions, testStore, type TestStoreParts, testStoreParts } from './disk-store.js';
-import type { FaultyFiles } from './faulty-files.js';
+import { FaultyFiles } from './faulty-files.js';
 import { MemoryKeyValue } from './memory-key-value.js';
 import { nullLogger } from './null-logger.js';
 import { str } from './protocol-bytes.js';
@@ -163,4 +165,12 @@ export function flipValue(values: Map<string, Uint8Array>, key: string, at: numb
 
 export function segmentsOf(files: FaultyFiles, folder = '/data'): string[] {
   return files.paths().filter((path) => path.startsWith(`${folder}/log/`) && path.endsWith('.log'));
+}
+
+/** What identity.json has of a gateway of this identity. */
+export async function identityFile(id: Uint8Array): Promise<Uint8Array> {
+  const files = new FaultyFiles();
+  const layout = layoutOf('/data');
+  await writeIdentity(files, layout, id);
+  return files.contents(layout.identity);
 }

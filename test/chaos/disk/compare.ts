@@ -1,5 +1,4 @@
 /** What is left of a damaged folder against what was in it, and against what is said of it. */
-import { SprawlError } from '../../../lib/contracts/errors.js';
 import { type Restored, withRestored } from '../restored.js';
 import { ARCHIVE, type Facts, type Original } from './original.js';
 
@@ -21,8 +20,6 @@ export interface Allowed {
   readonly applied?: number;
   /** Positions that may be gone without a word: those of the last commit, whose end looks torn. */
   readonly unreportedFrom?: number;
-  /** Codes with which opening may be refused. */
-  readonly refusals?: readonly string[];
 }
 
 /** Opens the folder, which is a copy, and compares. */
@@ -38,12 +35,11 @@ export async function compare(
     });
   } catch (error) {
     const reason = String(error);
-    const isClear = error instanceof SprawlError && (allowed.refusals ?? []).includes(error.code);
     return {
       kind: 'refused',
       lost: 0,
       lostOfBacklog: 0,
-      faults: isClear ? [] : [`it cannot be opened: ${reason}`],
+      faults: [`it cannot be opened: ${reason}`],
       reason,
     };
   }
@@ -55,7 +51,10 @@ function compareRestored(restored: Restored, { facts, clientIds }: Original, all
   const { losses, unreadable } = restored;
   const isIn = (position: number, ranges: readonly (readonly [number, number])[]): boolean =>
     ranges.some(([first, last]) => position >= first && position <= last);
-  const reported = losses.map(({ first, last }) => [first, last] as const);
+  // How much was in a newest segment that is gone nobody knows.
+  const reported = losses.map(
+    ({ first, last, cause }) => [first, cause === 'missingEnd' ? Infinity : last] as const,
+  );
   const unreported = allowed.unreportedFrom ?? Infinity;
   const applied = allowed.applied ?? facts.applied;
   const isLate = (position: number): boolean =>

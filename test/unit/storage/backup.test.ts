@@ -12,6 +12,7 @@ import {
   type Filling,
   flip,
   imprint,
+  identityFile,
   openStore,
   park,
   publish,
@@ -222,10 +223,7 @@ t.test('what a backup and a restore refuse', async (t) => {
   await t.rejects(backupFolder(toolsFor(folder), '/'), { ...refused, message: /within/ });
   await backupFolder(toolsFor(folder), BACKUP);
   const other = await filledFolder(60, 30);
-  other.files.overwrite(
-    '/data/identity.json',
-    Buffer.from(JSON.stringify({ id: 'cd'.repeat(16), formatVersion: 1 })),
-  );
+  other.files.overwrite('/data/identity.json', await identityFile(Buffer.alloc(16, 0xcd)));
   for (const path of files.paths())
     if (path.startsWith(BACKUP)) other.files.overwrite(path, files.contents(path));
   await t.rejects(backupFolder(toolsFor(other), BACKUP), { ...refused, message: /another gateway/ });

@@ -83,7 +83,7 @@ t.test('a compaction that fails or is interrupted leaves the segment as it was',
   if (segment === undefined) throw new Error('there is none');
   for (const failing of ['write', 'sync', 'rename'] as const) {
     files.onOperation = (operation, path) => {
-      if (operation === failing && path.includes('.compact')) throw ioError(operation, path);
+      if (operation === failing && path.includes('.new')) throw ioError(operation, path);
     };
     await t.rejects(
       log.compact(segment, () => false),
@@ -93,12 +93,12 @@ t.test('a compaction that fails or is interrupted leaves the segment as it was',
   }
   files.onOperation = () => {};
   t.same((await readAll(log)).records, before.records);
-  files.overwrite(`${segment.path}.compact`, Buffer.from('half of it'));
+  files.overwrite(`${segment.path}.new`, Buffer.from('half of it'));
   await log.close();
   const again = await openLog(files);
   t.same((await readAll(again)).records, before.records);
   t.notOk(
-    files.paths().some((path) => path.endsWith('.compact')),
+    files.paths().some((path) => path.endsWith('.new')),
     'what was left is gone',
   );
   await again.close();
@@ -145,7 +145,7 @@ for (const [name, cipher] of [
         ),
         lost,
       );
-      t.notOk(files.paths().some((path) => path.endsWith('.compact')));
+      t.notOk(files.paths().some((path) => path.endsWith('.new')));
       bytes[at] = before;
     }
     t.ok((await log.compact(segment, () => false)) > 0);

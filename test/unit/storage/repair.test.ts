@@ -11,6 +11,7 @@ import {
   filledFolder,
   flip,
   flipValue,
+  identityFile,
   imprint,
   openStore,
   readTexts,
@@ -79,9 +80,8 @@ t.test('identity.json is made again from the data', async (t) => {
     const path = '/data/identity.json';
     if (spoil === 'gone') files.delete(path);
     if (spoil === 'empty') files.overwrite(path, Buffer.alloc(0));
-    if (spoil === 'foreign')
-      files.overwrite(path, Buffer.from(JSON.stringify({ id: 'ab'.repeat(16), formatVersion: 1 })));
-    if (spoil !== 'gone') await t.rejects(openStore({ ...folder, files: files.copy() }), spoil);
+    if (spoil === 'foreign') files.overwrite(path, await identityFile(Buffer.alloc(16, 0xab)));
+    if (spoil === 'foreign') await t.rejects(openStore({ ...folder, files: files.copy() }), spoil);
     const { done, survey } = await repaired(t, folder);
     t.match(done[0], /made \/data\/identity\.json again/, spoil);
     t.same(survey.faults, [], spoil);
