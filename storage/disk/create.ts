@@ -4,7 +4,8 @@ import { topicMatchesFilter } from '../../lib/protocol/topic.js';
 import { keyProviderOf } from '../crypto/master-key.js';
 import { nodeFileSystem } from '../files/node-file-system.js';
 import { LevelStore } from '../state/level-store.js';
-import { DiskStore, type DiskStoreOptions } from './disk-store.js';
+import { DiskStore } from './disk-store.js';
+import type { DiskStoreOptions } from './options.js';
 
 const MIB = 1_048_576;
 const BALLAST_BYTES = 8 * MIB;

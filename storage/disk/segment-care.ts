@@ -6,43 +6,28 @@
  *     needed by nobody                                                           is removed, oldest first
  *     needed for some messages of sessions that are away for long                is written again with those alone
  */
-import type { DurableSessions, LogPosition } from '../../lib/contracts/store.js';
-import type { Log } from '../log/log.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
 import type { Segment } from '../log/segment.js';
 import type { DiskQueue } from '../queue/disk-queue.js';
-import { encodeLogFloor, LOG_FLOOR_KEY, type SessionTable } from './session-table.js';
-import type { StateIndex } from './state-index.js';
-import type { TopicIndex } from './topic-index.js';
+import type { OpenParts } from './open-parts.js';
+import { encodeLogFloor, LOG_FLOOR_KEY } from './session-table.js';
 
 /** A segment of which more than this is needed is not worth it. */
 const COMPACT_BELOW_SHARE = 0.5;
-
-export interface SegmentCareParts {
-  readonly log: Log;
-  readonly index: StateIndex;
-  readonly table: SessionTable;
-  readonly topics: TopicIndex;
-  readonly sessions: DurableSessions;
-  /** Queues of sessions that end with their connection. */
-  readonly passing: Set<DiskQueue>;
-  /** Milliseconds since 1970. */
-  readonly wall: () => number;
-  /** @throws SprawlError STORAGE_IO where the log is closed before */
-  readonly committedTo: (position: LogPosition) => Promise<void>;
-  readonly keepMaxBytes: number;
-  readonly keepMaxAgeMs: number;
-}
 
 export class SegmentCare {
   prunedBytes = 0;
   compactedBytes = 0;
   compactions = 0;
-  readonly #parts: SegmentCareParts;
+  readonly #parts: OpenParts;
+  /** Queues of sessions that end with their connection. */
+  readonly #passing: Set<DiskQueue>;
   /** How many messages of a segment were needed when it was last looked at, by path. */
   readonly #lookedAt = new Map<string, number>();
 
-  constructor(parts: SegmentCareParts) {
+  constructor(parts: OpenParts, passing: Set<DiskQueue>) {
     this.#parts = parts;
+    this.#passing = passing;
   }
 
   /** @throws SprawlError STORAGE_IO, STORAGE_FULL, STORAGE_CORRUPT; to be called again then */
@@ -71,7 +56,8 @@ export class SegmentCare {
 
   /** Nothing before it is needed by anybody. */
   #floor(): LogPosition {
-    const { index, table, passing } = this.#parts;
+    const { index, table } = this.#parts;
+    const passing = this.#passing;
     let floor = Math.min(index.floor, table.floor);
     for (const queue of passing) {
       if (queue.count === 0) passing.delete(queue);
@@ -82,10 +68,11 @@ export class SegmentCare {
 
   /** What is before it is older, or more, than is kept of what nobody needs. */
   #keptFrom(): LogPosition {
-    const { log, topics, wall, keepMaxBytes, keepMaxAgeMs } = this.#parts;
+    const { log, topics, options } = this.#parts;
+    const { clock, keepMaxBytes, keepMaxAgeMs } = options;
     let bytes = log.storedBytes;
     for (const { header, next, end } of log.segments) {
-      const age = wall() - (topics.timeOf(next - 1) ?? Infinity);
+      const age = clock.wall() - (topics.timeOf(next - 1) ?? Infinity);
       if (bytes <= keepMaxBytes && age <= keepMaxAgeMs) return header.first;
       bytes -= end;
     }
@@ -93,7 +80,7 @@ export class SegmentCare {
   }
 
   async #compactOne(): Promise<void> {
-    const { log, index, committedTo } = this.#parts;
+    const { log, index } = this.#parts;
     const limit = Math.min(index.floor, this.#keptFrom());
     for (const segment of log.segments.slice(0, -1)) {
       if (segment.next > limit) return;
@@ -101,8 +88,6 @@ export class SegmentCare {
       const before = this.#lookedAt.get(segment.path) ?? count;
       if (segment.damage.length > 0 || before === 0) continue;
       const needed = await this.#neededOf(segment);
-      // Who needs a message no more has said so in a record: before that is stored, a restart would ask for the message.
-      await committedTo(log.position);
       // It is worth writing again only where much of what it was last written for has gone.
       if (needed.size > before * COMPACT_BELOW_SHARE) continue;
       this.compactedBytes += await log.compact(segment, (position) => needed.has(position));
@@ -115,7 +100,7 @@ export class SegmentCare {
   }
 
   async #neededOf({ header, next }: Segment): Promise<ReadonlySet<LogPosition>> {
-    const { table, passing, sessions } = this.#parts;
+    const { table, sessions } = this.#parts;
     const needed = new Set<LogPosition>();
     for (const { clientId, queue, floor } of [...table.entries()]) {
       if (floor >= next) continue;
@@ -123,7 +108,7 @@ export class SegmentCare {
       for (const { position } of sessions.imageOf(clientId)?.inFlight ?? [])
         if (position >= header.first && position < next) needed.add(position);
     }
-    for (const queue of [...passing]) await queue.collect(header.first, next, needed);
+    for (const queue of [...this.#passing]) await queue.collect(header.first, next, needed);
     return needed;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * What the store knows of each durable session: its number in the log, its queue, and whether it has to be written down again.
  */
-import type { LogPosition, SessionImage } from '../../lib/contracts/store.js';
+import type { LogPosition, SessionImage, SessionRecord, UnassignedImage } from '../../lib/contracts/store.js';
 import { decodePositions, decodePostings, encodePositions, encodePostings } from '../queue/posting-block.js';
 import type { DiskQueue, QueueState } from '../queue/disk-queue.js';
 import { fromJson, toJson } from '../records/json.js';
@@ -11,6 +11,9 @@ import type { SessionNumber } from '../records/session-record.js';
 /** Keys of the database. Those that begin with LOADED_PREFIX are read when it is opened. */
 export const LOADED_PREFIX = 'l/';
 export const RETAINED_PREFIX = 'l/r/';
+export const CLOCK_KEY = 'l/clock';
+/** There only between two checkpoints of a replay. */
+export const UNASSIGNED_KEY = 'l/unassigned';
 /** The log reaches back to this position at least. */
 export const LOG_FLOOR_KEY = 'l/floor';
 
@@ -22,6 +25,14 @@ export function encodeLogFloor(position: LogPosition): Uint8Array {
 
 export function decodeLogFloor(value: Uint8Array): LogPosition {
   return readU48(value, 0);
+}
+
+export function encodeUnassigned(images: readonly UnassignedImage[]): Uint8Array {
+  return Buffer.from(JSON.stringify(images), 'utf8');
+}
+
+export function decodeUnassigned(value: Uint8Array): readonly UnassignedImage[] {
+  return JSON.parse(Buffer.from(value).toString('utf8')) as UnassignedImage[];
 }
 const SESSION_PREFIX = 'l/s/';
 const SUBSCRIPTIONS_PREFIX = 'l/u/';
@@ -89,14 +100,28 @@ export class SessionTable {
     this.#byNumber.set(entry.number, entry);
   }
 
-  end(clientId: string): SessionEntry | undefined {
+  end(clientId: string): void {
     const entry = this.#byClientId.get(clientId);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) return;
     this.#byClientId.delete(clientId);
     this.#byNumber.delete(entry.number);
     this.#dirty.delete(entry);
     this.#ended.set(entry.number, entry);
-    return entry;
+    // Nor are its blocks wanted any more.
+    entry.queue?.clear();
+  }
+
+  /** A session that was created at this position of the log. */
+  begin(clientId: string, number: SessionNumber): void {
+    const entry = new SessionEntry(clientId, number);
+    this.add(entry);
+    this.changed(entry, number, true);
+  }
+
+  /** A step of a session. @param position as for `changed` */
+  note({ kind, clientId }: SessionRecord, position: LogPosition): void {
+    const entry = this.#byClientId.get(clientId);
+    if (entry !== undefined) this.changed(entry, position, kind === 'subscribed' || kind === 'unsubscribed');
   }
 
   /** @param position of the record that says so; 0: it is so already. */

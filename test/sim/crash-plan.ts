@@ -1,6 +1,6 @@
 /** What a seed of the crash simulation decides before anything happens: sizes, delays, clients, crashes and other faults. */
 import type { LaneLimits } from '../../lib/broker/lanes.js';
-import type { StoreSizes } from '../../storage/disk/disk-store.js';
+import type { StoreSizes } from '../../storage/disk/options.js';
 import type { DiskDelays } from './crash-disk.js';
 import type { DoorOptions } from './door.js';
 import type { LinkOptions } from './link.js';

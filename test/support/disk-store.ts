@@ -2,7 +2,8 @@
 import { realTimers } from '../../lib/real-clock.js';
 import type { DurableSessions, SessionImage, SessionRecord } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
-import { DiskStore, type DiskStoreOptions } from '../../storage/disk/disk-store.js';
+import { DiskStore } from '../../storage/disk/disk-store.js';
+import type { DiskStoreOptions } from '../../storage/disk/options.js';
 import type { KeyValueStore } from '../../storage/state/key-value-store.js';
 import { FaultyFiles } from './faulty-files.js';
 import { MemoryKeyValue } from './memory-key-value.js';

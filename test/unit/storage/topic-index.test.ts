@@ -59,7 +59,6 @@ t.test('messages are found by topic and time, before and after checkpoints and r
       store = await opened(parts);
     }
   }
-  t.ok(store.figures.checkpoints + 1 > 0);
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom('a', 'a/b', 'a/b/c', 'ä', 'b'),
@@ -77,6 +76,7 @@ t.test('messages are found by topic and time, before and after checkpoints and r
     ),
     { numRuns: 60 },
   );
+  t.pass();
   await store.close();
 });
 
