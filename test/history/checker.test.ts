@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { checkHistory } from './checker.js';
 import { longestIncreasing } from './checks/longest-increasing.js';
+import type { Mid } from './event.js';
 import { HandMade, type HandMadeClient } from './hand-made.js';
 import type { CheckOptions } from './options.js';
 import type { Verdict } from './verdict.js';
@@ -601,6 +602,67 @@ t.test('C7: a reader gets the newest retained message, or one that was on its wa
     ['C7 nobody asked'],
   );
 });
+
+t.test(
+  'C7: after a crash what came at QoS 1 may come again, beside what is for another SUBSCRIBE',
+  async (t) => {
+    const read = (
+      q: 1 | 2,
+      tell: (all: Stage & { reader: HandMadeClient; value: Mid }) => void,
+    ): string[] => {
+      const all = stage();
+      const reader = all.history.client('reader');
+      all.sub.receive(all.pub.publish('a'));
+      const value = all.pub.publish('r', 2, { retain: true });
+      reader.on();
+      reader.subscribe('r', q);
+      reader.receive(value, { retain: true, q });
+      all.history.fault('kill');
+      reader.off('net');
+      all.history.heal('kill');
+      reader.on(true);
+      tell({ ...all, reader, value });
+      return found(judge(all, { okShareMin: 0 }));
+    };
+    t.same(
+      read(1, ({ reader, value }) => {
+        reader.subscribe('+', 2);
+        reader.receive(value, { retain: true, q: 1 });
+        reader.receive(value, { retain: true, q: 2 });
+      }),
+      [],
+      'the QoS tells whose it is',
+    );
+    t.same(
+      read(2, ({ reader, value }) => {
+        reader.subscribe('+', 1);
+        reader.receive(value, { retain: true, q: 1 });
+        reader.receive(value, { retain: true, q: 2 });
+      }),
+      ['C7 nobody asked'],
+      'QoS 2 comes once',
+    );
+    const newer = (q: 1 | 2): string[] => {
+      const all = stage();
+      const reader = all.history.client('reader');
+      all.sub.receive(all.pub.publish('a'));
+      reader.on();
+      const old = all.pub.publish('r', q, { retain: true });
+      reader.subscribe('r', 2);
+      reader.receive(old, { retain: true });
+      all.history.fault('kill');
+      reader.off('net');
+      all.history.heal('kill');
+      reader.on(true);
+      const newest = all.pub.publish('r', 2, { retain: true });
+      reader.receive(newest, { retain: true });
+      reader.receive(newest);
+      return found(judge(all, { okShareMin: 0 }));
+    };
+    t.same(newer(1), [], 'it has the QoS of the one that comes in its place');
+    t.same(newer(2), ['C7 nobody asked']);
+  },
+);
 
 t.test('C7: who subscribes gets what is retained for certain', async (t) => {
   const miss = (q: 0 | 1, retain: object, subscribe: object = {}, waitMs = 5000): string[] => {
