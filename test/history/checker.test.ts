@@ -453,6 +453,30 @@ t.test('C4: a publisher with a new session begins anew, and a duplicate is not o
   t.same(judge({ history }, { okShareMin: 0 }).violations, []);
 });
 
+t.test('C4: who was not told that a message is refused sends it again behind others', async (t) => {
+  const order = (v: 4 | 5, rc: number, fault = ''): string[] => {
+    const { history, pub, sub } = stage();
+    const unsure = history.client('unsure', { v });
+    unsure.on();
+    history.fault(fault);
+    history.heal(fault);
+    const first = unsure.publish('a', 2, { rc: null });
+    pub.publish('b', 1, { rc });
+    const second = unsure.publish('a', 2, { rc: null });
+    unsure.off('net');
+    sub.receive(second);
+    unsure.on(true);
+    unsure.publishAgain(first);
+    unsure.publishAgain(second);
+    sub.receive(first);
+    return found(judge({ history }, { okShareMin: 0, refusingFaults: ['disk'] }));
+  };
+  t.same(order(5, 0x83), []);
+  t.same(order(5, 0, 'disk'), [], 'perhaps nobody was told');
+  t.same(order(5, 0), ['C4 order'], 'nobody was refused');
+  t.same(order(4, 0x83), ['C4 order'], 'MQTT 3.1.1 refuses nobody');
+});
+
 t.test('C5: an acknowledged message reaches a connected session in time', async (t) => {
   const late = (waitMs: number, tell: (all: Stage) => void = () => {}): string[] => {
     const all = stage();
