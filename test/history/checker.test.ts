@@ -964,6 +964,26 @@ t.test(
   },
 );
 
+t.test('C10: what a broker had sent before it was killed may come after its wills', async (t) => {
+  const miss = (endingFaults: string[]): string[] => {
+    const { history, pub, sub } = stage();
+    sub.receive(pub.publish('a'));
+    const mortal = history.client('mortal').withWill('w');
+    mortal.ask();
+    history.fault('kill');
+    history.heal('kill');
+    const late = history.client('late');
+    late.on();
+    late.subscribe('w');
+    mortal.write({ e: 'conn.', present: false, rc: 0 });
+    mortal.off('net');
+    history.wait(20_000);
+    return found(judge({ history }, { okShareMin: 0, willLosingFaults: [], endingFaults }));
+  };
+  t.same(miss(['kill']), [], 'it was published before anybody subscribed');
+  t.same(miss([]), ['C10 missing']);
+});
+
 t.test('C11: the longest gap in service after each fault is reported, and may have a limit', async (t) => {
   const { history, pub, sub } = stage();
   sub.receive(pub.publish('a'));

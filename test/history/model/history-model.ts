@@ -342,6 +342,12 @@ export class HistoryModel {
   }
 
   #fault(fault: (typeof this.faults.all)[number]): void {
+    const { what, nodes, atMs } = fault;
+    if (this.options.endingFaults.includes(what)) {
+      for (const { connection } of this.#actors.values())
+        if (connection?.open === true && (nodes.length === 0 || nodes.includes(connection.node)))
+          connection.brokerEndedAtMs = Math.min(connection.brokerEndedAtMs, atMs);
+    }
     for (const check of this.#checks) check.faultBegan(fault);
   }
 
