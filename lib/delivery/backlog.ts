@@ -133,10 +133,21 @@ export class Backlog {
   /** The oldest, as far as they have expired. */
   #dropExpired(): void {
     const { queue } = this;
-    const now = this.#env.clock.now();
+    const { clock, store, counters } = this.#env;
+    const now = clock.now();
     while (queue.count > 0 && queue.ready && queue.headMessage.expiresAt <= now) {
+      const { position } = queue.headMessage;
       this.shift();
-      count(this.#env.counters, C.droppedExpired);
+      count(counters, C.droppedExpired);
+      // The log lets go of it, and after a restart nobody may ask for it.
+      if (position > 0)
+        store.record({
+          kind: 'delivered',
+          clientId: this.#clientId,
+          packetId: 0,
+          position,
+          topic: undefined,
+        });
     }
   }
 

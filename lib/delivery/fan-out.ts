@@ -117,12 +117,19 @@ export class FanOut {
     subscriber.outbound.replayAssigned(message, flags, identifier === 0 ? undefined : [identifier]);
   }
 
-  /** A message that no member had been chosen for. */
-  replayToGroup(message: RoutedMessage, group: SharedGroup<Session>): void {
+  /**
+   * A message that no member had been chosen for, as far as the log knows: the one that is now may have got it before.
+   * @param asItWas the subscription of a member when the message came, so that it does not get at QoS 2 what it got at QoS 1
+   */
+  replayToGroup(
+    message: RoutedMessage,
+    group: SharedGroup<Session>,
+    asItWas: (member: Subscription<Session>) => Subscription<Session> | undefined,
+  ): void {
     const member = group.choose(message.topic, true);
     if (member === undefined) return;
     this.#noteAssignment(message, group, member.subscriber);
-    this.replayShared(message, member);
+    this.replayShared(message, asItWas(member) ?? member);
   }
 
   #oneByOne(run: Run, target: RouteTarget<Session>): void {

@@ -99,12 +99,12 @@ export class InFlight {
       this.#sendAgain(id, this.#env.clock.now());
   }
 
-  /** A new message, for which there is room. */
-  send(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+  /** A new message, for which there is room. @returns false where it has expired. */
+  send(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): boolean {
     const now = this.#env.clock.now();
     if (message.expiresAt <= now) {
       count(this.#env.counters, C.droppedExpired);
-      return;
+      return false;
     }
     const id = this.window.allocate(message, flags, identifiers, now);
     const qos = flags & 3;
@@ -120,10 +120,11 @@ export class InFlight {
       });
       if (position > this.#env.store.committed) {
         this.#whenStored(id, position, () => this.#sendStored(id));
-        return;
+        return true;
       }
     }
     this.#transmit(id, 0);
+    return true;
   }
 
   /** @returns whether there is room for another message. */

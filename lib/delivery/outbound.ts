@@ -309,12 +309,12 @@ export class Outbound {
 
   /** A QoS 1 or 2 message whose turn it is. */
   #send(message: Message, flags: DeliveryFlags, identifiers: readonly number[] | undefined): void {
+    const topic = (flags & OWED_FLAG) === 0 ? undefined : message.topic;
     if (this.#env.hooks.authorizeForward === undefined) {
-      this.#flight().send(message, flags, identifiers);
+      if (!this.#flight().send(message, flags, identifiers)) this.#recordUnsent(message, topic);
       return;
     }
     const forwarded = this.#forwarded(message);
-    const topic = (flags & OWED_FLAG) === 0 ? undefined : message.topic;
     if (forwarded === undefined) {
       this.#recordUnsent(message, topic);
       return;
@@ -323,7 +323,8 @@ export class Outbound {
     forwarded.position = message.position;
     const qos = forwarded.qos < (flags & 3) ? forwarded.qos : flags & 3;
     if (qos > 0) {
-      this.#flight().send(forwarded, (flags & ~3) | qos, identifiers);
+      if (!this.#flight().send(forwarded, (flags & ~3) | qos, identifiers))
+        this.#recordUnsent(message, topic);
     } else {
       this.#recordUnsent(message, topic);
       this.#deliverForwardedQoS0(forwarded, (flags & RETAIN_FLAG) !== 0, identifiers);

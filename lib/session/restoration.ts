@@ -35,6 +35,12 @@ class Candidates {
     this.#byId ??= new Map(this.members.map((member) => [member.subscriber.clientId, member]));
     return this.#byId.get(clientId);
   }
+
+  /** The subscription that the same session had then, where a message could wait for it. */
+  asItWas({ subscriber }: Subscription<Session>): Subscription<Session> | undefined {
+    const member = this.member(subscriber.clientId);
+    return member?.subscriber === subscriber && member.options.qos > 0 ? member : undefined;
+  }
 }
 
 /** A message whose members of shared subscriptions were not named yet. */
@@ -144,9 +150,11 @@ export class Restoration implements DurableSessions {
   restored(): void {
     // The crash came before a member was chosen, or before that was written down.
     for (const { message, groups } of this.#unassigned.values())
-      for (const group of this.#env.router.resolve(message.topic).groups)
-        if (groups.some(({ filter }) => filter === group.sharedFilter))
-          this.#env.fanOut.replayToGroup(message, group);
+      for (const group of this.#env.router.resolve(message.topic).groups) {
+        const candidates = groups.find(({ filter }) => filter === group.sharedFilter);
+        if (candidates !== undefined)
+          this.#env.fanOut.replayToGroup(message, group, (member) => candidates.asItWas(member));
+      }
     this.#unassigned.clear();
     this.#candidates.clear();
     // An end may publish a will, and take others with it.

@@ -12,7 +12,7 @@
  * admitted. A message may be refused before it is appended; once appended it is written, however long that takes.
  */
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
-import type { SprawlError } from '../../lib/contracts/errors.js';
+import { SprawlError } from '../../lib/contracts/errors.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { FileSystem, StoreFile } from '../files/file-system.js';
@@ -62,6 +62,11 @@ export interface LogFigures {
   lastCommitMs: number;
 }
 
+interface Waiter {
+  readonly position: LogPosition;
+  readonly committed: () => void;
+}
+
 const LogState = { open: 0, committing: 1, closed: 2 } as const;
 type LogState = (typeof LogState)[keyof typeof LogState];
 
@@ -87,6 +92,8 @@ export class Log {
   /** Chain after `committed`. */
   #chain: number;
   #floor: LogPosition;
+  /** In the order of their positions. */
+  readonly #waiters: Waiter[] = [];
   /** Called when nothing is pending any more. */
   #idle: (() => void)[] = [];
   readonly #commit = (): void => {
@@ -200,6 +207,7 @@ export class Log {
    */
   async compact(segment: Segment, isNeeded: (position: LogPosition) => boolean): Promise<number> {
     const { files, folder, cipher } = this.#options;
+    const { position } = this;
     const compacted = await compactSegment(segment, { files, seed: this.#seed, cipher, isNeeded });
     if ('damage' in compacted) {
       segment.damage = compacted.damage;
@@ -208,6 +216,11 @@ export class Log {
       return 0;
     }
     const { path, end, index } = compacted;
+    // What is left out is gone for good: that nobody needs it any more may be said by a record that is not synced yet.
+    if (!(await this.#isCommitted(position))) {
+      await files.remove(path);
+      throw this.#fault ?? new SprawlError('STORAGE_IO', `what is pending in ${folder} is not synced`);
+    }
     const freed = segment.end - end;
     this.figures.bytesWritten += end;
     await this.reader.exchange(segment, async () => {
@@ -231,6 +244,23 @@ export class Log {
       });
       if (this.#state === LogState.open && !this.#scheduled) this.#askForCommit();
     });
+  }
+
+  /** Waits until everything up to `position` is synced, for as long as `waitMs`. @returns whether it is. */
+  async #isCommitted(position: LogPosition, waitMs = 5000): Promise<boolean> {
+    if (this.committed < position && !this.isClosed) {
+      await new Promise<void>((resolve) => {
+        const timeout = this.#options.timers.after(waitMs, resolve);
+        this.#waiters.push({
+          position,
+          committed: () => {
+            timeout.cancel();
+            resolve();
+          },
+        });
+      });
+    }
+    return this.committed >= position;
   }
 
   /** As `flush`; then nothing is written any more. Idempotent. */
@@ -267,6 +297,8 @@ export class Log {
       this.#chain = chunk.chain;
       this.#buffer.recycle(chunk);
       this.onCommitted?.();
+      while (this.#waiters.length > 0 && (this.#waiters[0] as Waiter).position <= this.committed)
+        this.#waiters.shift()?.committed();
     }
     this.#state = LogState.open;
     for (const idle of this.#idle.splice(0)) idle();

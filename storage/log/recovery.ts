@@ -16,7 +16,7 @@ import { repairSegmentHeader } from './header-repair.js';
 import type { RecordCipher } from './record-cipher.js';
 import { readSeal, readSegmentHeader, type Segment } from './segment.js';
 import { SegmentIndex } from './segment-index.js';
-import { scanSegment } from './segment-scan.js';
+import { scanSegment, type ScanResult } from './segment-scan.js';
 
 /** Positions `first` to `last` are not to be had. */
 export interface Loss {
@@ -223,12 +223,8 @@ async function openSegment(
       path,
       header,
       next: limit(result.next, following),
-      end: result.end,
+      ...endBefore(following, result),
       index,
-      // What is behind the beginning of the next one was never acknowledged here.
-      damage: result.damage
-        .filter(({ first }) => first < (following ?? Infinity))
-        .map((damage) => ({ ...damage, last: limit(damage.last + 1, following) - 1 })),
     };
     return { segment, chain: result.chain, tornBytes: result.tornBytes, sealed: result.sealed };
   } finally {
@@ -239,6 +235,23 @@ async function openSegment(
 /** What a segment holds beyond the beginning of the next one was written again there, after a fault. */
 function limit(next: LogPosition, following: LogPosition | undefined): LogPosition {
   return following === undefined ? next : Math.min(next, following);
+}
+
+/**
+ * There it may be torn, too: a write that failed leaves any of its parts, and nobody was told of them. The segment ends before what is
+ * torn, so that nobody looks at it again.
+ */
+function endBefore(
+  following: LogPosition | undefined,
+  { end, damage }: ScanResult,
+): Pick<Segment, 'end' | 'damage'> {
+  if (following === undefined) return { end, damage };
+  return {
+    end: damage.find(({ first }) => first >= following)?.from ?? end,
+    damage: damage
+      .filter(({ first }) => first < following)
+      .map((one) => ({ ...one, last: Math.min(one.last, following - 1) })),
+  };
 }
 
 async function cutTail(files: FileSystem, segment: Segment): Promise<void> {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { checkHistory } from './checker.js';
 import { longestIncreasing } from './checks/longest-increasing.js';
+import type { Mid } from './event.js';
 import { HandMade, type HandMadeClient } from './hand-made.js';
 import type { CheckOptions } from './options.js';
 import type { Verdict } from './verdict.js';
@@ -452,6 +453,30 @@ t.test('C4: a publisher with a new session begins anew, and a duplicate is not o
   t.same(judge({ history }, { okShareMin: 0 }).violations, []);
 });
 
+t.test('C4: who was not told that a message is refused sends it again behind others', async (t) => {
+  const order = (v: 4 | 5, rc: number, fault = ''): string[] => {
+    const { history, pub, sub } = stage();
+    const unsure = history.client('unsure', { v });
+    unsure.on();
+    history.fault(fault);
+    history.heal(fault);
+    const first = unsure.publish('a', 2, { rc: null });
+    pub.publish('b', 1, { rc });
+    const second = unsure.publish('a', 2, { rc: null });
+    unsure.off('net');
+    sub.receive(second);
+    unsure.on(true);
+    unsure.publishAgain(first);
+    unsure.publishAgain(second);
+    sub.receive(first);
+    return found(judge({ history }, { okShareMin: 0, refusingFaults: ['disk'] }));
+  };
+  t.same(order(5, 0x83), []);
+  t.same(order(5, 0, 'disk'), [], 'perhaps nobody was told');
+  t.same(order(5, 0), ['C4 order'], 'nobody was refused');
+  t.same(order(4, 0x83), ['C4 order'], 'MQTT 3.1.1 refuses nobody');
+});
+
 t.test('C5: an acknowledged message reaches a connected session in time', async (t) => {
   const late = (waitMs: number, tell: (all: Stage) => void = () => {}): string[] => {
     const all = stage();
@@ -601,6 +626,67 @@ t.test('C7: a reader gets the newest retained message, or one that was on its wa
     ['C7 nobody asked'],
   );
 });
+
+t.test(
+  'C7: after a crash what came at QoS 1 may come again, beside what is for another SUBSCRIBE',
+  async (t) => {
+    const read = (
+      q: 1 | 2,
+      tell: (all: Stage & { reader: HandMadeClient; value: Mid }) => void,
+    ): string[] => {
+      const all = stage();
+      const reader = all.history.client('reader');
+      all.sub.receive(all.pub.publish('a'));
+      const value = all.pub.publish('r', 2, { retain: true });
+      reader.on();
+      reader.subscribe('r', q);
+      reader.receive(value, { retain: true, q });
+      all.history.fault('kill');
+      reader.off('net');
+      all.history.heal('kill');
+      reader.on(true);
+      tell({ ...all, reader, value });
+      return found(judge(all, { okShareMin: 0 }));
+    };
+    t.same(
+      read(1, ({ reader, value }) => {
+        reader.subscribe('+', 2);
+        reader.receive(value, { retain: true, q: 1 });
+        reader.receive(value, { retain: true, q: 2 });
+      }),
+      [],
+      'the QoS tells whose it is',
+    );
+    t.same(
+      read(2, ({ reader, value }) => {
+        reader.subscribe('+', 1);
+        reader.receive(value, { retain: true, q: 1 });
+        reader.receive(value, { retain: true, q: 2 });
+      }),
+      ['C7 nobody asked'],
+      'QoS 2 comes once',
+    );
+    const newer = (q: 1 | 2): string[] => {
+      const all = stage();
+      const reader = all.history.client('reader');
+      all.sub.receive(all.pub.publish('a'));
+      reader.on();
+      const old = all.pub.publish('r', q, { retain: true });
+      reader.subscribe('r', 2);
+      reader.receive(old, { retain: true });
+      all.history.fault('kill');
+      reader.off('net');
+      all.history.heal('kill');
+      reader.on(true);
+      const newest = all.pub.publish('r', 2, { retain: true });
+      reader.receive(newest, { retain: true });
+      reader.receive(newest);
+      return found(judge(all, { okShareMin: 0 }));
+    };
+    t.same(newer(1), [], 'it has the QoS of the one that comes in its place');
+    t.same(newer(2), ['C7 nobody asked']);
+  },
+);
 
 t.test('C7: who subscribes gets what is retained for certain', async (t) => {
   const miss = (q: 0 | 1, retain: object, subscribe: object = {}, waitMs = 5000): string[] => {
@@ -895,6 +981,26 @@ t.test(
     );
   },
 );
+
+t.test('C10: what a broker had sent before it was killed may come after its wills', async (t) => {
+  const miss = (endingFaults: string[]): string[] => {
+    const { history, pub, sub } = stage();
+    sub.receive(pub.publish('a'));
+    const mortal = history.client('mortal').withWill('w');
+    mortal.ask();
+    history.fault('kill');
+    history.heal('kill');
+    const late = history.client('late');
+    late.on();
+    late.subscribe('w');
+    mortal.write({ e: 'conn.', present: false, rc: 0 });
+    mortal.off('net');
+    history.wait(20_000);
+    return found(judge({ history }, { okShareMin: 0, willLosingFaults: [], endingFaults }));
+  };
+  t.same(miss(['kill']), [], 'it was published before anybody subscribed');
+  t.same(miss([]), ['C10 missing']);
+});
 
 t.test('C11: the longest gap in service after each fault is reported, and may have a limit', async (t) => {
   const { history, pub, sub } = stage();

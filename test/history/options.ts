@@ -36,6 +36,11 @@ export interface CheckOptions {
   readonly inflightMax: number;
   /** Kinds of faults that may take the wills of the connections they end with them. */
   readonly willLosingFaults: readonly string[];
+  /** Kinds of faults that end the process of the broker: what its clients get of it later had left before. */
+  readonly endingFaults: readonly string[];
+  /** Kinds of faults in which the broker refuses messages, and how long it may go on with that. */
+  readonly refusingFaults: readonly string[];
+  readonly refusingLateMs: number;
   /** Filters of topics on which others publish too. */
   readonly unjudgedTopics: readonly string[];
 }
@@ -59,5 +64,8 @@ export const DEFAULT_OPTIONS: CheckOptions = {
   recoveryWindowMs: 60_000,
   inflightMax: 65_535,
   willLosingFaults: ['kill'],
+  endingFaults: ['kill'],
+  refusingFaults: [],
+  refusingLateMs: 2500,
   unjudgedTopics: ['$SYS/#', 'sprawl/dead-letter'],
 };

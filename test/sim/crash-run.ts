@@ -156,6 +156,8 @@ function judge(world: CrashWorld): void {
     willEarlyMs: 1500,
     forgetDisconnectMs: 500,
     willLosingFaults: [],
+    endingFaults: ['crash'],
+    refusingFaults: ['disk fails', 'disk fills'],
   };
   const { violations, reasons } = checkHistory(history.events, options);
   for (const reason of reasons)

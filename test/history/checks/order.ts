@@ -34,8 +34,17 @@ const nameOf = ({ session, publisher }: Delivery, stream: number): StreamName =>
 export class Order extends Check {
   readonly #disorderly = new Map<StreamName, DisorderlyStream>();
 
+  /** Messages that were sent again after the broker refused some: nobody knows what became of their first copies. */
+  readonly #mayBeRefused = new Map<Publisher, Set<number>>();
+
   get disorderly(): ReadonlySet<StreamName> {
     return new Set(this.#disorderly.keys());
+  }
+
+  override publishedAgain(publisher: Publisher, seq: number, atMs: number): void {
+    if (publisher.version !== 5 || !this.model.mayHaveRefused(publisher.sentAt(seq), atMs)) return;
+    const seqs = this.#mayBeRefused.get(publisher) ?? new Set();
+    this.#mayBeRefused.set(publisher, seqs.add(seq));
   }
 
   override received(delivery: Delivery): void {
@@ -50,8 +59,13 @@ export class Order extends Check {
       this.#inversion(delivery, stream, before);
   }
 
-  /** Its publisher sent it again, and the copy that would have been in order was not for this session, or not to be kept for it. */
+  /**
+   * Its publisher sent it again, and the copy that would have been in order was not for this session, or not to be kept for it, or was
+   * refused: what was refused is not owed in its order [MQTT-4.6.0-5], and whoever was not told so any more sends it again behind others
+   * that were not. That is how MQTT 5 refuses, at any QoS; before it nobody is refused.
+   */
   #isSecondCopy({ session, topic, publisher, seq, event }: Delivery): boolean {
+    if (this.#mayBeRefused.get(publisher)?.has(seq) === true) return true;
     if (publisher.qos(seq) !== 1 || !publisher.resent(seq)) return false;
     const sentAtMs = publisher.sentAt(seq);
     const isKept = ({ fromMs, untilMs }: Span): boolean => fromMs < sentAtMs && sentAtMs < untilMs;

@@ -7,18 +7,25 @@ import type { Span } from '../model/span.js';
 import type { Topic } from '../model/topic.js';
 import { RetainedTopic, type RetainedValue } from './retained-topic.js';
 
+interface TakenValue extends RetainedValue {
+  /** At which it came. */
+  readonly q: number;
+}
+
 /** A SUBSCRIBE asks for what is retained: one value of each topic that its filter matches. */
 interface Reading {
   readonly session: Session;
   readonly connection: Connection;
   readonly span: Span;
   readonly pid: number;
+  /** That it asked for. */
+  readonly qos: number;
   /** Retain Handling 0 and not No Local: what is retained must come. */
   readonly complete: boolean;
   readonly askedAtMs: number;
   /** SUBACK. */
   answeredAtMs: number;
-  readonly taken: Map<RetainedTopic, RetainedValue>;
+  readonly taken: Map<RetainedTopic, TakenValue>;
   /** Topics whose value came with DUP, which may have been another reading's once more. */
   readonly perhaps: Set<RetainedTopic>;
   /** Topics that had a value for certain. */
@@ -60,6 +67,7 @@ export class Retained extends Check {
     if (session === undefined || span.group !== undefined || retainHandling === 2) return;
     const reading: Reading = {
       ...{ session, connection, span, pid, askedAtMs: atMs, answeredAtMs: Infinity },
+      qos: connection.asked.get(`${pid} ${span.filter}`)?.options?.q ?? span.qosMost,
       complete: retainHandling === 0 && span.promise(atMs, atMs).noLocal === false,
       taken: new Map(),
       perhaps: new Set(),
@@ -90,7 +98,7 @@ export class Retained extends Check {
     const { session, topic, publisher, seq, form, event } = delivery;
     if (form === 'live') return;
     const retained = this.#topic(topic);
-    const value = { publisher, seq };
+    const value = { publisher, seq, q: event.q };
     const readings = (this.#bySession.get(session) ?? []).filter(({ span }) => span.matches(topic.name));
     const again = readings.some(({ taken }) => isSame(taken.get(retained), value));
     if (event.dup && again) {
@@ -98,16 +106,22 @@ export class Retained extends Check {
       return;
     }
     const open = readings.filter((one) => !one.taken.has(retained) && retained.mayBe(value, one.askedAtMs));
+    // A value comes at the lesser of its own QoS and the one that was granted [MQTT-3.8.4-8].
+    const qosFor = ({ qos }: Reading): number => Math.min(qos, publisher.qos(seq));
+    // What came at QoS 1 a broker that was broken may owe still, as no PUBLISH of QoS 1 waits for a record; what is owed is a topic, so that
+    // a newer value may come in its place, at a QoS of its own [docs/architecture.md].
+    const mayComeAgain =
+      this.model.faults.all.length > 0 &&
+      readings.some((one) => one.taken.get(retained)?.q === 1 && event.q <= qosFor(one));
+    const fitting = open.filter((one) => qosFor(one) === event.q);
+    const candidates = fitting.length > 0 ? fitting : mayComeAgain ? [] : open;
     // Those that must get one come first: of the others nobody can tell.
-    const reading = open.findLast(({ complete }) => complete) ?? open.at(-1);
+    const reading = candidates.findLast(({ complete }) => complete) ?? candidates.at(-1);
     if (reading !== undefined) {
       reading.taken.set(retained, value);
       this.#agree(reading, retained, value, delivery.atMs);
       return;
     }
-    // At QoS 1 a broker that was broken may not know that it comes again, or that a newer value comes in its place.
-    const mayComeAgain =
-      event.q === 1 && this.model.faults.all.length > 0 && readings.some(({ taken }) => taken.has(retained));
     if (form === 'either' || session.inherits || mayComeAgain) return;
     const asked = readings.findLast(({ taken }) => !taken.has(retained));
     // It got a wrong one, and not none.

@@ -41,22 +41,18 @@ export function fateOf(
   return afterFaults(connection, afterOthers(connection, delayMs, others, due, model), delayMs, model);
 }
 
-/** When the broker certainly held the connection last: what it sent before a fault may be read from a buffer long after. */
-function heldUntil({ invokedAtMs, evidenceAtMs, node }: Connection, model: HistoryModel): number {
-  let heldMs = evidenceAtMs;
-  for (const { atMs, nodes } of model.faults.overlapping(invokedAtMs, evidenceAtMs))
-    if (nodes.length === 0 || nodes.includes(node)) heldMs = Math.min(heldMs, Math.max(atMs, invokedAtMs));
-  return heldMs;
-}
-
-function afterDelay(connection: Connection, delayMs: number, broken: boolean, model: HistoryModel): Due {
-  const { endedAtMs, end, keepAliveMs } = connection;
+function afterDelay(
+  { evidenceAtMs, endedAtMs, end, keepAliveMs }: Connection,
+  delayMs: number,
+  broken: boolean,
+  model: HistoryModel,
+): Due {
   const { willEarlyMs, willLateMs } = model.options;
   // A broker that was cut off notices by the silence only.
   const silentMs = end?.by === 'net' && broken ? (keepAliveMs === 0 ? Infinity : keepAliveMs * 1.5) : 0;
   return {
     kind: 'due',
-    earliestMs: heldUntil(connection, model) + delayMs - willEarlyMs,
+    earliestMs: evidenceAtMs + delayMs - willEarlyMs,
     latestMs: endedAtMs + silentMs + delayMs + willLateMs,
   };
 }
@@ -76,7 +72,7 @@ function afterOthers(
   const next = later.find(({ accepted }) => accepted);
   if (next === undefined || next.invokedAtMs > due.latestMs) return due;
   if (next.session === connection.session) {
-    const inTime = next.acceptedAtMs < heldUntil(connection, model) + delayMs;
+    const inTime = next.acceptedAtMs < connection.evidenceAtMs + delayMs;
     return inTime ? { kind: 'never', why: 'was published though its session was resumed' } : EITHER;
   }
   // Another session, or so it was told.

@@ -29,12 +29,13 @@ export class Connection {
   refused = false;
   endedAtMs = Infinity;
   end: DisconnectEvent | undefined;
-  /** When the broker has shown last that it held the connection. */
-  evidenceAtMs: number;
+  /** When the process that it was made to ended. */
+  brokerEndedAtMs = Infinity;
   /** Set while it has one. */
   session: Session | undefined;
   /** By packet id and filter. */
   readonly asked = new Map<string, Asked>();
+  #evidenceAtMs: number;
   #expiryS: number;
 
   constructor(
@@ -48,7 +49,7 @@ export class Connection {
     this.clean = event.clean;
     this.keepAliveMs = (event.keepAlive ?? 0) * 1000;
     this.will = event.will;
-    this.evidenceAtMs = invokedAtMs;
+    this.#evidenceAtMs = invokedAtMs;
     this.#expiryS = event.expiry;
   }
 
@@ -58,6 +59,16 @@ export class Connection {
 
   get open(): boolean {
     return this.endedAtMs === Infinity;
+  }
+
+  /** When the broker has shown last that it held the connection. */
+  get evidenceAtMs(): number {
+    return this.#evidenceAtMs;
+  }
+
+  /** Something has come. */
+  set evidenceAtMs(atMs: number) {
+    this.#evidenceAtMs = Math.min(atMs, this.brokerEndedAtMs);
   }
 
   set expiryS(seconds: number) {

@@ -49,6 +49,8 @@ export class HistoryModel {
   readonly #topicByName = new Map<string, Topic>();
   readonly #actors = new Map<string, Actor>();
   readonly #clients = new Map<string, ClientRecord>();
+  /** When somebody was told that a message is refused. */
+  readonly #refusedAtMs: number[] = [];
   #checks: readonly Check[] = [];
   #startNs: bigint | undefined;
   #run = '';
@@ -75,6 +77,16 @@ export class HistoryModel {
   /** Connections of a client id that are open. */
   openConnections(cid: string): ReadonlySet<Connection> {
     return this.#client(cid).open;
+  }
+
+  /** Whether the broker refused messages between the two, or was made to: perhaps nobody was told. */
+  mayHaveRefused(fromMs: number, untilMs: number): boolean {
+    const last = this.#refusedAtMs.findLast((atMs) => atMs <= untilMs);
+    if (last !== undefined && last >= fromMs) return true;
+    const { refusingFaults, refusingLateMs } = this.options;
+    return this.faults
+      .overlapping(fromMs - refusingLateMs, untilMs)
+      .some(({ what }) => refusingFaults.includes(what));
   }
 
   topic(id: number): Topic {
@@ -261,6 +273,7 @@ export class HistoryModel {
     }
     actor.publishers.add(publisher);
     publisher.cid = connection.cid;
+    publisher.version = connection.version;
     publisher.add(m.seq, atMs, this.topicNamed(topic).id, sent);
     for (const check of this.#checks) check.published(publisher, m.seq, atMs);
   }
@@ -271,6 +284,7 @@ export class HistoryModel {
       this.#report.doubt(`${how} for a message that was not sent: ${m.pub}/${m.seq}`);
       return;
     }
+    if (rc >= 0x80) this.#refusedAtMs.push(atMs);
     if (publisher.outcome(m.seq) !== 'info') return;
     // A PUBREC that accepted it stays true whatever becomes of the rest of the hand-shake.
     if (rc < 0x80) publisher.settle(m.seq, atMs, 'ok');
@@ -328,6 +342,12 @@ export class HistoryModel {
   }
 
   #fault(fault: (typeof this.faults.all)[number]): void {
+    const { what, nodes, atMs } = fault;
+    if (this.options.endingFaults.includes(what)) {
+      for (const { connection } of this.#actors.values())
+        if (connection?.open === true && (nodes.length === 0 || nodes.includes(connection.node)))
+          connection.brokerEndedAtMs = Math.min(connection.brokerEndedAtMs, atMs);
+    }
     for (const check of this.#checks) check.faultBegan(fault);
   }
 

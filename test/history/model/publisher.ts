@@ -36,6 +36,7 @@ export class Publisher {
   length = 0;
   /** Of its connections. */
   cid = '';
+  version: 4 | 5 = 5;
   readonly topicIds = new Set<number>();
   readonly #sentAt = float64Column();
   readonly #settledAt = float64Column();

@@ -971,3 +971,22 @@ t.test('messages that were dropped are recorded before one that comes behind the
   world.store.release();
   t.same(lines(link.take()), ['publish q1 #3 late']);
 });
+
+t.test('what has expired is recorded as gone: after a restart it would wait again', async (t) => {
+  const world = new LaneWorld({ clientQueueMaxCount: 2 });
+  const session = world.session();
+  let position = 0;
+  const publish = (payload: string, livesMs: number): void => {
+    const made = message({ payload, qos: 1, expiresAt: world.now + livesMs });
+    made.position = ++position;
+    session.outbound.deliver(made, 1, false, undefined);
+  };
+  publish('full', 1000);
+  publish('late', 2000);
+  world.now += 1000;
+  publish('lives', 9000);
+  t.match(world.store.records, [{ kind: 'delivered', packetId: 0, position: 1 }]);
+  world.now += 1000;
+  t.same(lines(reconnect(world, session).take()), ['publish q1 #1 lives']);
+  t.match(world.store.records.at(-1), { kind: 'delivered', packetId: 0, position: 2 });
+});

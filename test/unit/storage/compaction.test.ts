@@ -104,6 +104,29 @@ t.test('a compaction that fails or is interrupted leaves the segment as it was',
   await again.close();
 });
 
+t.test('nothing is left out before what was appended until then is synced', async (t) => {
+  const files = new FaultyFiles();
+  const log = await filled(files, undefined, 400);
+  const [segment] = log.segments;
+  if (segment === undefined) throw new Error('there is none');
+  const position = append(log, 1, Buffer.from('record 1 is not needed any more'));
+  let isBroken = true;
+  files.onOperation = (operation, path) => {
+    if (operation === 'sync' && !path.endsWith('.compact') && isBroken) throw ioError(operation, path);
+    if (operation === 'rename') t.ok(log.committed >= position);
+  };
+  await t.rejects(
+    log.compact(segment, () => false),
+    { code: 'STORAGE_IO' },
+  );
+  t.notOk(files.has(`${segment.path}.compact`));
+  isBroken = false;
+  const { end } = segment;
+  await log.compact(segment, () => false);
+  t.ok(segment.end < end);
+  await log.close();
+});
+
 t.test('damage behind left out records is found by its positions', async (t) => {
   const files = new FaultyFiles();
   const log = await filled(files, undefined, 400);

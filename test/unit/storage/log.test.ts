@@ -347,6 +347,28 @@ t.test('records that a fault left behind the last good sync do not come twice', 
   await again.close();
 });
 
+t.test('a torn record that a fault left behind the last good sync is no damage', async (t) => {
+  const files = new FaultyFiles();
+  const log = await openLog(files);
+  await write(log, 5);
+  const { length } = files.contents(FIRST_SEGMENT);
+  let failing = true;
+  files.onOperation = (operation, path) => {
+    if (operation !== 'sync' || !failing) return;
+    failing = false;
+    // Of what was to be synced the first record is not whole; those behind it are.
+    files.contents(path).fill(0, length, length + 2);
+    throw ioError('sync', path);
+  };
+  for (const n of [6, 7, 8]) append(log, 1, Buffer.from(bodyOf(n)));
+  await committed(log, 8);
+  await log.close();
+  const again = await openLog(files);
+  t.same(again.report.losses, []);
+  t.equal((await readAll(again)).records.size, 8);
+  await again.close();
+});
+
 t.test('segments below the floor are removed, the newest never', async (t) => {
   const files = new FaultyFiles();
   const log = await openLog(files);
