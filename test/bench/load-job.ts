@@ -41,6 +41,8 @@ export interface PacedJob extends JobBase {
   readonly qos: 0 | 1;
   readonly subscribers: number;
   readonly ratePerSecond: number;
+  /** So many are due at the same moment, and are written together; default 1. */
+  readonly batch?: number;
   readonly stopped: boolean;
 }
 

@@ -92,8 +92,11 @@ interface PacedHandle {
 }
 
 async function startPublisher(options: PacedOptions, run: Run): Promise<PacedHandle> {
-  const { port, version, topic, qos, payloadBytes, ratePerSecond, published } = options;
-  const workerData: PacedOptions = { port, version, topic, qos, payloadBytes, ratePerSecond, published };
+  const { port, version, topic, qos, payloadBytes, ratePerSecond, batch, warmUpMs, published } = options;
+  const workerData: PacedOptions = {
+    ...{ port, version, topic, qos, payloadBytes, ratePerSecond, warmUpMs, published },
+    ...(batch !== undefined && { batch }),
+  };
   const worker = new Worker(new URL('./paced-publisher.js', import.meta.url), { workerData });
   worker.on('error', (error) => run.fail(`publisher thread: ${error.message}`));
   const stopped = new Promise<Extract<PacedReport, { type: 'stopped' }>>((resolve) => {

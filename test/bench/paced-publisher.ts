@@ -20,6 +20,9 @@ export interface PacedOptions {
   readonly qos: 0 | 1;
   readonly payloadBytes: number;
   readonly ratePerSecond: number;
+  readonly batch?: number;
+  /** Before it acknowledgements are not counted. */
+  readonly warmUpMs: number;
   /** One Int32: messages published so far. */
   readonly published: SharedArrayBuffer;
 }
@@ -46,6 +49,7 @@ const ACKS_WITHIN_MS = 5_000;
 class PacedPublisher extends LoadClient {
   acknowledged = 0;
   readonly latenessUs: number[] = [];
+  countFromUs = Infinity;
   /** From the write of each message to its acknowledgement. */
   readonly ackUs: number[] = [];
   private readonly sentUs = new Float64Array(65_536);
@@ -59,8 +63,13 @@ class PacedPublisher extends LoadClient {
     this.template = publishTemplate(options.version, options.topic, options.qos, options.payloadBytes);
   }
 
-  /** Sends message `sequence`, which was due at `dueUs`. */
-  send(sequence: number, dueUs: number): void {
+  /** Sends `count` messages from `sequence` on, which were due at `dueUs`, in one write. */
+  send(sequence: number, count: number, dueUs: number): void {
+    for (let i = 0; i < count; i++) this.put(sequence + i, dueUs);
+    this.flush();
+  }
+
+  private put(sequence: number, dueUs: number): void {
     const at = this.putFrame(this.template.bytes);
     if (this.qos === 1) {
       const id = (sequence % 65_535) + 1;
@@ -72,7 +81,6 @@ class PacedPublisher extends LoadClient {
     this.patch32(at + this.template.payloadAt + SEQUENCE_AT, sequence);
     this.patchDouble(at + this.template.payloadAt + STAMP_AT, nowUs);
     if (this.qos === 1) this.sentUs[(sequence % 65_535) + 1] = nowUs;
-    this.flush();
     this.latenessUs.push(nowUs - dueUs);
   }
 
@@ -81,7 +89,8 @@ class PacedPublisher extends LoadClient {
       return this.fail(`publisher got packet of type ${type} for id ${packetId}, which is not open`);
     }
     this.awaited[packetId] = 0;
-    this.ackUs.push(microseconds() - (this.sentUs[packetId] as number));
+    const sentUs = this.sentUs[packetId] as number;
+    if (sentUs >= this.countFromUs) this.ackUs.push(microseconds() - sentUs);
     this.acknowledged++;
   }
 }
@@ -101,17 +110,20 @@ async function main(): Promise<void> {
   const published = new Int32Array(options.published);
   const sleepCell = new Int32Array(new SharedArrayBuffer(4));
   const intervalUs = 1e6 / options.ratePerSecond;
+  const { batch = 1 } = options;
   let startedUs = 0;
+  const dueAt = (sequence: number): number => startedUs + sequence * intervalUs;
   let running = false;
 
   const step = (): void => {
     if (!running) return;
     let sequence = Atomics.load(published, 0);
-    let dueUs = startedUs + sequence * intervalUs;
+    let dueUs = dueAt(sequence);
     while (dueUs <= microseconds()) {
-      publisher.send(sequence++, dueUs);
+      publisher.send(sequence, batch, dueUs);
+      sequence += batch;
       Atomics.store(published, 0, sequence);
-      dueUs = startedUs + sequence * intervalUs;
+      dueUs = dueAt(sequence);
     }
     const remainingUs = dueUs - microseconds();
     if (remainingUs > SLEEP_MIN_US) Atomics.wait(sleepCell, 0, 0, (remainingUs - SLEEP_MIN_US / 2) / 1000);
@@ -136,6 +148,7 @@ async function main(): Promise<void> {
     if (order === 'stop') return stop();
     running = true;
     startedUs = microseconds();
+    publisher.countFromUs = startedUs + options.warmUpMs * 1000;
     step();
   });
   await publisher.open();

@@ -17,6 +17,8 @@ import { percentile } from '../statistics.js';
 const MIB = 1_048_576;
 /** What a commit writes at some thousand messages a second. */
 const RAW_BYTES = 32_768;
+/** Of 20,000 messages a second. */
+const ARRIVAL_EVERY_US = 50;
 
 /** Runs `probe` with an empty folder, which goes afterwards. */
 export async function inFolder<T>(probe: (folder: string) => Promise<T>): Promise<T> {
@@ -94,6 +96,8 @@ export interface RawFigures {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+  /** Of messages that come evenly, whatever the disk does. */
+  readonly waitP99Ms: number;
 }
 
 /** The disk without us: `RAW_BYTES` and fdatasync, one after the other for so long. */
@@ -101,13 +105,31 @@ export async function rawDisk(folder: string, milliseconds: number): Promise<Raw
   const file = await open(join(folder, 'raw'), 'w');
   const bytes = randomBytes(RAW_BYTES);
   const times: number[] = [];
+  const endsUs: number[] = [];
   const endUs = microseconds() + milliseconds * 1000;
   for (let offset = 0; microseconds() < endUs; offset += RAW_BYTES) {
     const startUs = microseconds();
     await file.write(bytes, 0, RAW_BYTES, offset);
     await file.datasync();
-    times.push((microseconds() - startUs) / 1000);
+    endsUs.push(microseconds());
+    times.push(((endsUs.at(-1) as number) - startUs) / 1000);
   }
   await file.close();
-  return { p50Ms: percentile(times, 50), p99Ms: percentile(times, 99), maxMs: Math.max(...times) };
+  return {
+    p50Ms: percentile(times, 50),
+    p99Ms: percentile(times, 99),
+    maxMs: Math.max(...times),
+    waitP99Ms: percentile(waitsUs(endsUs), 99) / 1000,
+  };
+}
+
+/** What messages wait that come evenly while one write and sync follows the other: to the end of the first that begins after them. */
+function waitsUs(endsUs: readonly number[]): number[] {
+  const waits: number[] = [];
+  let next = 1;
+  for (let atUs = endsUs[0] ?? 0; next + 1 < endsUs.length; atUs += ARRIVAL_EVERY_US) {
+    while (next + 1 < endsUs.length && (endsUs[next] as number) <= atUs) next++;
+    waits.push((endsUs[next + 1] ?? atUs) - atUs);
+  }
+  return waits;
 }

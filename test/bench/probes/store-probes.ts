@@ -30,7 +30,7 @@ export function write(seconds: number): Promise<Figures> {
     const perSecond = count / ((microseconds() - startUs) / 1e6);
     const commitCpuMs = await cpuOfCommits(store, seconds);
     await store.close();
-    return { perSecond, commitCpuMs, rawP50Ms: raw.p50Ms, rawP99Ms: raw.p99Ms };
+    return { perSecond, commitCpuMs, rawP50Ms: raw.p50Ms, rawP99Ms: raw.p99Ms, rawWaitP99Ms: raw.waitP99Ms };
   });
 }
 
