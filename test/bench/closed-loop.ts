@@ -1,5 +1,6 @@
 /** QoS 0 floods and QoS 1 and 2 windows: the figure is how many messages per second arrive. */
 import type { FloodJob, RateResult, WindowJob } from './load-job.js';
+import { microseconds } from './monotonic.js';
 import { yieldToTrickles } from './load-client.js';
 import { FloodPublisher, WindowPublisher } from './publishers.js';
 import { drain, measureWindow, stoppedSubscriber, type Run } from './run.js';
@@ -57,6 +58,23 @@ export async function flood(job: FloodJob, run: Run): Promise<RateResult> {
   return { kind: 'rate', ...window, lossPercent };
 }
 
+/** Times between one read that brought something and the next, over all connections. */
+class Gaps {
+  longestUs = 0;
+  #lastUs = microseconds();
+
+  note(): void {
+    const nowUs = microseconds();
+    if (nowUs - this.#lastUs > this.longestUs) this.longestUs = nowUs - this.#lastUs;
+    this.#lastUs = nowUs;
+  }
+
+  reset(): void {
+    this.longestUs = 0;
+    this.#lastUs = microseconds();
+  }
+}
+
 interface Pair {
   readonly publisher: WindowPublisher;
   readonly subscriber: Subscriber;
@@ -65,14 +83,22 @@ interface Pair {
 export async function windowed(job: WindowJob, run: Run): Promise<RateResult> {
   const pairs: Pair[] = [];
   for (let i = 0; i < job.pairs; i++) pairs.push(await openPair(job, i, run));
-  yieldToTrickles();
-  for (const { publisher } of pairs) publisher.running = true;
-  for (const { publisher } of pairs) publisher.pump();
-
   const delivered = (): number => pairs.reduce((sum, { subscriber }) => sum + subscriber.received, 0);
   const published = (): number => pairs.reduce((sum, { publisher }) => sum + publisher.published, 0);
   const acknowledged = (): number => pairs.reduce((sum, { publisher }) => sum + publisher.acknowledged, 0);
+  const gaps = new Gaps();
+  for (const { publisher, subscriber } of pairs)
+    subscriber.onProgress = () => {
+      gaps.note();
+      publisher.pump();
+    };
+  yieldToTrickles();
+  for (const { publisher } of pairs) publisher.running = true;
+  for (const { publisher } of pairs) publisher.pump();
+  const countFrom = setTimeout(() => gaps.reset(), job.warmUpMs);
   const window = await measureWindow(job, () => ({ delivered: delivered(), published: published() }));
+  const longestGapMs = gaps.longestUs / 1000;
+  clearTimeout(countFrom);
 
   for (const { publisher } of pairs) publisher.running = false;
   const total = published();
@@ -86,7 +112,7 @@ export async function windowed(job: WindowJob, run: Run): Promise<RateResult> {
     publisher.close();
     subscriber.close();
   }
-  return { kind: 'rate', ...window, lossPercent: 0 };
+  return { kind: 'rate', ...window, longestGapMs, lossPercent: 0 };
 }
 
 async function openPair(job: WindowJob, index: number, run: Run): Promise<Pair> {
@@ -110,6 +136,5 @@ async function openPair(job: WindowJob, index: number, run: Run): Promise<Pair> 
   );
   await publisher.open();
   publisher.limit = () => subscriber.received + job.aheadMaxCount;
-  subscriber.onProgress = () => publisher.pump();
   return { publisher, subscriber };
 }

@@ -67,6 +67,8 @@ export interface RateResult {
   /** Deliveries (all subscribers together) per second of the measured window. */
   readonly deliveredPerSecond: number;
   readonly publishedPerSecond: number;
+  /** Of QoS 1 and 2: the longest time in the window in which no delivery came at all. */
+  readonly longestGapMs?: number;
   /** Of all messages of the run that were due to a reading subscriber; 0 for a QoS 1 or 2 run, which fails otherwise. */
   readonly lossPercent: number;
   readonly cpu: CpuUse;

@@ -4,7 +4,7 @@ import { type ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { LoadClient } from '../load-client.js';
-import type { WindowJob } from '../load-job.js';
+import type { RateResult, WindowJob } from '../load-job.js';
 import { parseResult } from '../load-job.js';
 import { microseconds } from '../monotonic.js';
 import { spawnPlain } from '../plain-process.js';
@@ -70,7 +70,7 @@ async function load(
   gateway: RunningGateway,
   measureMs: number,
   job: Partial<WindowJob> = {},
-): Promise<number> {
+): Promise<RateResult> {
   const plan: WindowJob = {
     kind: 'window',
     version: 4,
@@ -91,7 +91,7 @@ async function load(
   await once(child, 'close');
   const result = parseResult(output);
   if (result.kind !== 'rate') throw new Error(JSON.stringify(result));
-  return result.publishedPerSecond;
+  return result;
 }
 
 /** Bytes that are written for each byte of message record, checkpoints and snapshots included, with subscribers that keep up. */
@@ -121,7 +121,7 @@ export function recovery(messages: number, sessions: number): Promise<Figures> {
     try {
       await parkSessions(gateway.port, sessions);
       for (let stored = 0; stored < messages;) {
-        rate = await load(gateway, 1000);
+        rate = (await load(gateway, 1000)).publishedPerSecond;
         stored = (await storageOf(gateway)).payloadBytes / PAYLOAD_BYTES;
       }
     } finally {
@@ -156,13 +156,21 @@ export function endurance(seconds: number): Promise<Figures> {
     try {
       const raw = rawDisk(folder, seconds * 1000);
       let slowest = Infinity;
+      let longest = 0;
       let total = 0;
       let rounds = 0;
       const endUs = microseconds() + seconds * 1e6;
       while (microseconds() < endUs) {
-        const rate = await load(gateway, Math.min(10_000, seconds * 1000));
-        slowest = Math.min(slowest, rate);
-        total += rate;
+        const { publishedPerSecond, longestGapMs = 0 } = await load(
+          gateway,
+          Math.min(10_000, seconds * 1000),
+          {
+            warmUpMs: 500,
+          },
+        );
+        slowest = Math.min(slowest, publishedPerSecond);
+        longest = Math.max(longest, longestGapMs);
+        total += publishedPerSecond;
         rounds++;
       }
       const { maxMs, p99Ms } = await raw;
@@ -171,6 +179,7 @@ export function endurance(seconds: number): Promise<Figures> {
         payloadBytes,
         meanPerSecond: total / rounds,
         slowestPerSecond: slowest,
+        longestGapMs: longest,
         rawMaxMs: maxMs,
         rawP99Ms: p99Ms,
       };
