@@ -134,9 +134,8 @@ export const POWER_MUTANTS: readonly PowerMutant[] = [
     edits: [
       edit(
         'storage/log/segment.ts',
-        `    await file.sync();
-    await files.syncFolder(folder);`,
-        '    await file.sync();',
+        '  await files.rename(unfinished, path);\n  await files.syncFolder(folder);\n',
+        '  await files.rename(unfinished, path);\n',
       ),
     ],
   },
