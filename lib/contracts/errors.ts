@@ -31,6 +31,7 @@ export const ErrorCode = {
   STORAGE_KEY_WRONG: 'config',
   BACKUP_FOLDER_REFUSED: 'config',
   BACKUP_UNFINISHED: 'config',
+  SWARM_KEY_INVALID: 'config',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

@@ -13,7 +13,7 @@ t.test('docs/errors.md has a line for every error code, with its kind, and no ot
 });
 
 t.test('every error code is raised somewhere', async (t) => {
-  const sources = ['lib', 'storage']
+  const sources = ['lib', 'mesh', 'storage']
     .flatMap((folder) =>
       readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
     )
