@@ -9,10 +9,10 @@ export interface FilePart {
 }
 
 /**
- * What was read of the part with this index: fewer bytes than were asked for only at the end of the file. They are lent until it
- * returns: a buffer for each look-up would soon be garbage, and collecting it takes longer than reading.
+ * `bytes[start, end)` is what was read of the part with this index: less than was asked for only at the end of the file. The bytes are
+ * lent until it returns: a buffer for each look-up would soon be garbage, and collecting it takes longer than reading.
  */
-export type PartVisitor = (index: number, bytes: Uint8Array) => void;
+export type PartVisitor = (index: number, bytes: Uint8Array, start: number, end: number) => void;
 
 export interface StoreFile {
   /** Writes all of `bytes` at `offset`, which may be beyond the end. @throws SprawlError STORAGE_FULL, STORAGE_IO, STORAGE_READ_ONLY */

@@ -16,8 +16,7 @@ export async function readEach(
       const i = next++;
       const { offset, length } = parts[i] as FilePart;
       if (buffer.length < length) buffer = Buffer.allocUnsafe(length);
-      const into = buffer.subarray(0, length);
-      visit(i, into.subarray(0, await file.read(into, offset)));
+      visit(i, buffer, 0, await file.read(buffer.subarray(0, length), offset));
     }
   });
   await Promise.all(readers);

@@ -18,10 +18,12 @@ const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 
 const BUFFER_BYTES = 524_288;
 const SPARE_MAX_COUNT = 4;
 
+type SharedBytes = Uint8Array<SharedArrayBuffer>;
+
 interface Request {
   readonly path: string;
   readonly parts: readonly FilePart[];
-  readonly buffer: SharedArrayBuffer;
+  readonly buffer: SharedBytes;
   readonly visit: PartVisitor;
   resolve(): void;
   reject(error: unknown): void;
@@ -33,7 +35,7 @@ interface Life {
   readonly requests: Map<number, Request>;
   readonly idle: NodeJS.Timeout;
   /** Of BUFFER_BYTES each. */
-  readonly spare: SharedArrayBuffer[];
+  readonly spare: SharedBytes[];
   /** It takes requests at once. */
   isUp: boolean;
   failure: unknown;
@@ -78,11 +80,11 @@ export class ReadThread {
         numbers[2 * i + 1] = length;
         bytes += length;
       }
-      const buffer = bytes > BUFFER_BYTES ? new SharedArrayBuffer(bytes) : bufferOf(spare);
+      const buffer = (bytes <= BUFFER_BYTES ? spare.pop() : undefined) ?? sharedBytes(bytes);
       // As any read it keeps the process, which the thread by itself does not.
       if (requests.size === 0) worker.ref();
       requests.set(id, { path, parts, buffer, visit, resolve, reject });
-      worker.postMessage({ id, fd, parts: numbers, into: buffer } satisfies PartsRequest);
+      worker.postMessage({ id, fd, parts: numbers, into: buffer.buffer } satisfies PartsRequest);
     });
   }
 
@@ -116,8 +118,8 @@ export class ReadThread {
   }
 }
 
-function bufferOf(spare: SharedArrayBuffer[]): SharedArrayBuffer {
-  return spare.pop() ?? new SharedArrayBuffer(BUFFER_BYTES);
+function sharedBytes(length: number): SharedBytes {
+  return new Uint8Array(new SharedArrayBuffer(Math.max(length, BUFFER_BYTES)));
 }
 
 function replied({ worker, requests, idle, spare }: Life, reply: PartsReply | FailedReply): void {
@@ -136,14 +138,13 @@ function replied({ worker, requests, idle, spare }: Life, reply: PartsReply | Fa
   } catch (error) {
     request.reject(error);
   }
-  if (request.buffer.byteLength === BUFFER_BYTES && spare.length < SPARE_MAX_COUNT)
-    spare.push(request.buffer);
+  if (request.buffer.length === BUFFER_BYTES && spare.length < SPARE_MAX_COUNT) spare.push(request.buffer);
 }
 
 function visitParts({ parts, buffer, visit }: Request, lengths: Uint32Array): void {
   let at = 0;
   for (const [i, { length }] of parts.entries()) {
-    visit(i, Buffer.from(buffer, at, lengths[i] as number));
+    visit(i, buffer, at, at + (lengths[i] as number));
     at += length;
   }
 }

@@ -195,25 +195,30 @@ export class LogReader {
     const file = await this.#fileOf(group.segment);
     const ranges = group.parts.map(({ offset, end }) => ({ offset, length: end - offset }));
     const rests: (readonly LogPosition[])[] = [];
-    await file.readParts(ranges, (i, bytes) => {
-      const rest = this.#visitWanted(group.parts[i] as Part, bytes, visit);
+    await file.readParts(ranges, (i, bytes, start, end) => {
+      const rest = this.#visitWanted(group.parts[i] as Part, bytes, start, end, visit);
       if (rest.length > 0) rests.push(rest);
     });
     for (const rest of rests) await this.#scanFor(rest, visit);
   }
 
-  /** @returns those of the wanted records that `bytes` do not plainly have. */
-  #visitWanted({ first, wanted }: Part, bytes: Uint8Array, visit: RecordVisitor): readonly LogPosition[] {
-    const { length } = bytes;
+  /** @returns those of the wanted records that `bytes[start, end)` does not plainly have. */
+  #visitWanted(
+    { first, wanted }: Part,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    visit: RecordVisitor,
+  ): readonly LogPosition[] {
     let position = first;
     let found = 0;
-    for (let at = 0; found < wanted.length && at + RECORD_HEADER_BYTES <= length; position++) {
+    for (let at = start; found < wanted.length && at + RECORD_HEADER_BYTES <= end; position++) {
       const next = at + RECORD_HEADER_BYTES + readU32(bytes, at + 4);
       const type = bytes[at + 14] as number;
       // Whatever is not a plain record in its place is a matter for the whole scan.
-      if (readU48(bytes, at + 8) !== position || type >= SKIPPED_TYPE || next > length) break;
+      if (readU48(bytes, at + 8) !== position || type >= SKIPPED_TYPE || next > end) break;
       if (position === wanted[found]) {
-        if (checkRecord(bytes, at, length, position, this.#seed) !== 'whole') break;
+        if (checkRecord(bytes, at, end, position, this.#seed) !== 'whole') break;
         visit(position, type, bytes, at + RECORD_HEADER_BYTES, next);
         found++;
       }

@@ -29,7 +29,12 @@ function fileOf(t: Test): { readonly path: string; readonly fd: number } {
 
 async function read(thread: ReadThread, fd: number, parts: readonly FilePart[]): Promise<Buffer[]> {
   const found: Buffer[] = [];
-  await thread.read(fd, '/the/file', parts, (i, bytes) => (found[i] = Buffer.from(bytes)));
+  await thread.read(
+    fd,
+    '/the/file',
+    parts,
+    (i, bytes, start, end) => (found[i] = Buffer.from(bytes.slice(start, end))),
+  );
   return found;
 }
 
@@ -164,7 +169,7 @@ t.test('a process stays for what it reads, and not for the thread', async (t) =>
     import { ReadThread } from ${JSON.stringify(module)};
     const fd = openSync(${JSON.stringify(path)}, 'r');
     const lengths = [];
-    await new ReadThread(600_000).read(fd, 'x', [{ offset: 0, length: 7 }], (i, bytes) => lengths.push(bytes.length));
+    await new ReadThread(600_000).read(fd, 'x', [{ offset: 0, length: 7 }], (i, bytes, start, end) => lengths.push(end - start));
     console.log(lengths.join());`;
   const child = spawnSync(process.execPath, ['--input-type=module', '--eval', source], { timeout: 30_000 });
   t.equal(child.stdout.toString(), '7\n');
