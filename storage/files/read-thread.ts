@@ -17,6 +17,8 @@ const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 
 /** Requests get a buffer that others had before them: it holds what most of them ask for, and few are kept. */
 const BUFFER_BYTES = 524_288;
 const SPARE_MAX_COUNT = 4;
+/** More wait only where the disk hangs; each has its buffer. */
+const REQUESTS_MAX_COUNT = 32;
 
 type SharedBytes = Uint8Array<SharedArrayBuffer>;
 
@@ -53,12 +55,13 @@ export class ReadThread {
   }
 
   /**
-   * Whether it takes requests at once; if not, it is started. Who reads by other means until then does not wait for the start,
-   * nor for a thread that cannot be had.
+   * Whether it takes requests at once; one that is not there is started. Who reads by other means until then does not wait for the
+   * start, nor for a thread that cannot be had or does not come back from the disk.
    */
   wake(): boolean {
     try {
-      return (this.#life ?? this.#start()).isUp;
+      const { isUp, requests } = this.#life ?? this.#start();
+      return isUp && requests.size < REQUESTS_MAX_COUNT;
     } catch {
       return false;
     }

@@ -162,6 +162,18 @@ t.test('one that waits for the disk is not idle', async (t) => {
   t.notOk(thread.isRunning);
 });
 
+t.test('behind one that does not come back from the disk only so many wait', async (t) => {
+  const { fd } = fileOf(t);
+  const source = `import { parentPort } from 'node:worker_threads';
+    parentPort.on('message', () => setTimeout(() => process.exit(), 300));`;
+  const thread = new ReadThread(50, impostor(source));
+  const waiting: Promise<Buffer[]>[] = [];
+  await until(() => thread.wake());
+  while (thread.wake() && waiting.length < 100) waiting.push(read(thread, fd, scattered));
+  t.equal(waiting.length, 32);
+  for (const { status } of await Promise.allSettled(waiting)) t.equal(status, 'rejected');
+});
+
 t.test('a process stays for what it reads, and not for the thread', async (t) => {
   const { path } = fileOf(t);
   const module = new URL('../../../storage/files/read-thread.js', import.meta.url).href;
