@@ -3,6 +3,17 @@
  * in the middle of a write, or flip a bit. Paths are separated by `/`.
  */
 
+export interface FilePart {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * `bytes[start, end)` is what was read of the part with this index: less than was asked for only at the end of the file. The bytes are
+ * lent until it returns: a buffer for each look-up would soon be garbage, and collecting it takes longer than reading.
+ */
+export type PartVisitor = (index: number, bytes: Uint8Array, start: number, end: number) => void;
+
 export interface StoreFile {
   /** Writes all of `bytes` at `offset`, which may be beyond the end. @throws SprawlError STORAGE_FULL, STORAGE_IO, STORAGE_READ_ONLY */
   write(bytes: Uint8Array, offset: number): Promise<void>;
@@ -10,6 +21,11 @@ export interface StoreFile {
   sync(): Promise<void>;
   /** @returns how many bytes were read: fewer than `into` holds only at the end of the file. @throws SprawlError STORAGE_IO */
   read(into: Uint8Array, offset: number): Promise<number>;
+  /**
+   * Many parts at the price of few reads, visited in any order. @throws SprawlError STORAGE_IO where one of them cannot be read,
+   * whether or not others were visited
+   */
+  readParts(parts: readonly FilePart[], visit: PartVisitor): Promise<void>;
   size(): Promise<number>;
   truncate(size: number): Promise<void>;
   close(): Promise<void>;

@@ -12,6 +12,10 @@ const OPEN_FILES_MAX_COUNT = 16;
 /** As many reads as Node.js has threads for. */
 const PICKS_AT_A_TIME = 4;
 const PART_MAX_BYTES = 262_144;
+/** Of the parts that are read with one request: while some are looked through the next are read. */
+const PICK_MAX_BYTES = 524_288;
+
+const NONE: readonly LogPosition[] = [];
 
 /** Without the keys what is sealed is not nothing: nobody may go on as if it were. */
 const NO_KEYS: RecordCipher = {
@@ -35,6 +39,13 @@ interface Part {
   end: number;
   next: LogPosition;
   readonly wanted: LogPosition[];
+}
+
+/** Parts of one segment that are read with one request. */
+interface PartGroup {
+  readonly segment: Segment;
+  readonly parts: Part[];
+  bytes: number;
 }
 
 export interface ReadResult {
@@ -91,10 +102,10 @@ export class LogReader {
    */
   pick(positions: readonly LogPosition[], visit: RecordVisitor): Promise<void> {
     return this.#shared(async () => {
-      const parts = this.#partsOf(positions);
-      const workers = Array.from({ length: Math.min(PICKS_AT_A_TIME, parts.length) }, async () => {
-        for (let part = parts.shift(); part !== undefined; part = parts.shift())
-          await this.#pickFrom(part, visit);
+      const groups = groupsOf(this.#partsOf(positions));
+      const workers = Array.from({ length: Math.min(PICKS_AT_A_TIME, groups.length) }, async () => {
+        for (let group = groups.shift(); group !== undefined; group = groups.shift())
+          await this.#pickFrom(group, visit);
       });
       await Promise.all(workers);
     });
@@ -180,29 +191,46 @@ export class LogReader {
     return parts;
   }
 
-  async #pickFrom(part: Part, visit: RecordVisitor): Promise<void> {
-    const { segment, offset, first, end, wanted } = part;
-    const file = await this.#fileOf(segment);
-    const bytes = Buffer.allocUnsafe(end - offset);
-    const length = await file.read(bytes, offset);
+  async #pickFrom(group: PartGroup, visit: RecordVisitor): Promise<void> {
+    const file = await this.#fileOf(group.segment);
+    const ranges = group.parts.map(({ offset, end }) => ({ offset, length: end - offset }));
+    const rests: (readonly LogPosition[])[] = [];
+    await file.readParts(ranges, (i, bytes, start, end) => {
+      const rest = this.#visitWanted(group.parts[i] as Part, bytes, start, end, visit);
+      if (rest.length > 0) rests.push(rest);
+    });
+    for (const rest of rests) await this.#scanFor(rest, visit);
+  }
+
+  /** @returns those of the wanted records that `bytes[start, end)` does not plainly have. */
+  #visitWanted(
+    { first, wanted }: Part,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    visit: RecordVisitor,
+  ): readonly LogPosition[] {
     let position = first;
     let found = 0;
-    for (let at = 0; found < wanted.length && at + RECORD_HEADER_BYTES <= length; position++) {
+    for (let at = start; found < wanted.length && at + RECORD_HEADER_BYTES <= end; position++) {
       const next = at + RECORD_HEADER_BYTES + readU32(bytes, at + 4);
       const type = bytes[at + 14] as number;
       // Whatever is not a plain record in its place is a matter for the whole scan.
-      if (readU48(bytes, at + 8) !== position || type >= SKIPPED_TYPE || next > length) break;
+      if (readU48(bytes, at + 8) !== position || type >= SKIPPED_TYPE || next > end) break;
       if (position === wanted[found]) {
-        if (checkRecord(bytes, at, length, position, this.#seed) !== 'whole') break;
+        if (checkRecord(bytes, at, end, position, this.#seed) !== 'whole') break;
         visit(position, type, bytes, at + RECORD_HEADER_BYTES, next);
         found++;
       }
       at = next;
     }
-    if (found === wanted.length) return;
-    const rest = new Set(wanted.slice(found));
+    return found === wanted.length ? NONE : wanted.slice(found);
+  }
+
+  async #scanFor(wanted: readonly LogPosition[], visit: RecordVisitor): Promise<void> {
+    const rest = new Set(wanted);
     const to = wanted[wanted.length - 1] as LogPosition;
-    await this.#read(wanted[found] as LogPosition, to, (at, type, body, start, bodyEnd) => {
+    await this.#read(wanted[0] as LogPosition, to, (at, type, body, start, bodyEnd) => {
       if (rest.has(at)) visit(at, type, body, start, bodyEnd);
     });
   }
@@ -277,4 +305,19 @@ export class LogReader {
     const file = await opening?.catch(() => undefined);
     await file?.close();
   }
+}
+
+function groupsOf(parts: readonly Part[]): PartGroup[] {
+  const groups: PartGroup[] = [];
+  for (const part of parts) {
+    const bytes = part.end - part.offset;
+    const last = groups[groups.length - 1];
+    if (last?.segment === part.segment && last.bytes + bytes <= PICK_MAX_BYTES) {
+      last.parts.push(part);
+      last.bytes += bytes;
+    } else {
+      groups.push({ segment: part.segment, parts: [part], bytes });
+    }
+  }
+  return groups;
 }

@@ -179,7 +179,12 @@ export function storageRows(options: BenchOptions): Row[] {
       'disk-find',
       `A hundred messages by topic and time, of ${10 * million} stored in a thousand topics`,
       probe('find', [10 * million], 900_000),
-      [figure('p50Ms', 'p50', 'ms'), figure('p99Ms', 'p99', 'ms'), figure('foundMean', 'found', 'count')],
+      [
+        figure('p50Ms', 'p50', 'ms'),
+        figure('p99Ms', 'p99', 'ms'),
+        figure('firstMs', 'the first of the process', 'ms'),
+        figure('foundMean', 'found', 'count'),
+      ],
       [budget('p99, ms', 'below', 5, 'p99Ms')],
     ),
     probeRow(

@@ -2,7 +2,14 @@
  * The disk of a machine whose gateway is killed and whose power is lost: files and databases outlive each process. A process sees them
  * through a view of its own, in which everything takes time and happens in the middle of it, and which is dead when the process is.
  */
-import type { FileSystem, OpenMode, StoreFile } from '../../storage/files/file-system.js';
+import type {
+  FilePart,
+  FileSystem,
+  OpenMode,
+  PartVisitor,
+  StoreFile,
+} from '../../storage/files/file-system.js';
+import { readEach } from '../../storage/files/parts.js';
 import type { KeyValueStore } from '../../storage/state/key-value-store.js';
 import { FaultyFiles, ioError } from '../support/faulty-files.js';
 import { MemoryKeyValue } from '../support/memory-key-value.js';
@@ -221,6 +228,10 @@ class SlowFile implements StoreFile {
 
   read(into: Uint8Array, offset: number): Promise<number> {
     return this.view.slowly('read', this.path, () => this.file.read(into, offset));
+  }
+
+  readParts(parts: readonly FilePart[], visit: PartVisitor): Promise<void> {
+    return readEach(this, parts, visit);
   }
 
   size(): Promise<number> {

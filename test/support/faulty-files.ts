@@ -4,7 +4,14 @@
  * takes what it should have synced with it, bits flip.
  */
 import { SprawlError } from '../../lib/contracts/errors.js';
-import type { FileSystem, OpenMode, StoreFile } from '../../storage/files/file-system.js';
+import type {
+  FilePart,
+  FileSystem,
+  OpenMode,
+  PartVisitor,
+  StoreFile,
+} from '../../storage/files/file-system.js';
+import { readEach } from '../../storage/files/parts.js';
 import type { Random } from '../sim/random.js';
 
 const SECTOR_BYTES = 512;
@@ -220,6 +227,10 @@ class FaultyFile implements StoreFile {
     const bytes = this.inode.live.subarray(offset, offset + into.length);
     into.set(bytes);
     return bytes.length;
+  }
+
+  readParts(parts: readonly FilePart[], visit: PartVisitor): Promise<void> {
+    return readEach(this, parts, visit);
   }
 
   async size(): Promise<number> {

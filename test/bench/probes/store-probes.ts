@@ -91,6 +91,7 @@ function drain(queue: DeliveryQueue): Promise<void> {
 const FIND_TOPICS = 1000;
 const FIND_LIMIT = 100;
 const FIND_LOOKUPS = 1000;
+const FIND_WARM_UP = 300;
 
 /** A hundred messages of one topic from a moment in the past, with so many stored. */
 export function find(count: number): Promise<Figures> {
@@ -105,13 +106,19 @@ export function find(count: number): Promise<Figures> {
     await store.settled();
     const to = Date.now();
     const times: number[] = [];
+    let firstMs = 0;
     let found = 0;
-    for (let n = 0; n < FIND_LOOKUPS; n++) {
+    // As every row it is warm before it counts; what a first look-up costs is told by itself.
+    for (let n = -FIND_WARM_UP; n < FIND_LOOKUPS; n++) {
       const topic = topics[Math.floor(Math.random() * FIND_TOPICS)] as string;
       const begin = from + Math.random() * (to - from) * 0.9;
       const startUs = microseconds();
-      found += (await store.find(topic, begin, to, FIND_LIMIT)).length;
-      times.push((microseconds() - startUs) / 1000);
+      const { length } = await store.find(topic, begin, to, FIND_LIMIT);
+      const ms = (microseconds() - startUs) / 1000;
+      if (n === -FIND_WARM_UP) firstMs = ms;
+      if (n < 0) continue;
+      found += length;
+      times.push(ms);
     }
     await store.close();
     return {
@@ -119,6 +126,7 @@ export function find(count: number): Promise<Figures> {
       foundMean: found / FIND_LOOKUPS,
       p50Ms: percentile(times, 50),
       p99Ms: percentile(times, 99),
+      firstMs,
     };
   });
 }

@@ -1,8 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import type { FileSystem } from '../../../storage/files/file-system.js';
 import { nodeFileSystem as files } from '../../../storage/files/node-file-system.js';
+import { FaultyFiles } from '../../support/faulty-files.js';
 
 t.test('files are written, read, cut, renamed and removed; nobody else may read them', async (t) => {
   const root = mkdtempSync(join(tmpdir(), 'sprawl-files-'));
@@ -52,4 +55,65 @@ t.test('what cannot be done says so with a code', async (t) => {
   await file.close();
   await t.rejects(file.read(Buffer.alloc(1), 0), { code: 'STORAGE_IO' });
   await t.rejects(file.sync(), { code: 'STORAGE_IO' });
+});
+
+/** Of both file systems: parts of a file, few and many, as often as it takes for a thread to be up. */
+async function checkParts(t: Test, files: FileSystem, folder: string): Promise<void> {
+  const path = `${folder}/parts`;
+  const contents = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i ^ (i >> 8)) & 0xff));
+  const file = await files.open(path, 'create');
+  await file.write(contents, 0);
+  for (const count of [0, 1, 2, 3, 50]) {
+    const parts = Array.from({ length: count }, (_, i) => ({ offset: 99_990 - i * 1999, length: 20 + i }));
+    for (let round = 0; round < 20; round++) {
+      const found: Buffer[] = [];
+      await file.readParts(
+        parts,
+        (i, bytes, start, end) => (found[i] = Buffer.from(bytes.slice(start, end))),
+      );
+      t.same(
+        found,
+        parts.map(({ offset, length }) => contents.subarray(offset, offset + length)),
+      );
+      await sleep(5);
+    }
+  }
+  await t.rejects(
+    file.readParts([{ offset: 0, length: 1 }], () => {
+      throw new RangeError('what a visitor throws');
+    }),
+    RangeError,
+  );
+  await file.close();
+}
+
+t.test('parts of a file', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'sprawl-files-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  await checkParts(t, files, root);
+  await checkParts(t, new FaultyFiles(), '/root');
+
+  const parts = Array.from({ length: 50 }, (_, i) => ({ offset: i * 1999, length: 1500 }));
+  const file = await files.open(`${root}/parts`, 'read');
+  let count = 0;
+  const reading = Array.from({ length: 10 }, () => file.readParts(parts, () => count++));
+  await Promise.all([...reading, file.close()]);
+  t.equal(count, 500, 'a file is not closed before it is read');
+  for (const few of [parts, parts.slice(0, 1)])
+    await t.rejects(
+      file.readParts(few, () => t.fail('it is closed')),
+      { code: 'STORAGE_IO' },
+    );
+});
+
+t.test('a part that the disk does not give back fails the request', async (t) => {
+  const files = new FaultyFiles();
+  const file = await files.open('/root/file', 'create');
+  await file.write(Buffer.alloc(10_000), 0);
+  files.spoil('/root/file', 5000, 5001);
+  const parts = Array.from({ length: 10 }, (_, i) => ({ offset: i * 1000, length: 500 }));
+  await t.rejects(
+    file.readParts(parts, () => undefined),
+    { code: 'STORAGE_IO' },
+  );
 });
