@@ -96,7 +96,11 @@ export class ReadThread {
     const idle = setTimeout(() => this.#endIdle(life), this.#idleEndMs).unref();
     const life: Life = { worker, requests: new Map(), idle, spare: [], isUp: false, failure: undefined };
     worker.unref();
-    worker.on('online', () => (life.isUp = true));
+    worker.on('online', () => {
+      life.isUp = true;
+      // On a machine that is busy its start may have taken as long.
+      idle.refresh();
+    });
     worker.on('message', (reply: PartsReply | FailedReply) => replied(life, reply));
     worker.on('error', (error) => (life.failure = error));
     worker.on('exit', () => this.#ended(life));
@@ -105,8 +109,8 @@ export class ReadThread {
   }
 
   #endIdle(life: Life): void {
-    // One that waits for the disk goes on when it has its answer.
-    if (life.requests.size > 0 || this.#life !== life) return;
+    // One that waits for the disk goes on when it has its answer, one that is not up yet when it is.
+    if (life.requests.size > 0 || this.#life !== life || !life.isUp) return;
     this.#life = undefined;
     life.worker.postMessage('end' satisfies End);
   }

@@ -166,7 +166,7 @@ t.test('behind one that does not come back from the disk only so many wait', asy
   const { fd } = fileOf(t);
   const source = `import { parentPort } from 'node:worker_threads';
     parentPort.on('message', () => setTimeout(() => process.exit(), 300));`;
-  const thread = new ReadThread(50, impostor(source));
+  const thread = new ReadThread(60_000, impostor(source));
   const waiting: Promise<Buffer[]>[] = [];
   await until(() => thread.wake());
   while (thread.wake() && waiting.length < 100) waiting.push(read(thread, fd, scattered));
