@@ -118,7 +118,7 @@ export async function rawDisk(folder: string, milliseconds: number): Promise<Raw
   return {
     p50Ms: percentile(times, 50),
     p99Ms: percentile(times, 99),
-    maxMs: Math.max(...times),
+    maxMs: times.reduce((most, time) => Math.max(most, time), 0),
     waitP99Ms: percentile(waitsUs(endsUs), 99) / 1000,
   };
 }
