@@ -18,7 +18,6 @@ const COMPACT_BELOW_SHARE = 0.5;
 export class SegmentCare {
   prunedBytes = 0;
   compactedBytes = 0;
-  compactions = 0;
   readonly #parts: OpenParts;
   /** Queues of sessions that end with their connection. */
   readonly #passing: Set<DiskQueue>;
@@ -41,7 +40,8 @@ export class SegmentCare {
     const needed = this.#floor();
     const kept = this.#keptFrom();
     let floor = 0;
-    for (const { next } of log.segments) {
+    // The newest stays whatever it holds.
+    for (const { next } of log.segments.slice(0, -1)) {
       if (next > Math.min(needed, kept)) break;
       floor = next;
     }
@@ -93,7 +93,6 @@ export class SegmentCare {
       this.compactedBytes += await log.compact(segment, (position) => needed.has(position));
       // One that turned out to be damaged is left alone.
       if (segment.damage.length > 0) continue;
-      this.compactions++;
       this.#lookedAt.set(segment.path, needed.size);
       return;
     }
