@@ -1,0 +1,65 @@
+/**
+ * What passes between the log and the mesh. Another gateway's messages come into this gateway's log as a stream: each is known by where
+ * it stands in the log of the gateway that took it in, its origin.
+ */
+import type { Message } from '../message/message.js';
+import type { Epoch } from './epoch.js';
+import type { GatewayId } from './gateway-id.js';
+import type { LogPosition } from './store.js';
+
+/** One life of another gateway. One object for each, shared by its messages. */
+export interface MessageSource {
+  readonly origin: GatewayId;
+  readonly epoch: Epoch;
+}
+
+/**
+ * Which of two retained messages of a topic, or removals of it, is the newer: the higher counter, then the greater origin, then
+ * the later epoch, then the later sequence. No clock decides.
+ */
+export interface RetainedVersion {
+  /** One more than that of the version which its gateway knew when it was published. */
+  readonly counter: number;
+  readonly origin: GatewayId;
+  readonly epoch: Epoch;
+  /** Position in the log of the origin. */
+  readonly sequence: LogPosition;
+}
+
+/** How much of another gateway's log this one has. */
+export interface StreamImage {
+  readonly origin: GatewayId;
+  /** The newest that is known of it. */
+  readonly epoch: Epoch;
+  /** Everything up to here that this gateway wanted is in its log. */
+  readonly covered: LogPosition;
+  /** Positions beyond `covered` that it has too, ascending. */
+  readonly have: readonly LogPosition[];
+}
+
+/** A step in the life of a stream. The last of each origin counts. */
+export type StreamRecord =
+  | { readonly kind: 'covered'; readonly origin: GatewayId; readonly epoch: Epoch; readonly upTo: LogPosition }
+  /** The origin is not what it was: everything beyond `upTo` is of lives that it does not remember, or of none yet. */
+  | { readonly kind: 'reset'; readonly origin: GatewayId; readonly epoch: Epoch; readonly upTo: LogPosition };
+
+/** The streams, as the store sees them: written down now and then, and given back after a restart, as the sessions are. */
+export interface DurableStreams {
+  /** As they stand now, with what is appended and not yet committed. */
+  images(): Iterable<StreamImage>;
+  restoreStream(image: StreamImage): void;
+  replayStream(record: StreamRecord): void;
+  /** A message of another gateway that is in the log. */
+  replayForwarded(source: MessageSource, sequence: LogPosition): void;
+}
+
+/** A part of this gateway's log: its own messages of QoS 1 and 2, and what changes what is retained. */
+export interface OwnMessages {
+  /** In the order of the log; each with its position. They are the caller's own. */
+  readonly messages: readonly Message[];
+  /** Where to go on reading. */
+  readonly next: LogPosition;
+  /** First position of `messages`' part that the log does not have any more, or cannot read; 0: all is there. */
+  readonly lostFrom: LogPosition;
+  readonly lostTo: LogPosition;
+}
