@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
+import type { MeshPort } from '../contracts/mesh-port.js';
 import type { Authenticator, Authorizer } from '../contracts/security.js';
 import type { DurableSessions, Store } from '../contracts/store.js';
 import { ConnectGate, REFUSAL_DELAY_MAX_MS, TOO_MANY_CONNECTS } from '../connection/connect-gate.js';
@@ -112,6 +113,20 @@ export class Lanes {
     return this.#env;
   }
 
+  /** The gateway is in a mesh. Before the store is opened. */
+  useMesh(mesh: MeshPort): void {
+    const { fanOut, retention, commits, store } = this.#env;
+    this.#env.mesh = mesh;
+    fanOut.mesh = mesh;
+    retention.keepsTombstones = true;
+    this.router.useRemote(mesh);
+    mesh.onRemoteChange = (filter) => this.router.remoteChanged(filter);
+    store.onCommitted = () => {
+      commits.drain();
+      mesh.committed(store.committed);
+    };
+  }
+
   /** Set once, before the first connection. */
   useDoor(door: Door, events: LaneEvents): void {
     this.#door = door;
@@ -212,6 +227,7 @@ export class Lanes {
         store.record({ kind: 'assigned', clientId, filter, position }),
     });
     const partial = {
+      mesh: undefined,
       gauges: { pendingWills: 0 },
       wills: new WillPacer({ clock, timers: this.timers, perSecondMax: limits.willsPerSecondMax }),
       clock,
