@@ -13,6 +13,22 @@ export interface RemoteTarget {
   readonly qos: QoS;
 }
 
+/** The gateway as its mesh sees it. */
+export interface MeshHost {
+  /**
+   * A message of QoS 1 or 2, or one that is retained, of another gateway; its source, sequence and retained counter are set and its bytes
+   * are its own. It is for the clients of this gateway. @param done it is stored, and was routed; in the order of the calls
+   */
+  publishForwarded(message: Message, done: () => void): void;
+  /** One that is in no log. */
+  publishPassing(message: Message): void;
+  /**
+   * Frames of QoS 0 as a client of another gateway sent them. @param frames nobody changes them any more
+   * @returns false where they are no such frames
+   */
+  publishRun(frames: Uint8Array, v5: boolean, publisher: string): boolean;
+}
+
 export interface MeshPort {
   readonly self: GatewayId;
   /** This gateway in the life in which it took in what stands at this position of its log. */

@@ -228,6 +228,12 @@ export class Ingest {
     this.#published(message, undefined);
   }
 
+  publishForwardedRun(run: Run, route: MessageRoute): void {
+    this.#env.fanOut.routeForwardedRun(run, fresh(this.#env, route));
+    if (this.#env.hooks.published !== undefined)
+      for (const message of run.messages()) this.#published(message, undefined);
+  }
+
   #distributeForwarded(message: Message): void {
     if (message.retain) {
       // The newer one is what everybody has seen, or will.
