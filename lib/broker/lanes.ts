@@ -132,7 +132,7 @@ export class Lanes {
   get meshHost(): MeshHost {
     const { ingest, router } = this;
     return {
-      publishForwarded: (message, done) => ingest.publishForwarded(message, done),
+      publishForwarded: (message) => ingest.publishForwarded(message),
       publishPassing: (message) => ingest.publishPassing(message),
       publishRun: (frames, v5, publisher) => {
         const parsed = parseRun(frames, v5, publisher, router);

@@ -17,9 +17,9 @@ export interface RemoteTarget {
 export interface MeshHost {
   /**
    * A message of QoS 1 or 2, or one that is retained, of another gateway; its source, sequence and retained counter are set and its bytes
-   * are its own. It is for the clients of this gateway. @param done it is stored, and was routed; in the order of the calls
+   * are its own. It is for the clients of this gateway, when it is committed. @returns where it is in the log; 0: in none
    */
-  publishForwarded(message: Message, done: () => void): void;
+  publishForwarded(message: Message): LogPosition;
   /** One that is in no log. */
   publishPassing(message: Message): void;
   /**

@@ -209,17 +209,13 @@ export class Ingest {
 
   /**
    * A message of QoS 1 or 2, or one that is retained, that another gateway took in; its source and sequence are set, its bytes its own.
-   * It is for the clients of this gateway. @param done it is stored, and was routed
+   * It is for the clients of this gateway, when it is committed. @returns where it is in the log; 0: in none
    */
-  publishForwarded(message: Message, done: () => void): void {
+  publishForwarded(message: Message): LogPosition {
     const { store, commits } = this.#env;
     const position = store.append(message, undefined);
-    commits.after(position, {
-      committed: () => {
-        this.#distributeForwarded(message);
-        done();
-      },
-    });
+    commits.after(position, new ForwardedWaiter(this, message));
+    return position;
   }
 
   /** The same of one that is in no log. */
@@ -234,7 +230,8 @@ export class Ingest {
       for (const message of run.messages()) this.#published(message, undefined);
   }
 
-  #distributeForwarded(message: Message): void {
+  /** @internal its record is durable. */
+  committedForwarded(message: Message): void {
     if (message.retain) {
       // The newer one is what everybody has seen, or will.
       if (this.#isOvertaken(message)) {
@@ -460,6 +457,17 @@ function fresh(env: SessionEnvironment, route: MessageRoute): MessageRoute {
   if (route.state === RouteState.evicted) return env.router.resolve(route.topic);
   env.router.refresh(route);
   return route;
+}
+
+class ForwardedWaiter implements Waiter {
+  constructor(
+    readonly ingest: Ingest,
+    readonly message: Message,
+  ) {}
+
+  committed(): void {
+    this.ingest.committedForwarded(this.message);
+  }
 }
 
 class QoS1Waiter implements Waiter {
