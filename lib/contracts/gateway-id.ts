@@ -7,7 +7,8 @@ const TEXT = /^[0-9a-f]{64}$/;
 
 /** @param publicKey of PUBLIC_KEY_BYTES */
 export function gatewayIdOf(publicKey: Uint8Array): GatewayId {
-  if (publicKey.length !== PUBLIC_KEY_BYTES) throw new RangeError(`a public key of ${publicKey.length} bytes`);
+  if (publicKey.length !== PUBLIC_KEY_BYTES)
+    throw new RangeError(`a public key of ${publicKey.length} bytes`);
   return Buffer.from(publicKey).toString('hex') as GatewayId;
 }
 

@@ -6,6 +6,7 @@
 import type { Message } from '../message/message.js';
 import type { QoS, Will } from '../protocol/packet.js';
 import type { SubscriptionOptions } from '../routing/subscription.js';
+import type { DurableStreams, OwnMessages, StreamRecord } from './streams.js';
 
 /** A safe integer, ever growing, without gaps. */
 export type LogPosition = number;
@@ -199,13 +200,21 @@ export interface RetainedStore {
   get(topic: string): Message | undefined;
   set(message: Message): void;
   delete(topic: string): boolean;
+  /** Puts the removal of what the topic retains in its place: an empty message, for those who learn of it later. */
+  bury(tombstone: Message): void;
+  tombstone(topic: string): Message | undefined;
+  /** @returns whether there was one. */
+  forgetTombstone(topic: string): boolean;
+  readonly tombstoneCount: number;
+  /** In the order in which they came; nothing may be changed from inside. */
+  forEachTombstone(visit: (tombstone: Message) => void): void;
   forEachMatch(filter: string, visit: (message: Message) => void): void;
   /** Every message, those of topics that begin with `$` too, in any order; nothing may be changed from inside. */
   forEach(visit: (message: Message) => void): void;
 }
 
 /** What is retained, for those who only read it. */
-export type RetainedView = Omit<RetainedStore, 'set' | 'delete'>;
+export type RetainedView = Omit<RetainedStore, 'set' | 'delete' | 'bury' | 'forgetTombstone'>;
 
 /** What a store shows of itself. All but `fault` are 0 where nothing is stored; what only grows is since it was opened. */
 export interface StorageStatus {
@@ -243,8 +252,8 @@ export interface Store {
   onCommitted: (() => void) | undefined;
   readonly retained: RetainedStore;
 
-  /** Resolves when everything that was stored has been given back to `sessions`. */
-  open(sessions: DurableSessions): Promise<void>;
+  /** Resolves when everything that was stored has been given back to `sessions` and `streams`. @param streams of a gateway in a mesh */
+  open(sessions: DurableSessions, streams?: DurableStreams): Promise<void>;
   /** Reads again what the data is encrypted with. @throws SprawlError */
   reloadKeys(): Promise<void>;
   /** Resolves when everything appended is durable. */
@@ -262,4 +271,16 @@ export interface Store {
   /** Messages by position, undefined for each that is damaged or gone; calls back at once for an empty list, else later. */
   read(positions: readonly LogPosition[], done: (messages: readonly (Message | undefined)[]) => void): void;
   createQueue(clientId: string): DeliveryQueue;
+
+  // For the mesh.
+
+  recordStream(record: StreamRecord): LogPosition;
+  /** Nothing of the log from `position` on goes while this stands; undefined: it stands no more. Outlives a restart, as it was a while before. */
+  setFloor(name: string, position: LogPosition | undefined): void;
+  readonly floors: ReadonlyMap<string, LogPosition>;
+  /**
+   * This gateway's own messages from a position on, as far as they are committed: some at a time. Calls back later, once; not after `close`.
+   * @param maxBytes about how many at once
+   */
+  readOwn(from: LogPosition, maxBytes: number, done: (own: OwnMessages) => void): void;
 }

@@ -39,7 +39,12 @@ export interface StreamImage {
 
 /** A step in the life of a stream. The last of each origin counts. */
 export type StreamRecord =
-  | { readonly kind: 'covered'; readonly origin: GatewayId; readonly epoch: Epoch; readonly upTo: LogPosition }
+  | {
+      readonly kind: 'covered';
+      readonly origin: GatewayId;
+      readonly epoch: Epoch;
+      readonly upTo: LogPosition;
+    }
   /** The origin is not what it was: everything beyond `upTo` is of lives that it does not remember, or of none yet. */
   | { readonly kind: 'reset'; readonly origin: GatewayId; readonly epoch: Epoch; readonly upTo: LogPosition };
 
@@ -57,9 +62,9 @@ export interface DurableStreams {
 export interface OwnMessages {
   /** In the order of the log; each with its position. They are the caller's own. */
   readonly messages: readonly Message[];
-  /** Where to go on reading. */
+  /** Where to go on reading: one more than the last position that was looked at. */
   readonly next: LogPosition;
-  /** First position of `messages`' part that the log does not have any more, or cannot read; 0: all is there. */
+  /** Positions from one to the other, both included, that the log does not have any more or cannot read; 0: all is there. */
   readonly lostFrom: LogPosition;
   readonly lostTo: LogPosition;
 }

@@ -1,3 +1,4 @@
+import type { MessageSource } from '../contracts/streams.js';
 import type { QoS } from '../protocol/packet.js';
 
 /** `expiresAt` of a message without Message Expiry Interval. */
@@ -12,6 +13,12 @@ const NO_BYTES = new Uint8Array(0);
 export class Message {
   /** Where the log has it; 0: nowhere. Set when it is appended. */
   position = 0;
+  /** The gateway that took it in, where that is another one. */
+  source: MessageSource | undefined = undefined;
+  /** Its position in the log of `source`. */
+  sequence = 0;
+  /** Of one with retain, in a mesh: see RetainedVersion. 0: none. */
+  retainedCounter = 0;
 
   constructor(
     readonly topic: string,

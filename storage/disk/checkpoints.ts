@@ -139,7 +139,7 @@ export class Checkpoints {
   }
 
   async #write(replayedTo: LogPosition | undefined): Promise<void> {
-    const { log, index, table, topics, retained, names, clock, sessions } = this.#parts;
+    const { log, index, table, topics, retained, names, clock, sessions, mesh, streams } = this.#parts;
     // From here to `beginCheckpoint` nothing may change: the state is that of one moment.
     const applied = replayedTo ?? log.committed;
     const knows = log.position;
@@ -169,7 +169,8 @@ export class Checkpoints {
     const changes: Changes = new Map();
     for (const { clientId } of ended)
       if (table.get(clientId) === undefined) for (const key of sessionKeys(clientId)) changes.set(key, null);
-    for (const topic of topicsChanged) changes.set(...retained.change(topic, names));
+    for (const topic of topicsChanged) changes.set(...retained.change(topic, names, mesh));
+    const giveBackMesh = mesh.addChanges(changes, streams?.images() ?? []);
     changes.set(CLOCK_KEY, clock.bytes());
     const logFloor = this.#logFloor ?? log.reader.first;
     // Later ones come when something is dropped.
@@ -189,6 +190,7 @@ export class Checkpoints {
     } catch (error) {
       table.giveBack(due, ended);
       retained.giveBack(topicsChanged);
+      giveBackMesh();
       throw error;
     }
     this.#logFloor = logFloor;

@@ -18,6 +18,12 @@ import type {
   Store,
   UnassignedImage,
 } from '../../lib/contracts/store.js';
+import type {
+  DurableStreams,
+  MessageSource,
+  OwnMessages,
+  StreamRecord,
+} from '../../lib/contracts/streams.js';
 import type { Message } from '../../lib/message/message.js';
 import { ReasonCode } from '../../lib/protocol/reason-code.js';
 import { Keyring } from '../crypto/keyring.js';
@@ -42,7 +48,9 @@ import { Checkpoints } from './checkpoints.js';
 import { takeFolderLock } from './folder-lock.js';
 import { openIdentity } from './identity.js';
 import { type Layout, layoutOf } from './layout.js';
+import { encodeSource, encodeStreamRecord, MeshState } from './mesh-state.js';
 import { MessageReader } from './message-reader.js';
+import { readOwn } from './own-reader.js';
 import type { OpenParts } from './open-parts.js';
 import { type DiskStoreOptions, STORE_SIZES } from './options.js';
 import { Replay } from './replay.js';
@@ -98,6 +106,7 @@ export class DiskStore implements Store {
   readonly #names = new PublisherNames(NAMES_MAX_COUNT);
   readonly #table = new SessionTable();
   readonly #topics = new TopicIndex();
+  readonly #mesh = new MeshState();
   readonly #clock: StoredClock;
   readonly #lock: KeyValueStore;
   readonly #ballast: Ballast;
@@ -165,19 +174,19 @@ export class DiskStore implements Store {
   // Opening and closing.
 
   /** @throws SprawlError STORAGE_LOCKED, STORAGE_FORMAT_NEWER, STORAGE_FOREIGN, STORAGE_CORRUPT, STORAGE_FULL, STORAGE_IO */
-  async open(sessions: DurableSessions): Promise<void> {
+  async open(sessions: DurableSessions, streams?: DurableStreams): Promise<void> {
     const { files, folder } = this.#options;
     await files.makeFolder(folder);
     await takeFolderLock(this.#lock);
     try {
-      await this.#open(sessions);
+      await this.#open(sessions, streams);
     } catch (error) {
       await this.#closeParts();
       throw error;
     }
   }
 
-  async #open(sessions: DurableSessions): Promise<void> {
+  async #open(sessions: DurableSessions, streams: DurableStreams | undefined): Promise<void> {
     const { files, openDatabase, logger, randomBytes } = this.#options;
     const { id, isNew, fault } = await openIdentity(files, this.#layout, randomBytes);
     if (fault !== undefined)
@@ -205,7 +214,10 @@ export class DiskStore implements Store {
     // The names of folders that an earlier process made, and did not live to sync.
     await files.syncFolder(this.#options.folder);
     this.#reportLosses(log, loaded.logFloor ?? index.applied + 1);
-    const { parts, queues, checkpoints, search } = this.#makeWorkers(log, index, sessions, loaded.logFloor);
+    const { parts, queues, checkpoints, search } = this.#makeWorkers(
+      { log, index, sessions, streams },
+      loaded.logFloor,
+    );
     const replay = new Replay(parts, queues, {
       checkpoint: (replayedTo) => checkpoints.duringReplay(replayedTo),
       noteLoss: (loss) => this.#noteLoss(loss),
@@ -245,10 +257,13 @@ export class DiskStore implements Store {
     let decoder = new SessionDecoder();
     let unassigned: readonly UnassignedImage[] = [];
     let logFloor: LogPosition | undefined;
+    // After the gateways that they come from.
+    let retained: Uint8Array[] = [];
     const visit = (key: string, value: Uint8Array): void => {
       if (decoder.visit(key, value)) return;
       if (key === UNASSIGNED_KEY) unassigned = decodeUnassigned(value);
-      else if (key.startsWith(RETAINED_PREFIX)) this.retained.restore(value);
+      else if (key.startsWith(RETAINED_PREFIX)) retained.push(value);
+      else if (this.#mesh.restore(key, value)) return;
       else if (key.startsWith(TOPIC_BLOCK_PREFIX)) this.#topics.restore(key, value);
       else if (key === CLOCK_KEY) this.#clock.saw(value, 0);
       else if (key === LOG_FLOOR_KEY) logFloor = decodeLogFloor(value);
@@ -257,7 +272,8 @@ export class DiskStore implements Store {
       decoder = new SessionDecoder();
       unassigned = [];
       logFloor = undefined;
-      this.retained.reset();
+      retained = [];
+      this.#mesh.reset();
       this.#topics.reset();
     };
     const census = (): BlockCensus => {
@@ -266,6 +282,7 @@ export class DiskStore implements Store {
       return blocks;
     };
     await index.open(isNew, visit, restart, census);
+    for (const value of retained) this.retained.restore(value, this.#mesh);
     return { restored: [...decoder.sessions()], unassigned, logFloor };
   }
 
@@ -279,14 +296,14 @@ export class DiskStore implements Store {
   }
 
   #makeWorkers(
-    log: Log,
-    index: StateIndex,
-    sessions: DurableSessions,
+    opened: Pick<OpenParts, 'log' | 'index' | 'sessions' | 'streams'>,
     logFloor: LogPosition | undefined,
   ): Workers {
     const options = this.#options;
+    const { log } = opened;
     const parts: OpenParts = {
-      ...{ options, sizes: options.sizes ?? STORE_SIZES, log, index, sessions },
+      ...opened,
+      ...{ options, sizes: options.sizes ?? STORE_SIZES, mesh: this.#mesh },
       ...{ table: this.#table, topics: this.#topics, retained: this.retained, names: this.#names },
       reader: new MessageReader(log.reader),
       texts: new TextCache(TEXTS_MAX_COUNT),
@@ -386,6 +403,7 @@ export class DiskStore implements Store {
     const session = isWill || origin?.qos === 2 ? this.#table.get(origin.clientId) : undefined;
     const packetId = session === undefined ? 0 : (origin as MessageOrigin).packetId;
     const log = this.#log;
+    const source = message.source === undefined ? 0 : this.#sourceNumber(message.source);
     const size = messageRecordBytes(message, publisher, packetId);
     const chunk = log.reserve(size);
     const wallMs = this.#options.clock.wall();
@@ -397,6 +415,7 @@ export class DiskStore implements Store {
       packetId,
       wallMs,
       isWill && session !== undefined,
+      source,
     );
     const type = message.qos === 0 ? RecordType.retained : RecordType.message;
     const position = log.append(chunk, type, size);
@@ -443,6 +462,27 @@ export class DiskStore implements Store {
     return log.append(chunk, type, body.length);
   }
 
+  #sourceNumber(source: MessageSource): LogPosition {
+    const known = this.#mesh.numberOf(source);
+    if (known !== undefined) return known;
+    const number = this.#writeBytes(RecordType.source, encodeSource(source));
+    this.#mesh.begin(source, number);
+    return number;
+  }
+
+  recordStream(record: StreamRecord): LogPosition {
+    const type = record.kind === 'covered' ? RecordType.covered : RecordType.streamReset;
+    return this.#writeBytes(type, encodeStreamRecord(record, this.#sourceNumber(record)));
+  }
+
+  get floors(): ReadonlyMap<string, LogPosition> {
+    return this.#mesh.floors;
+  }
+
+  setFloor(name: string, position: LogPosition | undefined): void {
+    this.#mesh.setFloor(name, position);
+  }
+
   /** In front of what it is the time of. An idle gateway writes nothing: after a crash its time goes on from its last record. */
   #writeClock(): void {
     const bytes = this.#clock.due();
@@ -485,6 +525,28 @@ export class DiskStore implements Store {
       try {
         const messages = await this.#workers.parts.reader.read(positions);
         done(messages);
+        return;
+      } catch (error) {
+        if (this.#closed) return;
+        this.#options.logger.error('messages cannot be read', { reason: String(error) });
+        await new Promise<void>((resolve) => this.#options.timers.after(RETRY_MS, resolve));
+      }
+    }
+  }
+
+  readOwn(from: LogPosition, maxBytes: number, done: (own: OwnMessages) => void): void {
+    void this.#readOwnUntilDone(from, maxBytes, done);
+  }
+
+  async #readOwnUntilDone(
+    from: LogPosition,
+    maxBytes: number,
+    done: (own: OwnMessages) => void,
+  ): Promise<void> {
+    for (;;) {
+      try {
+        const own = await readOwn(this.#workers.parts, from, maxBytes);
+        if (!this.#closed) done(own);
         return;
       } catch (error) {
         if (this.#closed) return;

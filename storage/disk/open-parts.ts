@@ -1,7 +1,9 @@
 import type { DurableSessions } from '../../lib/contracts/store.js';
+import type { DurableStreams } from '../../lib/contracts/streams.js';
 import type { Log } from '../log/log.js';
 import type { PublisherNames } from '../records/message-record.js';
 import type { TextCache } from '../records/text-cache.js';
+import type { MeshState } from './mesh-state.js';
 import type { MessageReader } from './message-reader.js';
 import type { DiskStoreOptions, StoreSizes } from './options.js';
 import type { DiskRetainedStore } from './retained.js';
@@ -24,6 +26,9 @@ export interface OpenParts {
   readonly texts: TextCache;
   readonly clock: StoredClock;
   readonly sessions: DurableSessions;
+  /** Of a gateway in a mesh. */
+  readonly streams: DurableStreams | undefined;
+  readonly mesh: MeshState;
 }
 
 /** Lets everything else that is already in the current turn go first. */

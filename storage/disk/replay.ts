@@ -4,6 +4,7 @@ import type { Loss } from '../log/recovery.js';
 import { viewMessageRecord } from '../records/message-record.js';
 import { RecordType } from '../records/record-type.js';
 import { parseSessionRecord } from '../records/session-record.js';
+import { parseSource, parseStreamRecord } from './mesh-state.js';
 import type { OpenParts } from './open-parts.js';
 import type { SessionQueues } from './session-queues.js';
 import { imageFloor, SessionEntry, type StoredSession } from './session-table.js';
@@ -28,6 +29,7 @@ export class Replay {
   /** @throws SprawlError STORAGE_IO, STORAGE_CORRUPT */
   async run(stored: Iterable<StoredSession>, unassigned: readonly UnassignedImage[]): Promise<void> {
     for (const session of stored) this.#restoreSession(session);
+    for (const image of this.#parts.mesh.takeImages()) this.#parts.streams?.restoreStream(image);
     await this.#restoreUnassigned(unassigned);
     await this.#replay();
   }
@@ -76,11 +78,15 @@ export class Replay {
   }
 
   #replayRecord(position: LogPosition, type: number, bytes: Uint8Array, start: number, end: number): void {
-    const { table, topics, texts, clock, sessions } = this.#parts;
+    const { table, topics, texts, clock, sessions, mesh, streams } = this.#parts;
     if (type === RecordType.message || type === RecordType.retained) {
-      const { message, packetId, isWill, wallMs } = viewMessageRecord(bytes, start, end, texts);
+      const { message, packetId, isWill, wallMs, sourceNumber } = viewMessageRecord(bytes, start, end, texts);
       if (message.retain || type === RecordType.retained) message.copyBytes();
       message.position = position;
+      if (sourceNumber !== 0) {
+        message.source = mesh.source(sourceNumber);
+        if (message.source !== undefined) streams?.replayForwarded(message.source, message.sequence);
+      }
       topics.add(message.topic, position, wallMs);
       const publisher = packetId === 0 && !isWill ? undefined : this.#sessionAt(position, message.publisher);
       if (publisher !== undefined) table.changed(publisher, 0);
@@ -93,6 +99,10 @@ export class Replay {
     }
     if (type === RecordType.time) {
       clock.saw(bytes, start);
+      return;
+    }
+    if (type === RecordType.source || type === RecordType.covered || type === RecordType.streamReset) {
+      this.#replayStream(position, type, bytes, start, end);
       return;
     }
     const record = parseSessionRecord(
@@ -113,6 +123,17 @@ export class Replay {
     }
     sessions.replayStep(record);
     if (record.kind === 'ended') table.end(record.clientId);
+  }
+
+  #replayStream(position: LogPosition, type: number, bytes: Uint8Array, start: number, end: number): void {
+    const { mesh, streams } = this.#parts;
+    if (type === RecordType.source) {
+      const source = parseSource(bytes, start, end);
+      if (source !== undefined) mesh.begin(source, position);
+      return;
+    }
+    const record = parseStreamRecord(type === RecordType.covered ? 'covered' : 'reset', bytes, start, mesh);
+    if (record !== undefined) streams?.replayStream(record);
   }
 
   /** The session that the client had at this position of the log, where it is the one that it has. */

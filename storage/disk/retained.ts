@@ -1,3 +1,5 @@
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { MessageSource } from '../../lib/contracts/streams.js';
 import type { Message } from '../../lib/message/message.js';
 import { readU48, writeU48 } from '../log/record.js';
 import { MemoryRetainedStore } from '../memory/retained-store.js';
@@ -11,6 +13,12 @@ import { RETAINED_PREFIX } from './session-table.js';
 
 const POSITION_BYTES = 6;
 
+/** Gateways that messages come from, by the positions of the records that name them. */
+export interface SourceTable {
+  source(number: LogPosition): MessageSource | undefined;
+  numberOf(source: MessageSource): LogPosition | undefined;
+}
+
 /** Retained messages, with which of them changed since they were written down. */
 export class DiskRetainedStore extends MemoryRetainedStore {
   #changed = new Set<string>();
@@ -20,17 +28,30 @@ export class DiskRetainedStore extends MemoryRetainedStore {
     this.#note(message.topic);
   }
 
+  override bury(tombstone: Message): void {
+    super.bury(tombstone);
+    this.#note(tombstone.topic);
+  }
+
+  override forgetTombstone(topic: string): boolean {
+    if (!super.forgetTombstone(topic)) return false;
+    this.#note(topic);
+    return true;
+  }
+
   override delete(topic: string): boolean {
     if (!super.delete(topic)) return false;
     this.#note(topic);
     return true;
   }
 
-  /** As it was written down. */
-  restore(value: Uint8Array): void {
-    const { message } = readMessageRecord(value, POSITION_BYTES, value.length);
+  /** As it was written down. @param sources gateways by their numbers */
+  restore(value: Uint8Array, sources: SourceTable): void {
+    const { message, sourceNumber } = readMessageRecord(value, POSITION_BYTES, value.length);
     message.position = readU48(value, 0);
-    super.set(message);
+    message.source = sources.source(sourceNumber);
+    if (message.payloadLength === 0) super.bury(message);
+    else super.set(message);
   }
 
   /** Nothing was restored after all. */
@@ -38,6 +59,9 @@ export class DiskRetainedStore extends MemoryRetainedStore {
     const topics: string[] = [];
     this.forEach(({ topic }) => topics.push(topic));
     for (const topic of topics) super.delete(topic);
+    topics.length = 0;
+    this.forEachTombstone(({ topic }) => topics.push(topic));
+    for (const topic of topics) super.forgetTombstone(topic);
     this.#changed = new Set();
   }
 
@@ -53,14 +77,19 @@ export class DiskRetainedStore extends MemoryRetainedStore {
   }
 
   /** What is to be written of a topic. */
-  change(topic: string, names: PublisherNames): readonly [key: string, value: Uint8Array | null] {
-    const message = this.get(topic);
+  change(
+    topic: string,
+    names: PublisherNames,
+    sources: SourceTable,
+  ): readonly [key: string, value: Uint8Array | null] {
+    const message = this.get(topic) ?? this.tombstone(topic);
     const key = RETAINED_PREFIX + topic;
     if (message === undefined) return [key, null];
     const publisher = names.bytesOf(message.publisher);
     const value = Buffer.allocUnsafe(POSITION_BYTES + messageRecordBytes(message, publisher, 0));
     writeU48(value, 0, message.position);
-    writeMessageRecord(value, POSITION_BYTES, message, publisher, 0, 0);
+    const source = message.source === undefined ? 0 : (sources.numberOf(message.source) ?? 0);
+    writeMessageRecord(value, POSITION_BYTES, message, publisher, 0, 0, false, source);
     return [key, value];
   }
 

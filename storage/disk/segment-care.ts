@@ -56,9 +56,9 @@ export class SegmentCare {
 
   /** Nothing before it is needed by anybody. */
   #floor(): LogPosition {
-    const { index, table } = this.#parts;
+    const { index, table, mesh } = this.#parts;
     const passing = this.#passing;
-    let floor = Math.min(index.floor, table.floor);
+    let floor = Math.min(index.floor, table.floor, mesh.floor);
     for (const queue of passing) {
       if (queue.count === 0) passing.delete(queue);
       else floor = Math.min(floor, queue.floor);
@@ -80,8 +80,9 @@ export class SegmentCare {
   }
 
   async #compactOne(): Promise<void> {
-    const { log, index } = this.#parts;
-    const limit = Math.min(index.floor, this.#keptFrom());
+    const { log, index, mesh } = this.#parts;
+    // What others may want is read in one go: it stays as it is.
+    const limit = Math.min(index.floor, this.#keptFrom(), mesh.floor);
     for (const segment of log.segments.slice(0, -1)) {
       if (segment.next > limit) return;
       const count = segment.next - segment.header.first;

@@ -3,6 +3,7 @@
  * process. It is what `durability: memory` means, and the reference for the contract's tests.
  */
 import type { DeliveryQueue, LogPosition, StorageStatus, Store } from '../../lib/contracts/store.js';
+import type { OwnMessages } from '../../lib/contracts/streams.js';
 import { MemoryDeliveryQueue } from './delivery-queue.js';
 import { MemoryRetainedStore } from './retained-store.js';
 
@@ -59,5 +60,21 @@ export class MemoryStore implements Store {
 
   createQueue(): DeliveryQueue {
     return new MemoryDeliveryQueue();
+  }
+
+  recordStream(): LogPosition {
+    return ++this.#position;
+  }
+
+  readonly floors: ReadonlyMap<string, LogPosition> = new Map();
+
+  setFloor(): void {}
+
+  /** What was not taken when it came is gone. */
+  readOwn(from: LogPosition, _maxBytes: number, done: (own: OwnMessages) => void): void {
+    const next = Math.max(from, this.#position + 1);
+    const isLost = next > from;
+    const own = { messages: [], next, lostFrom: isLost ? from : 0, lostTo: isLost ? next - 1 : 0 };
+    queueMicrotask(() => done(own));
   }
 }

@@ -4,6 +4,7 @@ import { TopicTree } from '../../lib/routing/topic-tree.js';
 
 export class MemoryRetainedStore implements RetainedStore {
   readonly #tree = new TopicTree<Message>();
+  readonly #tombstones = new Map<string, Message>();
   #bytes = 0;
 
   get count(): number {
@@ -24,6 +25,30 @@ export class MemoryRetainedStore implements RetainedStore {
     message.detach();
     this.#tree.set(message.topic, message);
     this.#bytes += message.weight;
+    this.#tombstones.delete(message.topic);
+  }
+
+  bury(tombstone: Message): void {
+    this.delete(tombstone.topic);
+    tombstone.copyBytes();
+    this.#tombstones.delete(tombstone.topic);
+    this.#tombstones.set(tombstone.topic, tombstone);
+  }
+
+  tombstone(topic: string): Message | undefined {
+    return this.#tombstones.get(topic);
+  }
+
+  forgetTombstone(topic: string): boolean {
+    return this.#tombstones.delete(topic);
+  }
+
+  get tombstoneCount(): number {
+    return this.#tombstones.size;
+  }
+
+  forEachTombstone(visit: (tombstone: Message) => void): void {
+    for (const tombstone of this.#tombstones.values()) visit(tombstone);
   }
 
   delete(topic: string): boolean {

@@ -1,7 +1,10 @@
 /**
  * Body of a message record, numbers least significant byte first:
  *
- *     u8   bits 0 and 1 QoS, 2 retain, 3 expires, 4 has properties, 5 has a packet id, 6 is the will of its publisher's session
+ *     u8   bits 0 and 1 QoS, 2 retain, 3 expires, 4 has properties, 5 has a packet id, 6 is the will of its publisher's session, 7 has mesh flags
+ *     u8   only with bit 7: bit 0 comes from another gateway, bit 1 has the counter of a retained version
+ *     u48  only from another gateway: position of the record that names it, then u48, its position in that gateway's log
+ *     u32  only with a counter: it
  *     u48  milliseconds since 1970, as good as the machine knew
  *     u48  only where it expires: when, in milliseconds of the gateway's own clock
  *     u16  only with a packet id: with it the publisher's session knows a repeated QoS 2 message
@@ -10,6 +13,7 @@
  *     u32  only with properties: their length, then they as PUBLISH carries them
  *          the rest is the payload
  */
+import type { LogPosition } from '../../lib/contracts/store.js';
 import { Message, NEVER } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { readU32, readU48, writeU32, writeU48 } from '../log/record.js';
@@ -21,6 +25,9 @@ const EXPIRES = 0x08;
 const PROPERTIES = 0x10;
 const PACKET_ID = 0x20;
 const WILL = 0x40;
+const MESH = 0x80;
+const FROM_ANOTHER = 0x01;
+const COUNTER = 0x02;
 const FIXED_BYTES = 7;
 const NO_BYTES = new Uint8Array(0);
 
@@ -32,6 +39,8 @@ export interface StoredMessage {
   readonly packetId: number;
   /** It is the will of its publisher's session, which has none from here on. */
   readonly isWill: boolean;
+  /** Position of the record that names the gateway which took it in; 0: this one. */
+  readonly sourceNumber: LogPosition;
 }
 
 /** Client ids in UTF-8: few publishers write most messages. */
@@ -60,6 +69,7 @@ export function messageRecordBytes(message: Message, publisher: Uint8Array, pack
     FIXED_BYTES +
     (message.expiresAt === NEVER ? 0 : 6) +
     (packetId === 0 ? 0 : 2) +
+    meshBytes(message) +
     2 +
     publisher.length +
     message.topicBytes.length +
@@ -68,7 +78,12 @@ export function messageRecordBytes(message: Message, publisher: Uint8Array, pack
   );
 }
 
-/** Writes `messageRecordBytes` bytes at `at`. */
+function meshBytes({ source, retainedCounter }: Message): number {
+  if (source === undefined && retainedCounter === 0) return 0;
+  return 1 + (source === undefined ? 0 : 12) + (retainedCounter === 0 ? 0 : 4);
+}
+
+/** Writes `messageRecordBytes` bytes at `at`. @param sourceNumber of a message that has a source */
 export function writeMessageRecord(
   out: Uint8Array,
   at: number,
@@ -77,6 +92,7 @@ export function writeMessageRecord(
   packetId: number,
   wallMs: number,
   isWill = false,
+  sourceNumber: LogPosition = 0,
 ): void {
   const { properties, topicBytes } = message;
   const expires = message.expiresAt !== NEVER;
@@ -87,6 +103,10 @@ export function writeMessageRecord(
     (properties.length > 0 ? PROPERTIES : 0) |
     (packetId === 0 ? 0 : PACKET_ID) |
     (isWill ? WILL : 0);
+  if (message.source !== undefined || message.retainedCounter !== 0) {
+    out[at] = (out[at] as number) | MESH;
+    at = writeMesh(out, at + 1, message, sourceNumber) - 1;
+  }
   writeU48(out, at + 1, wallMs);
   at += FIXED_BYTES;
   if (expires) {
@@ -109,6 +129,22 @@ export function writeMessageRecord(
     at += 4 + properties.length;
   }
   copyPayload(out, at, message);
+}
+
+/** @returns where it goes on. */
+function writeMesh(out: Uint8Array, at: number, message: Message, sourceNumber: LogPosition): number {
+  const { source, sequence, retainedCounter } = message;
+  out[at++] = (source === undefined ? 0 : FROM_ANOTHER) | (retainedCounter === 0 ? 0 : COUNTER);
+  if (source !== undefined) {
+    writeU48(out, at, sourceNumber);
+    writeU48(out, at + 6, sequence);
+    at += 12;
+  }
+  if (retainedCounter !== 0) {
+    writeU32(out, at, retainedCounter);
+    at += 4;
+  }
+  return at;
 }
 
 function copyPayload(out: Uint8Array, at: number, message: Message): void {
@@ -145,6 +181,21 @@ export function viewMessageRecord(
   texts: TextCache,
 ): StoredMessage {
   const flags = bytes[start] as number;
+  let sourceNumber = 0;
+  let sequence = 0;
+  let retainedCounter = 0;
+  if ((flags & MESH) !== 0) {
+    const mesh = bytes[++start] as number;
+    if ((mesh & FROM_ANOTHER) !== 0) {
+      sourceNumber = readU48(bytes, start + 1);
+      sequence = readU48(bytes, start + 7);
+      start += 12;
+    }
+    if ((mesh & COUNTER) !== 0) {
+      retainedCounter = readU32(bytes, start + 1);
+      start += 4;
+    }
+  }
   const wallMs = readU48(bytes, start + 1);
   let at = start + FIXED_BYTES;
   let expiresAt = NEVER;
@@ -180,5 +231,7 @@ export function viewMessageRecord(
     expiresAt,
     publisher,
   );
-  return { message, wallMs, packetId, isWill: (flags & WILL) !== 0 };
+  message.sequence = sequence;
+  message.retainedCounter = retainedCounter;
+  return { message, wallMs, packetId, isWill: (flags & WILL) !== 0, sourceNumber };
 }

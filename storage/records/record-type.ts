@@ -18,6 +18,11 @@ export const RecordType = {
   willPublished: 21,
   assigned: 22,
   dropped: 23,
+  /** Another gateway in one of its lives, whose messages follow: they name it by the position of this record. */
+  source: 25,
+  /** How much of another gateway's log is in this one. */
+  covered: 26,
+  streamReset: 27,
   /** The gateway's own clock beside the wall's. */
   time: 30,
 } as const;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
 import { OWED_FLAG, type SessionRecord } from '../../lib/contracts/store.js';
 import { createMessage, NEVER } from '../../lib/message/message.js';
 import {
@@ -48,18 +49,27 @@ t.test('a message comes back from its record as it was', async (t) => {
       fc.integer({ min: 0, max: POSITION_MAX }),
       fc.oneof(fc.constant(0), packetId),
       fc.nat(20),
-      (fields, wallMs, id, offset) => {
+      fc.record({ sourceNumber: fc.oneof(fc.constant(0), position), sequence: position, counter: fc.nat() }),
+      (fields, wallMs, id, offset, { sourceNumber, sequence, counter }) => {
         const message = createMessage({ ...fields, topicBytes: topicBytesOf(fields.topic) });
+        if (sourceNumber !== 0) {
+          message.source = { origin: gatewayIdOf(new Uint8Array(32)), epoch: { counter: 1, nonce: '' } };
+          message.sequence = sequence;
+        }
+        message.retainedCounter = counter;
         const publisher = names.bytesOf(fields.publisher);
         const size = messageRecordBytes(message, publisher, id);
         const out = Buffer.alloc(offset + size + 10, 0xaa);
-        writeMessageRecord(out, offset, message, publisher, id, wallMs);
+        writeMessageRecord(out, offset, message, publisher, id, wallMs, false, sourceNumber);
         if (!out.subarray(offset + size).every((byte) => byte === 0xaa)) return false;
         const stored = readMessageRecord(out, offset, offset + size, texts);
         const { message: back } = stored;
         return (
           stored.wallMs === wallMs &&
           stored.packetId === id &&
+          stored.sourceNumber === sourceNumber &&
+          back.sequence === message.sequence &&
+          back.retainedCounter === counter &&
           back.topic === message.topic &&
           Buffer.compare(back.topicBytes, message.topicBytes) === 0 &&
           Buffer.compare(back.payload, message.payload) === 0 &&

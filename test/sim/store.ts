@@ -10,6 +10,7 @@ import type {
   SessionRecord,
   Store,
 } from '../../lib/contracts/store.js';
+import type { OwnMessages } from '../../lib/contracts/streams.js';
 import type { Message } from '../../lib/message/message.js';
 import { MemoryStore } from '../../storage/memory/memory-store.js';
 import { MemoryDeliveryQueue } from '../../storage/memory/delivery-queue.js';
@@ -95,6 +96,19 @@ export class SimStore implements Store {
   /** Nothing that lives in this process ever has to be read back. */
   read(positions: readonly LogPosition[], done: (messages: undefined[]) => void): void {
     done(positions.map(() => undefined));
+  }
+
+  /** These worlds have one gateway each. */
+  recordStream(): LogPosition {
+    return this.log.length;
+  }
+
+  readonly floors: ReadonlyMap<string, LogPosition> = new Map();
+
+  setFloor(): void {}
+
+  readOwn(from: LogPosition, _maxBytes: number, done: (own: OwnMessages) => void): void {
+    this.#scheduler.after(0, 'read', () => done({ messages: [], next: from, lostFrom: 0, lostTo: 0 }));
   }
 
   createQueue(): DeliveryQueue {

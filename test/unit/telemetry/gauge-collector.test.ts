@@ -16,6 +16,11 @@ const retained: RetainedStore = {
   get: () => undefined,
   set: () => undefined,
   delete: () => false,
+  bury: () => undefined,
+  tombstone: () => undefined,
+  forgetTombstone: () => false,
+  tombstoneCount: 23,
+  forEachTombstone: () => undefined,
   forEachMatch: () => undefined,
   forEach: () => undefined,
 };

@@ -1,0 +1,174 @@
+/**
+ * What the store keeps for the mesh beside the messages: which gateways they come from, how much of each one's log is here, and from
+ * where on this gateway's own log is still wanted.
+ *
+ *     l/o/<position>       a gateway in one of its lives: messages name it by the position of its record
+ *     l/m/<gateway>        how much of its log is here
+ *     l/f/<name>           nothing of this log from here on is to go
+ */
+import { type Epoch, isSameEpoch } from '../../lib/contracts/epoch.js';
+import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { MessageSource, StreamImage, StreamRecord } from '../../lib/contracts/streams.js';
+import { readU48, writeU48 } from '../log/record.js';
+import { decodePositions, encodePositions } from '../queue/posting-block.js';
+import { LOADED_PREFIX } from './session-table.js';
+import type { Changes } from './state-index.js';
+
+const SOURCE_PREFIX = `${LOADED_PREFIX}o/`;
+const STREAM_PREFIX = `${LOADED_PREFIX}m/`;
+const FLOOR_PREFIX = `${LOADED_PREFIX}f/`;
+const POSITION_BYTES = 6;
+
+export class MeshState {
+  readonly #numbers = new Map<MessageSource, LogPosition>();
+  readonly #byNumber = new Map<LogPosition, MessageSource>();
+  readonly #unwrittenSources = new Map<LogPosition, MessageSource>();
+  readonly #floors = new Map<string, LogPosition>();
+  readonly #changedFloors = new Set<string>();
+  #images: StreamImage[] = [];
+
+  /** Undefined: no record names it yet. */
+  numberOf(source: MessageSource): LogPosition | undefined {
+    const known = this.#numbers.get(source);
+    if (known !== undefined) return known;
+    for (const [number, other] of this.#byNumber)
+      if (other.origin === source.origin && isSameEpoch(other.epoch, source.epoch)) {
+        this.#numbers.set(source, number);
+        return number;
+      }
+    return undefined;
+  }
+
+  source(number: LogPosition): MessageSource | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  /** Its record is at this position. */
+  begin(source: MessageSource, number: LogPosition): void {
+    this.#byNumber.set(number, source);
+    this.#numbers.set(source, number);
+    this.#unwrittenSources.set(number, source);
+  }
+
+  get floors(): ReadonlyMap<string, LogPosition> {
+    return this.#floors;
+  }
+
+  /** Nobody may need what is before it; Infinity: nobody needs anything. */
+  get floor(): LogPosition {
+    let floor = Infinity;
+    for (const position of this.#floors.values()) floor = Math.min(floor, position);
+    return floor;
+  }
+
+  setFloor(name: string, position: LogPosition | undefined): void {
+    if (this.#floors.get(name) === position) return;
+    if (position === undefined) this.#floors.delete(name);
+    else this.#floors.set(name, position);
+    this.#changedFloors.add(name);
+  }
+
+  /** @returns whether the key is one of these. */
+  restore(key: string, value: Uint8Array): boolean {
+    if (key.startsWith(SOURCE_PREFIX)) {
+      const number = Number(key.slice(SOURCE_PREFIX.length));
+      const source = parseSource(value, 0, value.length);
+      if (source !== undefined) this.begin(source, number);
+      this.#unwrittenSources.delete(number);
+    } else if (key.startsWith(STREAM_PREFIX)) {
+      const image = decodeStream(key.slice(STREAM_PREFIX.length), value);
+      if (image !== undefined) this.#images.push(image);
+    } else if (key.startsWith(FLOOR_PREFIX)) {
+      this.#floors.set(key.slice(FLOOR_PREFIX.length), readU48(value, 0));
+    } else return false;
+    return true;
+  }
+
+  /** Nothing was restored after all. */
+  reset(): void {
+    for (const map of [this.#numbers, this.#byNumber, this.#unwrittenSources, this.#floors]) map.clear();
+    this.#changedFloors.clear();
+    this.#images = [];
+  }
+
+  /** As they were written down; once. */
+  takeImages(): readonly StreamImage[] {
+    const images = this.#images;
+    this.#images = [];
+    return images;
+  }
+
+  /** Puts into `changes` what is to be written. @returns to be called where it was not */
+  addChanges(changes: Changes, images: Iterable<StreamImage>): () => void {
+    const sources = new Map(this.#unwrittenSources);
+    const floors = [...this.#changedFloors];
+    for (const [number, source] of sources) changes.set(SOURCE_PREFIX + String(number), encodeSource(source));
+    for (const image of images) changes.set(STREAM_PREFIX + image.origin, encodeStream(image));
+    for (const name of floors) {
+      const position = this.#floors.get(name);
+      changes.set(FLOOR_PREFIX + name, position === undefined ? null : encodePosition(position));
+    }
+    this.#unwrittenSources.clear();
+    this.#changedFloors.clear();
+    return () => {
+      for (const [number, source] of sources) this.#unwrittenSources.set(number, source);
+      for (const name of floors) this.#changedFloors.add(name);
+    };
+  }
+}
+
+export function encodeSource({ origin, epoch }: MessageSource): Uint8Array {
+  return Buffer.from(JSON.stringify([origin, epoch.counter, epoch.nonce]), 'utf8');
+}
+
+export function parseSource(bytes: Uint8Array, start: number, end: number): MessageSource | undefined {
+  const [origin, counter, nonce] = parseArray(bytes, start, end);
+  const id = typeof origin === 'string' ? parseGatewayId(origin) : undefined;
+  if (id === undefined || typeof counter !== 'number' || typeof nonce !== 'string') return undefined;
+  return { origin: id, epoch: { counter, nonce } };
+}
+
+/** Body of the record of a step, beside the number of its source. */
+export function encodeStreamRecord(record: StreamRecord, sourceNumber: LogPosition): Uint8Array {
+  const bytes = Buffer.allocUnsafe(2 * POSITION_BYTES);
+  writeU48(bytes, 0, sourceNumber);
+  writeU48(bytes, POSITION_BYTES, record.upTo);
+  return bytes;
+}
+
+export function parseStreamRecord(
+  kind: StreamRecord['kind'],
+  bytes: Uint8Array,
+  start: number,
+  sources: MeshState,
+): StreamRecord | undefined {
+  const source = sources.source(readU48(bytes, start));
+  return source === undefined ? undefined : { kind, ...source, upTo: readU48(bytes, start + POSITION_BYTES) };
+}
+
+function encodeStream({ epoch, covered, have }: StreamImage): Uint8Array {
+  const header = Buffer.from(JSON.stringify([epoch.counter, epoch.nonce, covered]), 'utf8');
+  return Buffer.concat([Uint8Array.of(header.length), header, encodePositions(have)]);
+}
+
+function decodeStream(gateway: string, value: Uint8Array): StreamImage | undefined {
+  const origin: GatewayId | undefined = parseGatewayId(gateway);
+  const end = 1 + (value[0] ?? 0);
+  const [counter, nonce, covered] = parseArray(value, 1, end);
+  if (origin === undefined || typeof counter !== 'number' || typeof nonce !== 'string') return undefined;
+  if (typeof covered !== 'number') return undefined;
+  const epoch: Epoch = { counter, nonce };
+  return { origin, epoch, covered, have: decodePositions(value.subarray(end)) };
+}
+
+function parseArray(bytes: Uint8Array, start: number, end: number): readonly unknown[] {
+  const parsed: unknown = JSON.parse(Buffer.from(bytes.subarray(start, end)).toString('utf8'));
+  return Array.isArray(parsed) ? parsed : [];
+}
+
+function encodePosition(position: LogPosition): Uint8Array {
+  const bytes = Buffer.allocUnsafe(POSITION_BYTES);
+  writeU48(bytes, 0, position);
+  return bytes;
+}

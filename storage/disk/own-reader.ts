@@ -1,0 +1,57 @@
+/** What this gateway took in itself, in the order of its log, for those who carry it to others. */
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { OwnMessages } from '../../lib/contracts/streams.js';
+import type { Message } from '../../lib/message/message.js';
+import { viewMessageRecord } from '../records/message-record.js';
+import { RecordType } from '../records/record-type.js';
+import type { OpenParts } from './open-parts.js';
+
+/** A log may hold nothing else for long: the reader is told how far it has come. */
+const POSITIONS_MAX_COUNT = 65_536;
+const STEP_COUNT = 1024;
+
+/** Some of them from a position on, as far as they are committed. @throws SprawlError STORAGE_IO */
+export async function readOwn(
+  { log, texts }: OpenParts,
+  from: LogPosition,
+  maxBytes: number,
+): Promise<OwnMessages> {
+  const messages: Message[] = [];
+  const { reader, committed } = log;
+  let bytesRead = 0;
+  let at = Math.max(from, reader.first);
+  let lostFrom = at > from ? from : 0;
+  let lostTo = at > from ? at - 1 : 0;
+  const last = Math.min(committed, at + POSITIONS_MAX_COUNT - 1);
+  while (at <= last && bytesRead < maxBytes) {
+    let stoppedAt = 0;
+    const { next, damage } = await reader.read(
+      at,
+      Math.min(last, at + STEP_COUNT - 1),
+      (position, type, bytes, start, end) => {
+        if (type !== RecordType.message && type !== RecordType.retained) return;
+        if (stoppedAt !== 0) return;
+        // At least one, however large it is.
+        if (messages.length > 0 && bytesRead + end - start > maxBytes) {
+          stoppedAt = position;
+          return;
+        }
+        const { message, sourceNumber } = viewMessageRecord(bytes, start, end, texts);
+        if (sourceNumber !== 0) return;
+        message.copyBytes();
+        message.position = position;
+        messages.push(message);
+        bytesRead += end - start;
+      },
+    );
+    const end = stoppedAt === 0 ? next : stoppedAt;
+    for (const { first, last: lastLost } of damage) {
+      if (first >= end) continue;
+      if (lostFrom === 0) lostFrom = first;
+      lostTo = Math.min(lastLost, end - 1);
+    }
+    if (stoppedAt !== 0) return { messages, next: stoppedAt, lostFrom, lostTo };
+    at = next;
+  }
+  return { messages, next: at, lostFrom, lostTo };
+}

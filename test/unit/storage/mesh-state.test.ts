@@ -1,0 +1,194 @@
+import t from 'tap';
+import { type GatewayId, gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
+import type {
+  DurableStreams,
+  MessageSource,
+  OwnMessages,
+  StreamImage,
+  StreamRecord,
+} from '../../../lib/contracts/streams.js';
+import { createMessage, type Message } from '../../../lib/message/message.js';
+import type { DiskStore } from '../../../storage/disk/disk-store.js';
+import {
+  RecordedSessions,
+  testStore,
+  type TestStoreParts,
+  testStoreParts,
+} from '../../support/disk-store.js';
+import { str } from '../../support/protocol-bytes.js';
+
+const NEIGHBOUR: GatewayId = gatewayIdOf(new Uint8Array(32).fill(0xab));
+const EPOCH = { counter: 3, nonce: '0011223344556677' };
+
+function messageTo(topic: string, text = 'x', retain = false): Message {
+  return createMessage({ topic, topicBytes: str(topic), payload: Buffer.from(text), qos: 1, retain });
+}
+
+function forwarded(topic: string, sequence: number, source: MessageSource, retain = false): Message {
+  const message = messageTo(topic, `from ${sequence}`, retain);
+  message.source = source;
+  message.sequence = sequence;
+  if (retain) message.retainedCounter = 7;
+  return message;
+}
+
+/** Takes down what it is told, and has the images that the test gives it. */
+class RecordedStreams implements DurableStreams {
+  readonly kept: StreamImage[] = [];
+  readonly restored: StreamImage[] = [];
+  readonly records: StreamRecord[] = [];
+  readonly sequences: string[] = [];
+  images(): Iterable<StreamImage> {
+    return this.kept;
+  }
+  restoreStream(image: StreamImage): void {
+    this.restored.push(image);
+  }
+  replayStream(record: StreamRecord): void {
+    this.records.push(record);
+  }
+  replayForwarded({ origin, epoch }: MessageSource, sequence: number): void {
+    this.sequences.push(`${origin.slice(0, 2)} ${epoch.counter} ${sequence}`);
+  }
+}
+
+function readOwn(store: DiskStore, from: number, maxBytes = 1 << 20): Promise<OwnMessages> {
+  return new Promise((resolve) => store.readOwn(from, maxBytes, resolve));
+}
+
+async function opened(
+  parts: TestStoreParts,
+  streams = new RecordedStreams(),
+  options: Parameters<typeof testStore>[1] = {},
+): Promise<{ store: DiskStore; streams: RecordedStreams; sessions: RecordedSessions }> {
+  const store = testStore(parts, options);
+  const sessions = new RecordedSessions();
+  await store.open(sessions, streams);
+  return { store, streams, sessions };
+}
+
+t.test('what another gateway sent comes back from the log with where it stands in that one', async (t) => {
+  const parts = testStoreParts();
+  const first = await opened(parts);
+  const source = { origin: NEIGHBOUR, epoch: EPOCH };
+  first.store.append(forwarded('a', 41, source), undefined);
+  // Another object for the same life of the same gateway.
+  first.store.append(forwarded('a', 44, { origin: NEIGHBOUR, epoch: { ...EPOCH } }), undefined);
+  first.store.append(forwarded('a', 2, { origin: NEIGHBOUR, epoch: { ...EPOCH, counter: 4 } }), undefined);
+  const last = first.store.recordStream({ kind: 'covered', ...source, upTo: 44 });
+  first.store.recordStream({ kind: 'reset', ...source, upTo: 12 });
+  await first.store.log.flush();
+  t.ok(first.store.committed >= last);
+  // No checkpoint: as a crash leaves it.
+  const { streams, sessions } = await opened({ ...testStoreParts(), files: parts.files.crash() });
+  t.same(streams.sequences, ['ab 3 41', 'ab 3 44', 'ab 4 2']);
+  t.same(streams.records, [
+    { kind: 'covered', origin: NEIGHBOUR, epoch: EPOCH, upTo: 44 },
+    { kind: 'reset', origin: NEIGHBOUR, epoch: EPOCH, upTo: 12 },
+  ]);
+  t.same(
+    sessions.messages.map(({ sequence, source: from }) => [sequence, from?.epoch.counter]),
+    [
+      [41, 3],
+      [44, 3],
+      [2, 4],
+    ],
+  );
+});
+
+t.test('a checkpoint has the streams as they stand, and the gateways that messages name', async (t) => {
+  const parts = testStoreParts();
+  const { store, streams } = await opened(parts);
+  const image = { origin: NEIGHBOUR, epoch: EPOCH, covered: 900, have: [903, 905, 1_000_000] };
+  streams.kept.push(image);
+  const retained = forwarded('state', 903, { origin: NEIGHBOUR, epoch: EPOCH }, true);
+  store.append(retained, undefined);
+  store.retained.set(retained);
+  const grave = forwarded('gone', 905, { origin: NEIGHBOUR, epoch: EPOCH }, true);
+  store.append(grave, undefined);
+  store.retained.bury(createMessage({ ...grave, payload: new Uint8Array(0) }));
+  store.retained.forEachTombstone((tombstone) => {
+    tombstone.source = grave.source;
+    tombstone.sequence = 905;
+    tombstone.retainedCounter = 8;
+  });
+  store.setFloor('peer/one', 5);
+  store.setFloor('peer/two', 9);
+  store.setFloor('peer/two', undefined);
+  await store.close();
+
+  const again = await opened(parts);
+  t.same(again.streams.restored, [image]);
+  t.same(again.streams.records, []);
+  t.same([...again.store.floors], [['peer/one', 5]]);
+  const back = again.store.retained.get('state');
+  t.same(back?.source, { origin: NEIGHBOUR, epoch: EPOCH });
+  t.same([back?.sequence, back?.retainedCounter], [903, 7]);
+  const tombstone = again.store.retained.tombstone('gone');
+  t.same([tombstone?.sequence, tombstone?.retainedCounter], [905, 8]);
+  t.equal(again.store.retained.tombstoneCount, 1);
+  t.equal(again.store.retained.get('gone'), undefined);
+  t.equal(again.store.retained.forgetTombstone('gone'), true);
+  t.equal(again.store.retained.forgetTombstone('gone'), false);
+  await again.store.close();
+  const third = await opened(parts);
+  t.equal(third.store.retained.tombstone('gone'), undefined, 'and it does not come back');
+  await third.store.close();
+});
+
+t.test(
+  'a gateway reads what it took in itself, some at a time, and nothing that came from others',
+  async (t) => {
+    const { store } = await opened(testStoreParts());
+    const from = store.append(messageTo('own', '0'), undefined);
+    for (let n = 1; n < 50; n++) {
+      store.append(messageTo('own', String(n)), undefined);
+      store.append(forwarded('theirs', n, { origin: NEIGHBOUR, epoch: EPOCH }), undefined);
+    }
+    await store.log.flush();
+    const texts: string[] = [];
+    let reads = 0;
+    for (let at = from; at <= store.committed; reads++) {
+      const { messages, next, lostFrom } = await readOwn(store, at, 200);
+      t.equal(lostFrom, 0);
+      t.ok(next > at, 'it goes on');
+      for (const { payload, position, topic } of messages) {
+        t.equal(topic, 'own');
+        t.ok(position >= at && position < next);
+        texts.push(Buffer.from(payload).toString());
+      }
+      at = next;
+    }
+    t.same(
+      texts,
+      Array.from({ length: 50 }, (_, n) => String(n)),
+    );
+    t.ok(reads > 3, 'in parts');
+    const end = await readOwn(store, store.committed + 1);
+    t.same(end, { messages: [], next: store.committed + 1, lostFrom: 0, lostTo: 0 }, 'nothing is there yet');
+    await store.close();
+  },
+);
+
+t.test('what somebody is to have yet stays in the log, and what is gone is named', async (t) => {
+  const options = { keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 };
+  const { store } = await opened(testStoreParts(), undefined, options);
+  const fill = async (): Promise<void> => {
+    for (let n = 0; n < 200; n++) store.append(messageTo('t', 'x'.repeat(100)), undefined);
+    await store.log.flush();
+    await store.settled();
+  };
+  store.setFloor('peer', 1);
+  for (let round = 0; round < 3; round++) await fill();
+  t.equal(store.log.reader.first, 1);
+  t.equal((await readOwn(store, 1)).lostFrom, 0);
+  const floor = store.committed;
+  store.setFloor('peer', floor);
+  for (let round = 0; round < 6; round++) await fill();
+  const { first } = store.log.reader;
+  t.ok(first > 1 && first <= floor, 'what is before goes, what it wants stays');
+  const own = await readOwn(store, 1, 100);
+  t.same([own.lostFrom, own.lostTo], [1, first - 1]);
+  t.ok(own.messages.every(({ position }) => position >= first));
+  await store.close();
+});
