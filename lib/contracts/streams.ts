@@ -33,8 +33,32 @@ export interface StreamImage {
   readonly epoch: Epoch;
   /** Everything up to here that this gateway wanted is in its log. */
   readonly covered: LogPosition;
-  /** Positions beyond `covered` that it has too, ascending. */
+  /** Positions beyond `covered`, and beyond the cursor of `backfill`, that it has too, ascending. */
   readonly have: readonly LogPosition[];
+  /** What a grown interest asks for of what is covered, while it is not all here. */
+  readonly backfill?: BackfillImage | undefined;
+}
+
+export interface BackfillImage {
+  /** Version of the interest that asks for it. */
+  readonly id: number;
+  /** Everything of it up to here is in the log. */
+  readonly cursor: LogPosition;
+}
+
+/**
+ * A step of a backfill, beside the steps of its stream: the last of each origin counts. From the first one on, the positions beyond the
+ * cursor of messages that came are remembered: those that come again, in the other lane, are not taken twice.
+ */
+export interface BackfillRecord {
+  readonly kind: 'backfill';
+  readonly origin: GatewayId;
+  readonly epoch: Epoch;
+  /** Version of the interest that asks for it. */
+  readonly id: number;
+  readonly upTo: LogPosition;
+  /** All of it is here. */
+  readonly done: boolean;
 }
 
 /** A step in the life of a stream. The last of each origin counts. */

@@ -99,11 +99,23 @@ export class ByteWriter {
   /** UTF-8, with its length before it. */
   text(value: string): this {
     if (value.length <= SHORT_TEXT_CHARACTERS && this.#ascii(value)) return this;
+    this.varint(Buffer.byteLength(value, 'utf8'));
+    return this.utf8(value);
+  }
+
+  /** UTF-8 without a length. */
+  utf8(value: string): this {
     const length = Buffer.byteLength(value, 'utf8');
-    this.varint(length);
     const at = this.#reserve(length);
     this.#out.write(value, at, length, 'utf8');
     return this;
+  }
+
+  /** Writes a u16, the most significant byte first, over two bytes at `at` that were written before. */
+  patchU16(at: number, value: number): void {
+    if (at + 2 > this.#at) throw new RangeError(`${at} is not written yet`);
+    this.#out[at] = value >>> 8;
+    this.#out[at + 1] = value;
   }
 
   /** What was written; it is the caller's own. The writer begins anew. */

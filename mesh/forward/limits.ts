@@ -1,0 +1,33 @@
+/** What can grow in forwarding, and where it ends. All bytes are of encoded frames unless said otherwise. */
+
+/** What a receiver takes before it has committed it, where nothing else is set. */
+export const CREDIT_BYTES = 4 * 1024 * 1024;
+/** Of a batch: large enough that its frame costs nothing, small enough that what waits behind it does not wait long. */
+export const BATCH_MAX_BYTES = 256 * 1024;
+/** Of one piece of a frame that is too large for the link (FRAME_MAX_BYTES). */
+export const PART_BYTES = 512 * 1024;
+/** Of a frame that comes in parts, where nothing else is set: the largest message that gateways pass to each other. */
+export const WHOLE_MAX_BYTES = 16 * 1024 * 1024;
+/** Messages of a live peer that wait in memory, by weight and count; then they are read from the log again. */
+export const LIVE_MAX_BYTES = 1024 * 1024;
+export const LIVE_MAX_COUNT = 4096;
+/** Read from the log at once. */
+export const READ_BYTES = 256 * 1024;
+/** Topics that are known to have something pending; beyond it nothing overtakes until the backlog is done. */
+export const PENDING_TOPICS_MAX = 100_000;
+/** Messages that a receiver has ahead of what it has covered. */
+export const HAVE_MAX = 100_000;
+/** Messages that a receiver remembers while a backfill is going on: what a full credit of the smallest messages may hold. */
+export const SINCE_MAX = 1_000_000;
+/** The share of the credit that a backlog may take, so that live messages always get through. */
+export const BACKLOG_SHARE = 0.75;
+/** Positions that passed without a message are told this often, and this many at the latest. */
+export const IDLE_COVER_MS = 500;
+export const IDLE_COVER_POSITIONS = 4096;
+/** A link that took messages and acknowledged nothing for so long is rebuilt. */
+export const STALL_MS = 5000;
+/** Messages of QoS 0 behind so many bytes that the link has not sent yet are dropped. */
+export const PASSING_QUEUED_MAX_BYTES = 1024 * 1024;
+export const PASSING_BATCH_BYTES = 64 * 1024;
+/** Topics and client ids of another gateway that are kept decoded; a power of two. */
+export const TEXT_SLOTS = 4096;
