@@ -50,6 +50,8 @@ export interface ReceiverOptions {
   readonly creditBytes?: number;
   readonly wholeMaxBytes?: number;
   readonly haveMax?: number;
+  /** Where the stream stands; default: nothing is known of it. */
+  readonly state?: StreamState;
 }
 
 export interface ReceiverStatus {
@@ -94,7 +96,7 @@ export class StreamReceiver {
   /** @param texts may be shared by the receivers of a gateway */
   constructor(origin: GatewayId, ports: ReceiverPorts, options: ReceiverOptions = {}, texts?: TextCache) {
     this.#ports = ports;
-    this.#state = new StreamState(origin);
+    this.#state = options.state ?? new StreamState(origin);
     this.#creditBytes = options.creditBytes ?? CREDIT_BYTES;
     this.#wholeMaxBytes = options.wholeMaxBytes ?? WHOLE_MAX_BYTES;
     this.#haveMax = options.haveMax ?? HAVE_MAX;
