@@ -22,7 +22,7 @@ export class FrameRun implements Run {
     readonly frameMaxBytes: number,
     readonly v5: boolean,
     private readonly route: Route<Session, Message>,
-    private readonly publisher: string,
+    readonly publisher: string,
   ) {}
 
   messages(): readonly Message[] {

@@ -61,8 +61,9 @@ export interface BackfillRecord {
   readonly done: boolean;
 }
 
-/** A step in the life of a stream. The last of each origin counts. */
+/** A step in the life of a stream. The last of each origin and kind counts. */
 export type StreamRecord =
+  | BackfillRecord
   | {
       readonly kind: 'covered';
       readonly origin: GatewayId;

@@ -27,6 +27,8 @@ export interface Run {
   /** Bytes of the largest frame. */
   readonly frameMaxBytes: number;
   readonly v5: boolean;
+  /** Client id. */
+  readonly publisher: string;
   /** Makes the messages, for receivers that need them one by one. */
   messages(): readonly Message[];
 }

@@ -62,7 +62,7 @@ interface VersionChanges {
 }
 
 export class LocalInterest {
-  readonly life: number;
+  life: number;
   readonly #imports: TopicFilters;
   readonly #exports: TopicFilters;
   readonly #held = new Map<string, Held>();

@@ -16,6 +16,7 @@ class Wish {
   slot = 0;
   constructor(
     readonly peer: Peer,
+    readonly filter: string,
     public qos: QoS,
   ) {}
 }
@@ -75,7 +76,7 @@ export class RemoteInterest {
     const known = peer.wishes.get(filter);
     if (known?.qos === qos) return;
     if (known === undefined) {
-      const wish = new Wish(peer, qos);
+      const wish = new Wish(peer, filter, qos);
       peer.wishes.set(filter, wish);
       peer.bytes += Buffer.byteLength(filter);
       this.#trie.add(filter, wish);
@@ -119,6 +120,19 @@ export class RemoteInterest {
     return (topic) => {
       best = -1;
       if (this.countOf(id) > 0) this.#trie.match(topic, visit);
+      return best;
+    };
+  }
+
+  /** The same as it was before these filters came, or rose. What was removed with their coming is not known any more. */
+  matcherWithout(id: GatewayId, filters: ReadonlySet<string>): PeerMatcher {
+    let best: WantedQoS = -1;
+    const visit = ({ peer, filter, qos }: Wish): void => {
+      if (peer.id === id && qos > best && !filters.has(filter)) best = qos;
+    };
+    return (topic) => {
+      best = -1;
+      this.#trie.match(topic, visit);
       return best;
     };
   }

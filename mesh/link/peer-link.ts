@@ -18,6 +18,8 @@ export const Channel = {
   retained: 5,
   /** Frames of others that have no link of their own. */
   relay: 6,
+  /** Runs of small messages of QoS 0, as their publisher sent them. */
+  runs: 7,
 } as const;
 export type Channel = (typeof Channel)[keyof typeof Channel];
 

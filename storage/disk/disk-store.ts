@@ -48,7 +48,7 @@ import { Checkpoints } from './checkpoints.js';
 import { takeFolderLock } from './folder-lock.js';
 import { openIdentity } from './identity.js';
 import { type Layout, layoutOf } from './layout.js';
-import { encodeSource, encodeStreamRecord, MeshState } from './mesh-state.js';
+import { encodeSource, encodeStreamRecord, MeshState, streamRecordType } from './mesh-state.js';
 import { MessageReader } from './message-reader.js';
 import { readOwn } from './own-reader.js';
 import type { OpenParts } from './open-parts.js';
@@ -471,8 +471,8 @@ export class DiskStore implements Store {
   }
 
   recordStream(record: StreamRecord): LogPosition {
-    const type = record.kind === 'covered' ? RecordType.covered : RecordType.streamReset;
-    return this.#writeBytes(type, encodeStreamRecord(record, this.#sourceNumber(record)));
+    const bytes = encodeStreamRecord(record, this.#sourceNumber(record));
+    return this.#writeBytes(streamRecordType(record), bytes);
   }
 
   get floors(): ReadonlyMap<string, LogPosition> {

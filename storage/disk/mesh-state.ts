@@ -12,6 +12,7 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { MessageSource, StreamImage, StreamRecord } from '../../lib/contracts/streams.js';
 import { readU48, writeU48 } from '../log/record.js';
 import { decodePositions, encodePositions } from '../queue/posting-block.js';
+import { RecordType } from '../records/record-type.js';
 import { LOADED_PREFIX } from './session-table.js';
 import type { Changes } from './state-index.js';
 
@@ -129,37 +130,66 @@ export function parseSource(bytes: Uint8Array, start: number, end: number): Mess
   return { origin: id, epoch: { counter, nonce } };
 }
 
-/** Body of the record of a step, beside the number of its source. */
+const RECORD_TYPES = {
+  covered: RecordType.covered,
+  reset: RecordType.streamReset,
+  backfill: RecordType.backfill,
+} as const;
+const KINDS = new Map<number, StreamRecord['kind']>([
+  [RecordType.covered, 'covered'],
+  [RecordType.streamReset, 'reset'],
+  [RecordType.backfill, 'backfill'],
+]);
+
+export function streamRecordType({ kind }: StreamRecord): RecordType {
+  return RECORD_TYPES[kind];
+}
+
+/** Numbers of 6 bytes each: its source, how far; of a backfill its id, and whether all of it is here in one more byte. */
 export function encodeStreamRecord(record: StreamRecord, sourceNumber: LogPosition): Uint8Array {
-  const bytes = Buffer.allocUnsafe(2 * POSITION_BYTES);
+  const isBackfill = record.kind === 'backfill';
+  const bytes = Buffer.allocUnsafe(isBackfill ? 3 * POSITION_BYTES + 1 : 2 * POSITION_BYTES);
   writeU48(bytes, 0, sourceNumber);
   writeU48(bytes, POSITION_BYTES, record.upTo);
+  if (isBackfill) {
+    writeU48(bytes, 2 * POSITION_BYTES, record.id);
+    bytes[3 * POSITION_BYTES] = record.done ? 1 : 0;
+  }
   return bytes;
 }
 
+/** undefined: the record is of another type, or of a gateway that no record names. */
 export function parseStreamRecord(
-  kind: StreamRecord['kind'],
+  type: number,
   bytes: Uint8Array,
   start: number,
   sources: MeshState,
 ): StreamRecord | undefined {
+  const kind = KINDS.get(type);
   const source = sources.source(readU48(bytes, start));
-  return source === undefined ? undefined : { kind, ...source, upTo: readU48(bytes, start + POSITION_BYTES) };
+  if (kind === undefined || source === undefined) return undefined;
+  const { origin, epoch } = source;
+  const upTo = readU48(bytes, start + POSITION_BYTES);
+  if (kind !== 'backfill') return { kind, origin, epoch, upTo };
+  const id = readU48(bytes, start + 2 * POSITION_BYTES);
+  return { kind, origin, epoch, upTo, id, done: bytes[start + 3 * POSITION_BYTES] === 1 };
 }
 
-function encodeStream({ epoch, covered, have }: StreamImage): Uint8Array {
-  const header = Buffer.from(JSON.stringify([epoch.counter, epoch.nonce, covered]), 'utf8');
+function encodeStream({ epoch, covered, have, backfill }: StreamImage): Uint8Array {
+  const rest = backfill === undefined ? [] : [backfill.id, backfill.cursor];
+  const header = Buffer.from(JSON.stringify([epoch.counter, epoch.nonce, covered, ...rest]), 'utf8');
   return Buffer.concat([Uint8Array.of(header.length), header, encodePositions(have)]);
 }
 
 function decodeStream(gateway: string, value: Uint8Array): StreamImage | undefined {
   const origin: GatewayId | undefined = parseGatewayId(gateway);
   const end = 1 + (value[0] ?? 0);
-  const [counter, nonce, covered] = parseArray(value, 1, end);
+  const [counter, nonce, covered, id, cursor] = parseArray(value, 1, end);
   if (origin === undefined || typeof counter !== 'number' || typeof nonce !== 'string') return undefined;
   if (typeof covered !== 'number') return undefined;
   const epoch: Epoch = { counter, nonce };
-  return { origin, epoch, covered, have: decodePositions(value.subarray(end)) };
+  const backfill = typeof id === 'number' && typeof cursor === 'number' ? { id, cursor } : undefined;
+  return { origin, epoch, covered, have: decodePositions(value.subarray(end)), backfill };
 }
 
 function parseArray(bytes: Uint8Array, start: number, end: number): readonly unknown[] {

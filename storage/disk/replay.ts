@@ -101,7 +101,7 @@ export class Replay {
       clock.saw(bytes, start);
       return;
     }
-    if (type === RecordType.source || type === RecordType.covered || type === RecordType.streamReset) {
+    if (type >= RecordType.source && type <= RecordType.backfill) {
       this.#replayStream(position, type, bytes, start, end);
       return;
     }
@@ -132,7 +132,7 @@ export class Replay {
       if (source !== undefined) mesh.begin(source, position);
       return;
     }
-    const record = parseStreamRecord(type === RecordType.covered ? 'covered' : 'reset', bytes, start, mesh);
+    const record = parseStreamRecord(type, bytes, start, mesh);
     if (record !== undefined) streams?.replayStream(record);
   }
 

@@ -23,6 +23,7 @@ export const RecordType = {
   /** How much of another gateway's log is in this one. */
   covered: 26,
   streamReset: 27,
+  backfill: 28,
   /** The gateway's own clock beside the wall's. */
   time: 30,
 } as const;

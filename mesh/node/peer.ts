@@ -1,0 +1,355 @@
+/**
+ * One other gateway, as this one has to do with it: what it has of our log and we of its, what it wants and what we want, over one link
+ * after the other.
+ *
+ *     apart ── link ──▶ greeting ── its hello ──▶ telling ── its interest ──▶ up
+ *       ▲                  │                         │                        │
+ *       └──────────────────┴──────── link closed ────┴────────────────────────┘
+ *
+ * Until its interest is known nothing is sent to it: what it is to have is decided by what it wants now.
+ */
+import type { Clock } from '../../lib/contracts/clock.js';
+import type { Epoch } from '../../lib/contracts/epoch.js';
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import type { RemoteTarget } from '../../lib/contracts/mesh-port.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { Message } from '../../lib/message/message.js';
+import type { QoS } from '../../lib/protocol/packet.js';
+import { addresseeOf, type ReceiverGreeting } from '../forward/frames.js';
+import { PassingReceiver, PassingSender } from '../forward/passing.js';
+import { StreamReceiver } from '../forward/stream-receiver.js';
+import { StreamSender } from '../forward/stream-sender.js';
+import {
+  type AppliedInterest,
+  decodeInterest,
+  type InterestImage,
+  InterestReceiver,
+  InterestSender,
+} from '../interest/index.js';
+import { Channel, type LinkHandlers, type PeerLink } from '../link/peer-link.js';
+import { MalformedFrame } from '../wire/bytes.js';
+import { decodeHello, type Hello } from './hello.js';
+import { HELLO_WITHIN_MS } from './limits.js';
+import { PeerMatcher } from './peer-matcher.js';
+import { decodeRun, encodeRun } from './runs.js';
+import type { NodeParts } from './node-parts.js';
+
+export type PeerState = 'apart' | 'greeting' | 'telling' | 'up';
+
+/** What a peer tells its node. */
+export interface PeerEvents {
+  /** Its hello came: `helloCame` is to follow. @returns why the link has to be closed; undefined: all is well */
+  greeted(peer: Peer, hello: Hello): string | undefined;
+  up(peer: Peer): void;
+  apart(peer: Peer, reason: string): void;
+  frame(peer: Peer, channel: Channel, frame: Uint8Array): void;
+  datagram(peer: Peer, bytes: Uint8Array): void;
+}
+
+export class Peer implements RemoteTarget {
+  readonly gateway: GatewayId;
+  /** Which is asked for by whoever has a route to it. */
+  readonly qos: QoS = 2;
+  readonly receiver: StreamReceiver;
+  readonly sender: StreamSender;
+  readonly interestOut: InterestSender;
+  readonly #interestIn: InterestReceiver;
+  readonly #parts: NodeParts;
+  readonly #events: PeerEvents;
+  readonly #clock: Clock;
+  #state: PeerState = 'apart';
+  #link: PeerLink | undefined;
+  #since: number;
+  #reason = 'not connected yet';
+  #hello: Hello | undefined;
+  /** Where the log here was put back to, of what the peer has; undefined: it was not. */
+  #rolledBackTo: LogPosition | undefined;
+  #matcher: PeerMatcher | undefined;
+  #passing: PassingSender | undefined;
+  #passingIn: PassingReceiver | undefined;
+  #passingDropped = 0;
+  receivedPassing = 0;
+
+  constructor(gateway: GatewayId, parts: NodeParts, events: PeerEvents) {
+    this.gateway = gateway;
+    this.#parts = parts;
+    this.#events = events;
+    this.#clock = parts.clock;
+    this.#since = parts.clock.now();
+    const { store, host, remote, local, limits, lineage } = parts;
+    const now = (): number => parts.clock.now();
+    this.receiver = new StreamReceiver(gateway, {
+      ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
+      append: (message) => host.publishForwarded(message),
+      record: (record) => store.recordStream(record),
+      reportHole: (_origin, from, to) => this.#hole(from, to),
+    });
+    this.sender = new StreamSender(
+      {
+        ...{ now, send: (frame) => this.#send(Channel.forward, frame) },
+        readOwn: (from, maxBytes, done) => store.readOwn(from, maxBytes, done),
+        setFloor: (position) => store.setFloor(floorName(gateway), position),
+        pass: (message) => this.pass(message),
+        stalled: () => this.close('it takes messages and acknowledges none'),
+      },
+      { head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+    );
+    this.interestOut = new InterestSender(local, {
+      send: (frame) => this.#send(Channel.interest, frame),
+      covered: () => this.#coveredAsToldWithInterest(),
+      acknowledged: (version) => parts.gate.acknowledged(gateway, version),
+      refused: () => parts.gate.peerGone(gateway),
+    });
+    this.#interestIn = new InterestReceiver(gateway, remote, {
+      head: () => store.committed,
+      send: (frame) => void this.#send(Channel.interest, frame),
+      applied: (update) => this.#interestApplied(update),
+    });
+  }
+
+  get state(): PeerState {
+    return this.#state;
+  }
+
+  get link(): PeerLink | undefined {
+    return this.#link;
+  }
+
+  /** Why it is in its state. */
+  get reason(): string {
+    return this.#reason;
+  }
+
+  get hello(): Hello | undefined {
+    return this.#hello;
+  }
+
+  /** Which interest of the peer is known here, for our hello. */
+  get interestImage(): InterestImage | undefined {
+    return this.#interestIn.image;
+  }
+
+  get isReachable(): boolean {
+    return this.#state === 'telling' || this.#state === 'up';
+  }
+
+  get passingCounts(): { readonly sent: number; readonly dropped: number } {
+    return {
+      sent: this.#passing?.counts.sent ?? 0,
+      dropped: this.#passingDropped + (this.#passing?.counts.dropped ?? 0),
+    };
+  }
+
+  // Links.
+
+  /** A new link takes the place of any older one. @param hello ours to it */
+  linkUp(link: PeerLink, hello: (greeting: ReceiverGreeting) => Uint8Array): void {
+    if (this.#link !== undefined) {
+      const { handlers } = this.#link;
+      if (handlers !== undefined) this.#link.handlers = undefined;
+      this.#link.close('there is a newer link');
+      this.#apart('there is a newer link');
+    }
+    this.#link = link;
+    this.#enter('greeting', `by ${link.path} with ${link.remoteAddress}`);
+    link.handlers = this.#handlersOf(link);
+    link.send(Channel.hello, hello(this.receiver.greet()));
+  }
+
+  #handlersOf(link: PeerLink): LinkHandlers {
+    const ours = (run: () => void): void => {
+      if (this.#link === link) run();
+    };
+    return {
+      onFrame: (channel, frame) => ours(() => this.#onFrame(channel, frame)),
+      onDatagram: (bytes) => ours(() => this.isReachable && this.#events.datagram(this, bytes)),
+      onDrain: () => ours(() => this.#onDrain()),
+      onClose: (reason) =>
+        ours(() => {
+          this.#link = undefined;
+          this.#apart(reason);
+        }),
+    };
+  }
+
+  close(reason: string): void {
+    const link = this.#link;
+    if (link === undefined) return;
+    this.#link = undefined;
+    link.handlers = undefined;
+    link.close(reason);
+    this.#apart(reason);
+  }
+
+  #apart(reason: string): void {
+    const wasReachable = this.isReachable;
+    this.#enter('apart', reason);
+    this.receiver.linkDown();
+    this.sender.linkDown();
+    this.interestOut.stop();
+    this.#interestIn.unlinked();
+    this.#parts.gate.peerGone(this.gateway);
+    this.#passingDropped += this.#passing?.counts.dropped ?? 0;
+    this.#passing = undefined;
+    this.#passingIn = undefined;
+    if (wasReachable) this.#events.apart(this, reason);
+  }
+
+  #enter(state: PeerState, reason: string): void {
+    this.#state = state;
+    this.#reason = reason;
+    this.#since = this.#clock.now();
+  }
+
+  #onFrame(channel: Channel, frame: Uint8Array): void {
+    try {
+      const refusal = this.#take(channel, frame);
+      if (refusal !== undefined) this.close(refusal);
+    } catch (error) {
+      if (!(error instanceof MalformedFrame)) throw error;
+      this.close(`it sent what cannot be read: ${error.message}`);
+    }
+  }
+
+  #take(channel: Channel, frame: Uint8Array): string | undefined {
+    if (channel === Channel.hello)
+      return this.#state === 'greeting' ? this.#events.greeted(this, decodeHello(frame)) : 'a second hello';
+    if (!this.isReachable) return 'it did not say who it is first';
+    switch (channel) {
+      case Channel.interest: {
+        const update = decodeInterest(frame);
+        if (update.kind === 'answer') this.interestOut.answered(update);
+        else this.#interestIn.updated(update);
+        return undefined;
+      }
+      case Channel.forward:
+        return addresseeOf(frame) === 'sender' ? this.sender.onFrame(frame) : this.receiver.onFrame(frame);
+      case Channel.passing:
+        return this.#passingIn?.onFrame(frame);
+      case Channel.runs:
+        return this.#takeRun(frame);
+      default:
+        this.#events.frame(this, channel, frame);
+        return undefined;
+    }
+  }
+
+  /** Its first frame. */
+  helloCame(hello: Hello, rolledBackTo: LogPosition | undefined): void {
+    const { gate, clock, host } = this.#parts;
+    this.#hello = hello;
+    this.#rolledBackTo = rolledBackTo;
+    const present = hello.lineage.at(-1) as Epoch;
+    const source = { origin: this.gateway, epoch: { counter: present.counter, nonce: present.nonce } };
+    const now = (): number => clock.now();
+    this.#passing = new PassingSender({
+      ...{ now, send: (frame) => void this.#send(Channel.passing, frame) },
+      queuedBytes: () => this.#link?.queuedBytes ?? 0,
+    });
+    const deliver = (message: Message): void => {
+      this.receivedPassing++;
+      host.publishPassing(message);
+    };
+    this.#passingIn = new PassingReceiver(source, deliver, now);
+    this.#enter('telling', 'it has not said yet what it wants');
+    gate.peerReached(this.gateway, -1);
+    this.interestOut.start(hello.interest);
+  }
+
+  #onDrain(): void {
+    if (!this.isReachable) return;
+    this.interestOut.drained();
+    this.sender.drained();
+  }
+
+  #send(channel: Channel, frame: Uint8Array): boolean {
+    return this.#link?.send(channel, frame) ?? true;
+  }
+
+  // Interest.
+
+  /** Where a grown interest is to begin in the peer's log. The first one of a link begins where everything does. */
+  #coveredAsToldWithInterest(): LogPosition {
+    const { local } = this.#parts;
+    const { covered } = this.receiver.status;
+    if (this.interestOut.acknowledgedVersion < 0) return covered;
+    return this.receiver.interestGrows(local.version) ?? covered;
+  }
+
+  #interestApplied({ version, since, grown }: AppliedInterest): void {
+    const { remote } = this.#parts;
+    const before = this.#matcher;
+    before?.supersededBy(remote.matcherWithout(this.gateway, new Set(grown.map(([filter]) => filter))));
+    const matcher = new PeerMatcher(this.#interestIn.matcher);
+    this.#matcher = matcher;
+    if (this.#state === 'up') {
+      this.sender.interestChanged(version, matcher.match, since);
+      return;
+    }
+    const greeting = this.#hello?.greeting;
+    if (greeting === undefined) return;
+    this.#enter('up', this.#link === undefined ? '' : `by ${this.#link.path} with ${this.#link.remoteAddress}`);
+    this.sender.linkUp(greeting, { version, matcher: matcher.match }, this.#rolledBackTo);
+    this.#events.up(this);
+  }
+
+  /** It is no member any more. */
+  forget(): void {
+    this.close('it is no member any more');
+    this.#interestIn.forget();
+    this.#parts.store.setFloor(floorName(this.gateway), undefined);
+  }
+
+  // Messages.
+
+  /** One that nobody acknowledges. */
+  pass(message: Message): void {
+    if (this.#passing === undefined) this.#passingDropped++;
+    else this.#passing.send(message);
+  }
+
+  passRun(v5: boolean, publisher: string, frames: Uint8Array, count: number): void {
+    const { maxQueuedPassingBytes } = this.#parts.limits;
+    if (this.#passing === undefined || (this.#link?.queuedBytes ?? 0) > maxQueuedPassingBytes) {
+      this.#passingDropped += count;
+      return;
+    }
+    // What came before it leaves before it.
+    this.#passing.flush();
+    this.#passing.counts.sent += count;
+    this.#send(Channel.runs, encodeRun(v5, publisher, frames));
+  }
+
+  #takeRun(frame: Uint8Array): string | undefined {
+    const { v5, publisher, frames } = decodeRun(frame);
+    this.receivedPassing++;
+    return this.#parts.host.publishRun(frames, v5, publisher) ? undefined : 'it sent messages that are none';
+  }
+
+  flush(): void {
+    if (this.#state === 'up') this.sender.flush();
+    this.#passing?.flush();
+  }
+
+  committed(position: LogPosition): void {
+    this.receiver.committed(position);
+    this.sender.headMoved(position);
+  }
+
+  tick(now: number): void {
+    if (this.#state === 'greeting' && now - this.#since > HELLO_WITHIN_MS)
+      this.close('it did not say who it is in time');
+    this.sender.tick(now);
+  }
+
+  #hole(from: LogPosition, to: LogPosition): void {
+    this.#parts.logger.error('messages of another gateway are lost', {
+      gateway: this.gateway,
+      ...{ from, to, reason: 'its log does not have them any more' },
+    });
+  }
+}
+
+export function floorName(gateway: GatewayId): string {
+  return `peer/${gateway}`;
+}

@@ -1,0 +1,115 @@
+import t from 'tap';
+import { Lanes } from '../../../../lib/broker/lanes.js';
+import { type GatewayId, gatewayIdOf } from '../../../../lib/contracts/gateway-id.js';
+import { createMessage, type Message } from '../../../../lib/message/message.js';
+import { Listener } from '../../../../lib/routing/subscription.js';
+import { MeshNode } from '../../../../mesh/node/mesh-node.js';
+import type { DiskStore } from '../../../../storage/disk/disk-store.js';
+import { BASE_LIMITS } from '../../../sim/plan.js';
+import { MeshNetwork } from '../../../sim/mesh/network.js';
+import { Random } from '../../../sim/random.js';
+import { allTurns, Scheduler } from '../../../sim/scheduler.js';
+import { testStore, type TestStoreParts, testStoreParts } from '../../../support/disk-store.js';
+import { nullLogger } from '../../../support/null-logger.js';
+
+const OPTIONS = {
+  ...{ latencyMaxMs: 2, lossShare: 0, doubleShare: 0, noticeMaxMs: 100, dialMaxMs: 20, windowBytes: 65_536 },
+};
+
+class Site {
+  readonly id: GatewayId;
+  readonly store: DiskStore;
+  readonly lanes: Lanes;
+  readonly node: MeshNode;
+  readonly got: string[] = [];
+
+  constructor(
+    scheduler: Scheduler,
+    readonly number: number,
+    parts: TestStoreParts = testStoreParts(),
+  ) {
+    this.id = gatewayIdOf(new Uint8Array(32).fill(number));
+    const schedule = (run: () => void): void =>
+      scheduler.after(0, 'turn', () => {
+        run();
+        scheduler.settle();
+      });
+    this.store = testStore(parts, { schedule });
+    this.lanes = new Lanes({
+      ...{ clock: scheduler, logger: nullLogger, store: this.store, limits: BASE_LIMITS, schedule },
+      authenticator: { authenticate: () => Promise.reject(new Error('nobody connects')) } as never,
+      authorizer: { version: 0, canPublish: () => true, canSubscribe: () => 'all', canReceive: () => true },
+      assignClientId: () => 'x',
+      isAssignedClientId: () => false,
+      random: () => 0.5,
+    });
+    this.node = new MeshNode({
+      ...{ self: this.id, site: `site ${number}`, software: 'test', lineage: [], clock: scheduler },
+      ...{ logger: nullLogger, store: this.store, host: this.lanes.meshHost, schedule },
+      limits: { linkMaxBytesPerSecond: 0, maxQueuedPassingBytes: 1 << 20 },
+      importFilters: ['#'],
+      exportFilters: ['#'],
+      addresses: () => [],
+    });
+    this.lanes.useMesh(this.node);
+  }
+
+  async open(): Promise<void> {
+    await this.store.open(this.lanes.createRestoration(), this.node);
+    const nonce = String(this.number).padStart(16, '0');
+    this.node.begin({ counter: 1, nonce, after: 0 });
+  }
+
+  linkUp(link: Parameters<MeshNode['linkUp']>[0]): void {
+    this.node.linkUp(link);
+  }
+
+  subscribe(filter: string): Promise<void> {
+    const deliver = ({ topic, payload }: Message): void =>
+      void this.got.push(`${topic} ${Buffer.from(payload).toString()}`);
+    this.lanes.router.addListener(new Listener<Message>(filter, deliver));
+    return new Promise((resolve) => this.node.whenKnown(resolve));
+  }
+
+  publish(topic: string, text: string, qos: 0 | 1 | 2 = 1, retain = false): void {
+    const topicBytes = this.lanes.router.resolve(topic).bytes;
+    const payload = Buffer.from(text);
+    this.lanes.ingest.publishOwn(createMessage({ topic, topicBytes, payload, qos, retain }), undefined);
+  }
+}
+
+async function mesh(count: number): Promise<{ scheduler: Scheduler; network: MeshNetwork; sites: Site[] }> {
+  const scheduler = new Scheduler(allTurns);
+  const network = new MeshNetwork(scheduler, new Random(1, 'network'), OPTIONS);
+  const sites = Array.from({ length: count }, (_, n) => new Site(scheduler, n + 1));
+  for (const site of sites) await site.open();
+  for (const site of sites) network.start(site);
+  const tick = (): void => {
+    for (const { node } of sites) node.tick();
+    scheduler.after(50, 'tick', () => {
+      tick();
+      scheduler.settle();
+    });
+  };
+  tick();
+  await scheduler.advance(500);
+  return { scheduler, network, sites };
+}
+
+t.test('what is published at one gateway reaches subscribers of another, once and in order', async (t) => {
+  const { scheduler, sites } = await mesh(3);
+  const [a, b, c] = sites as [Site, Site, Site];
+  void b.subscribe('site/#');
+  void c.subscribe('other/#');
+  await scheduler.advance(300);
+  for (let n = 0; n < 20; n++) a.publish('site/x', `${n}`, n % 2 === 0 ? 1 : 2);
+  a.publish('site/x', 'passing', 0);
+  a.publish('$SYS/x', 'never', 1);
+  await scheduler.advance(1000);
+  t.same(
+    b.got.filter((line) => !line.endsWith('passing')),
+    Array.from({ length: 20 }, (_, n) => `site/x ${n}`),
+  );
+  t.equal(b.got.length, 21);
+  t.same(c.got, []);
+});
