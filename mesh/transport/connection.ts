@@ -84,8 +84,10 @@ export class Connection implements PeerLink {
   /** Of the other side; set once it is proven. */
   introduction: Introduction | undefined;
   rttMs: number | undefined;
-  /** Since when it is live. */
-  liveSinceMs = 0;
+  /** Since when it is live; undefined: it never was. */
+  liveSinceMs: number | undefined;
+  /** Resolves when its socket is closed. */
+  readonly closed: Promise<void>;
   readonly #stream: FrameStream;
   readonly #ports: ConnectionPorts;
   readonly #events: ConnectionEvents;
@@ -122,7 +124,12 @@ export class Connection implements PeerLink {
     this.#datagramSecret = Uint8Array.from(ports.randomBytes(SEAL_SECRET_BYTES));
     this.#deadline = ports.timers.after(PROOF_TIMEOUT_MS, () => this.drop(Reason.proofTimeout));
     stream.on('error', (error: Error) => (this.#error = error));
-    stream.on('close', () => this.#onStreamClose());
+    this.closed = new Promise((resolve) => {
+      stream.on('close', () => {
+        resolve();
+        this.#onStreamClose();
+      });
+    });
     stream.on('drain', () => this.#onDrain());
     stream.on('message', (bytes: Uint8Array) => this.#onDatagram(bytes));
     stream.on('data', (bytes: Buffer) => this.#onMessage(bytes));
@@ -182,7 +189,8 @@ export class Connection implements PeerLink {
 
   /** Says why, to the other side too; `onClose` comes from inside of it. */
   dismiss(reason: string, code: ByeCode): void {
-    this.#end(reason, code, (notify) => notify());
+    const toThem = code === ByeCode.evicted ? Reason.evictedThere : reason;
+    this.#end(reason, code, (notify) => notify(), toThem);
   }
 
   /** Says nothing. */
@@ -254,10 +262,7 @@ export class Connection implements PeerLink {
       return this.drop(Reason.stranger);
     }
     this.#stream.isProven = true;
-    if (this.#ports.isRefused(this.peer)) {
-      this.#end(Reason.evicted, ByeCode.evicted, (notify) => notify(), Reason.evictedThere);
-      return;
-    }
+    if (this.#ports.isRefused(this.peer)) return this.dismiss(Reason.evicted, ByeCode.evicted);
     this.#state = 'introducing';
     const introduction = { ...this.#ports.introduce(), datagramSecret: this.#datagramSecret };
     this.#control({ kind: 'introduction', ...introduction });

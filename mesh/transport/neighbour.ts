@@ -40,6 +40,7 @@ export interface PeerStatus {
   readonly lastFailure: string | undefined;
 }
 
+/** What a neighbour needs of the transport. */
 export interface NeighbourPorts {
   readonly own: GatewayId;
   readonly clock: Clock;
@@ -137,8 +138,8 @@ export class Neighbour {
   }
 
   gone(connection: Connection, reason: string, code: ByeCode): void {
-    const wasLive = connection.liveSinceMs > 0;
-    const lived = wasLive ? this.#ports.clock.now() - connection.liveSinceMs : 0;
+    const wasLive = connection.liveSinceMs !== undefined;
+    const lived = this.#ports.clock.now() - (connection.liveSinceMs ?? this.#ports.clock.now());
     this.#slot.gone(connection);
     if (code !== ByeCode.duplicate && code !== ByeCode.replaced) this.#lastFailure = reason;
     const effort = connection.path === 'tcp' ? [this.#redial, this.#upgrade] : [this.#redial];
@@ -152,11 +153,10 @@ export class Neighbour {
     const live = this.live;
     const isAllowed = !this.#isStopped && !this.#ports.isRefused(this.id);
     if (live !== undefined && !isAllowed) return live.dismiss(Reason.evicted, ByeCode.evicted);
-    if (isAllowed && live === undefined && !this.isForgettable) this.#redial.start(this.#turn());
-    else this.#redial.stop();
-    if (isAllowed && live?.path === 'udx' && this.#tcpWays().length > 0) {
-      this.#upgrade.start(this.#turn());
-    } else this.#upgrade.stop();
+    if (!isAllowed || live !== undefined || this.isForgettable) this.#redial.stop();
+    else if (this.#slot.isEmpty) this.#redial.start(this.#turn());
+    if (!isAllowed || live?.path !== 'udx') this.#upgrade.stop();
+    else if (!this.#slot.hasWaiting && this.#tcpWays().length > 0) this.#upgrade.start(this.#turn());
   }
 
   stop(): readonly Connection[] {

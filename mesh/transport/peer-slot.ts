@@ -44,6 +44,10 @@ export class PeerSlot {
     return this.#live === undefined && this.#waiting.size === 0;
   }
 
+  get hasWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   connections(): readonly Connection[] {
     return this.#live === undefined ? [...this.#waiting] : [this.#live, ...this.#waiting];
   }
