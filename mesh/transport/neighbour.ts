@@ -59,7 +59,7 @@ export interface NeighbourPorts {
 export class Neighbour {
   readonly id: GatewayId;
   readonly #ports: NeighbourPorts;
-  readonly #slot: PeerSlot;
+  readonly #slot: PeerSlot<Connection>;
   readonly #redial: Redial;
   readonly #upgrade: Redial;
   /** What others say of where it is: not proven, newest first. */
@@ -71,7 +71,7 @@ export class Neighbour {
   constructor(id: GatewayId, ports: NeighbourPorts) {
     this.id = id;
     this.#ports = ports;
-    this.#slot = new PeerSlot(id, ports.own, ports.timers, {
+    this.#slot = new PeerSlot<Connection>(id, ports.own, ports.timers, {
       onLink: (connection) => {
         ports.onLink(connection);
         this.update();

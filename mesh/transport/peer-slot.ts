@@ -7,36 +7,45 @@
  */
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { TimerHandle, Timers } from '../../lib/contracts/clock.js';
-import type { Connection } from './connection.js';
+import type { ConnectionPath, ConnectionState } from './connection.js';
 import { ByeCode } from './control.js';
 import { QUICK_PING_MS } from './limits.js';
 import { Reason, silentAfterReplacement } from './reasons.js';
 
-export interface PeerSlotEvents {
+/** What is to be known of a connection here. */
+export interface SlotConnection {
+  readonly path: ConnectionPath;
+  readonly state: ConnectionState;
+  use(isChooser: boolean): void;
+  dismiss(reason: string, code: ByeCode): void;
+  ping(onPong: () => void): void;
+}
+
+export interface PeerSlotEvents<C> {
   /** After `onClose` of the link that it takes the place of, in the same turn. */
-  onLink(connection: Connection): void;
+  onLink(connection: C): void;
 }
 
 const RANK = { tcp: 1, udx: 0 } as const;
 
-export class PeerSlot {
+export class PeerSlot<C extends SlotConnection> {
   readonly peer: GatewayId;
   readonly #isChooser: boolean;
   readonly #timers: Timers;
-  readonly #events: PeerSlotEvents;
-  #live: Connection | undefined;
+  readonly #events: PeerSlotEvents<C>;
+  #live: C | undefined;
   /** Proven and not chosen, oldest first. */
-  readonly #waiting = new Set<Connection>();
+  readonly #waiting = new Set<C>();
   #question: TimerHandle | undefined;
 
-  constructor(peer: GatewayId, own: GatewayId, timers: Timers, events: PeerSlotEvents) {
+  constructor(peer: GatewayId, own: GatewayId, timers: Timers, events: PeerSlotEvents<C>) {
     this.peer = peer;
     this.#isChooser = own > peer;
     this.#timers = timers;
     this.#events = events;
   }
 
-  get live(): Connection | undefined {
+  get live(): C | undefined {
     return this.#live?.state === 'live' ? this.#live : undefined;
   }
 
@@ -48,11 +57,11 @@ export class PeerSlot {
     return this.#waiting.size > 0;
   }
 
-  connections(): readonly Connection[] {
+  connections(): readonly C[] {
     return this.#live === undefined ? [...this.#waiting] : [this.#live, ...this.#waiting];
   }
 
-  proven(connection: Connection): void {
+  proven(connection: C): void {
     this.#waiting.add(connection);
     if (!this.#isChooser) return;
     const live = this.live;
@@ -62,18 +71,18 @@ export class PeerSlot {
   }
 
   /** The other side chose it. */
-  use(connection: Connection): void {
+  use(connection: C): void {
     if (!this.#isChooser && this.#waiting.has(connection)) this.#adopt(connection, Reason.replaced);
   }
 
-  gone(connection: Connection): void {
+  gone(connection: C): void {
     this.#waiting.delete(connection);
     if (this.#live !== connection) return;
     this.#live = undefined;
     if (this.#isChooser) this.#adoptBest(Reason.replaced);
   }
 
-  #ask(live: Connection): void {
+  #ask(live: C): void {
     if (this.#question !== undefined) return;
     this.#question = this.#timers.after(QUICK_PING_MS, () => {
       this.#question = undefined;
@@ -85,14 +94,14 @@ export class PeerSlot {
   }
 
   #adoptBest(reason: string): void {
-    let best: Connection | undefined;
+    let best: C | undefined;
     for (const connection of this.#waiting) {
       if (best === undefined || RANK[connection.path] > RANK[best.path]) best = connection;
     }
     if (best !== undefined) this.#adopt(best, reason);
   }
 
-  #adopt(connection: Connection, reason: string): void {
+  #adopt(connection: C, reason: string): void {
     const old = this.#live;
     this.#live = connection;
     this.#waiting.delete(connection);
