@@ -32,6 +32,7 @@ export const ErrorCode = {
   BACKUP_FOLDER_REFUSED: 'config',
   BACKUP_UNFINISHED: 'config',
   SWARM_KEY_INVALID: 'config',
+  BOOTSTRAP_ADDRESS_INVALID: 'config',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

@@ -7,7 +7,8 @@
  * Whoever has it is a member. It never leaves a gateway: what others see is derived from it one way, for each purpose another.
  *
  *     secret ─┬─ HKDF "discovery" ─▶ topic, under which members find each other
- *             └─ HKDF "proof" ─────▶ key of an HMAC over one handshake: shows that a peer has the secret, and only there
+ *             ├─ HKDF "proof" ─────▶ key of an HMAC over one handshake: shows that a peer has the secret, and only there
+ *             └─ HKDF "transport …" ─▶ what the handshakes of one kind of connection begin with, so that strangers get no answer
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
@@ -24,6 +25,9 @@ const DERIVED_BYTES = 32;
 
 /** Which side of a connection proves something: a proof is no good for the other side. */
 export type HandshakeSide = 'dialler' | 'listener';
+
+/** One secret for each: none tells anything of another. */
+export type SwarmKeyPurpose = 'transport udx' | 'transport tcp' | 'transport lan';
 
 export class SwarmKey {
   /** Of DERIVED_BYTES: where members announce themselves and look for others. It tells nothing of the secret. */
@@ -91,6 +95,11 @@ export class SwarmKey {
   verify(proof: Uint8Array, side: HandshakeSide, handshakeHash: Uint8Array, publicKey: Uint8Array): boolean {
     const expected = this.proof(side, handshakeHash, publicKey);
     return proof.length === expected.length && timingSafeEqual(proof, expected);
+  }
+
+  /** Of DERIVED_BYTES, secret: the same for all members, for one purpose and no other. */
+  derive(purpose: SwarmKeyPurpose): Uint8Array {
+    return derive(this.#secret, purpose);
   }
 
   equals(other: SwarmKey): boolean {

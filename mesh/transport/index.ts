@@ -1,0 +1,12 @@
+export { createBootstrapNode } from './bootstrap-node.js';
+export { createMulticastPort } from './multicast.js';
+export { createTransport } from './transport.js';
+export type { HostPort, PeerAddress } from './address.js';
+export type { KnownPeer } from './address-book.js';
+export type { AddressBookStore } from './address-book.js';
+export type { BootstrapNode, BootstrapNodeOptions } from './bootstrap-node.js';
+export type { LanPacket, LanRecord, MulticastPort } from './lan-beacon.js';
+export type { PeerStatus } from './neighbour.js';
+export type { SeedStatus } from './seed.js';
+export type { TransportKeyPair } from './tcp-handshake.js';
+export type { Transport, TransportOptions, TransportStatus } from './transport.js';
