@@ -2,8 +2,8 @@
  * One gateway of a mesh, without sockets and timers of its own: the lanes and the store on one side, links to other gateways on the
  * other. Real ones are put to it by MeshService, simulated ones by test/sim/mesh.
  */
-import type { Clock } from '../../lib/contracts/clock.js';
-import type { EpochStart, Lineage } from '../../lib/contracts/epoch.js';
+import type { Clock, TimerHandle, Timers } from '../../lib/contracts/clock.js';
+import type { Epoch, EpochStart, Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { MeshHost, MeshPort, RemoteTarget } from '../../lib/contracts/mesh-port.js';
@@ -14,9 +14,11 @@ import type { Message } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import type { ReceiverGreeting } from '../forward/frames.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
-import type { Channel, PeerLink } from '../link/peer-link.js';
+import { Channel, type PeerLink } from '../link/peer-link.js';
+import { type Member, Membership, type MembershipOptions } from '../membership/index.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
-import { SUBACK_HOLD_MS } from './limits.js';
+import { SUBACK_HOLD_MS, TICK_MS } from './limits.js';
+import { linkEndOf } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
 import { Peer, type PeerEvents } from './peer.js';
@@ -29,9 +31,15 @@ export interface MeshNodeOptions {
   /** Of earlier processes. */
   readonly lineage: Lineage;
   readonly clock: Clock;
+  readonly timers: Timers;
+  /** From 0 to below 1. */
+  readonly random: () => number;
   readonly logger: Logger;
   readonly store: Store;
   readonly host: MeshHost;
+  readonly membership?: Partial<MembershipOptions>;
+  /** The members that should have a link. */
+  readonly wanted: (ids: Iterable<GatewayId>) => void;
   /** Calls back once, after everything that is already in the current turn. */
   readonly schedule: (run: () => void) => void;
   readonly limits: NodeLimits;
@@ -52,6 +60,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #answers: (() => void)[] = [];
   #isScheduled = false;
   #isOver = false;
+  #membership: Membership | undefined;
+  #timer: TimerHandle | undefined;
+  #wakesAt = Infinity;
 
   constructor(options: MeshNodeOptions) {
     this.self = options.self;
@@ -72,19 +83,85 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   begin(epoch: EpochStart): void {
     this.#parts.lineage.begin(epoch);
     this.#local.life = Number.parseInt(epoch.nonce.slice(0, 12), 16);
+    const { self, site, software, addresses, clock, random, membership } = this.#options;
+    const { counter, nonce } = epoch;
+    this.#membership = new Membership(
+      { id: self, epoch: { counter, nonce }, site, software, addresses: addresses() },
+      {
+        ...{ clock, random },
+        sendDatagram: (to, bytes) => this.#peers.get(to)?.link?.sendDatagram(bytes),
+        pushFrame: (to, bytes) => void this.#peers.get(to)?.link?.send(Channel.membership, bytes),
+        onChange: (member, before) => this.#memberChanged(member, before),
+        onConflict: (id, known, told) => this.#conflict(id, known, told),
+      },
+      membership,
+    );
+    this.#wakeAt(clock.now());
   }
 
-  /** Some twenty times a second. */
-  tick(): void {
-    const now = this.#options.clock.now();
-    this.#parts.gate.tick(now);
-    for (const peer of this.#peers.values()) peer.tick(now);
+  get membership(): Membership {
+    if (this.#membership === undefined) throw new Error('the node has not begun');
+    return this.#membership;
+  }
+
+  /** Tells all that this gateway goes. Links are closed with `end`, a moment later. */
+  leave(): void {
+    this.#membership?.leave();
+    this.#wakeAt(this.#options.clock.now());
   }
 
   /** Every link is closed, and none is taken any more. */
   end(reason: string): void {
     this.#isOver = true;
+    this.#timer?.cancel();
     for (const peer of this.#peers.values()) peer.close(reason);
+    for (const answer of this.#answers.splice(0)) answer();
+  }
+
+  /** One timer for everything: what is due earlier moves it. */
+  #wakeAt(at: number): void {
+    if (at >= this.#wakesAt || this.#isOver) return;
+    this.#timer?.cancel();
+    this.#wakesAt = at;
+    const { clock, timers } = this.#options;
+    this.#timer = timers.after(Math.max(0, at - clock.now()), () => this.#wake());
+  }
+
+  #wake(): void {
+    this.#wakesAt = Infinity;
+    const now = this.#options.clock.now();
+    const { gate } = this.#parts;
+    gate.tick(now);
+    for (const peer of this.#peers.values()) peer.tick(now);
+    const { membership } = this;
+    if (now >= membership.nextDeadlineMs) membership.tick(now);
+    this.#wakeAt(Math.min(now + TICK_MS, Math.max(now, membership.nextDeadlineMs)));
+  }
+
+  #membershipHeard(): void {
+    this.#wakeAt(Math.max(this.membership.nextDeadlineMs, this.#options.clock.now()));
+  }
+
+  #memberChanged(member: Member, before: Member | undefined): void {
+    const { id, status } = member;
+    if (id === this.self) return;
+    if (before?.status !== status)
+      this.#options.logger.info('a gateway of the mesh', { gateway: id, status, site: member.metadata.site });
+    if (before === undefined || before.status !== status) this.#tellWanted();
+  }
+
+  #tellWanted(): void {
+    const wanted: GatewayId[] = [];
+    for (const { id, status } of this.membership.members())
+      if (id !== this.self && status !== 'left') wanted.push(id);
+    this.#options.wanted(wanted);
+  }
+
+  #conflict(id: GatewayId, known: Epoch, told: Epoch): void {
+    this.#options.logger.error('two machines claim to be one gateway', {
+      gateway: id,
+      epochs: `${known.counter}/${known.nonce} and ${told.counter}/${told.nonce}`,
+    });
   }
 
   get peers(): Iterable<Peer> {
@@ -126,6 +203,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   greeted(peer: Peer, hello: Hello): string | undefined {
     peer.helloCame(hello, undefined);
+    this.membership.linkUp(peer.gateway);
+    this.#membershipHeard();
+    this.#flushSoon();
     return undefined;
   }
 
@@ -133,11 +213,21 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#flushSoon();
   }
 
-  apart(_peer: Peer, _reason: string): void {}
+  apart(peer: Peer, reason: string): void {
+    this.membership.linkDown(peer.gateway, linkEndOf(reason));
+    this.#membershipHeard();
+  }
 
-  frame(_peer: Peer, _channel: Channel, _frame: Uint8Array): void {}
+  frame(peer: Peer, channel: Channel, frame: Uint8Array): void {
+    if (channel !== Channel.membership) return;
+    this.membership.onFrame(peer.gateway, frame);
+    this.#membershipHeard();
+  }
 
-  datagram(_peer: Peer, _bytes: Uint8Array): void {}
+  datagram(peer: Peer, bytes: Uint8Array): void {
+    this.membership.onDatagram(peer.gateway, bytes);
+    this.#membershipHeard();
+  }
 
   // What the store asks and tells.
 
@@ -234,7 +324,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (this.#local.flush()) for (const { interestOut } of this.#peers.values()) interestOut.changed();
     const answers = this.#answers;
     this.#answers = [];
-    for (const answer of answers) this.#parts.gate.hold(this.#local.version, now, answer);
+    const { gate } = this.#parts;
+    for (const answer of answers) gate.hold(this.#local.version, now, answer);
+    if (gate.nextDeadlineMs !== undefined) this.#wakeAt(gate.nextDeadlineMs);
     for (const peer of this.#peers.values()) peer.flush();
   }
 }

@@ -30,6 +30,7 @@ import { Channel, type LinkHandlers, type PeerLink } from '../link/peer-link.js'
 import { MalformedFrame } from '../wire/bytes.js';
 import { decodeHello, type Hello } from './hello.js';
 import { HELLO_WITHIN_MS } from './limits.js';
+import { REPLACED } from './link-end.js';
 import { PeerMatcher } from './peer-matcher.js';
 import { decodeRun, encodeRun } from './runs.js';
 import type { NodeParts } from './node-parts.js';
@@ -147,8 +148,8 @@ export class Peer implements RemoteTarget {
     if (this.#link !== undefined) {
       const { handlers } = this.#link;
       if (handlers !== undefined) this.#link.handlers = undefined;
-      this.#link.close('there is a newer link');
-      this.#apart('there is a newer link');
+      this.#link.close(REPLACED);
+      this.#apart(REPLACED);
     }
     this.#link = link;
     this.#enter('greeting', `by ${link.path} with ${link.remoteAddress}`);

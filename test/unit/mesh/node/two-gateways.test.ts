@@ -46,6 +46,18 @@ class Site {
     this.node = new MeshNode({
       ...{ self: this.id, site: `site ${number}`, software: 'test', lineage: [], clock: scheduler },
       ...{ logger: nullLogger, store: this.store, host: this.lanes.meshHost, schedule },
+      ...{ random: () => 0.5, wanted: () => undefined },
+      timers: {
+        after: (delayMs, fire) => {
+          let cancelled = false;
+          scheduler.after(delayMs, 'timer', () => {
+            if (cancelled) return;
+            fire();
+            scheduler.settle();
+          });
+          return { cancel: () => (cancelled = true) };
+        },
+      },
       limits: { linkMaxBytesPerSecond: 0, maxQueuedPassingBytes: 1 << 20 },
       importFilters: ['#'],
       exportFilters: ['#'],
@@ -84,14 +96,6 @@ async function mesh(count: number): Promise<{ scheduler: Scheduler; network: Mes
   const sites = Array.from({ length: count }, (_, n) => new Site(scheduler, n + 1));
   for (const site of sites) await site.open();
   for (const site of sites) network.start(site);
-  const tick = (): void => {
-    for (const { node } of sites) node.tick();
-    scheduler.after(50, 'tick', () => {
-      tick();
-      scheduler.settle();
-    });
-  };
-  tick();
   await scheduler.advance(500);
   return { scheduler, network, sites };
 }
@@ -112,4 +116,5 @@ t.test('what is published at one gateway reaches subscribers of another, once an
   );
   t.equal(b.got.length, 21);
   t.same(c.got, []);
+  for (const { node } of sites) t.equal(node.membership.presentCount, 3);
 });
