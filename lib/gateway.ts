@@ -108,7 +108,7 @@ function createMesh(
 ): Mesh {
   const { clock, logger, store, lanes } = parts;
   return new Mesh({
-    ...{ settings, folder, clock, logger, store, host: lanes.meshHost, software: version },
+    ...{ settings, folder, clock, logger, store, host: lanes.createMeshHost(), software: version },
     ...{ timers: realTimers, random: Math.random, randomBytes, schedule: setImmediate },
   });
 }

@@ -51,6 +51,7 @@ export interface MeshNodeOptions {
 
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   onRemoteChange: ((filter: string) => void) | undefined;
+  retainedFloor = 0;
   readonly self: GatewayId;
   readonly #options: MeshNodeOptions;
   readonly #parts: NodeParts;

@@ -45,7 +45,7 @@ class Site {
     });
     this.node = new MeshNode({
       ...{ self: this.id, site: `site ${number}`, software: 'test', lineage: [], clock: scheduler },
-      ...{ logger: nullLogger, store: this.store, host: this.lanes.meshHost, schedule },
+      ...{ logger: nullLogger, store: this.store, host: this.lanes.createMeshHost(), schedule },
       ...{ random: () => 0.5, wanted: () => undefined },
       timers: {
         after: (delayMs, fire) => {
@@ -117,4 +117,24 @@ t.test('what is published at one gateway reaches subscribers of another, once an
   t.equal(b.got.length, 21);
   t.same(c.got, []);
   for (const { node } of sites) t.equal(node.membership.presentCount, 3);
+});
+
+t.test('what is retained is known everywhere, whoever wants it, and so is its removal', async (t) => {
+  const { scheduler, sites } = await mesh(3);
+  const [a, b, c] = sites as [Site, Site, Site];
+  const retained = ({ lanes }: Site, topic: string): string | undefined => {
+    const message = lanes.env.store.retained.get(topic);
+    return message === undefined ? undefined : Buffer.from(message.payload).toString();
+  };
+  void c.subscribe('state/#');
+  await scheduler.advance(300);
+  a.publish('state/x', 'one', 1, true);
+  a.publish('state/y', 'zero', 0, true);
+  await scheduler.advance(300);
+  for (const site of sites) t.same([retained(site, 'state/x'), retained(site, 'state/y')], ['one', 'zero']);
+  b.publish('state/x', 'two', 1, true);
+  c.publish('state/y', '', 0, true);
+  await scheduler.advance(300);
+  for (const site of sites) t.same([retained(site, 'state/x'), retained(site, 'state/y')], ['two', undefined]);
+  t.same(c.got, ['state/x one', 'state/y zero', 'state/y ', 'state/x two']);
 });
