@@ -13,7 +13,7 @@ import type { ForwardPlan } from './plan.js';
 export type TopicInterest = ReadonlyMap<string, WantedQoS>;
 
 type Item =
-  | { readonly kind: 'message'; readonly id: number; readonly topic: string; readonly sequence: number }
+  | { readonly kind: 'message'; readonly id: number; readonly topic: string; readonly sequence: number; readonly retain: boolean }
   | { readonly kind: 'record'; readonly record: StreamRecord | BackfillRecord };
 
 export interface ReceiverHooks {
@@ -56,6 +56,9 @@ export class ReceivingGateway {
   lostByCrash = 0;
   #ids = new Set<number>();
   #lastIds = new Map<string, number>();
+  #lastPlainIds = new Map<string, number>();
+  /** Retained ones that came while their topic was not wanted all the time. */
+  readonly #early = new Set<number>();
   #wantedSince = new Map<string, number>();
   #isKnown = false;
   #isDurablyKnown = false;
@@ -97,10 +100,12 @@ export class ReceivingGateway {
     this.log.length = this.committed;
     this.#ids = new Set();
     this.#lastIds = new Map();
+    this.#lastPlainIds = new Map();
     for (const item of this.log) {
       if (item.kind !== 'message') continue;
       this.#ids.add(item.id);
-      this.#lastIds.set(item.topic, item.id);
+      this.#lastIds.set(item.topic, Math.max(this.#lastIds.get(item.topic) ?? 0, item.id));
+      if (!item.retain) this.#lastPlainIds.set(item.topic, item.id);
     }
   }
 
@@ -182,14 +187,19 @@ export class ReceivingGateway {
     if (source?.origin !== this.origin) throw new InvariantViolation('source', `message ${id} has none`);
     if (this.#ids.has(id)) throw new InvariantViolation('once', `message ${id} (${topic}) came twice`);
     const last = this.#lastIds.get(topic) ?? 0;
-    if (last > id) throw new InvariantViolation('order', `message ${id} of ${topic} came behind ${last}`);
+    const lastPlain = this.#lastPlainIds.get(topic) ?? 0;
+    // One that is retained goes to everybody: it may be here before older ones that became wanted later.
+    const mayBeLate = !message.retain && last !== lastPlain && this.#early.has(last);
+    if (lastPlain > id || (last > id && !mayBeLate)) throw new InvariantViolation('order', `message ${id} of ${topic} came behind ${last}`);
     if (!message.retain && !this.#mayWant(topic))
       throw new InvariantViolation('wanted', `message ${id}: nobody wants ${topic}`);
     if (message.retain && message.retainedCounter !== id)
       throw new InvariantViolation('counter', `message ${id} has ${message.retainedCounter}`);
     this.#ids.add(id);
-    this.#lastIds.set(topic, id);
-    return this.#push({ kind: 'message', id, topic, sequence });
+    this.#lastIds.set(topic, Math.max(last, id));
+    if (!message.retain) this.#lastPlainIds.set(topic, id);
+    else if (!this.#wasAlwaysWanted(topic)) this.#early.add(id);
+    return this.#push({ kind: 'message', id, topic, sequence, retain: message.retain });
   }
 
   #record(record: StreamRecord | BackfillRecord): number {
@@ -222,6 +232,12 @@ export class ReceivingGateway {
     for (let version = this.helloVersion; version <= this.version; version++)
       if ((this.interests.get(version)?.get(topic) ?? -1) >= 1) return true;
     return false;
+  }
+
+  #wasAlwaysWanted(topic: string): boolean {
+    for (let version = this.helloVersion; version <= this.version; version++)
+      if ((this.interests.get(version)?.get(topic) ?? -1) < 1) return false;
+    return true;
   }
 
   #promiseAcked(): void {

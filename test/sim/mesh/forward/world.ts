@@ -7,6 +7,8 @@ import {
   readGreeting,
   writeGreeting,
 } from '../../../../mesh/forward/frames.js';
+import type { InterestMatcher } from '../../../../mesh/forward/interest.js';
+import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';import { TextCache } from '../../../../mesh/forward/text-cache.js';
 import { ByteReader, ByteWriter } from '../../../../mesh/wire/bytes.js';
 import { Random } from '../../random.js';
 import { InvariantViolation } from '../../violation.js';
@@ -41,7 +43,7 @@ export interface ForwardResult {
   readonly met: ReadonlyMap<ForwardSituation, number>;
 }
 
-const DRAIN_MS = 120_000;
+const DRAIN_MS = 900_000;
 const ORIGIN = gatewayIdOf(new Uint8Array(32).fill(7));
 
 /** Runs a seed to its end. @throws InvariantViolation */
@@ -56,6 +58,8 @@ class ForwardWorld {
   readonly origin: Origin;
   readonly receivers: ReceivingGateway[] = [];
   readonly links: (SimLink | undefined)[] = [];
+  /** That the origin believes in. */
+  readonly #originLinks: (SimLink | undefined)[] = [];
   readonly #onTheWay: number[] = [];
   readonly #met = new Map<ForwardSituation, number>();
   #isEnding = false;
@@ -184,6 +188,7 @@ class ForwardWorld {
     const receiver = this.receivers[index];
     if (receiver === undefined) return;
     const { since } = receiver.changeInterest();
+    if (process.env['TRACE']) console.log(this.agenda.now.toFixed(1), 'R'+index, 'interest', receiver.version, since, JSON.stringify([...receiver.interest]), receiver.receiver.status.covered);
     const { version, interest } = receiver;
     const link = this.links[index];
     if (since !== undefined) this.#saw('backfilled');
@@ -223,6 +228,7 @@ class ForwardWorld {
     const writer = new ByteWriter();
     writeGreeting(writer, greeting);
     const hello = writer.finish();
+    if (process.env['TRACE']) console.log(this.agenda.now.toFixed(1), 'R'+index, 'greet', JSON.stringify(greeting), JSON.stringify([...receiver.interest]));
     const { version, interest } = receiver;
     receiver.helloVersion = version;
     const epoch = receiver.receiver.image?.epoch;
@@ -232,6 +238,7 @@ class ForwardWorld {
       if (greeting.backfill !== undefined) this.#saw('backfill resumed');
       const rolledBackTo = epoch === undefined ? undefined : this.origin.endOf(epoch.nonce);
       this.#onTheWay[index] = 0;
+      this.#originLinks[index] = link;
       this.origin.senders[index]?.linkUp(
         readGreeting(new ByteReader(hello)),
         { version, matcher },
@@ -260,7 +267,7 @@ class ForwardWorld {
   }
 
   #sendToReceiver(index: number, frame: Uint8Array): boolean {
-    const link = this.links[index];
+    const link = this.#originLinks[index];
     if (link === undefined) return true;
     const kind = frame[0] ?? 0;
     this.agenda.note(kind, frame.length);
@@ -278,6 +285,7 @@ class ForwardWorld {
   }
 
   #arrive(index: number, link: SimLink, frame: Uint8Array): void {
+    if (process.env['TRACE']) { const d = decodeStreamFrame(frame, 0, new TextCache(16)); console.log(this.agenda.now.toFixed(1), 'R'+index, JSON.stringify({...d, epoch: undefined, messages: 'messages' in d ? d.messages.map((m)=>m.sequence+m.topic+(m.retain?'r':'')).join(' ') : ''})); }
     const refusal = this.receivers[index]?.receiver.onFrame(frame);
     if (refusal !== undefined) this.#refused(index, link, refusal);
   }
@@ -381,6 +389,11 @@ class ForwardWorld {
   }
 }
 
-function matcherOf(interest: TopicInterest): (topic: string) => -1 | 0 | 1 | 2 {
-  return (topic) => interest.get(topic) ?? -1;
+const matchers = new WeakMap<TopicInterest, InterestMatcher>();
+
+/** The same for the same interest. */
+function matcherOf(interest: TopicInterest): InterestMatcher {
+  const matcher = matchers.get(interest) ?? ((topic) => interest.get(topic) ?? -1);
+  matchers.set(interest, matcher);
+  return matcher;
 }
