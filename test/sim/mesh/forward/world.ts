@@ -115,8 +115,8 @@ class ForwardWorld {
     for (const index of this.receivers.keys()) {
       this.#repeat(plan.linkLossEveryMs, () => {
         const link = this.links[index];
-        if (random.chance(0.1) && link !== undefined) link.isMute = true;
-        else this.#lose(index);
+        if (random.chance(0.9) || link === undefined) this.#lose(index);
+        else this.#mute(index, link);
       });
       this.#repeat(plan.interestEveryMs, () => this.#changeInterest(index));
       this.#repeat(plan.receiverCrashEveryMs, () => this.#crashReceiver(index));
@@ -259,6 +259,14 @@ class ForwardWorld {
     // The other side may notice with the next link only.
     if (this.random.chance(0.8)) sender?.linkDown();
     this.#connectLater(index);
+  }
+
+  #mute(index: number, link: SimLink): void {
+    link.isMute = true;
+    // Where there is nothing to acknowledge, somebody else notices.
+    this.agenda.after(12_000, () => {
+      if (this.links[index] === link) this.#lose(index);
+    });
   }
 
   #stalled(index: number): void {
