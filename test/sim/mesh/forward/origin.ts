@@ -62,6 +62,7 @@ export class Origin {
   start(): void {
     this.life++;
     this.isUp = true;
+    this.#isNotified = false;
     const counter = (this.lineage.at(-1)?.counter ?? 0) + 1;
     const nonce = this.random.u32().toString(16).padStart(16, '0');
     this.lineage = [...this.lineage, { counter, nonce, after: this.committed }];
@@ -159,8 +160,8 @@ export class Origin {
   }
 
   #commit(life: number): void {
-    this.#isNotified = false;
     if (life !== this.life || !this.isUp) return;
+    this.#isNotified = false;
     this.committed = this.log.length;
     // The log may be read up to here before anybody is told.
     this.agenda.after(this.random.chance(0.3) ? this.random.delay(20) : 0, () => this.#notice(life));

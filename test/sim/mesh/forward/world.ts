@@ -8,7 +8,6 @@ import {
   writeGreeting,
 } from '../../../../mesh/forward/frames.js';
 import type { InterestMatcher } from '../../../../mesh/forward/interest.js';
-import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';import { TextCache } from '../../../../mesh/forward/text-cache.js';
 import { ByteReader, ByteWriter } from '../../../../mesh/wire/bytes.js';
 import { Random } from '../../random.js';
 import { InvariantViolation } from '../../violation.js';
@@ -144,11 +143,16 @@ class ForwardWorld {
   #publish(): void {
     const { origin, random, plan } = this;
     if (!origin.isUp) return;
-    const burst = random.chance(0.05) ? random.integer(5, 40) : 1;
+    const burst = random.chance(0.03) ? random.integer(5, 80) : 1;
+    const busy = `t/${random.integer(0, plan.topics - 1)}`;
     for (let n = 0; n < burst; n++)
-      origin.append(random.chance(0.2) ? undefined : `t/${random.integer(0, plan.topics - 1)}`);
+      origin.append(random.chance(0.2) ? undefined : burst > 1 ? busy : this.#anyTopic());
     if (random.chance(plan.pruneChance)) random.chance(0.5) ? origin.prune() : origin.damage();
     else if (random.chance(0.05)) origin.pruneToFloor();
+  }
+
+  #anyTopic(): string {
+    return `t/${this.random.integer(0, this.plan.topics - 1)}`;
   }
 
   #crashOrigin(): void {
@@ -188,7 +192,6 @@ class ForwardWorld {
     const receiver = this.receivers[index];
     if (receiver === undefined) return;
     const { since } = receiver.changeInterest();
-    if (process.env['TRACE']) console.log(this.agenda.now.toFixed(1), 'R'+index, 'interest', receiver.version, since, JSON.stringify([...receiver.interest]), receiver.receiver.status.covered);
     const { version, interest } = receiver;
     const link = this.links[index];
     if (since !== undefined) this.#saw('backfilled');
@@ -228,7 +231,6 @@ class ForwardWorld {
     const writer = new ByteWriter();
     writeGreeting(writer, greeting);
     const hello = writer.finish();
-    if (process.env['TRACE']) console.log(this.agenda.now.toFixed(1), 'R'+index, 'greet', JSON.stringify(greeting), JSON.stringify([...receiver.interest]));
     const { version, interest } = receiver;
     receiver.helloVersion = version;
     const epoch = receiver.receiver.image?.epoch;
@@ -293,7 +295,6 @@ class ForwardWorld {
   }
 
   #arrive(index: number, link: SimLink, frame: Uint8Array): void {
-    if (process.env['TRACE']) { const d = decodeStreamFrame(frame, 0, new TextCache(16)); console.log(this.agenda.now.toFixed(1), 'R'+index, JSON.stringify({...d, epoch: undefined, messages: 'messages' in d ? d.messages.map((m)=>m.sequence+m.topic+(m.retain?'r':'')).join(' ') : ''})); }
     const refusal = this.receivers[index]?.receiver.onFrame(frame);
     if (refusal !== undefined) this.#refused(index, link, refusal);
   }
@@ -326,7 +327,7 @@ class ForwardWorld {
     this.#onTheWay[index] = before + bytes;
     // One that is larger than all that is granted goes alone.
     if (before > 0 && before + bytes > this.plan.creditBytes)
-      throw new InvariantViolation('credit', `${before + bytes} bytes of ${this.plan.creditBytes}`);
+      throw new InvariantViolation('credit', `${JSON.stringify(this.origin.senders[index]?.status)} ${before + bytes} bytes of ${this.plan.creditBytes}`);
   }
 
   #checkCaps(): void {
