@@ -250,6 +250,8 @@ export class StreamReceiver {
     this.#state.setEpoch(epoch);
     if (this.#grown !== 0) this.#moveBackfill(this.#grown, this.#state.backfill?.cursor ?? covered, false);
     this.#grown = 0;
+    this.#owe(0, 0, undefined, false);
+    this.#acknowledge();
     return undefined;
   }
 
@@ -383,7 +385,8 @@ export class StreamReceiver {
       backfill = owed.backfill;
       done = owed.backfillDone;
     }
-    if (!isOwed || !this.#isUp) return;
+    // Before the beginning the origin may have been put back to before what would be acknowledged.
+    if (!isOwed || !this.#hasBegun || !this.#isUp) return;
     this.#heldBytes -= bytes;
     const ack = {
       covered: this.#durable,

@@ -226,11 +226,12 @@ export class StreamSender {
       this.#interest = { version, matcher };
       return;
     }
+    this.#pump();
     if (since === undefined) {
       this.#interest = { version, matcher };
+      this.#keepWanted();
       return;
     }
-    this.#pump();
     this.#closeMain();
     this.#interest = { version, matcher };
     // Of what the new interest wants nothing is known yet in the backlog.
@@ -482,6 +483,14 @@ export class StreamSender {
     const { matcher } = this.#interest;
     this.#backfill = new BackfillLane(backfill.id, this.#outlet, cursor, start, matcher, undefined);
     this.#backfillAcked = { id: backfill.id, cursor };
+  }
+
+  /** Were a part of a topic's messages sent that is not wanted any more, the rest would come behind it when it is wanted again. */
+  #keepWanted(): void {
+    const { matcher } = this.#interest;
+    const isWanted = (message: Message): boolean => carriageOf(message, matcher) === 'acknowledged';
+    this.#main.queue.keep(isWanted);
+    this.#joining?.queue.keep(isWanted);
   }
 
   /** Everything that main has sent was by the old interest; all that it has not goes by the new one. */
