@@ -53,7 +53,8 @@ export class Peer implements RemoteTarget {
   /** Which is asked for by whoever has a route to it. */
   readonly qos: QoS = 2;
   readonly receiver: StreamReceiver;
-  readonly sender: StreamSender;
+  /** Of the present life of this gateway; undefined: it has not begun. */
+  sender: StreamSender | undefined;
   readonly interestOut: InterestSender;
   readonly #interestIn: InterestReceiver;
   readonly #parts: NodeParts;
@@ -78,7 +79,7 @@ export class Peer implements RemoteTarget {
     this.#events = events;
     this.#clock = parts.clock;
     this.#since = parts.clock.now();
-    const { store, host, remote, local, limits, lineage } = parts;
+    const { store, host, remote, local } = parts;
     const now = (): number => parts.clock.now();
     this.receiver = new StreamReceiver(gateway, {
       ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
@@ -86,16 +87,6 @@ export class Peer implements RemoteTarget {
       record: (record) => store.recordStream(record),
       reportHole: (_origin, from, to) => this.#hole(from, to),
     });
-    this.sender = new StreamSender(
-      {
-        ...{ now, send: (frame) => this.#send(Channel.forward, frame) },
-        readOwn: (from, maxBytes, done) => store.readOwn(from, maxBytes, done),
-        setFloor: (position) => store.setFloor(floorName(gateway), position),
-        pass: (message) => this.pass(message),
-        stalled: () => this.close('it takes messages and acknowledges none'),
-      },
-      { head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
-    );
     this.interestOut = new InterestSender(local, {
       send: (frame) => this.#send(Channel.interest, frame),
       covered: () => this.#coveredAsToldWithInterest(),
@@ -107,6 +98,23 @@ export class Peer implements RemoteTarget {
       send: (frame) => void this.#send(Channel.interest, frame),
       applied: (update) => this.#interestApplied(update),
     });
+  }
+
+  /** A life of this gateway begins; there is no link. */
+  begin(): void {
+    const { store, limits, lineage, clock } = this.#parts;
+    const { gateway } = this;
+    this.sender = new StreamSender(
+      {
+        now: () => clock.now(),
+        send: (frame) => this.#send(Channel.forward, frame),
+        readOwn: (from, maxBytes, done) => store.readOwn(from, maxBytes, done),
+        setFloor: (position) => store.setFloor(floorName(gateway), position),
+        pass: (message) => this.pass(message),
+        stalled: () => this.close('it takes messages and acknowledges none'),
+      },
+      { head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+    );
   }
 
   get state(): PeerState {
@@ -192,7 +200,7 @@ export class Peer implements RemoteTarget {
     const wasReachable = this.isReachable;
     this.#enter('apart', reason);
     this.receiver.linkDown();
-    this.sender.linkDown();
+    this.sender?.linkDown();
     this.interestOut.stop();
     this.#interestIn.unlinked();
     this.#parts.gate.peerGone(this.gateway);
@@ -230,7 +238,7 @@ export class Peer implements RemoteTarget {
         return undefined;
       }
       case Channel.forward:
-        return addresseeOf(frame) === 'sender' ? this.sender.onFrame(frame) : this.receiver.onFrame(frame);
+        return addresseeOf(frame) === 'sender' ? this.sender?.onFrame(frame) : this.receiver.onFrame(frame);
       case Channel.passing:
         return this.#passingIn?.onFrame(frame);
       case Channel.runs:
@@ -266,7 +274,7 @@ export class Peer implements RemoteTarget {
   #onDrain(): void {
     if (!this.isReachable) return;
     this.interestOut.drained();
-    this.sender.drained();
+    this.sender?.drained();
     this.#events.drained(this);
   }
 
@@ -291,7 +299,7 @@ export class Peer implements RemoteTarget {
     const matcher = new PeerMatcher(this.#interestIn.matcher);
     this.#matcher = matcher;
     if (this.#state === 'up') {
-      this.sender.interestChanged(version, matcher.match, since);
+      this.sender?.interestChanged(version, matcher.match, since);
       return;
     }
     const greeting = this.#hello?.greeting;
@@ -300,7 +308,7 @@ export class Peer implements RemoteTarget {
       'up',
       this.#link === undefined ? '' : `by ${this.#link.path} with ${this.#link.remoteAddress}`,
     );
-    this.sender.linkUp(greeting, { version, matcher: matcher.match }, this.#rolledBackTo);
+    this.sender?.linkUp(greeting, { version, matcher: matcher.match }, this.#rolledBackTo);
     this.#events.up(this);
   }
 
@@ -338,19 +346,19 @@ export class Peer implements RemoteTarget {
   }
 
   flush(): void {
-    if (this.#state === 'up') this.sender.flush();
+    if (this.#state === 'up') this.sender?.flush();
     this.#passing?.flush();
   }
 
   committed(position: LogPosition): void {
     this.receiver.committed(position);
-    this.sender.headMoved(position);
+    this.sender?.headMoved(position);
   }
 
   tick(now: number): void {
     if (this.#state === 'greeting' && now - this.#since > HELLO_WITHIN_MS)
       this.close('it did not say who it is in time');
-    this.sender.tick(now);
+    this.sender?.tick(now);
   }
 
   #hole(from: LogPosition, to: LogPosition): void {

@@ -62,6 +62,8 @@ class Site {
       importFilters: ['#'],
       exportFilters: ['#'],
       addresses: () => [],
+      ...{ lineages: new Map(), saveLineages: () => undefined, roster: undefined, matchesAdmin: () => true },
+      ...{ saveRoster: () => undefined, bearAnew: () => undefined, stopped: () => undefined },
     });
     this.lanes.useMesh(this.node);
   }
@@ -69,7 +71,7 @@ class Site {
   async open(): Promise<void> {
     await this.store.open(this.lanes.createRestoration(), this.node);
     const nonce = String(this.number).padStart(16, '0');
-    this.node.begin({ counter: 1, nonce, after: 0 });
+    this.node.begin([{ counter: 1, nonce, after: 0 }]);
   }
 
   linkUp(link: Parameters<MeshNode['linkUp']>[0]): void {
