@@ -1,0 +1,227 @@
+/**
+ * How long removals are remembered, and who must not bring back what was removed.
+ *
+ * Each gateway counts its tombstones: its ticks. Of each gateway it knows two ticks, and tells them in each round:
+ *
+ *     known[g]     this gateway has all tombstones of g up to here, or something newer, or they went when everybody had them.
+ *                  Grows when a round is complete: the peer's are its own from then on
+ *     dropped[g]   g let tombstones go up to here. Known from the first frame of a round on
+ *
+ * A tombstone goes when every other member of the roster says, in the state that it tells, `known[this gateway]` beyond it, with the same
+ * roster in mind, and this gateway has the member's stream up to where its log ended then: what a stream brings later was published by
+ * somebody who knew of the removal. So no member has anything older under the topic, and none will get it: whoever gave it away before
+ * knows of the removal by now, and waits for those to whom it gave. Over the limit the oldest go without that.
+ *
+ * Whoever has `known[g] < dropped[g]` for a g of which the other knows may have slept through a removal that nobody remembers: a
+ * member that was evicted and is back, one that was away while there were too many tombstones, one whose folder was put back to an older
+ * state. It has to resync: messages of topics that the other does not know are not taken from it, and it discards them; but
+ * not those
+ *
+ * - whose counter is above the other's floor: no tombstone that went was as high;
+ * - which its clients published since the round began;
+ * - which are its own where it has never completed a round with anybody: they are what it brings into the mesh.
+ *
+ * What both know is merged as ever.
+ */
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { RetainedVersion } from '../../lib/contracts/streams.js';
+import { TOMBSTONES_MAX_COUNT } from './limits.js';
+import type { Ticks, PeerState } from './retained-frames.js';
+
+export interface TombstoneKeeperPorts {
+  readonly self: GatewayId;
+  /** The other members of the roster; without who was evicted. */
+  members(): Iterable<GatewayId>;
+  rosterVersion(): number;
+  /** Up to where this gateway has what it wanted of the member's log. */
+  coveredOf(member: GatewayId): LogPosition;
+  /** Forget the tombstone of the topic, tell the index, and `forgot` of RetainedMerge. */
+  drop(topic: string, version: RetainedVersion): void;
+  /** Before tombstones go: the image has to be durable before that is. */
+  remember(image: TombstoneImage): void;
+}
+
+/** What outlives a restart. The tombstones themselves are the store's: they are buried again, and are as if they came then. */
+export interface TombstoneImage {
+  readonly known: Ticks;
+  readonly dropped: Ticks;
+}
+
+export interface TombstoneKeeperOptions {
+  /** Greater than any tick of lives before: 2^32 times the counter of the epoch. */
+  readonly firstTick: number;
+  readonly image?: TombstoneImage | undefined;
+  readonly maxCount?: number | undefined;
+}
+
+interface Tombstone {
+  readonly version: RetainedVersion;
+  readonly tick: number;
+}
+
+/** What a member said; it counts when its stream has come as far. */
+interface Claim {
+  readonly tick: number;
+  readonly head: LogPosition;
+}
+
+const FORCED_PART = 100;
+
+export class TombstoneKeeper {
+  readonly #ports: TombstoneKeeperPorts;
+  readonly #maxCount: number;
+  /** In the order of their ticks. */
+  readonly #tombstones = new Map<string, Tombstone>();
+  readonly #known: Map<GatewayId, number>;
+  readonly #dropped: Map<GatewayId, number>;
+  readonly #confirmed = new Map<GatewayId, number>();
+  readonly #claims = new Map<GatewayId, Claim>();
+  /** What a member published up to here may have been removed, and that forgotten, as far as the member knew. */
+  readonly #suspectUpTo = new Map<GatewayId, LogPosition>();
+  #tick: number;
+  /** Tombstones that went before every member had them. */
+  forcedCount = 0;
+
+  constructor(ports: TombstoneKeeperPorts, options: TombstoneKeeperOptions) {
+    this.#ports = ports;
+    this.#maxCount = options.maxCount ?? TOMBSTONES_MAX_COUNT;
+    this.#tick = options.firstTick;
+    this.#known = new Map(options.image?.known);
+    this.#dropped = new Map(options.image?.dropped);
+  }
+
+  get count(): number {
+    return this.#tombstones.size;
+  }
+
+  /** Whether it has never completed a round with anybody. */
+  get isNewcomer(): boolean {
+    return this.#known.size === 0;
+  }
+
+  /** With this gateway's own. */
+  get known(): Ticks {
+    return [[this.#ports.self, this.#tick], ...this.#known];
+  }
+
+  get dropped(): Ticks {
+    return [...this.#dropped];
+  }
+
+  /** The topic has a tombstone now, or a newer one. */
+  buried(topic: string, version: RetainedVersion): void {
+    this.#tombstones.delete(topic);
+    this.#tombstones.set(topic, { version, tick: ++this.#tick });
+    if (this.#tombstones.size > this.#maxCount) this.#force();
+  }
+
+  /** The topic retains a message again, or nothing at all. */
+  unburied(topic: string): void {
+    this.#tombstones.delete(topic);
+  }
+
+  /** What a peer tells of itself in a round. */
+  learned(id: GatewayId, { known, dropped, head, rosterVersion }: PeerState): void {
+    for (const [gateway, tick] of dropped) raise(this.#dropped, gateway, tick);
+    if (this.peerMustResync(known)) this.#suspectUpTo.set(id, Infinity);
+    else if (this.#suspectUpTo.get(id) !== undefined)
+      this.#suspectUpTo.set(id, Math.min(head, this.#suspectUpTo.get(id) ?? head));
+    if (rosterVersion !== this.#ports.rosterVersion()) return;
+    const tick = known.find(([gateway]) => gateway === this.#ports.self)?.[1] ?? 0;
+    // The first that waits stays: of a stream that is always a little behind no later one would ever count.
+    if (!this.#claims.has(id) && tick > (this.#confirmed.get(id) ?? 0)) this.#claims.set(id, { tick, head });
+    this.sweep();
+  }
+
+  /** A round is complete. @param peerKnown what the peer told when it began: this gateway has all of that now, durably */
+  completed(peerKnown: Ticks): void {
+    for (const [gateway, tick] of peerKnown)
+      if (gateway !== this.#ports.self) raise(this.#known, gateway, tick);
+  }
+
+  /** It is evicted. */
+  memberLeft(id: GatewayId): void {
+    this.#confirmed.delete(id);
+    this.#claims.delete(id);
+    this.sweep();
+  }
+
+  peerMustResync(peerKnown: Ticks): boolean {
+    return isBehind(new Map(peerKnown), this.#dropped);
+  }
+
+  /** Whether this gateway has to, towards a peer that tells this. */
+  mustResync(peerDropped: Ticks): boolean {
+    return isBehind(new Map(this.known), new Map(peerDropped));
+  }
+
+  /**
+   * Whether a message from a member's stream, of a topic of which nothing is known, is not to be retained, as it may have been removed
+   * long ago; a round brings it if it was not. @param floor of RetainedMerge
+   */
+  isSuspect(origin: GatewayId, sequence: LogPosition, counter: number, floor: number): boolean {
+    return counter <= floor && sequence <= (this.#suspectUpTo.get(origin) ?? 0);
+  }
+
+  /** The origin begins anew (it was evicted and is back): nothing that it published is trusted until it tells what it knows. */
+  suspect(origin: GatewayId): void {
+    this.#suspectUpTo.set(origin, Infinity);
+  }
+
+  /** Lets go what may go. After changes of the roster, and now and then: streams come along. */
+  sweep(): void {
+    let horizon = this.#tick;
+    for (const id of this.#ports.members()) horizon = Math.min(horizon, this.#confirm(id));
+    const gone: [string, Tombstone][] = [];
+    for (const one of this.#tombstones) {
+      if (one[1].tick > horizon) break;
+      gone.push(one);
+    }
+    this.#drop(gone);
+  }
+
+  #confirm(id: GatewayId): number {
+    const claim = this.#claims.get(id);
+    const confirmed = this.#confirmed.get(id) ?? 0;
+    if (claim === undefined || this.#ports.coveredOf(id) < claim.head) return confirmed;
+    this.#claims.delete(id);
+    this.#confirmed.set(id, Math.max(confirmed, claim.tick));
+    return Math.max(confirmed, claim.tick);
+  }
+
+  /** Some at once: each time the image is written. */
+  #force(): void {
+    this.sweep();
+    const tooMany = this.#tombstones.size - this.#maxCount;
+    if (tooMany <= 0) return;
+    const count = tooMany + Math.floor(this.#maxCount / FORCED_PART);
+    const gone: [string, Tombstone][] = [];
+    for (const one of this.#tombstones) {
+      if (gone.length >= count) break;
+      gone.push(one);
+    }
+    this.forcedCount += gone.length;
+    this.#drop(gone);
+  }
+
+  #drop(gone: readonly [string, Tombstone][]): void {
+    const last = gone.at(-1);
+    if (last === undefined) return;
+    raise(this.#dropped, this.#ports.self, last[1].tick);
+    this.#ports.remember({ known: [...this.#known], dropped: this.dropped });
+    for (const [topic, { version }] of gone) {
+      this.#tombstones.delete(topic);
+      this.#ports.drop(topic, version);
+    }
+  }
+}
+
+function raise(ticks: Map<GatewayId, number>, gateway: GatewayId, tick: number): void {
+  if (tick > (ticks.get(gateway) ?? 0)) ticks.set(gateway, tick);
+}
+
+function isBehind(known: ReadonlyMap<GatewayId, number>, dropped: ReadonlyMap<GatewayId, number>): boolean {
+  for (const [gateway, tick] of dropped) if ((known.get(gateway) ?? 0) < tick) return true;
+  return false;
+}
