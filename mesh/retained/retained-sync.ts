@@ -369,7 +369,12 @@ export class RetainedSync {
   }
 
   #stateFrame(kind: 'equal' | 'finished' | 'settled', { number, state }: Round): Uint8Array {
-    return encodeState(kind, number, { ...state, floor: this.#ports.merge.floor, head: this.#ports.head() });
+    return encodeState(kind, number, {
+      ...state,
+      floor: this.#ports.merge.floor,
+      head: this.#ports.head(),
+      dropped: this.#ports.keeper.dropped,
+    });
   }
 
   #sendEntries(entries: readonly RetainedEntry[]): void {
@@ -443,7 +448,7 @@ export class RetainedSync {
     this.#busyRounds = round.transferred > 0 ? this.#busyRounds + 1 : 0;
     if (this.#isInitiator) this.#nextRoundAt = this.#ports.now() + this.#pauseMs();
     this.#ports.merge.raiseFloor(last.floor);
-    this.#ports.keeper.completed((round.peer ?? last).known);
+    this.#ports.keeper.completed(round.peer ?? last, last);
     this.#ports.completed({ peer: last, transferred: round.transferred });
   }
 

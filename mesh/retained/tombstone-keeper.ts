@@ -77,7 +77,9 @@ export class TombstoneKeeper {
   readonly #dropped: Map<GatewayId, number>;
   readonly #confirmed = new Map<GatewayId, number>();
   readonly #claims = new Map<GatewayId, Claim>();
-  /** What a member published up to here may have been removed, and that forgotten, as far as the member knew. */
+  /** What each member told last. */
+  readonly #heard = new Map<GatewayId, Ticks>();
+  /** What a member published up to here it may have published without knowing of a removal that is forgotten. */
   readonly #suspectUpTo = new Map<GatewayId, LogPosition>();
   #tick: number;
   /** Tombstones that went before every member had them. */
@@ -121,12 +123,12 @@ export class TombstoneKeeper {
     this.#tombstones.delete(topic);
   }
 
-  /** What a peer tells of itself in a round. */
+  /** What a peer tells of itself when a round begins. */
   learned(id: GatewayId, { known, dropped, head, rosterVersion }: PeerState): void {
-    for (const [gateway, tick] of dropped) raise(this.#dropped, gateway, tick);
+    this.#heard.set(id, known);
+    this.#learnDropped(dropped);
     if (this.peerMustResync(known)) this.#suspectUpTo.set(id, Infinity);
-    else if (this.#suspectUpTo.get(id) !== undefined)
-      this.#suspectUpTo.set(id, Math.min(head, this.#suspectUpTo.get(id) ?? head));
+    else this.#suspectUpTo.set(id, Math.min(head, this.#suspectUpTo.get(id) ?? head));
     if (rosterVersion !== this.#ports.rosterVersion()) return;
     const tick = known.find(([gateway]) => gateway === this.#ports.self)?.[1] ?? 0;
     // The first that waits stays: of a stream that is always a little behind no later one would ever count.
@@ -134,16 +136,26 @@ export class TombstoneKeeper {
     this.sweep();
   }
 
-  /** A round is complete. @param peerKnown what the peer told when it began: this gateway has all of that now, durably */
-  completed(peerKnown: Ticks): void {
-    for (const [gateway, tick] of peerKnown)
-      if (gateway !== this.#ports.self) raise(this.#known, gateway, tick);
+  /**
+   * A round is complete: this gateway has, durably, all that the peer had when it began, but for what the peer let go meanwhile.
+   * @param first what the peer told then. @param last what it tells now
+   */
+  completed(first: PeerState, last: PeerState): void {
+    const before = new Map(first.dropped);
+    const meanwhile = new Set<GatewayId>();
+    for (const [gateway, tick] of last.dropped)
+      if (tick > Math.max(before.get(gateway) ?? 0, this.#known.get(gateway) ?? 0)) meanwhile.add(gateway);
+    this.#learnDropped(last.dropped);
+    for (const [gateway, tick] of first.known)
+      if (gateway !== this.#ports.self && !meanwhile.has(gateway)) raise(this.#known, gateway, tick);
   }
 
   /** It is evicted. */
   memberLeft(id: GatewayId): void {
     this.#confirmed.delete(id);
     this.#claims.delete(id);
+    this.#heard.delete(id);
+    this.#suspectUpTo.delete(id);
     this.sweep();
   }
 
@@ -161,12 +173,9 @@ export class TombstoneKeeper {
    * long ago; a round brings it if it was not. @param floor of RetainedMerge
    */
   isSuspect(origin: GatewayId, sequence: LogPosition, counter: number, floor: number): boolean {
-    return counter <= floor && sequence <= (this.#suspectUpTo.get(origin) ?? 0);
-  }
-
-  /** The origin begins anew (it was evicted and is back): nothing that it published is trusted until it tells what it knows. */
-  suspect(origin: GatewayId): void {
-    this.#suspectUpTo.set(origin, Infinity);
+    if (counter > floor) return false;
+    const upTo = this.#suspectUpTo.get(origin) ?? (this.#dropped.size > 0 ? Infinity : 0);
+    return sequence <= upTo;
   }
 
   /** Lets go what may go. After changes of the roster, and now and then: streams come along. */
@@ -179,6 +188,12 @@ export class TombstoneKeeper {
       gone.push(one);
     }
     this.#drop(gone);
+  }
+
+  #learnDropped(dropped: Ticks): void {
+    for (const [gateway, tick] of dropped) raise(this.#dropped, gateway, tick);
+    for (const [id, known] of this.#heard)
+      if (this.peerMustResync(known)) this.#suspectUpTo.set(id, Infinity);
   }
 
   #confirm(id: GatewayId): number {
@@ -208,7 +223,7 @@ export class TombstoneKeeper {
   #drop(gone: readonly [string, Tombstone][]): void {
     const last = gone.at(-1);
     if (last === undefined) return;
-    raise(this.#dropped, this.#ports.self, last[1].tick);
+    this.#learnDropped([[this.#ports.self, last[1].tick]]);
     this.#ports.remember({ known: [...this.#known], dropped: this.dropped });
     for (const [topic, { version }] of gone) {
       this.#tombstones.delete(topic);
