@@ -77,9 +77,14 @@ export class TombstoneKeeper {
   readonly #dropped: Map<GatewayId, number>;
   readonly #confirmed = new Map<GatewayId, number>();
   readonly #claims = new Map<GatewayId, Claim>();
+  /**
+   * Of all tombstones that this gateway was offered or that are gone: it may have done without some as it had nothing under their
+   * topics, and what they removed may still be on its way in a stream.
+   */
+  readonly #horizon = new Map<GatewayId, number>();
   /** What each member told last. */
-  readonly #heard = new Map<GatewayId, Ticks>();
-  /** What a member published up to here it may have published without knowing of a removal that is forgotten. */
+  readonly #heard = new Map<GatewayId, Pick<PeerState, 'known' | 'head'>>();
+  /** What a member published up to here it may have published without knowing of a removal within the horizon. */
   readonly #suspectUpTo = new Map<GatewayId, LogPosition>();
   #tick: number;
   /** Tombstones that went before every member had them. */
@@ -91,6 +96,7 @@ export class TombstoneKeeper {
     this.#tick = options.firstTick;
     this.#known = new Map(options.image?.known);
     this.#dropped = new Map(options.image?.dropped);
+    for (const [gateway, tick] of [...this.#known, ...this.#dropped]) raise(this.#horizon, gateway, tick);
   }
 
   get count(): number {
@@ -125,10 +131,11 @@ export class TombstoneKeeper {
 
   /** What a peer tells of itself when a round begins. */
   learned(id: GatewayId, { known, dropped, head, rosterVersion }: PeerState): void {
-    this.#heard.set(id, known);
+    this.#heard.set(id, { known, head });
+    const { self } = this.#ports;
+    this.#extend(known.filter(([gateway]) => gateway !== self));
     this.#learnDropped(dropped);
-    if (this.peerMustResync(known)) this.#suspectUpTo.set(id, Infinity);
-    else this.#suspectUpTo.set(id, Math.min(head, this.#suspectUpTo.get(id) ?? head));
+    this.#trust(id, Math.min(head, this.#suspectUpTo.get(id) ?? Infinity));
     if (rosterVersion !== this.#ports.rosterVersion()) return;
     const tick = known.find(([gateway]) => gateway === this.#ports.self)?.[1] ?? 0;
     // The first that waits stays: of a stream that is always a little behind no later one would ever count.
@@ -174,8 +181,7 @@ export class TombstoneKeeper {
    */
   isSuspect(origin: GatewayId, sequence: LogPosition, counter: number, floor: number): boolean {
     if (counter > floor) return false;
-    const upTo = this.#suspectUpTo.get(origin) ?? (this.#dropped.size > 0 ? Infinity : 0);
-    return sequence <= upTo;
+    return sequence <= (this.#suspectUpTo.get(origin) ?? Infinity);
   }
 
   /** Lets go what may go. After changes of the roster, and now and then: streams come along. */
@@ -192,8 +198,19 @@ export class TombstoneKeeper {
 
   #learnDropped(dropped: Ticks): void {
     for (const [gateway, tick] of dropped) raise(this.#dropped, gateway, tick);
-    for (const [id, known] of this.#heard)
-      if (this.peerMustResync(known)) this.#suspectUpTo.set(id, Infinity);
+    this.#extend(dropped);
+  }
+
+  /** What was trusted for a nearer horizon has to be shown anew, by what each told last. */
+  #extend(ticks: Ticks): void {
+    let isFarther = false;
+    for (const [gateway, tick] of ticks) isFarther = raise(this.#horizon, gateway, tick) || isFarther;
+    if (isFarther) for (const [id, { head }] of this.#heard) this.#trust(id, head);
+  }
+
+  #trust(id: GatewayId, upTo: LogPosition): void {
+    const isKnowing = !isBehind(new Map(this.#heard.get(id)?.known), this.#horizon);
+    this.#suspectUpTo.set(id, isKnowing ? upTo : Infinity);
   }
 
   #confirm(id: GatewayId): number {
@@ -232,8 +249,11 @@ export class TombstoneKeeper {
   }
 }
 
-function raise(ticks: Map<GatewayId, number>, gateway: GatewayId, tick: number): void {
-  if (tick > (ticks.get(gateway) ?? 0)) ticks.set(gateway, tick);
+/** @returns whether it was less */
+function raise(ticks: Map<GatewayId, number>, gateway: GatewayId, tick: number): boolean {
+  if (tick <= (ticks.get(gateway) ?? 0)) return false;
+  ticks.set(gateway, tick);
+  return true;
 }
 
 function isBehind(known: ReadonlyMap<GatewayId, number>, dropped: ReadonlyMap<GatewayId, number>): boolean {
