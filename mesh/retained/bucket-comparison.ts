@@ -7,7 +7,7 @@ import type { RetainedEntry } from './retained-index.js';
 import type { DiscardedEntry, ListedEntry } from './retained-frames.js';
 
 export interface Sides {
-  /** Whether what this side has, and the other does not know, must not be brought. */
+  /** Whether what this side has must not be brought. */
   isSuspect(mine: RetainedEntry): boolean;
   isPeerSuspect(theirs: Pick<ListedEntry, 'kind' | 'counter' | 'isOwn'>): boolean;
   readonly floor: number;
@@ -53,7 +53,7 @@ export function compareBucket(
     const [entry] = entries;
     const [other] = others;
     if (entry !== undefined && other !== undefined && entries.length === 1 && others.length === 1) {
-      decide(entry, other, out);
+      decide(entry, other, sides, out);
       listed.delete(hash);
     } else for (const one of entries) onlyMine(one, sides, out);
   }
@@ -62,9 +62,16 @@ export function compareBucket(
 }
 
 /** One topic, two versions. Of two with one counter each side learns of the other's. */
-function decide(mine: RetainedEntry, theirs: ListedEntry, out: Decisions): void {
-  if (mine.version.counter >= theirs.counter && mine.kind !== 'shadow') out.send.push(mine);
-  if (theirs.counter >= mine.version.counter && theirs.kind !== 'shadow') out.want.push(theirs.topicHash);
+function decide(mine: RetainedEntry, theirs: ListedEntry, sides: Sides, out: Decisions): void {
+  const isSuspect = sides.isSuspect(mine);
+  const isPeerSuspect = sides.isPeerSuspect(theirs);
+  if (isSuspect) out.discard.push(mine);
+  if (isPeerSuspect) out.peerDiscards.push(theirs);
+  const { counter } = mine.version;
+  const isMine = !isSuspect && (isPeerSuspect || counter >= theirs.counter);
+  const isTheirs = !isPeerSuspect && (isSuspect || theirs.counter >= counter);
+  if (isMine && mine.kind !== 'shadow') out.send.push(mine);
+  if (isTheirs && theirs.kind !== 'shadow') out.want.push(theirs.topicHash);
 }
 
 function onlyMine(entry: RetainedEntry, sides: Sides, out: Decisions): void {

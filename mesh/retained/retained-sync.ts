@@ -398,10 +398,11 @@ export class RetainedSync {
   #apply({ topic, version, message: arrived }: ArrivedEntry): void {
     const round = this.#round;
     if (round === undefined) throw new MalformedFrame('an entry outside of a round');
-    if (arrived !== undefined && this.#ports.index.versionOf(topic) === undefined) {
-      const isOwn = version.origin === this.#peer;
-      if (this.#sidesOf(round).isPeerSuspect({ kind: 'message', counter: version.counter, isOwn })) return;
-    }
+    const { counter, origin } = version;
+    const isOwn = origin === this.#peer;
+    // The other side may not have known when it sent this.
+    if (arrived !== undefined && this.#sidesOf(round).isPeerSuspect({ kind: 'message', counter, isOwn }))
+      return;
     const message = arrived === undefined ? undefined : this.#messageOf(topic, version, arrived);
     if (this.#ports.apply(topic, version, message)) round.transferred++;
   }

@@ -14,14 +14,13 @@
  *
  * Whoever has `known[g] < dropped[g]` for a g of which the other knows may have slept through a removal that nobody remembers: a
  * member that was evicted and is back, one that was away while there were too many tombstones, one whose folder was put back to an older
- * state. It has to resync: messages of topics that the other does not know are not taken from it, and it discards them; but
- * not those
+ * state. It has to resync: where the two differ its messages are not taken, and it discards them; but not those
  *
  * - whose counter is above the other's floor: no tombstone that went was as high;
  * - which its clients published since the round began;
  * - which are its own where it has never completed a round with anybody: they are what it brings into the mesh.
  *
- * What both know is merged as ever.
+ * Its tombstones are taken as ever. What it published meanwhile below the floor is lost: nobody can tell it from what was removed.
  */
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
