@@ -48,6 +48,8 @@ export interface NodeWorld {
     known: RetainedVersion | undefined,
     isRemoval: boolean,
   ): void;
+  /** By its own gateway: it is lost. */
+  discarded(version: RetainedVersion): void;
   readonly mutant: Mutant;
   readonly tombstonesMaxCount: number;
 }
@@ -191,6 +193,8 @@ export class SimNode {
         ),
       discard: (topic) => {
         this.discardCount++;
+        const version = this.index.versionOf(topic);
+        if (version?.origin === this.id) this.world.discarded(version);
         this.store.delete(topic);
         this.index.changed(topic, undefined);
         this.winners.push({ topic, key: 'none', payload: undefined });

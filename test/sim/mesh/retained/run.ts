@@ -56,6 +56,7 @@ class World implements NodeWorld {
   readonly #members = new Set<GatewayId>();
   readonly #superseded = new Map<string, { by: string; isRemoval: boolean }[]>();
   readonly #newest = new Map<string, RetainedVersion>();
+  readonly #discarded = new Set<string>();
   #queue: Due[] = [];
   #order = 0;
   #now = 0;
@@ -106,6 +107,10 @@ class World implements NodeWorld {
     if (known === undefined) return;
     const by = this.#superseded.get(keyOf(known)) ?? [];
     this.#superseded.set(keyOf(known), [...by, { by: keyOf(version), isRemoval }]);
+  }
+
+  discarded(version: RetainedVersion): void {
+    this.#discarded.add(keyOf(version));
   }
 
   send(from: SimNode, to: GatewayId, frame: Uint8Array): boolean {
@@ -317,9 +322,22 @@ class World implements NodeWorld {
       );
   }
 
-  /** Whether somebody who knew of it, or of what came in its place, removed it. */
+  /**
+   * Whether somebody who knew of it, or of what came in its place, removed it. Not counted: a removal that was nowhere but where a message
+   * came in its place that was discarded, as its gateway had to resync. That one is lost with what came before it.
+   */
   #wasRemoved(key: string): boolean {
-    return (this.#superseded.get(key) ?? []).some(({ by, isRemoval }) => isRemoval || this.#wasRemoved(by));
+    return (this.#superseded.get(key) ?? []).some(
+      ({ by, isRemoval }) => !this.#isLost(by) && (isRemoval || this.#wasRemoved(by)),
+    );
+  }
+
+  #isLost(key: string): boolean {
+    const [, origin] = key.split(' ');
+    return (
+      this.#discarded.has(key) ||
+      (this.#superseded.get(key) ?? []).some(({ by }) => by.split(' ')[1] === origin && this.#isLost(by))
+    );
   }
 
   #isRemoval(version: RetainedVersion): boolean {
