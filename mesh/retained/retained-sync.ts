@@ -397,12 +397,13 @@ export class RetainedSync {
 
   #apply({ topic, version, message: arrived }: ArrivedEntry): void {
     const round = this.#round;
-    if (round === undefined) throw new MalformedFrame('an entry outside of a round');
+    if (round?.peer === undefined) throw new MalformedFrame('an entry outside of a round');
     const { counter, origin } = version;
-    const isOwn = origin === this.#peer;
     // The other side may not have known when it sent this.
-    if (arrived !== undefined && this.#sidesOf(round).isPeerSuspect({ kind: 'message', counter, isOwn }))
-      return;
+    if (arrived !== undefined && counter <= this.#ports.merge.floor) {
+      const isOwn = origin === this.#peer;
+      if (this.#sidesOf(round).isPeerSuspect({ kind: 'message', counter, isOwn })) return;
+    }
     const message = arrived === undefined ? undefined : this.#messageOf(topic, version, arrived);
     if (this.#ports.apply(topic, version, message)) round.transferred++;
   }
@@ -413,10 +414,11 @@ export class RetainedSync {
     arrived: NonNullable<ArrivedEntry['message']>,
   ): Message {
     const { qos, publisher, expiresInMs, properties, payload } = arrived;
-    const utf8 = Buffer.from(topic);
+    const topicBytes = Buffer.from(`\0\0${topic}`);
+    topicBytes.writeUInt16BE(topicBytes.length - 2);
     const message = createMessage({
       topic,
-      topicBytes: Uint8Array.of(utf8.length >> 8, utf8.length & 0xff, ...utf8),
+      topicBytes,
       payload: payload.slice(),
       properties: properties.slice(),
       qos,
