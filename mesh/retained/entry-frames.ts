@@ -16,7 +16,7 @@ import type { RetainedVersion } from '../../lib/contracts/streams.js';
 import { type Message, NEVER } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { isValidTopicName, STRING_MAX_BYTES } from '../../lib/protocol/topic.js';
-import { ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { FRAME_SOFT_MAX_BYTES, MESSAGE_MAX_BYTES, PIECE_BYTES } from './limits.js';
 import { FrameKind } from './retained-frames.js';
 

@@ -25,7 +25,7 @@ import {
   publicKeyOf,
 } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
-import { ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { BUCKET_COUNT, FRAME_SOFT_MAX_BYTES, GROUP_COUNT } from './limits.js';
 import {
   bucketOf,
