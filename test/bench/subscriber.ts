@@ -3,7 +3,7 @@
  * acknowledges it.
  */
 import { PacketType } from '../../lib/protocol/packet.js';
-import { PAYLOAD_MAGIC, SEQUENCE_AT, STAMP_AT, payloadPattern } from './frames.js';
+import { GREETING_MAGIC, PAYLOAD_MAGIC, SEQUENCE_AT, STAMP_AT, payloadPattern } from './frames.js';
 import { LoadClient, type ClientOptions } from './load-client.js';
 import { microseconds } from './monotonic.js';
 
@@ -40,10 +40,13 @@ export class Subscriber extends LoadClient {
   received = 0;
   /** The sequence that comes next: one more than the last delivery's. */
   expected = 0;
+  /** That have come; from the first one on what is published arrives. */
+  greetings = 0;
   /** Messages that were skipped; always 0 for QoS 1 and 2, where a gap fails the run. */
   missed = 0;
   /** After each read that brought deliveries. */
   onProgress: () => void = () => {};
+  readonly topicName: string;
   private readonly topic: Buffer;
   private readonly qos: 0 | 1 | 2;
   private readonly payloadBytes: number;
@@ -54,6 +57,7 @@ export class Subscriber extends LoadClient {
 
   constructor(options: SubscriberOptions) {
     super(options);
+    this.topicName = options.topic;
     this.topic = Buffer.from(options.topic, 'utf8');
     this.qos = options.qos;
     this.payloadBytes = options.payloadBytes;
@@ -62,7 +66,7 @@ export class Subscriber extends LoadClient {
 
   async start(): Promise<void> {
     await this.open();
-    await this.subscribe(this.topic.toString('utf8'), this.qos);
+    await this.subscribe(this.topicName, this.qos);
   }
 
   protected override beforeRead(): void {
@@ -88,6 +92,11 @@ export class Subscriber extends LoadClient {
       const propertiesLength = view.getUint8(at);
       if (propertiesLength > 0) return this.fail('delivery with properties that nobody sent');
       at += 1;
+    }
+    if (end - at === this.payloadBytes && view.getUint32(at) === GREETING_MAGIC) {
+      this.greetings++;
+      if (this.qos > 0) this.acknowledge(packetId);
+      return;
     }
     if (end - at !== this.payloadBytes || view.getUint32(at) !== PAYLOAD_MAGIC) {
       return this.fail('delivery with another payload than was published');

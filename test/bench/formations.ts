@@ -1,0 +1,233 @@
+/**
+ * Servers that pass messages on to each other: what is published at the first is received at the second. How each kind is
+ * configured, started and joined; a formation counts as started when a message has made the way.
+ */
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { greet } from './greeter.js';
+import { Run } from './run.js';
+import { freePort, startServer, type Command, type ServerProcess } from './server-process.js';
+import { Subscriber } from './subscriber.js';
+import { LAUNCHER, TARGETS, mosquittoLines } from './targets.js';
+
+export const FORMATION_NAMES = [
+  'ours-mesh',
+  'ours-mesh-three',
+  'mosquitto-bridge',
+  'mosquitto-bridge-kept',
+  'nats-leaf',
+] as const;
+export type FormationName = (typeof FORMATION_NAMES)[number];
+
+/** One server of several; it can be ended and started again on the same port and files. */
+export class Member {
+  readonly #name: string;
+  readonly #command: Command;
+  readonly #folder: string;
+  #process: ServerProcess | undefined;
+
+  constructor(
+    name: string,
+    command: Command,
+    /** Of MQTT. */
+    readonly port: number,
+    folder: string,
+  ) {
+    this.#name = name;
+    this.#command = command;
+    this.#folder = folder;
+  }
+
+  /** Throws a RangeError while it is down. */
+  get pid(): number {
+    if (this.#process === undefined) throw new RangeError(`${this.#name} is down`);
+    return this.#process.pid;
+  }
+
+  /** Resolves with its first CONNACK. */
+  async start(): Promise<void> {
+    this.#process = await startServer(this.#name, this.#command, this.port, this.#folder);
+  }
+
+  async stop(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    await this.#process?.kill(signal);
+    this.#process = undefined;
+  }
+}
+
+export interface RunningFormation {
+  /** Where publishers connect. */
+  readonly first: Member;
+  /** Where subscribers connect. */
+  readonly second: Member;
+  readonly others: readonly Member[];
+  /** Kills all and removes their files. */
+  stop(): Promise<void>;
+}
+
+type Members = readonly [Member, Member, ...Member[]];
+
+interface Formation {
+  /** undefined: not installed, or it cannot do this. */
+  version(): string | undefined;
+  /** Writes what they need into `folder`, in the order in which they are to be started. */
+  members(folder: string): Promise<{ readonly members: Members; readonly startOrder: readonly Member[] }>;
+}
+
+/** Throws an Error if one does not start or no message makes the way. */
+export async function startFormation(name: FormationName): Promise<RunningFormation> {
+  const folder = mkdtempSync(join(tmpdir(), 'sprawl-bench-'));
+  const started: Member[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map((member) => member.stop()));
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    const { members, startOrder } = await FORMATIONS[name].members(folder);
+    for (const member of startOrder) {
+      await member.start();
+      started.push(member);
+    }
+    const [first, second, ...others] = members;
+    await awaitWay(first.port, second.port);
+    return { first, second, others, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Greets with QoS 1: whatever carries that carries QoS 0. */
+async function awaitWay(port: number, subscriberPort: number): Promise<void> {
+  const run = new Run();
+  const payloadBytes = 16;
+  const subscriber = new Subscriber({
+    ...{ port: subscriberPort, version: 4, payloadBytes, topic: 'bench/way', qos: 1 },
+    ...{ clientId: 'bench-way', fail: run.fail },
+  });
+  await Promise.race([subscriber.start(), run.failed]);
+  await greet({ port, subscriberPort, version: 4, payloadBytes }, 1, [subscriber], run);
+  subscriber.close();
+}
+
+function subfolder(folder: string, name: string): string {
+  const path = join(folder, name);
+  mkdirSync(path);
+  return path;
+}
+
+/** The first has a bridge to the second, which starts first, so that the bridge finds it at once. */
+function mosquittoBridge(isSecondKept: boolean): Formation {
+  return {
+    version: TARGETS.mosquitto.version,
+    async members(folder) {
+      const member = async (name: string, lines: (port: number) => readonly string[]): Promise<Member> => {
+        const port = await freePort();
+        const own = subfolder(folder, name);
+        const file = join(own, 'mosquitto.conf');
+        writeFileSync(file, `${[...mosquittoLines(port), ...lines(port)].join('\n')}\n`);
+        return new Member(`mosquitto ${name}`, { file: 'mosquitto', args: ['-c', file] }, port, own);
+      };
+      const second = await member('second', () =>
+        isSecondKept
+          ? ['persistence true', `persistence_location ${join(folder, 'second')}/`]
+          : ['persistence false'],
+      );
+      const first = await member('first', () => [
+        'persistence false',
+        'connection second',
+        `address 127.0.0.1:${second.port}`,
+        'topic bench/# both 1',
+        'cleansession false',
+        'try_private true',
+        'bridge_protocol_version mqttv311',
+        'notifications false',
+        'restart_timeout 1',
+      ]);
+      return { members: [first, second], startOrder: [second, first] };
+    },
+  };
+}
+
+/** A hub and a leaf, each with a JetStream of its own: see docs/benchmarks.md. The leaf is the first. */
+const natsLeaf: Formation = {
+  version: TARGETS.nats.version,
+  async members(folder) {
+    const leafPort = await freePort();
+    const member = async (name: string, leafnodes: string): Promise<Member> => {
+      const port = await freePort();
+      const own = subfolder(folder, name);
+      const file = join(own, 'nats.conf');
+      const config = [
+        'listen: "127.0.0.1:-1"',
+        `server_name: ${name}`,
+        `jetstream { store_dir: ${JSON.stringify(join(own, 'jetstream'))}, domain: ${name} }`,
+        `leafnodes { ${leafnodes} }`,
+        `mqtt { listen: "127.0.0.1:${port}", max_ack_pending: 65535 }`,
+      ];
+      writeFileSync(file, `${config.join('\n')}\n`);
+      return new Member(`nats-server ${name}`, { file: 'nats-server', args: ['-c', file] }, port, own);
+    };
+    const hub = await member('hub', `listen: "127.0.0.1:${leafPort}"`);
+    const leaf = await member('leaf', `remotes: [{ url: "nats://127.0.0.1:${leafPort}" }]`);
+    return { members: [leaf, hub], startOrder: [hub, leaf] };
+  },
+};
+
+const KEY = /\bsprawl1\w+/;
+const run = promisify(execFile);
+
+/** A swarm of gateways on loopback, each with its disk as it is by default. */
+async function startMeshPair(folder: string, more = 0): Promise<Awaited<ReturnType<Formation['members']>>> {
+  const cli = (...args: string[]): Promise<{ readonly stdout: string }> =>
+    run(process.execPath, [LAUNCHER, ...args]);
+  const meshPorts: number[] = [];
+  const member = async (name: string): Promise<Member> => {
+    const dataDir = join(subfolder(folder, name), 'data');
+    const [port, meshPort] = [await freePort(), await freePort()];
+    if (meshPorts.length === 0) {
+      key = KEY.exec((await cli('init', '--data-dir', dataDir)).stdout)?.[0] ?? '';
+    } else await cli('join', key, '--data-dir', dataDir);
+    const args = [
+      ...['up', '--mqtt-port', String(port), '--ws-port', '0', '--http-port', '0'],
+      ...['--log-level', 'warn', '--allow-anonymous', '--data-dir', dataDir],
+      ...['--bootstrap', 'none', '--set', 'mesh.lan=false', '--set', `mesh.port=${meshPort}`],
+      ...meshPorts.flatMap((peerPort) => ['--peer', `127.0.0.1:${peerPort}`]),
+    ];
+    meshPorts.push(meshPort);
+    return new Member(name, { file: process.execPath, args: [LAUNCHER, ...args] }, port, folder);
+  };
+  let key = '';
+  const first = await member('first');
+  const second = await member('second');
+  const others: Member[] = [];
+  for (let n = 0; n < more; n++) others.push(await member(`other-${n}`));
+  return { members: [first, second, ...others], startOrder: [first, second, ...others] };
+}
+
+let meshVersion: string | undefined | null = null;
+
+function oursMesh(more: number): Formation {
+  return {
+    version: () => {
+      if (meshVersion === null) {
+        const { stdout } = spawnSync(process.execPath, [LAUNCHER, '--help'], { encoding: 'utf8' });
+        meshVersion = /^ +join\b/m.test(stdout) ? TARGETS['ours-disk'].version() : undefined;
+      }
+      return meshVersion;
+    },
+    members: (folder) => startMeshPair(folder, more),
+  };
+}
+
+export const FORMATIONS: Readonly<Record<FormationName, Formation>> = {
+  'ours-mesh': oursMesh(0),
+  'ours-mesh-three': oursMesh(1),
+  'mosquitto-bridge': mosquittoBridge(false),
+  /** What the second has is still there after an orderly end. */
+  'mosquitto-bridge-kept': mosquittoBridge(true),
+  'nats-leaf': natsLeaf,
+};
