@@ -208,16 +208,16 @@ async function startMeshPair(folder: string, more = 0): Promise<Awaited<ReturnTy
   return { members: [first, second, ...others], startOrder: [first, second, ...others] };
 }
 
-let meshVersion: string | undefined | null = null;
+/** Asked once: it starts a process. */
+let oursCanMesh: boolean | undefined;
 
 function oursMesh(more: number): Formation {
   return {
     version: () => {
-      if (meshVersion === null) {
-        const { stdout } = spawnSync(process.execPath, [LAUNCHER, '--help'], { encoding: 'utf8' });
-        meshVersion = /^ +join\b/m.test(stdout) ? TARGETS['ours-disk'].version() : undefined;
-      }
-      return meshVersion;
+      oursCanMesh ??= /^ +join\b/m.test(
+        spawnSync(process.execPath, [LAUNCHER, '--help'], { encoding: 'utf8' }).stdout,
+      );
+      return oursCanMesh ? TARGETS['ours-disk'].version() : undefined;
     },
     members: (folder) => startMeshPair(folder, more),
   };

@@ -36,12 +36,13 @@ export async function greet(
   qos: 0 | 1 | 2,
   subscribers: readonly Subscriber[],
   run: Run,
+  withinMs = GREET_WITHIN_MS,
 ): Promise<void> {
   if (job.subscriberPort === undefined) return;
   const { port, version, payloadBytes } = job;
   const greeter = new Greeter({ port, version, clientId: 'bench-greeter', fail: run.fail });
   await greeter.open();
-  const endUs = microseconds() + GREET_WITHIN_MS * 1000;
+  const endUs = microseconds() + withinMs * 1000;
   for (;;) {
     const waiting = subscribers.filter(({ greetings }) => greetings === 0);
     if (waiting.length === 0) break;

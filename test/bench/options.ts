@@ -30,7 +30,8 @@ export const USAGE = `Usage: npm run bench -- [mqtt] [route] [storage] [mesh] [o
   --rounds N            rounds of every row, each with every target in turn (5)
   --seconds S           measured window of one measurement (2)
   --warm-up S           traffic before it that is not counted (1)
-  --target LIST         of ours, ours-disk, mosquitto, nats, reflector (all but the last)
+  --target LIST         of ours, ours-disk, mosquitto, nats, reflector (all but the last); of the
+                        mesh suite too, where ours are those with their disk
   --only LIST           rows whose id begins with one of these
   --strict              a missing peer, a failed run or a missed budget ends with exit code 1
   --small               one round, fractions of a second: shows that every row runs, measures nothing

@@ -10,6 +10,9 @@ import { microseconds } from './monotonic.js';
 /** Every delivery has its header, lengths, magic and sequence checked; one in this many is compared byte by byte. */
 const FULL_CHECK_EVERY = 256;
 
+/** Of the fixed header: sent before. A greeting may be, in a session that a server has taken up again after a crash. */
+const DUP = 0x08;
+
 export interface SubscriberOptions extends ClientOptions {
   readonly topic: string;
   readonly qos: 0 | 1 | 2;
@@ -78,8 +81,7 @@ export class Subscriber extends LoadClient {
 
   protected override onPublish(first: number, body: number, end: number): void {
     const view = this.view;
-    if ((first & 0x08) !== 0) return this.fail('message sent again (DUP) on a connection that never broke');
-    if (first !== (0x30 | (this.qos << 1)))
+    if ((first & ~DUP) !== (0x30 | (this.qos << 1)))
       return this.fail(`PUBLISH with first byte 0x${first.toString(16)}`);
     let at = body + 2 + this.topic.length;
     if (view.getUint16(body) !== this.topic.length) return this.fail('delivery of another topic');
@@ -98,6 +100,7 @@ export class Subscriber extends LoadClient {
       if (this.qos > 0) this.acknowledge(packetId);
       return;
     }
+    if ((first & DUP) !== 0) return this.fail('message sent again (DUP) on a connection that never broke');
     if (end - at !== this.payloadBytes || view.getUint32(at) !== PAYLOAD_MAGIC) {
       return this.fail('delivery with another payload than was published');
     }
