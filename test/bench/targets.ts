@@ -68,13 +68,13 @@ const oursOnDisk: Target = {
   }),
 };
 
-/** What every mosquitto here has. */
-export function mosquittoLines(port: number): string[] {
+/** What every mosquitto here has. @param inflightMaxCount 0: no limit */
+export function mosquittoLines(port: number, inflightMaxCount = 0): string[] {
   const lines = [
     `listener ${port} 127.0.0.1`,
     'allow_anonymous true',
     'max_queued_messages 0',
-    'max_inflight_messages 0',
+    `max_inflight_messages ${inflightMaxCount}`,
     'set_tcp_nodelay true',
     'log_type none',
   ];
