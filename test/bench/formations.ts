@@ -68,13 +68,16 @@ export interface RunningFormation {
   stop(): Promise<void>;
 }
 
-type Members = readonly [Member, Member, ...Member[]];
+interface FormationPlan {
+  readonly members: readonly [first: Member, second: Member, ...others: Member[]];
+  readonly startOrder: readonly Member[];
+}
 
 interface Formation {
   /** undefined: not installed, or it cannot do this. */
   version(): string | undefined;
-  /** Writes what they need into `folder`, in the order in which they are to be started. */
-  members(folder: string): Promise<{ readonly members: Members; readonly startOrder: readonly Member[] }>;
+  /** Writes what they need into `folder`; starts nothing. */
+  plan(folder: string): Promise<FormationPlan>;
 }
 
 /** Throws an Error if one does not start or no message makes the way. */
@@ -86,7 +89,7 @@ export async function startFormation(name: FormationName): Promise<RunningFormat
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    const { members, startOrder } = await FORMATIONS[name].members(folder);
+    const { members, startOrder } = await FORMATIONS[name].plan(folder);
     for (const member of startOrder) {
       await member.start();
       started.push(member);
@@ -129,7 +132,7 @@ const KEPT_INFLIGHT_MAX_COUNT = 1_000;
 function mosquittoBridge(isSecondKept: boolean): Formation {
   return {
     version: TARGETS.mosquitto.version,
-    async members(folder) {
+    async plan(folder) {
       const inflight = isSecondKept ? KEPT_INFLIGHT_MAX_COUNT : 0;
       const member = async (name: string, lines: (port: number) => readonly string[]): Promise<Member> => {
         const port = await freePort();
@@ -162,7 +165,7 @@ function mosquittoBridge(isSecondKept: boolean): Formation {
 /** A hub and a leaf, each with a JetStream of its own: see docs/benchmarks.md. The leaf is the first. */
 const natsLeaf: Formation = {
   version: TARGETS.nats.version,
-  async members(folder) {
+  async plan(folder) {
     const leafPort = await freePort();
     const member = async (name: string, leafnodes: string): Promise<Member> => {
       const port = await freePort();
@@ -184,34 +187,40 @@ const natsLeaf: Formation = {
   },
 };
 
-const KEY = /\bsprawl1\w+/;
-const run = promisify(execFile);
+const SWARM_KEY = /\bsprawl1\w+/;
+const execute = promisify(execFile);
+const sprawl = (...args: string[]): Promise<{ readonly stdout: string }> =>
+  execute(process.execPath, [LAUNCHER, ...args]);
 
-/** A swarm of gateways on loopback, each with its disk as it is by default. */
-async function startMeshPair(folder: string, more = 0): Promise<Awaited<ReturnType<Formation['members']>>> {
-  const cli = (...args: string[]): Promise<{ readonly stdout: string }> =>
-    run(process.execPath, [LAUNCHER, ...args]);
+/** Gateways of one swarm on loopback, each with its disk as it is by default; each is told of those before it. @param more than two */
+async function startMeshPair(folder: string, more: number): Promise<FormationPlan> {
+  const dataDirOf = (name: string): string => join(folder, name, 'data');
   const meshPorts: number[] = [];
-  const member = async (name: string): Promise<Member> => {
-    const dataDir = join(subfolder(folder, name), 'data');
+  const gateway = async (name: string): Promise<Member> => {
     const [port, meshPort] = [await freePort(), await freePort()];
-    if (meshPorts.length === 0) {
-      key = KEY.exec((await cli('init', '--data-dir', dataDir)).stdout)?.[0] ?? '';
-    } else await cli('join', key, '--data-dir', dataDir);
     const args = [
       ...['up', '--mqtt-port', String(port), '--ws-port', '0', '--http-port', '0'],
-      ...['--log-level', 'warn', '--allow-anonymous', '--data-dir', dataDir],
+      ...['--log-level', 'warn', '--allow-anonymous', '--data-dir', dataDirOf(name)],
       ...['--bootstrap', 'none', '--set', 'mesh.lan=false', '--set', `mesh.port=${meshPort}`],
       ...meshPorts.flatMap((peerPort) => ['--peer', `127.0.0.1:${peerPort}`]),
     ];
     meshPorts.push(meshPort);
-    return new Member(name, { file: process.execPath, args: [LAUNCHER, ...args] }, port, folder);
+    return new Member(`gateway ${name}`, { file: process.execPath, args: [LAUNCHER, ...args] }, port, folder);
   };
-  let key = '';
-  const first = await member('first');
-  const second = await member('second');
+
+  subfolder(folder, 'first');
+  const { stdout } = await sprawl('init', '--data-dir', dataDirOf('first'));
+  const key = SWARM_KEY.exec(stdout)?.[0];
+  if (key === undefined) throw new Error('init printed no swarm key');
+  const joined = async (name: string): Promise<Member> => {
+    subfolder(folder, name);
+    await sprawl('join', key, '--data-dir', dataDirOf(name));
+    return gateway(name);
+  };
+  const first = await gateway('first');
+  const second = await joined('second');
   const others: Member[] = [];
-  for (let n = 0; n < more; n++) others.push(await member(`other-${n}`));
+  for (let n = 0; n < more; n++) others.push(await joined(`other-${n}`));
   return { members: [first, second, ...others], startOrder: [first, second, ...others] };
 }
 
@@ -226,7 +235,7 @@ function oursMesh(more: number): Formation {
       );
       return oursCanMesh ? TARGETS['ours-disk'].version() : undefined;
     },
-    members: (folder) => startMeshPair(folder, more),
+    plan: (folder) => startMeshPair(folder, more),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Opens the way between two servers before a run. A subscription at one is known at the other only a moment after its
- * SUBACK, and some servers lose what is published in between: that is no part of what is measured. So each topic gets
+ * Opens the way between two servers before a run. A subscription at one may be known at the other only a moment after its
+ * SUBACK, and what is published in between may be lost: that is no part of what is measured. So each topic gets
  * greetings, which nobody counts, until every subscriber has one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
