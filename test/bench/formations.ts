@@ -189,35 +189,35 @@ const natsLeaf: Formation = {
 
 const SWARM_KEY = /\bsprawl1\w+/;
 const execute = promisify(execFile);
-const sprawl = (...args: string[]): Promise<{ readonly stdout: string }> =>
-  execute(process.execPath, [LAUNCHER, ...args]);
 
-/** Gateways of one swarm on loopback, each with its disk as it is by default; each is told of those before it. @param more than two */
+/**
+ * Gateways of one swarm on loopback, each with its disk as it is by default; each is told of those before it.
+ * @param more than two
+ */
 async function startMeshPair(folder: string, more: number): Promise<FormationPlan> {
-  const dataDirOf = (name: string): string => join(folder, name, 'data');
-  const meshPorts: number[] = [];
-  const gateway = async (name: string): Promise<Member> => {
-    const [port, meshPort] = [await freePort(), await freePort()];
+  const keyFile = join(folder, 'swarm.key');
+  const tcpPorts: number[] = [];
+  const gateway = async (name: string, command: readonly string[]): Promise<Member> => {
+    const [port, tcpPort] = [await freePort(), await freePort()];
     const args = [
-      ...['up', '--mqtt-port', String(port), '--ws-port', '0', '--http-port', '0'],
-      ...['--log-level', 'warn', '--allow-anonymous', '--data-dir', dataDirOf(name)],
-      ...['--bootstrap', 'none', '--set', 'mesh.lan=false', '--set', `mesh.port=${meshPort}`],
-      ...meshPorts.flatMap((peerPort) => ['--peer', `127.0.0.1:${peerPort}`]),
+      ...[LAUNCHER, ...command, '--data-dir', join(folder, name), '--site', name],
+      ...['--mqtt-port', String(port), '--ws-port', '0', '--http-port', '0'],
+      ...['--log-level', 'warn', '--allow-anonymous'],
+      ...['--bootstrap', 'none', '--set', 'mesh.lan=false'],
+      ...['--set', `mesh.tcpPort=${tcpPort}`, '--set', 'mesh.udpPort=0'],
+      ...tcpPorts.flatMap((peerPort) => ['--peer', `127.0.0.1:${peerPort}`]),
     ];
-    meshPorts.push(meshPort);
-    return new Member(`gateway ${name}`, { file: process.execPath, args: [LAUNCHER, ...args] }, port, folder);
+    tcpPorts.push(tcpPort);
+    return new Member(`gateway ${name}`, { file: process.execPath, args }, port, folder);
   };
 
-  subfolder(folder, 'first');
-  const { stdout } = await sprawl('init', '--data-dir', dataDirOf('first'));
+  const { stdout } = await execute(process.execPath, [LAUNCHER, 'init', '--data-dir', join(folder, 'first')]);
   const key = SWARM_KEY.exec(stdout)?.[0];
   if (key === undefined) throw new Error('init printed no swarm key');
-  const joined = async (name: string): Promise<Member> => {
-    subfolder(folder, name);
-    await sprawl('join', key, '--data-dir', dataDirOf(name));
-    return gateway(name);
-  };
-  const first = await gateway('first');
+  writeFileSync(keyFile, `${key}\n`, { mode: 0o600 });
+  // To join again, after a kill, does no harm.
+  const joined = (name: string): Promise<Member> => gateway(name, ['join', '--key-file', keyFile]);
+  const first = await gateway('first', ['up']);
   const second = await joined('second');
   const others: Member[] = [];
   for (let n = 0; n < more; n++) others.push(await joined(`other-${n}`));
