@@ -237,7 +237,8 @@ export class StreamSender {
     // Of what the new interest wants nothing is known yet in the backlog.
     this.#pending.forget(this.#head);
     const { sent } = this.#main;
-    const start = since === 0 ? Math.min(this.#backfillAcked?.cursor ?? sent, this.#start) : Math.min(since, sent);
+    const start =
+      since === 0 ? Math.min(this.#backfillAcked?.cursor ?? sent, this.#start) : Math.min(since, sent);
     const known = this.#backfill === undefined ? old : undefined;
     this.#backfill = new BackfillLane(version, this.#outlet, start, sent, matcher, known);
     this.#backfillAcked = { id: version, cursor: start };

@@ -1,32 +1,30 @@
 import t from 'tap';
-import {
-  FORWARD_SITUATIONS,
-  type ForwardMutant,
-  type ForwardSituation,
-  runForward,
-} from './world.js';
+import { FORWARD_SITUATIONS, type ForwardMutant, type ForwardSituation, runForward } from './world.js';
 
 const SEEDS = 50;
 
-t.test('whatever gets lost, each wanted message comes into the log of the receiver once and in order', async (t) => {
-  const met = new Set<ForwardSituation>();
-  let delivered = 0;
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    try {
-      const result = runForward(seed);
-      delivered += result.delivered;
-      for (const situation of result.met.keys()) met.add(situation);
-    } catch (error) {
-      t.fail(`runForward(${seed}): ${String(error)}`);
+t.test(
+  'whatever gets lost, each wanted message comes into the log of the receiver once and in order',
+  async (t) => {
+    const met = new Set<ForwardSituation>();
+    let delivered = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      try {
+        const result = runForward(seed);
+        delivered += result.delivered;
+        for (const situation of result.met.keys()) met.add(situation);
+      } catch (error) {
+        t.fail(`runForward(${seed}): ${String(error)}`);
+      }
     }
-  }
-  t.ok(delivered > SEEDS * 100, `${delivered} records`);
-  t.same(
-    FORWARD_SITUATIONS.filter((situation) => !met.has(situation)),
-    [],
-    'every situation was met',
-  );
-});
+    t.ok(delivered > SEEDS * 100, `${delivered} records`);
+    t.same(
+      FORWARD_SITUATIONS.filter((situation) => !met.has(situation)),
+      [],
+      'every situation was met',
+    );
+  },
+);
 
 t.test('one seed is one history', async (t) => {
   for (const seed of [3, 17]) t.equal(runForward(seed).digest, runForward(seed).digest);

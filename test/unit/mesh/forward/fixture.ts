@@ -82,7 +82,12 @@ export class SenderBench {
   }
 
   /** @param interest wanted topics, by first letter */
-  up(covered: number | undefined, interest = 'ab', greeting: Partial<ReceiverGreeting> = {}, version = 1): void {
+  up(
+    covered: number | undefined,
+    interest = 'ab',
+    greeting: Partial<ReceiverGreeting> = {},
+    version = 1,
+  ): void {
     this.sender.linkUp(
       {
         covered,
@@ -132,7 +137,11 @@ export class SenderBench {
     return frames;
   }
 
-  ack(covered: number, creditBytes: number, backfill = { id: 0, cursor: 0, done: false }): string | undefined {
+  ack(
+    covered: number,
+    creditBytes: number,
+    backfill = { id: 0, cursor: 0, done: false },
+  ): string | undefined {
     return this.sender.onFrame(
       encodeAck(new ByteWriter(), {
         covered,
@@ -159,7 +168,8 @@ export class SenderBench {
 }
 
 export function wants(letters: string): (topic: string) => -1 | 0 | 1 {
-  return (topic) => (letters.includes(topic[0] ?? '') ? 1 : letters.includes((topic[0] ?? '').toUpperCase()) ? 0 : -1);
+  return (topic) =>
+    letters.includes(topic[0] ?? '') ? 1 : letters.includes((topic[0] ?? '').toUpperCase()) ? 0 : -1;
 }
 
 export class ReceiverBench {

@@ -5,7 +5,12 @@ import { messageAt, NONCE, ORIGIN } from './fixture.js';
 
 const SOURCE = { origin: ORIGIN, epoch: { counter: 1, nonce: NONCE } };
 
-function bench(queued = 0): { sender: PassingSender; frames: Uint8Array[]; messages: Message[]; receiver: PassingReceiver } {
+function bench(queued = 0): {
+  sender: PassingSender;
+  frames: Uint8Array[];
+  messages: Message[];
+  receiver: PassingReceiver;
+} {
   const frames: Uint8Array[] = [];
   const messages: Message[] = [];
   const sender = new PassingSender({

@@ -98,7 +98,10 @@ t.test('more than was granted closes the link', async (t) => {
   const frames = from.frames;
   const other = linked(0);
   for (let position = 1; position <= 4; position++) other.from.commit(messageAt(position));
-  t.same(frames.map((frame) => to.receiver.onFrame(frame)), [undefined, undefined]);
+  t.same(
+    frames.map((frame) => to.receiver.onFrame(frame)),
+    [undefined, undefined],
+  );
   const refusals = other.from.frames.slice(2).map((frame) => to.receiver.onFrame(frame));
   t.ok(refusals.some((refusal) => refusal?.includes('granted')));
 });
@@ -181,24 +184,27 @@ t.test('a backfill fills what is missing and takes nothing twice', async (t) => 
   t.equal(from.sender.status.isBackfilling, false);
 });
 
-t.test('a backfill that is cut short goes on after a restart, and knows what came by the other lane', async (t) => {
-  const { to, from } = linked();
-  from.commit(messageAt(1));
-  deliver(from, to);
-  to.receiver.interestGrows(2);
-  from.commit(messageAt(2), messageAt(3, 'b'));
-  t.same(deliver(from, to), []);
-  const other = new ReceiverBench();
-  other.receiver.restore(to.receiver.image ?? { origin: ORIGIN, epoch: EPOCH, covered: 0, have: [] });
-  t.same(other.receiver.image, to.receiver.image);
-  t.same(other.receiver.image?.backfill, { id: 2, cursor: 1 });
-  t.same(other.receiver.image?.have, [2]);
-  from.sender.linkUp(other.receiver.greet(), { version: 2, matcher: () => 1 });
-  from.read();
-  t.same(deliver(from, other), []);
-  t.same(other.sequences, [3]);
-  t.equal(other.receiver.status.duplicates, 1);
-});
+t.test(
+  'a backfill that is cut short goes on after a restart, and knows what came by the other lane',
+  async (t) => {
+    const { to, from } = linked();
+    from.commit(messageAt(1));
+    deliver(from, to);
+    to.receiver.interestGrows(2);
+    from.commit(messageAt(2), messageAt(3, 'b'));
+    t.same(deliver(from, to), []);
+    const other = new ReceiverBench();
+    other.receiver.restore(to.receiver.image ?? { origin: ORIGIN, epoch: EPOCH, covered: 0, have: [] });
+    t.same(other.receiver.image, to.receiver.image);
+    t.same(other.receiver.image?.backfill, { id: 2, cursor: 1 });
+    t.same(other.receiver.image?.have, [2]);
+    from.sender.linkUp(other.receiver.greet(), { version: 2, matcher: () => 1 });
+    from.read();
+    t.same(deliver(from, other), []);
+    t.same(other.sequences, [3]);
+    t.equal(other.receiver.status.duplicates, 1);
+  },
+);
 
 t.test('a backfill that nobody asked for closes the link', async (t) => {
   const { to, from } = linked();

@@ -1,18 +1,21 @@
 import t from 'tap';
 import { messageAt, ORIGIN, SenderBench, wants } from './fixture.js';
 
-t.test('a peer that knows nothing begins at the newest message, and live messages leave with the turn', async (t) => {
-  const bench = new SenderBench({ head: 7 });
-  t.equal(bench.sender.status.mode, 'down');
-  bench.up(undefined);
-  bench.commit(messageAt(8), messageAt(9, 'b'), messageAt(10, 'x'));
-  t.same(bench.taken(), ['begin 7', 'v1 7-10: 8a 9b']);
-  t.match(bench.sender.status, { mode: 'live', sent: 10, acked: 7, sentMessages: 2 });
-  t.equal(bench.floor, 8);
-  t.equal(bench.ack(10, bench.sender.status.unackedBytes), undefined);
-  t.equal(bench.floor, 11);
-  t.equal(bench.sender.status.unackedBytes, 0);
-});
+t.test(
+  'a peer that knows nothing begins at the newest message, and live messages leave with the turn',
+  async (t) => {
+    const bench = new SenderBench({ head: 7 });
+    t.equal(bench.sender.status.mode, 'down');
+    bench.up(undefined);
+    bench.commit(messageAt(8), messageAt(9, 'b'), messageAt(10, 'x'));
+    t.same(bench.taken(), ['begin 7', 'v1 7-10: 8a 9b']);
+    t.match(bench.sender.status, { mode: 'live', sent: 10, acked: 7, sentMessages: 2 });
+    t.equal(bench.floor, 8);
+    t.equal(bench.ack(10, bench.sender.status.unackedBytes), undefined);
+    t.equal(bench.floor, 11);
+    t.equal(bench.sender.status.unackedBytes, 0);
+  },
+);
 
 t.test('a backlog is read from the log, and live follows without a gap', async (t) => {
   const bench = new SenderBench({ head: 3 });
@@ -78,26 +81,29 @@ t.test('a free topic overtakes a backlog, a pending one does not', async (t) => 
   t.same(bench.taken(), [], 'another matcher: nothing is known of the backlog');
 });
 
-t.test('with the same interest as before the link was lost, other topics go ahead and main passes over them', async (t) => {
-  const bench = new SenderBench();
-  const interest = { version: 1, matcher: wants('ab') };
-  const greeting = { durable: 0, have: [], backfill: undefined, wholeMaxBytes: 1e6, creditBytes: 10_000 };
-  bench.sender.linkUp({ covered: 0, ...greeting }, interest);
-  bench.sender.linkDown();
-  bench.commit(messageAt(1), messageAt(2));
-  bench.sender.linkUp({ covered: 0, ...greeting }, interest);
-  bench.taken();
-  bench.commit(messageAt(3), messageAt(4, 'b'), messageAt(5, 'b'));
-  t.same(bench.taken(), ['express 4b 5b']);
-  t.equal(bench.sender.status.aheadCount, 2);
-  bench.read();
-  t.same(bench.taken(), ['v1 0-5: 1a 2a 3a']);
-  t.match(bench.sender.status, { aheadCount: 0, pendingTopics: 0, expressMessages: 2 });
-  bench.sender.linkDown();
-  bench.sender.linkUp({ covered: 2, ...greeting, have: [4] }, interest);
-  bench.read();
-  t.same(bench.taken(), ['begin 2', 'v1 2-5: 3a 5b'], 'what the receiver has is not sent again');
-});
+t.test(
+  'with the same interest as before the link was lost, other topics go ahead and main passes over them',
+  async (t) => {
+    const bench = new SenderBench();
+    const interest = { version: 1, matcher: wants('ab') };
+    const greeting = { durable: 0, have: [], backfill: undefined, wholeMaxBytes: 1e6, creditBytes: 10_000 };
+    bench.sender.linkUp({ covered: 0, ...greeting }, interest);
+    bench.sender.linkDown();
+    bench.commit(messageAt(1), messageAt(2));
+    bench.sender.linkUp({ covered: 0, ...greeting }, interest);
+    bench.taken();
+    bench.commit(messageAt(3), messageAt(4, 'b'), messageAt(5, 'b'));
+    t.same(bench.taken(), ['express 4b 5b']);
+    t.equal(bench.sender.status.aheadCount, 2);
+    bench.read();
+    t.same(bench.taken(), ['v1 0-5: 1a 2a 3a']);
+    t.match(bench.sender.status, { aheadCount: 0, pendingTopics: 0, expressMessages: 2 });
+    bench.sender.linkDown();
+    bench.sender.linkUp({ covered: 2, ...greeting, have: [4] }, interest);
+    bench.read();
+    t.same(bench.taken(), ['begin 2', 'v1 2-5: 3a 5b'], 'what the receiver has is not sent again');
+  },
+);
 
 t.test('what went ahead on a link that cannot take it goes in its turn', async (t) => {
   const bench = new SenderBench();
@@ -198,21 +204,24 @@ t.test('a backlog leaves a quarter of the credit to live messages', async (t) =>
   t.equal(cold.sender.status.mode, 'catchUp');
 });
 
-t.test('a message that is larger than the credit goes alone, and in parts where the link needs it', async (t) => {
-  const bench = new SenderBench();
-  bench.up(0, 'ab', { creditBytes: 1000 });
-  bench.frames = [];
-  const payload = new Uint8Array(1_200_000);
-  bench.commit(messageAt(1, 'a', { payload }), messageAt(2));
-  t.same(
-    bench.frames.map((frame) => frame[0]),
-    [5, 5, 6],
-  );
-  t.ok(bench.frames.every((frame) => frame.length < 1_048_576));
-  bench.frames = [];
-  bench.ack(1, bench.sender.status.unackedBytes);
-  t.same(bench.taken(), ['v1 1-2: 2a']);
-});
+t.test(
+  'a message that is larger than the credit goes alone, and in parts where the link needs it',
+  async (t) => {
+    const bench = new SenderBench();
+    bench.up(0, 'ab', { creditBytes: 1000 });
+    bench.frames = [];
+    const payload = new Uint8Array(1_200_000);
+    bench.commit(messageAt(1, 'a', { payload }), messageAt(2));
+    t.same(
+      bench.frames.map((frame) => frame[0]),
+      [5, 5, 6],
+    );
+    t.ok(bench.frames.every((frame) => frame.length < 1_048_576));
+    bench.frames = [];
+    bench.ack(1, bench.sender.status.unackedBytes);
+    t.same(bench.taken(), ['v1 1-2: 2a']);
+  },
+);
 
 t.test('what expired, or is more than the peer takes, is passed over and counted', async (t) => {
   const bench = new SenderBench();
