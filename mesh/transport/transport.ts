@@ -77,6 +77,8 @@ export interface TransportStatus {
     readonly nodes: number;
     readonly lastFailure: string | undefined;
   };
+  /** Open ones: the links, and those of which is not decided yet whether they are. */
+  readonly connections: number;
   /** Incoming connections without a proof yet, and those that were turned away because there were too many. */
   readonly unproven: { readonly now: number; readonly refused: number };
 }
@@ -192,6 +194,7 @@ class MeshTransport implements Transport {
         nodes: this.#udx.nodes,
         lastFailure: this.#discovery.lastFailure,
       },
+      connections: this.#connections.size,
       unproven: {
         now: this.#gates.reduce((sum, gate) => sum + gate.count, 0),
         refused: this.#gates.reduce((sum, gate) => sum + gate.refused, 0),
