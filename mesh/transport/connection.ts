@@ -29,7 +29,7 @@ import {
   type Introduction,
 } from './control.js';
 import { DatagramSeal, SEAL_OVERHEAD_BYTES, SEAL_SECRET_BYTES } from './datagram-seal.js';
-import type { FrameStream } from './frame-stream.js';
+import type { FrameStream, RawStream } from './frame-stream.js';
 import {
   CHOICE_TIMEOUT_MS,
   CLOSE_GRACE_MS,
@@ -145,9 +145,8 @@ export class Connection implements PeerLink {
   }
 
   get queuedBytes(): number {
-    const raw = this.#stream.rawStream;
-    const below = raw?.writableLength ?? raw?._writableState?.buffered ?? 0;
-    return this.#stream._writableState.buffered + below;
+    const { rawStream } = this.#stream;
+    return bufferedBytes(this.#stream) + (rawStream?.writableLength ?? bufferedBytes(rawStream));
   }
 
   /** Datagrams that were not genuine, or not new. */
@@ -357,6 +356,12 @@ export class Connection implements PeerLink {
     if (this.#wasLive) this.handlers?.onClose(reason);
     this.#events.onGone(this, reason, code);
   }
+}
+
+/** streamx tells it nowhere else. */
+function bufferedBytes(stream: FrameStream | RawStream | null): number {
+  // oxlint-disable-next-line eslint/no-underscore-dangle
+  return stream?._writableState?.buffered ?? 0;
 }
 
 function isChannel(number: number): number is Channel {

@@ -5,13 +5,14 @@
  *                                            ▲                                    │ FrameStream
  *                          onLink ◀── PeerSlot (which one is the link) ◀── Connection (proof, frames)
  */
+import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Clock, TimerHandle, Timers } from '../../lib/contracts/clock.js';
 import { gatewayIdOf, shortId, type GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { HandshakeSide, SwarmKey } from '../admission/swarm-key.js';
 import type { PeerLink } from '../link/peer-link.js';
-import { type HostPort, isAnyHost, isLoopback, type PeerAddress, showAddress } from './address.js';
+import { type HostPort, isAnyHost, isLoopback, type PeerAddress, showAddress, udpHostOf } from './address.js';
 import { AddressBook, type AddressBookStore } from './address-book.js';
 import { Connection, type ConnectionPath } from './connection.js';
 import { ByeCode } from './control.js';
@@ -137,7 +138,7 @@ class MeshTransport implements Transport {
   get addresses(): Transport['addresses'] {
     const { host } = this.#options.listen;
     const tcp = this.#tcp.port === 0 ? undefined : { host, port: this.#tcp.port };
-    return { tcp, udp: { host, port: this.#udx.port } };
+    return { tcp, udp: { host: udpHostOf(host), port: this.#udx.port } };
   }
 
   async start(): Promise<void> {
@@ -151,7 +152,8 @@ class MeshTransport implements Transport {
     }
     this.#tickLater();
     for (const seed of this.#seeds) seed.start();
-    for (const id of this.#book.ids()) this.#neighbour(id)?.update();
+    for (const id of this.#book.ids()) this.#neighbour(id);
+    for (const neighbour of this.#neighbours.values()) neighbour.update();
     if (this.#udx.hasTable) this.#discovery.start();
     await this.#lan?.start();
   }
@@ -216,9 +218,10 @@ class MeshTransport implements Transport {
   }
 
   #createUdxNode(gate: UnprovenGate): UdxNode {
-    const { listen, bootstrap, firewalled, keyPair, swarmKey, timers, logger, handshakeMemoryMs } = this.#options;
+    const { listen, bootstrap, firewalled, keyPair, swarmKey, timers, logger, handshakeMemoryMs } =
+      this.#options;
     return new UdxNode({
-      host: listen.host,
+      host: udpHostOf(listen.host),
       port: listen.udpPort,
       bootstrap,
       firewalled,
@@ -455,9 +458,12 @@ function peerOf(stream: FrameStream): GatewayId {
 function addressesOf(connection: Connection): PeerAddress[] {
   const { introduction, side, path, address } = connection;
   const dialled: PeerAddress[] =
-    side === 'dialler' ? [{ kind: path === 'tcp' ? 'tcp' : 'udp', host: address.host, port: address.port }] : [];
+    side === 'dialler'
+      ? [{ kind: path === 'tcp' ? 'tcp' : 'udp', host: address.host, port: address.port }]
+      : [];
   if (introduction === undefined) return dialled;
-  const hosts = [address.host, ...introduction.hosts];
+  // Numbers only: nobody makes this gateway look up names.
+  const hosts = [address.host, ...introduction.hosts.filter((host) => isIP(host) !== 0)];
   const { tcpPort, udpPort } = introduction;
   return [
     ...dialled,

@@ -152,7 +152,9 @@ export class UdxNode {
     const clearWait = this.#options.handshakeMemoryMs;
     const server = dht.createServer(
       {
-        firewall: (key) => gatewayIdOf(key) === this.#own,
+        // true: no answer at all.
+        firewall: (key, _payload, from) =>
+          gatewayIdOf(key) === this.#own || !this.#options.gate.hasRoom(plainHost(from.host)),
         createHandshake: this.#createHandshake,
         createSecretStream,
         ...(clearWait === undefined ? {} : { handshakeClearWait: clearWait }),
@@ -187,7 +189,8 @@ export class UdxNode {
         stream.off('close', onClose);
         resolve(result);
       };
-      const onClose = (): void => settle({ failure: signal.aborted ? Reason.aborted : (failure ?? Reason.ended) });
+      const onClose = (): void =>
+        settle({ failure: signal.aborted ? Reason.aborted : (failure ?? Reason.ended) });
       stream.on('error', (error: Error) => (failure ??= reasonOf(error, where)));
       stream.on('close', onClose);
       stream.once('open', () => settle({ stream }));

@@ -46,7 +46,8 @@ for (const path of PATHS) {
     let wrong = 0;
     b.onFrame = ({ channel, frame }) => {
       const size = sizes[count % sizes.length] ?? 0;
-      const isRight = frame.length === size + 4 && frame.readUInt32BE(0) === count && channel === Channel.forward;
+      const isRight =
+        frame.length === size + 4 && frame.readUInt32BE(0) === count && channel === Channel.forward;
       if (!isRight) wrong++;
       count++;
     };
@@ -170,10 +171,18 @@ test('when TCP is blocked the link comes back by UDP, and by TCP when it is open
   const { keyPair, tcp } = a;
   const aTcpPort = tcp.port;
   await a.transport.stop();
-  const blocked = await startGateway(t, { swarmKey, keyPair, listen: { host: LOCAL, tcpPort: undefined, udpPort } });
+  const blocked = await startGateway(t, {
+    swarmKey,
+    keyPair,
+    listen: { host: LOCAL, tcpPort: undefined, udpPort },
+  });
   t.equal((await b.linkTo(blocked)).path, 'udx');
   await blocked.transport.stop();
-  const open = await startGateway(t, { swarmKey, keyPair, listen: { host: LOCAL, tcpPort: aTcpPort, udpPort } });
+  const open = await startGateway(t, {
+    swarmKey,
+    keyPair,
+    listen: { host: LOCAL, tcpPort: aTcpPort, udpPort },
+  });
   await b.linkTo(open, 'tcp');
   t.pass('TCP again');
 });

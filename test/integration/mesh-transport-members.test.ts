@@ -9,9 +9,23 @@ import { realTimers } from '../../lib/real-clock.js';
 import type { SwarmKey } from '../../mesh/admission/swarm-key.js';
 import { CONTROL_CHANNEL, encodeControl } from '../../mesh/transport/control.js';
 import { FrameStream } from '../../mesh/transport/frame-stream.js';
-import { createBootstrapNode, createMulticastPort, createTransport, type LanPacket, type MulticastPort } from '../../mesh/transport/index.js';
+import {
+  createBootstrapNode,
+  createMulticastPort,
+  createTransport,
+  type LanPacket,
+  type MulticastPort,
+} from '../../mesh/transport/index.js';
 import { secureSocket } from '../../mesh/transport/tcp-handshake.js';
-import { allLinked, Channel, freeUdpPort, LOCAL, newSwarmKey, startGateway, TestGateway } from './mesh-transport.js';
+import {
+  allLinked,
+  Channel,
+  freeUdpPort,
+  LOCAL,
+  newSwarmKey,
+  startGateway,
+  TestGateway,
+} from './mesh-transport.js';
 import { eventually } from './mesh-transport-net.js';
 
 /** Knows the swarm key, and says what it likes. */
@@ -29,7 +43,11 @@ class Rogue {
     stream.on('data', (bytes: Buffer) => this.messages.push(Buffer.from(bytes)));
   }
 
-  static async connect(gateway: TestGateway, swarmKey: SwarmKey, keyPair = HyperDHT.keyPair()): Promise<Rogue> {
+  static async connect(
+    gateway: TestGateway,
+    swarmKey: SwarmKey,
+    keyPair = HyperDHT.keyPair(),
+  ): Promise<Rogue> {
     const socket = connect({ ...gateway.tcp, noDelay: true });
     socket.on('error', () => {});
     await once(socket, 'connect');
@@ -177,7 +195,9 @@ function createBus(): () => MulticastPort {
       respond: (records) =>
         send({
           questions: [],
-          texts: records.flatMap(({ name, data }) => (typeof data === 'string' ? [] : [{ name, texts: data }])),
+          texts: records.flatMap(({ name, data }) =>
+            typeof data === 'string' ? [] : [{ name, texts: data }],
+          ),
         }),
       close: async () => void (own !== undefined && members.delete(own)),
     };
@@ -203,11 +223,20 @@ test('a port that is in use is said so, for TCP, UDP and the bootstrap node', as
   const gateway = await startGateway(t, { swarmKey });
   const { tcp, udp } = gateway.transport.addresses;
   const second = new TestGateway({ swarmKey, listen: { host: LOCAL, tcpPort: tcp?.port, udpPort: 0 } });
-  await t.rejects(second.transport.start(), { code: 'LISTEN_FAILED', message: /another program uses this port/ });
+  await t.rejects(second.transport.start(), {
+    code: 'LISTEN_FAILED',
+    message: /another program uses this port/,
+  });
   const third = new TestGateway({ swarmKey, listen: { host: LOCAL, tcpPort: 0, udpPort: udp.port } });
-  await t.rejects(third.transport.start(), { code: 'LISTEN_FAILED', message: /another program uses this port/ });
+  await t.rejects(third.transport.start(), {
+    code: 'LISTEN_FAILED',
+    message: /another program uses this port/,
+  });
   const foreign = new TestGateway({ swarmKey, listen: { host: '192.0.2.1', tcpPort: 0, udpPort: 0 } });
-  await t.rejects(foreign.transport.start(), { code: 'LISTEN_FAILED', message: /does not have this address/ });
+  await t.rejects(foreign.transport.start(), {
+    code: 'LISTEN_FAILED',
+    message: /does not have this address/,
+  });
   const node = createBootstrapNode({ host: LOCAL, port: udp.port, timers: realTimers });
   await t.rejects(node.start(), { code: 'LISTEN_FAILED' });
   await Promise.all([second, third, foreign].map(({ transport }) => transport.stop()));
@@ -215,8 +244,14 @@ test('a port that is in use is said so, for TCP, UDP and the bootstrap node', as
 
 test('a bootstrap node has an address that gateways can reach, or is told why not', async (t) => {
   const create = (host: string, port: number) => createBootstrapNode({ host, port, timers: realTimers });
-  t.throws(() => create('0.0.0.0', 4000), { code: 'BOOTSTRAP_ADDRESS_INVALID', message: /no address that gateways can reach/ });
-  t.throws(() => create('gateway.local', 4000), { code: 'BOOTSTRAP_ADDRESS_INVALID', message: /no IPv4 address/ });
+  t.throws(() => create('0.0.0.0', 4000), {
+    code: 'BOOTSTRAP_ADDRESS_INVALID',
+    message: /no address that gateways can reach/,
+  });
+  t.throws(() => create('gateway.local', 4000), {
+    code: 'BOOTSTRAP_ADDRESS_INVALID',
+    message: /no IPv4 address/,
+  });
   t.throws(() => create(LOCAL, 0), { code: 'BOOTSTRAP_ADDRESS_INVALID', message: /no port/ });
   const node = create(LOCAL, await freeUdpPort());
   await node.stop();
@@ -237,10 +272,18 @@ test('nobody there, no address, and who is wanted meanwhile: the status says it'
   gateway.transport.wanted([lost.id, silent.id, gateway.id]);
   await eventually(() => gateway.statusOf(silent)?.lastFailure !== undefined);
   await eventually(() => gateway.statusOf(lost)?.lastFailure !== undefined);
-  t.match(gateway.statusOf(lost), { state: 'connecting', lastFailure: 'no route: no address of it is known' });
-  t.match(gateway.statusOf(silent), { state: 'connecting', lastFailure: 'refused: nothing listens at 127.0.0.1:1' });
+  t.match(gateway.statusOf(lost), {
+    state: 'connecting',
+    lastFailure: 'no route: no address of it is known',
+  });
+  t.match(gateway.statusOf(silent), {
+    state: 'connecting',
+    lastFailure: 'refused: nothing listens at 127.0.0.1:1',
+  });
   await eventually(() => gateway.transport.status().seeds[0]?.lastFailure !== undefined);
-  t.match(gateway.transport.status().seeds, [{ address: '127.0.0.1:1', id: undefined, lastFailure: /nothing listens/ }]);
+  t.match(gateway.transport.status().seeds, [
+    { address: '127.0.0.1:1', id: undefined, lastFailure: /nothing listens/ },
+  ]);
   t.equal(gateway.statusOf(gateway), undefined);
   await gateway.transport.stop();
   await gateway.transport.stop();

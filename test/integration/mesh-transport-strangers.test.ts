@@ -123,7 +123,10 @@ test('who answers with another key than the one that was wanted is refused', asy
   });
   dialler.transport.wanted([wanted.id]);
   await eventually(() => dialler.statusOf(wanted)?.lastFailure !== undefined);
-  t.match(dialler.statusOf(wanted), { state: 'connecting', lastFailure: /another gateway \(\w{8}\) answers at/ });
+  t.match(dialler.statusOf(wanted), {
+    state: 'connecting',
+    lastFailure: /another gateway \(\w{8}\) answers at/,
+  });
   t.equal(dialler.opened.length + gateway.opened.length, 0);
 });
 

@@ -15,10 +15,17 @@ function at(port: number, kind: PeerAddress['kind'] = 'tcp'): PeerAddress {
   return { kind, host: '10.0.0.1', port };
 }
 
-function createBook(stored: readonly KnownPeer[] = []): { book: AddressBook; time: VirtualTime; saves: (readonly KnownPeer[])[] } {
+function createBook(stored: readonly KnownPeer[] = []): {
+  book: AddressBook;
+  time: VirtualTime;
+  saves: (readonly KnownPeer[])[];
+} {
   const time = new VirtualTime();
   const saves: (readonly KnownPeer[])[] = [];
-  const store = { load: async () => stored, save: async (peers: readonly KnownPeer[]) => void saves.push(peers) };
+  const store = {
+    load: async () => stored,
+    save: async (peers: readonly KnownPeer[]) => void saves.push(peers),
+  };
   return { book: new AddressBook(store, time, nullLogger), time, saves };
 }
 
@@ -50,7 +57,12 @@ test('changes are saved ten seconds later, together, and at the end', async (t) 
   book.learn(idOf(2), [at(2)]);
   t.equal(saves.length, 0);
   await time.advance(1000);
-  t.same(saves, [[{ id: idOf(1), addresses: [at(1)] }, { id: idOf(2), addresses: [at(2)] }]]);
+  t.same(saves, [
+    [
+      { id: idOf(1), addresses: [at(1)] },
+      { id: idOf(2), addresses: [at(2)] },
+    ],
+  ]);
   book.forget(idOf(1));
   book.forget(idOf(3));
   await book.flush();
@@ -60,7 +72,9 @@ test('changes are saved ten seconds later, together, and at the end', async (t) 
 });
 
 test('what was saved is there again, without what is no address', async (t) => {
-  const { book } = createBook([{ id: idOf(7), addresses: [at(5), at(70_000), { kind: 'udp', host: '', port: 1 }] }]);
+  const { book } = createBook([
+    { id: idOf(7), addresses: [at(5), at(70_000), { kind: 'udp', host: '', port: 1 }] },
+  ]);
   await book.load();
   t.same(book.addressesOf(idOf(7)), [at(5)]);
 });

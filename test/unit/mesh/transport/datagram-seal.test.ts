@@ -46,7 +46,8 @@ test('what was changed, cut, made up, or sent back is dropped', async (t) => {
       t.equal(b.open(forged), undefined);
     }),
   );
-  for (let length = 0; length < sealed.length; length++) t.equal(b.open(sealed.subarray(0, length)), undefined);
+  for (let length = 0; length < sealed.length; length++)
+    t.equal(b.open(sealed.subarray(0, length)), undefined);
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => t.equal(b.open(noise), undefined)));
   t.equal(a.open(sealed), undefined, 'its own');
   t.ok(b.open(sealed), 'and after all this the real one counts');

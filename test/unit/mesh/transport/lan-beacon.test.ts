@@ -56,7 +56,9 @@ function createBeacon(
     logger: nullLogger,
     ports: () => ({ tcpPort: 4000 + byte, udpPort: 0 }),
     onPeer: (peer, addresses) =>
-      void found.push(...addresses.map(({ kind, host, port }) => `${peer.slice(0, 2)} ${kind} ${host}:${port}`)),
+      void found.push(
+        ...addresses.map(({ kind, host, port }) => `${peer.slice(0, 2)} ${kind} ${host}:${port}`),
+      ),
   });
   return { beacon, found };
 }
@@ -112,7 +114,8 @@ test('answers that are none are passed over', async (t) => {
   await beacon.start();
   const name = lan.heard.flatMap(({ questions }) => questions)[0] ?? '';
   const rogue = lan.port('10.0.0.66');
-  const say = (data: string[], as = `x.${name}`): void => rogue.respond([{ name: as, type: 'TXT', ttl: 1, data }]);
+  const say = (data: string[], as = `x.${name}`): void =>
+    rogue.respond([{ name: as, type: 'TXT', ttl: 1, data }]);
   say([]);
   say(['k=nonsense', 't=1']);
   say([`k=${idOf(1)}`, 't=1']);

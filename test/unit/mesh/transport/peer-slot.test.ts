@@ -40,7 +40,9 @@ function createSlot(isChooser: boolean): {
   const time = new VirtualTime();
   const log: string[] = [];
   const [own, peer] = isChooser ? [GREATER, LESSER] : [LESSER, GREATER];
-  const slot = new PeerSlot<FakeConnection>(peer, own, time, { onLink: ({ name }) => void log.push(`link ${name}`) });
+  const slot = new PeerSlot<FakeConnection>(peer, own, time, {
+    onLink: ({ name }) => void log.push(`link ${name}`),
+  });
   return { slot, time, log, connection: (path, name) => new FakeConnection(path, log, name) };
 }
 

@@ -1,5 +1,14 @@
+import { randomBytes } from 'node:crypto';
 import { test } from 'tap';
-import { isAnyHost, isLoopback, isPort, plainHost, showAddress } from '../../../../mesh/transport/address.js';
+import { SwarmKey } from '../../../../mesh/admission/swarm-key.js';
+import {
+  isAnyHost,
+  isLoopback,
+  isPort,
+  plainHost,
+  showAddress,
+  udpHostOf,
+} from '../../../../mesh/transport/address.js';
 import { backoffMs } from '../../../../mesh/transport/backoff.js';
 import { reasonOf } from '../../../../mesh/transport/reasons.js';
 import { UnprovenGate } from '../../../../mesh/transport/unproven-gate.js';
@@ -10,7 +19,13 @@ test('addresses are shown as people write them', async (t) => {
   t.equal(plainHost('::ffff:10.0.0.1'), '10.0.0.1');
   t.equal(plainHost('fe80::1'), 'fe80::1');
   t.equal(plainHost(undefined), '');
-  t.same(['127.0.0.9', '::1', 'localhost', '10.0.0.1', 'gateway'].map(isLoopback), [true, true, true, false, false]);
+  t.same(['127.0.0.9', '::1', 'localhost', '10.0.0.1', 'gateway'].map(isLoopback), [
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
   t.same(['0.0.0.0', '::', '10.0.0.1'].map(isAnyHost), [true, true, false]);
   t.same([1, 65_535, 0, 65_536, 1.5, Number.NaN].map(isPort), [true, true, false, false, false, false]);
 });
@@ -29,7 +44,22 @@ test('a reason names the address and what is wrong', async (t) => {
   t.equal(reasonOf(withCode('ECONNREFUSED'), at), 'refused: nothing listens at 10.0.0.7:4430');
   t.equal(reasonOf(withCode('EHOSTUNREACH'), at), 'no route to 10.0.0.7:4430');
   t.match(reasonOf(withCode('PEER_NOT_FOUND'), 'the DHT'), /^no answer from the DHT/);
-  for (const code of ['EPERM', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'ECONNRESET', 'HOLEPUNCH_ABORTED', 'REMOTE_ABORTED', 'ENETUNREACH', 'EHOSTDOWN', 'EACCES', 'PEER_CONNECTION_FAILED', 'CANNOT_HOLEPUNCH', 'REMOTE_NOT_HOLEPUNCHABLE', 'HOLEPUNCH_DOUBLE_RANDOMIZED_NATS']) {
+  for (const code of [
+    'EPERM',
+    'ENOTFOUND',
+    'EAI_AGAIN',
+    'ETIMEDOUT',
+    'ECONNRESET',
+    'HOLEPUNCH_ABORTED',
+    'REMOTE_ABORTED',
+    'ENETUNREACH',
+    'EHOSTDOWN',
+    'EACCES',
+    'PEER_CONNECTION_FAILED',
+    'CANNOT_HOLEPUNCH',
+    'REMOTE_NOT_HOLEPUNCHABLE',
+    'HOLEPUNCH_DOUBLE_RANDOMIZED_NATS',
+  ]) {
     t.match(reasonOf(withCode(code), at), /10\.0\.0\.7:4430/, code);
   }
   t.equal(reasonOf(new Error('odd'), at), 'odd (10.0.0.7:4430)');
@@ -50,4 +80,25 @@ test('of connections without a proof there are so many, and so many from one add
   t.equal(gate.enter('10.0.0.3'), undefined, 'full');
   t.equal(gate.enter('127.0.0.1'), undefined, 'for this machine too');
   t.equal(gate.refused, 3);
+});
+
+test('of the swarm key each kind of connection has a secret of its own, the same for all members', async (t) => {
+  const key = SwarmKey.create(randomBytes);
+  const again = SwarmKey.parse(key.reveal());
+  const purposes = ['transport udx', 'transport tcp', 'transport lan'] as const;
+  const secrets = purposes.map((purpose) => Buffer.from(key.derive(purpose)).toString('hex'));
+  t.equal(new Set([...secrets, Buffer.from(key.topic).toString('hex')]).size, 4);
+  t.same(
+    purposes.map((purpose) => Buffer.from(again.derive(purpose)).toString('hex')),
+    secrets,
+  );
+});
+
+test('UDP listens on the IPv4 side of what TCP listens on', async (t) => {
+  t.same(['::', '::1', 'localhost', '10.0.0.1'].map(udpHostOf), [
+    '0.0.0.0',
+    '127.0.0.1',
+    '127.0.0.1',
+    '10.0.0.1',
+  ]);
 });
