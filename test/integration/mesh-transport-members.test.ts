@@ -32,6 +32,7 @@ import { eventually } from './mesh-transport-net.js';
 class Rogue {
   readonly messages: Buffer[] = [];
   isClosed = false;
+  hasProved = false;
   private constructor(
     readonly stream: FrameStream,
     readonly swarmKey: SwarmKey,
@@ -63,6 +64,7 @@ class Rogue {
   }
 
   prove(): void {
+    this.hasProved = true;
     const { handshakeHash, publicKey } = this.stream;
     if (handshakeHash === null || publicKey === null) throw new Error('no handshake');
     this.stream.write(Buffer.from(this.swarmKey.proof('dialler', handshakeHash, publicKey)));
@@ -83,8 +85,14 @@ class Rogue {
 }
 
 const FAULTS: Readonly<Record<string, (rogue: Rogue) => void>> = {
-  'a wrong proof': (rogue) => void rogue.stream.write(randomBytes(32)),
-  'a proof of the wrong length': (rogue) => void rogue.stream.write(randomBytes(31)),
+  'a wrong proof': (rogue) => {
+    rogue.stream.write(randomBytes(32));
+    rogue.introduce();
+  },
+  'a proof of the wrong length': (rogue) => {
+    rogue.stream.write(randomBytes(31));
+    rogue.introduce();
+  },
   'a large message before the proof': (rogue) => void rogue.stream.write(randomBytes(600_000)),
   'a frame before the introduction': (rogue) => {
     rogue.prove();
@@ -104,10 +112,11 @@ for (const [name, misbehave] of Object.entries(FAULTS)) {
   test(`${name} ends the connection, and there was no link`, async (t) => {
     const swarmKey = newSwarmKey();
     const gateway = await startGateway(t, { swarmKey });
-    const rogue = await Rogue.connect(gateway, swarmKey);
+    const rogue = await Rogue.connect(gateway, swarmKey, lesserThan(gateway));
     misbehave(rogue);
     await rogue.closed();
     t.equal(gateway.opened.length, 0);
+    if (!rogue.hasProved) t.ok(rogue.messages.length <= 1, 'it got the proof, and nothing else');
     await eventually(() => gateway.transport.status().connections === 0);
   });
 }
