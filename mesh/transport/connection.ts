@@ -36,6 +36,7 @@ import {
   DATAGRAM_QUEUE_MAX_BYTES,
   PROOF_TIMEOUT_MS,
   QUEUE_HIGH_WATER_BYTES,
+  QUEUE_LOW_WATER_BYTES,
   QUEUE_MAX_BYTES,
   RTT_EVERY_TICKS,
   SILENT_MAX_TICKS,
@@ -131,6 +132,10 @@ export class Connection implements PeerLink {
       });
     });
     stream.on('drain', () => this.#onDrain());
+    // Whenever the socket has taken one message; the stream says it only when all are gone.
+    stream.rawStream?.on('drain', () => {
+      if (this.queuedBytes <= QUEUE_LOW_WATER_BYTES) this.#onDrain();
+    });
     stream.on('message', (bytes: Uint8Array) => this.#onDatagram(bytes));
     stream.on('data', (bytes: Buffer) => this.#onMessage(bytes));
     stream.write(Buffer.from(ports.swarmKey.proof(this.side, this.#handshakeHash, this.#ownKey)));

@@ -433,12 +433,19 @@ class MeshTransport implements Transport {
   #tickLater(): void {
     this.#tick = this.#options.timers.after(TICK_MS, () => {
       for (const connection of [...this.#connections.keys()]) connection.tick();
-      for (const [id, neighbour] of [...this.#neighbours]) {
-        if (neighbour.isForgettable) this.#neighbours.delete(id);
-        else if (this.#options.isRefused(id)) neighbour.update();
-      }
+      for (const neighbour of [...this.#neighbours.values()]) this.#tidy(neighbour);
       if (!this.#isStopped) this.#tickLater();
     });
+  }
+
+  #tidy(neighbour: Neighbour): void {
+    if (this.#options.isRefused(neighbour.id)) {
+      this.#book.forget(neighbour.id);
+      neighbour.update();
+    } else if (neighbour.isForgettable) {
+      neighbour.stop();
+      this.#neighbours.delete(neighbour.id);
+    }
   }
 
   #grace(): Promise<void> {

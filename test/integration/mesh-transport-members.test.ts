@@ -298,3 +298,19 @@ test('nobody there, no address, and who is wanted meanwhile: the status says it'
   await gateway.transport.stop();
   t.ok(createTransport);
 });
+
+test('who is only said to be a member and never answers is forgotten', async (t) => {
+  const swarmKey = newSwarmKey();
+  const bus = createBus();
+  const announcer = bus();
+  const gateway = await startGateway(t, { swarmKey, lan: true, multicast: bus(), random: () => 0 });
+  const names: string[] = [];
+  await announcer.open(({ questions }) => void names.push(...questions));
+  await eventually(() => names.length > 0);
+  const ghost = new TestGateway({ swarmKey });
+  const data = [`k=${ghost.id}`, 't=1', 'u=0'];
+  announcer.respond([{ name: `x.${names[0]}`, type: 'TXT', ttl: 1, data }]);
+  t.equal(gateway.statusOf(ghost)?.state, 'connecting');
+  await eventually(() => gateway.statusOf(ghost) === undefined);
+  t.equal(gateway.transport.status().peers.length, 0);
+});
