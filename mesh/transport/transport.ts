@@ -1,5 +1,6 @@
 /**
- * Finds the other gateways of the mesh and keeps one link to each. It owns all sockets of the mesh.
+ * Finds the other gateways of the mesh and keeps one link to each. It owns all sockets of the mesh. Long, because it is the one
+ * place where the parts meet; each of its functions only passes something from one to the other.
  *
  *     --peer, address book, LAN, DHT ──▶ Neighbour (who, where; dials) ──▶ TcpPort / UdxNode (handshake)
  *                                            ▲                                    │ FrameStream
