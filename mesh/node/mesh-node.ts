@@ -28,12 +28,13 @@ import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
 import { Admission } from './admission.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
-import { SUBACK_HOLD_MS, TICK_MS } from './limits.js';
+import { SUBACK_HOLD_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
 import { Peer, type PeerEvents } from './peer.js';
 import { Relay } from './relay.js';
+import { type RetainedImage, RetainedNode } from './retained-node.js';
 import { RUN_MAX_BYTES } from './runs.js';
 
 export interface MeshNodeOptions {
@@ -71,9 +72,11 @@ export interface MeshNodeOptions {
   readonly stopped: (reason: string) => void;
 }
 
+/** What the store keeps for it. */
+const RETAINED_NOTE = 'retained';
+
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   onRemoteChange: ((filter: string) => void) | undefined;
-  retainedFloor = 0;
   readonly self: GatewayId;
   readonly #options: MeshNodeOptions;
   readonly #parts: NodeParts;
@@ -85,9 +88,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #isOver = false;
   readonly #relay: Relay;
   readonly admission: Admission;
+  #retained: RetainedNode | undefined;
   readonly #lineages: Map<GatewayId, Lineage>;
+  readonly #sources = new Map<string, MessageSource>();
   #membership: Membership | undefined;
   #bornBeyond = 0;
+  #sweptAt = 0;
   #timer: TimerHandle | undefined;
   #wakesAt = Infinity;
 
@@ -124,9 +130,11 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** A life of this gateway begins: it is durable, and the store is open. @param lineage with it as its last */
   begin(lineage: Lineage): void {
     this.#parts.lineage.begin(lineage);
+    const retained = this.#createRetained();
+    this.#retained = retained;
     for (const peer of this.#peers.values()) {
       peer.close(REBORN);
-      peer.begin();
+      peer.begin(retained);
     }
     this.#local.life = Number.parseInt(this.#parts.lineage.present.nonce.slice(0, 12), 16);
     const { self, site, software, addresses, clock, random, membership } = this.#options;
@@ -143,6 +151,45 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       membership,
     );
     this.#wakeAt(clock.now());
+  }
+
+  #createRetained(): RetainedNode {
+    const { self, clock, random, store, host } = this.#options;
+    const note = store.note(RETAINED_NOTE);
+    return new RetainedNode(
+      {
+        ...{ self, clock, random, store, host },
+        members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
+        rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
+        coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
+        sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),
+        noteHave: (origin, sequence) => {
+          if (origin !== self) this.#peerOf(origin).receiver.replayForwarded(sequence);
+        },
+        remember: (image) => store.setNote(RETAINED_NOTE, Buffer.from(JSON.stringify(image), 'utf8')),
+      },
+      this.#parts.lineage.present,
+      note === undefined ? undefined : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage),
+    );
+  }
+
+  /** One object for each life of a gateway. */
+  #sourceOf(origin: GatewayId, epoch: Epoch): MessageSource {
+    const key = `${origin} ${epoch.counter} ${epoch.nonce}`;
+    let source = this.#sources.get(key);
+    if (source === undefined) {
+      source = { origin, epoch: { counter: epoch.counter, nonce: epoch.nonce } };
+      this.#sources.set(key, source);
+    }
+    return source;
+  }
+
+  get retainedFloor(): number {
+    return this.#retained?.floor ?? 0;
+  }
+
+  mayRetain(message: Message): boolean {
+    return this.#retained?.isSuspect(message) !== true;
   }
 
   get membership(): Membership {
@@ -181,6 +228,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     for (const peer of this.#peers.values()) peer.tick(now);
     const { membership } = this;
     this.#relay.tick(this.#present());
+    if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
+      this.#sweptAt = now;
+      this.#retained?.sweep();
+    }
     if (now >= membership.nextDeadlineMs) membership.tick(now);
     this.#wakeAt(Math.min(now + TICK_MS, Math.max(now, membership.nextDeadlineMs)));
   }
@@ -262,7 +313,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (peer === undefined) {
       peer = new Peer(id, this.#parts, this);
       this.#peers.set(id, peer);
-      if (this.#membership !== undefined) peer.begin();
+      if (this.#retained !== undefined) peer.begin(this.#retained);
     }
     return peer;
   }
@@ -358,6 +409,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#peers.get(id)?.forget();
     this.#peers.delete(id);
     this.#membership?.forget(id);
+    this.#retained?.memberLeft(id);
     this.#tellWanted();
   }
 

@@ -27,6 +27,7 @@ import {
   InterestSender,
 } from '../interest/index.js';
 import { Channel, type LinkHandlers, type PeerLink } from '../link/peer-link.js';
+import type { RetainedSync } from '../retained/index.js';
 import { MalformedFrame } from '../wire/bytes.js';
 import { decodeHello, type Hello } from './hello.js';
 import { HELLO_WITHIN_MS } from './limits.js';
@@ -34,6 +35,7 @@ import { REPLACED } from './link-end.js';
 import { PeerMatcher } from './peer-matcher.js';
 import { decodeRun, encodeRun } from './runs.js';
 import type { NodeParts } from './node-parts.js';
+import type { RetainedNode } from './retained-node.js';
 
 export type PeerState = 'apart' | 'greeting' | 'telling' | 'up';
 
@@ -68,6 +70,7 @@ export class Peer implements RemoteTarget {
   /** Where the log here was put back to, of what the peer has; undefined: it was not. */
   #rolledBackTo: LogPosition | undefined;
   #matcher: PeerMatcher | undefined;
+  #sync: RetainedSync | undefined;
   #passing: PassingSender | undefined;
   #passingIn: PassingReceiver | undefined;
   #passingDropped = 0;
@@ -101,7 +104,8 @@ export class Peer implements RemoteTarget {
   }
 
   /** A life of this gateway begins; there is no link. */
-  begin(): void {
+  begin(retained: RetainedNode): void {
+    this.#sync = retained.createSync(this.gateway, (frame) => this.#send(Channel.retained, frame));
     const { store, limits, lineage, clock } = this.#parts;
     const { gateway } = this;
     this.sender = new StreamSender(
@@ -202,6 +206,7 @@ export class Peer implements RemoteTarget {
     this.receiver.linkDown();
     this.sender?.linkDown();
     this.interestOut.stop();
+    this.#sync?.stop();
     this.#interestIn.unlinked();
     this.#parts.gate.peerGone(this.gateway);
     this.#passingDropped += this.#passing?.counts.dropped ?? 0;
@@ -241,6 +246,9 @@ export class Peer implements RemoteTarget {
         return addresseeOf(frame) === 'sender' ? this.sender?.onFrame(frame) : this.receiver.onFrame(frame);
       case Channel.passing:
         return this.#passingIn?.onFrame(frame);
+      case Channel.retained:
+        this.#sync?.received(frame);
+        return undefined;
       case Channel.runs:
         return this.#takeRun(frame);
       default:
@@ -269,12 +277,14 @@ export class Peer implements RemoteTarget {
     this.#enter('telling', 'it has not said yet what it wants');
     gate.peerReached(this.gateway, -1);
     this.interestOut.start(hello.interest);
+    this.#sync?.start();
   }
 
   #onDrain(): void {
     if (!this.isReachable) return;
     this.interestOut.drained();
     this.sender?.drained();
+    this.#sync?.drained();
     this.#events.drained(this);
   }
 
@@ -359,6 +369,7 @@ export class Peer implements RemoteTarget {
     if (this.#state === 'greeting' && now - this.#since > HELLO_WITHIN_MS)
       this.close('it did not say who it is in time');
     this.sender?.tick(now);
+    if (this.isReachable) this.#sync?.tick(now);
   }
 
   #hole(from: LogPosition, to: LogPosition): void {
