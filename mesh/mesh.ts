@@ -11,9 +11,11 @@ import type { Store } from '../lib/contracts/store.js';
 import { addressStoreOf } from './address-store.js';
 import type { Roster } from './admission/roster.js';
 import type { SwarmKey } from './admission/swarm-key.js';
+import { cloneReportOf } from './identity/clone-report.js';
 import type { MeshFolder } from './identity/mesh-folder.js';
+import { epochOfInstance, instanceOf } from './instance.js';
 import { MeshNode } from './node/mesh-node.js';
-import { createTransport, type HostPort, type Transport } from './transport/index.js';
+import { createTransport, type HostPort, type Transport, type Twins } from './transport/index.js';
 
 /** Between the goodbye and the end of the links. */
 const GOODBYE_MS = 200;
@@ -76,10 +78,23 @@ export class Mesh {
       ...{ listen, bootstrap, peers, lan, clock, timers, random, randomBytes, logger },
       ...(firewalled === undefined ? {} : { firewalled }),
       isRefused: (id) => this.node.admission.isEvicted(id),
+      instance: () => instanceOf(this.node.epoch),
+      onTwin: (twins) => this.#twins(twins),
     });
     this.node = new MeshNode({
       self: folder.id,
-      ...{ site, software, lineage: folder.lineage, lineages: member.lineages, roster: member.roster, clock, timers, random, logger, schedule },
+      ...{
+        site,
+        software,
+        lineage: folder.lineage,
+        lineages: member.lineages,
+        roster: member.roster,
+        clock,
+        timers,
+        random,
+        logger,
+        schedule,
+      },
       ...{ store: options.store, host: options.host, importFilters, exportFilters },
       limits: { linkMaxBytesPerSecond, maxQueuedPassingBytes: PASSING_MAX_BYTES },
       membership: { probePeriodMs },
@@ -133,6 +148,12 @@ export class Mesh {
       logger.error('the mesh is left: a new start cannot be written down', { reason: String(error) });
       this.node.end('it cannot write down a new start');
     }
+  }
+
+  #twins({ id, live, other, address }: Twins): void {
+    const [known, told] = [epochOfInstance(live), epochOfInstance(other)];
+    if (known !== undefined && told !== undefined)
+      this.node.sawTwins(cloneReportOf(id, known, told), address);
   }
 
   #nodeStopped(reason: string): void {

@@ -3,7 +3,12 @@
  * are meant. Both stop meshing and say why; the clients of each are served on.
  */
 import { type Epoch, isSameEpoch, type Lineage } from '../../lib/contracts/epoch.js';
-import { gatewayIdOf, type GatewayId, PUBLIC_KEY_BYTES, publicKeyOf } from '../../lib/contracts/gateway-id.js';
+import {
+  gatewayIdOf,
+  type GatewayId,
+  PUBLIC_KEY_BYTES,
+  publicKeyOf,
+} from '../../lib/contracts/gateway-id.js';
 import { type ByteReader, type ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { epochText, isEpoch, lineageHas, presentOf } from './lineage.js';
 
@@ -16,8 +21,7 @@ export interface CloneReport {
 const NONCE_BYTES = 8;
 
 export function cloneReportOf(id: GatewayId, left: Epoch, right: Epoch): CloneReport {
-  const isInOrder =
-    left.counter !== right.counter ? left.counter < right.counter : left.nonce <= right.nonce;
+  const isInOrder = left.counter !== right.counter ? left.counter < right.counter : left.nonce <= right.nonce;
   const bare = ({ counter, nonce }: Epoch): Epoch => ({ counter, nonce });
   return { id, epochs: isInOrder ? [bare(left), bare(right)] : [bare(right), bare(left)] };
 }

@@ -22,6 +22,8 @@ export const Channel = {
   runs: 7,
   /** Who may not be a member. */
   roster: 8,
+  /** Two live processes with one key. */
+  clones: 9,
 } as const;
 export type Channel = (typeof Channel)[keyof typeof Channel];
 

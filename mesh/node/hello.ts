@@ -103,7 +103,7 @@ function readLineage(reader: ByteReader): Lineage {
   for (let i = 0; i < count; i++) {
     const start = { ...readEpoch(reader), after: reader.varint() };
     const before = lineage.at(-1);
-    if (before !== undefined && (start.counter <= before.counter))
+    if (before !== undefined && start.counter <= before.counter)
       throw new MalformedFrame('epochs that do not follow each other');
     lineage.push(start);
   }

@@ -19,13 +19,21 @@ import type { Message } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import type { Roster } from '../admission/roster.js';
 import type { ReceiverGreeting } from '../forward/frames.js';
-import { type CloneReport, cloneText } from '../identity/clone-report.js';
+import {
+  type CloneReport,
+  cloneReportKey,
+  cloneText,
+  judgeCloneReport,
+  readCloneReport,
+  writeCloneReport,
+} from '../identity/clone-report.js';
 import { epochText } from '../identity/lineage.js';
 import { judge } from '../identity/meeting.js';
 import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
 import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
+import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
 import { SUBACK_HOLD_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
@@ -72,6 +80,8 @@ export interface MeshNodeOptions {
   readonly stopped: (reason: string) => void;
 }
 
+const ADDRESS_MAX_BYTES = 128;
+const REPORTS_MAX_COUNT = 1024;
 /** What the store keeps for it. */
 const RETAINED_NOTE = 'retained';
 
@@ -91,6 +101,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #retained: RetainedNode | undefined;
   readonly #lineages: Map<GatewayId, Lineage>;
   readonly #sources = new Map<string, MessageSource>();
+  /** Of clones. */
+  readonly #reported = new Set<string>();
   #membership: Membership | undefined;
   #bornBeyond = 0;
   #sweptAt = 0;
@@ -266,11 +278,14 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.#beyond(told);
       return;
     }
-    this.#options.logger.warn('two lives of a gateway are told of: its data folder was copied, or put back to an old image', {
-      gateway: id,
-      known: epochText(known),
-      told: epochText(told),
-    });
+    this.#options.logger.warn(
+      'two lives of a gateway are told of: its data folder was copied, or put back to an old image',
+      {
+        gateway: id,
+        known: epochText(known),
+        told: epochText(told),
+      },
+    );
   }
 
   /** Others know a life of this gateway that it does not know itself: it goes on in one that is later. */
@@ -281,8 +296,45 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#options.bearAnew(known.counter);
   }
 
-  /** The same key at two live processes: this one takes part no more. @param address of the other machine, as far as anybody knows */
-  stopAsClone(report: CloneReport, address: string): void {
+  /** The present life of this gateway. */
+  get epoch(): Epoch {
+    return this.#parts.lineage.present;
+  }
+
+  /** Two live processes with one key; it may be this gateway's. @param address of the second one */
+  sawTwins(report: CloneReport, address: string): void {
+    this.#heardOfTwins(report, address, undefined);
+  }
+
+  #heardOfTwins(report: CloneReport, address: string, from: Peer | undefined): void {
+    const key = cloneReportKey(report);
+    if (this.#reported.has(key) || this.#reported.size >= REPORTS_MAX_COUNT) return;
+    this.#reported.add(key);
+    const writer = new ByteWriter(128);
+    writeCloneReport(writer, report);
+    const frame = writer.text(address).finish();
+    for (const peer of this.#peers.values())
+      if (peer !== from && peer.isReachable) peer.link?.send(Channel.clones, frame);
+    switch (judgeCloneReport(report, this.self, this.#parts.lineage.all)) {
+      case 'clone':
+        this.#stopAsClone(report, address);
+        break;
+      case 'other':
+        this.#options.logger.error(
+          'two machines use the identity of one gateway: its data folder was copied',
+          {
+            ...{ gateway: report.id, address },
+            starts: report.epochs.map(epochText).join(' and '),
+          },
+        );
+        break;
+      case 'stale':
+        break;
+    }
+  }
+
+  /** The same key at two live processes: this one takes part no more. */
+  #stopAsClone(report: CloneReport, address: string): void {
     if (this.#isOver) return;
     const reason = cloneText(report, address);
     this.#options.logger.error(reason, { gateway: this.self });
@@ -342,7 +394,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const { image } = peer.receiver;
     const { covered } = hello.greeting;
     const theirImage =
-      hello.knownEpoch === undefined || covered === undefined ? undefined : { epoch: hello.knownEpoch, covered };
+      hello.knownEpoch === undefined || covered === undefined
+        ? undefined
+        : { epoch: hello.knownEpoch, covered };
     const verdict = judge({
       own: { id: self, lineage: lineage.all, head: this.#options.store.committed },
       other: { id: peer.gateway, lineage: hello.lineage, head: hello.head },
@@ -383,7 +437,14 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.membership.onFrame(peer.gateway, frame);
       this.#membershipHeard();
     } else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
+    else if (channel === Channel.clones) this.#twinsTold(peer, frame);
     else if (channel === Channel.roster && this.admission.merge(frame)) this.#passRosterOn(peer, frame);
+  }
+
+  #twinsTold(peer: Peer, frame: Uint8Array): void {
+    const reader = new ByteReader(frame);
+    const report = readCloneReport(reader);
+    this.#heardOfTwins(report, reader.text(ADDRESS_MAX_BYTES), peer);
   }
 
   /** A statement of the administrator that was given here. @throws MalformedFrame @returns whether it was news */

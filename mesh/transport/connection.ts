@@ -62,6 +62,8 @@ export interface ConnectionEvents {
   onProven(connection: Connection): void;
   /** The other side uses this connection of the pair. */
   onUse(connection: Connection): void;
+  /** The other side has a link to another process with the key of this gateway, of this instance. `onGone` follows. */
+  onToldOfTwin(connection: Connection, instance: string): void;
   /** Once, and last. */
   onGone(connection: Connection, reason: string, code: ByeCode): void;
 }
@@ -194,7 +196,8 @@ export class Connection implements PeerLink {
   /** Says why, to the other side too; `onClose` comes from inside of it. */
   dismiss(reason: string, code: ByeCode): void {
     const toThem = code === ByeCode.evicted ? Reason.evictedThere : reason;
-    this.#end(reason, code, (notify) => notify(), toThem);
+    const here = code === ByeCode.twin ? Reason.twinThere : reason;
+    this.#end(here, code, (notify) => notify(), toThem);
   }
 
   /** Says nothing. */
@@ -202,6 +205,11 @@ export class Connection implements PeerLink {
     if (!this.#leave()) return;
     this.#stream.destroy();
     this.#notifyGone(reason, ByeCode.fault);
+  }
+
+  /** Of the process at the other side; empty: not known yet. */
+  get instance(): string {
+    return Buffer.from(this.introduction?.instance ?? NO_BYTES).toString('hex');
   }
 
   /** It is the link now: `handlers` have to be set in the same turn. @param isChooser this side tells the other */
@@ -306,6 +314,11 @@ export class Connection implements PeerLink {
   #onBye(code: ByeCode, reason: string): void {
     if (!this.#leave()) return;
     this.#stream.destroy();
+    if (code === ByeCode.twin) {
+      this.#events.onToldOfTwin(this, reason);
+      this.#notifyGone(Reason.twin, code);
+      return;
+    }
     this.#notifyGone(code === ByeCode.fault ? `the other side closed: ${reason}` : reason, code);
   }
 

@@ -1,7 +1,7 @@
 /**
  * What two transports say to each other on a proven connection, on a channel that the protocols do not have.
  *
- *     1 introduction   u8 version · 32 secret for datagrams · u16 TCP port · u16 UDP port (0: none) · u8 count · count × text
+ *     1 introduction   u8 version · 32 secret for datagrams · 14 instance · u16 TCP port · u16 UDP port (0: none) · u8 count · count × text
  *     2 use            this connection of the pair is the link
  *     3 ping, 4 pong   u32 number
  *     5 bye            u8 code · text: why this side closes
@@ -23,9 +23,13 @@ export const ByeCode = {
   replaced: 2,
   evicted: 3,
   stopping: 4,
+  /** Another process with the same key is connected, and alive; the text is the instance of that one in hexadecimal digits. */
+  twin: 5,
 } as const;
 export type ByeCode = (typeof ByeCode)[keyof typeof ByeCode];
 
+/** Of the process: two with one key differ in it. */
+export const INSTANCE_BYTES = 14;
 const VERSION = 1;
 const HOSTS_MAX_COUNT = 8;
 const TEXT_MAX_BYTES = 255;
@@ -33,6 +37,8 @@ const CONTROL_MAX_BYTES = 4096;
 
 export interface Introduction {
   readonly datagramSecret: Uint8Array;
+  /** Of INSTANCE_BYTES. */
+  readonly instance: Uint8Array;
   readonly tcpPort: number;
   readonly udpPort: number;
   /** Of its network interfaces: what another gateway on the same network can reach. */
@@ -74,6 +80,7 @@ function encodeIntroduction(introduction: Introduction): Uint8Array {
   return Buffer.concat([
     Uint8Array.of(Type.introduction, VERSION),
     introduction.datagramSecret,
+    introduction.instance,
     ports,
     ...hosts.map(textOf),
   ]);
@@ -112,7 +119,8 @@ function parseByeCode(code: number | undefined): ByeCode {
   return Object.values(ByeCode).find((known) => known === code) ?? ByeCode.fault;
 }
 
-const HOSTS_FROM = 2 + SEAL_SECRET_BYTES + 5;
+const INSTANCE_FROM = 2 + SEAL_SECRET_BYTES;
+const HOSTS_FROM = INSTANCE_FROM + INSTANCE_BYTES + 5;
 
 function decodeIntroduction(bytes: Buffer): Control | undefined {
   if (bytes.length < HOSTS_FROM || bytes[1] !== VERSION) return undefined;
@@ -123,6 +131,7 @@ function decodeIntroduction(bytes: Buffer): Control | undefined {
   return {
     kind: 'introduction',
     datagramSecret: Uint8Array.from(bytes.subarray(2, 2 + SEAL_SECRET_BYTES)),
+    instance: Uint8Array.from(bytes.subarray(INSTANCE_FROM, INSTANCE_FROM + INSTANCE_BYTES)),
     tcpPort: bytes.readUInt16BE(HOSTS_FROM - 5),
     udpPort: bytes.readUInt16BE(HOSTS_FROM - 3),
     hosts,

@@ -9,4 +9,5 @@ export type { LanPacket, LanRecord, MulticastPort } from './lan-beacon.js';
 export type { PeerStatus } from './neighbour.js';
 export type { SeedStatus } from './seed.js';
 export type { TransportKeyPair } from './tcp-handshake.js';
-export type { Transport, TransportOptions, TransportStatus } from './transport.js';
+export { INSTANCE_BYTES } from './control.js';
+export type { Transport, TransportOptions, TransportStatus, Twins } from './transport.js';

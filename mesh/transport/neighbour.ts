@@ -53,6 +53,8 @@ export interface NeighbourPorts {
   /** One attempt over one address, up to the proof. Never rejects. @param address undefined: by the DHT. @returns undefined: proven */
   reach(peer: GatewayId, address: PeerAddress | undefined, signal: AbortSignal): Promise<string | undefined>;
   onLink(connection: Connection): void;
+  /** See PeerSlot. */
+  onTwin(live: Connection, other: Connection): void;
   /** The link is gone and none took its place. */
   onLinkLost(peer: GatewayId): void;
 }
@@ -77,6 +79,7 @@ export class Neighbour {
         ports.onLink(connection);
         this.update();
       },
+      onTwin: (live, other) => ports.onTwin(live, other),
     });
     const { timers, random } = ports;
     this.#redial = new Redial({

@@ -3,7 +3,8 @@
  * one with the greater key chooses, and says "use" on the chosen connection; the other follows. What has not been chosen waits.
  *
  * The chooser takes the first. A TCP connection takes the place of a UDX one. An equal one, or a lesser one, only does if the
- * link does not answer a ping at once: the other gateway may have been restarted, or may have lost the link without our knowing.
+ * link does not answer a ping at once: the other gateway may have been restarted, or may have lost the link without our knowing. The same
+ * goes for any connection of another process than that of the link, whoever chooses: if both live, the gateway was copied.
  */
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { TimerHandle, Timers } from '../../lib/contracts/clock.js';
@@ -16,6 +17,8 @@ import { Reason, silentAfterReplacement } from './reasons.js';
 export interface SlotConnection {
   readonly path: ConnectionPath;
   readonly state: ConnectionState;
+  /** Of the process at the other side. */
+  readonly instance: string;
   use(isChooser: boolean): void;
   dismiss(reason: string, code: ByeCode): void;
   ping(onPong: () => void): void;
@@ -24,6 +27,8 @@ export interface SlotConnection {
 export interface PeerSlotEvents<C> {
   /** After `onClose` of the link that it takes the place of, in the same turn. */
   onLink(connection: C): void;
+  /** Two processes with one key: the link is alive, and the other one wanted to be it. That is dismissed next. */
+  onTwin(live: C, other: C): void;
 }
 
 const RANK = { tcp: 1, udx: 0 } as const;
@@ -66,13 +71,17 @@ export class PeerSlot<C extends SlotConnection> {
     if (!this.#isChooser) return;
     const live = this.live;
     if (live === undefined) this.#adopt(connection, Reason.replaced);
+    else if (live.instance !== connection.instance) this.#ask(live);
     else if (RANK[connection.path] > RANK[live.path]) this.#adopt(connection, Reason.replaced);
     else this.#ask(live);
   }
 
   /** The other side chose it. */
   use(connection: C): void {
-    if (!this.#isChooser && this.#waiting.has(connection)) this.#adopt(connection, Reason.replaced);
+    if (this.#isChooser || !this.#waiting.has(connection)) return;
+    const live = this.live;
+    if (live === undefined || live.instance === connection.instance) this.#adopt(connection, Reason.replaced);
+    else this.#ask(live);
   }
 
   gone(connection: C): void {
@@ -115,6 +124,14 @@ export class PeerSlot<C extends SlotConnection> {
   #dismissWaiting(): void {
     this.#question?.cancel();
     this.#question = undefined;
-    for (const connection of [...this.#waiting]) connection.dismiss(Reason.duplicate, ByeCode.duplicate);
+    const live = this.live;
+    for (const connection of [...this.#waiting]) {
+      if (live === undefined || connection.instance === live.instance)
+        connection.dismiss(Reason.duplicate, ByeCode.duplicate);
+      else {
+        this.#events.onTwin(live, connection);
+        connection.dismiss(live.instance, ByeCode.twin);
+      }
+    }
   }
 }

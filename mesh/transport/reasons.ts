@@ -2,6 +2,8 @@
 import { type HostPort, showAddress } from './address.js';
 
 export const Reason = {
+  twin: 'another machine uses the identity of this gateway, and is connected there',
+  twinThere: 'two machines use its identity, and the other one is connected',
   evicted: 'evicted: the roster of this mesh does not allow it any more',
   evictedThere: 'evicted: the other side says that this gateway was removed from the mesh',
   noAddress: 'no route: no address of it is known',

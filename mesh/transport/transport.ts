@@ -64,10 +64,23 @@ export interface TransportOptions {
   /** Whether it was evicted. Asked again and again: a link to one that is ends within TICK_MS. */
   isRefused(id: GatewayId): boolean;
   readonly addressBook: AddressBookStore;
+  /** Of INSTANCE_BYTES: two processes with one key differ in it. */
+  instance(): Uint8Array;
+  /** Two processes with the key of another gateway, or of this one, are alive. */
+  onTwin?(twins: Twins): void;
   /** Instead of multicast DNS on the machine's interfaces. */
   readonly multicast?: MulticastPort;
   /** How long a first packet over UDP is not answered again. */
   readonly handshakeMemoryMs?: number;
+}
+
+export interface Twins {
+  readonly id: GatewayId;
+  /** Hexadecimal digits. */
+  readonly live: string;
+  readonly other: string;
+  /** Where the second one is, or whoever told of it. */
+  readonly address: string;
 }
 
 export interface TransportStatus {
@@ -291,6 +304,13 @@ class MeshTransport implements Transport {
       reach: (peer, address, signal) => this.#reach(peer, address, signal),
       onLink: (connection) => this.#onLink(connection),
       onLinkLost: (peer) => this.#onLinkLost(peer),
+      onTwin: (live, other) =>
+        this.#options.onTwin?.({
+          id,
+          live: live.instance,
+          other: other.instance,
+          address: showAddress(other.address),
+        }),
     });
     if (this.#isStopped) neighbour.stop();
     this.#neighbours.set(id, neighbour);
@@ -379,14 +399,23 @@ class MeshTransport implements Transport {
       {
         onProven: (proven) => this.#onProven(proven),
         onUse: (chosen) => this.#neighbours.get(chosen.peer)?.use(chosen),
+        onToldOfTwin: ({ address }, live) => this.#toldOfTwin(live, address),
         onGone: (gone, reason, code) => this.#onGone(gone, reason, code),
       },
     );
     this.#connections.set(connection, settle);
   }
 
-  #introduce(): { tcpPort: number; udpPort: number; hosts: readonly string[] } {
-    return { tcpPort: this.#tcp.port, udpPort: this.#udx.port, hosts: ownHosts(this.#options.listen.host) };
+  #introduce(): { instance: Uint8Array; tcpPort: number; udpPort: number; hosts: readonly string[] } {
+    const { listen, instance } = this.#options;
+    const [tcpPort, udpPort] = [this.#tcp.port, this.#udx.port];
+    return { instance: instance(), tcpPort, udpPort, hosts: ownHosts(listen.host) };
+  }
+
+  #toldOfTwin(live: string, by: HostPort): void {
+    const other = Buffer.from(this.#options.instance()).toString('hex');
+    if (live.length !== other.length || live === other) return;
+    this.#options.onTwin?.({ id: this.#own, live, other, address: `as ${showAddress(by)} says` });
   }
 
   #onProven(connection: Connection): void {

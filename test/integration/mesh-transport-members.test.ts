@@ -75,7 +75,13 @@ class Rogue {
   }
 
   introduce(): void {
-    const introduction = { datagramSecret: randomBytes(32), tcpPort: 0, udpPort: 0, hosts: [] };
+    const introduction = {
+      datagramSecret: randomBytes(32),
+      instance: randomBytes(14),
+      tcpPort: 0,
+      udpPort: 0,
+      hosts: [],
+    };
     this.say(CONTROL_CHANNEL, encodeControl({ kind: 'introduction', ...introduction }));
   }
 

@@ -53,6 +53,7 @@ export class TestGateway {
 
   constructor(settings: GatewaySettings) {
     const { book = [], keyPair = HyperDHT.keyPair(), ...rest } = settings;
+    const instance = randomBytes(14);
     this.keyPair = keyPair;
     this.id = gatewayIdOf(keyPair.publicKey);
     this.book = book;
@@ -68,6 +69,7 @@ export class TestGateway {
       randomBytes,
       logger: nullLogger,
       isRefused: () => false,
+      instance: () => instance,
       addressBook: {
         load: async () => this.book,
         save: async (peers) => void (this.book = peers),

@@ -16,6 +16,7 @@ class FakeConnection implements SlotConnection {
     readonly path: 'tcp' | 'udx',
     readonly log: string[],
     readonly name: string,
+    readonly instance = 'one',
   ) {}
   use(isChooser: boolean): void {
     this.state = 'live';
@@ -35,15 +36,21 @@ function createSlot(isChooser: boolean): {
   slot: PeerSlot<FakeConnection>;
   time: VirtualTime;
   log: string[];
-  connection: (path: 'tcp' | 'udx', name: string) => FakeConnection;
+  connection: (path: 'tcp' | 'udx', name: string, instance?: string) => FakeConnection;
 } {
   const time = new VirtualTime();
   const log: string[] = [];
   const [own, peer] = isChooser ? [GREATER, LESSER] : [LESSER, GREATER];
   const slot = new PeerSlot<FakeConnection>(peer, own, time, {
     onLink: ({ name }) => void log.push(`link ${name}`),
+    onTwin: (live, other) => void log.push(`twins ${live.name} ${other.name}`),
   });
-  return { slot, time, log, connection: (path, name) => new FakeConnection(path, log, name) };
+  return {
+    slot,
+    time,
+    log,
+    connection: (path, name, instance) => new FakeConnection(path, log, name, instance),
+  };
 }
 
 test('the one with the greater key takes the first connection at once, and says so', async (t) => {
@@ -138,3 +145,28 @@ test('the one with the greater key is not told what to use', async (t) => {
   slot.use(second);
   t.same(log, ['use first', 'link first']);
 });
+
+for (const isChooser of [true, false])
+  test(`two processes with one key are told apart, whoever chooses (${String(isChooser)})`, async (t) => {
+    const { slot, log, time, connection } = createSlot(isChooser);
+    const first = connection('udx', 'first');
+    slot.proven(first);
+    if (!isChooser) slot.use(first);
+    t.equal(slot.live, first);
+    const other = connection('tcp', 'other', 'two');
+    slot.proven(other);
+    if (!isChooser) slot.use(other);
+    t.equal(slot.live, first, 'nothing is known yet');
+    log.length = 0;
+    first.onPong?.();
+    t.same(log, ['twins first other', 'dismiss other']);
+    t.equal(other.dismissedAs, ByeCode.twin);
+    // A new process whose old one is gone.
+    const next = connection('tcp', 'next', 'three');
+    slot.proven(next);
+    if (!isChooser) slot.use(next);
+    log.length = 0;
+    await time.advance(1000);
+    t.equal(slot.live, next);
+    t.notOk(log.some((line) => line.startsWith('twins')));
+  });
