@@ -245,6 +245,7 @@ export class Membership {
     const now = this.#ports.clock.now();
     if (this.#self.status !== 'left') return;
     this.#prober.discard(now);
+    this.#nextSyncAt = now + this.#options.syncPeriodMs;
     this.#setSelf({ ...this.#self, incarnation: this.#self.incarnation + 1, status: 'alive' }, true, now);
   }
 
@@ -282,6 +283,7 @@ export class Membership {
       this.#prober.discard(now);
       this.#suspicions.postpone(lateMs + STALL_GRACE_MS);
       this.#nextSyncAt = Math.max(this.#nextSyncAt, now);
+      this.#loadAt = Math.max(this.#loadAt, now);
       this.#graceUntil = now + STALL_GRACE_MS;
       // The next late call is another pause.
       this.#teller.flush(now, true);
