@@ -182,7 +182,7 @@ export class Membership {
     this.#prober.forget(peer);
     if (this.#table.size <= this.#options.fullStateMaxCount)
       this.#teller.records(peer, this.#table.members());
-    else if (this.#self.id < peer) this.#compareWith(peer);
+    else if (this.#self.id < peer) this.#teller.frame(peer, { kind: 'view', view: this.#table.view });
     this.#viewSyncAt = Math.max(this.#viewSyncAt, now + this.#options.syncMinMs);
   }
 
@@ -267,10 +267,15 @@ export class Membership {
   restore(members: Iterable<Member>): void {
     const now = this.#ports.clock.now();
     for (const member of members) {
-      if (member.id === this.#self.id || this.#table.get(member.id) !== undefined) continue;
-      const record: MemberRecord = { ...member, status: 'alive', accuser: undefined, evidence: 'silent' };
-      const applied = this.#table.apply(record, now);
-      if (applied.kind === 'news') this.#ports.onChange(applied.member, undefined);
+      const isKnown = member.id === this.#self.id || this.#table.get(member.id) !== undefined;
+      if (isKnown || !isPresent(member.status) || this.#table.isForgotten(member.id)) continue;
+      if (this.#table.size >= this.#options.membersMaxCount) {
+        this.counters.refused++;
+        continue;
+      }
+      const taken: Member = member.status === 'alive' ? member : { ...member, status: 'alive' };
+      this.#table.set(taken, now);
+      this.#ports.onChange(taken, undefined);
     }
   }
 
@@ -323,6 +328,9 @@ export class Membership {
         return;
       case 'pingFor':
         if (this.#self.status !== 'left') this.#prober.pingFor(from, body.sequence, body.target, now);
+        return;
+      case 'view':
+        if (body.view !== this.#table.view) this.#compareWith(from);
         return;
       case 'digest':
         this.#onDigest(from, body, now);

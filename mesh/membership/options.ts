@@ -32,7 +32,7 @@ export interface MembershipOptions {
   readonly syncPeriodMs: number;
   /** After a ping whose sender sees other members; doubled while that brings nothing. */
   readonly syncMinMs: number;
-  /** More members than this are compared by digest when a link comes up. */
+  /** More members than this are not sent whole when a link comes up, but compared by digest if the views differ. */
   readonly fullStateMaxCount: number;
   readonly loadIntervalMs: number;
   /** How long a dead or left member is remembered. */

@@ -209,16 +209,25 @@ export class Prober {
   #askOthers(probe: Probe, now: number): void {
     probe.stage = 'indirect';
     probe.deadline = now + 2 * this.#timeout(probe.target);
-    const others = this.#table.ring.filter(
-      (id) => id !== probe.target && id !== this.#self && this.#table.get(id)?.status === 'alive',
-    );
-    for (let n = 0; n < this.#options.relayCount && others.length > 0; n++) {
-      const [relay] = others.splice(Math.floor(this.#ports.random() * others.length), 1);
+    for (let n = 0; n < this.#options.relayCount; n++) {
+      const relay = this.#relayFor(probe);
       if (relay === undefined) break;
       probe.relays.add(relay);
       this.#ports.pingFor(relay, probe.target, probe.sequence);
     }
     this.#ports.pingByFrame(probe.target, probe.sequence);
+  }
+
+  /** One that is alive, from anywhere in the ring on. */
+  #relayFor({ target, relays }: Probe): GatewayId | undefined {
+    const { ring } = this.#table;
+    const start = Math.floor(this.#ports.random() * ring.length);
+    for (let n = 0; n < ring.length; n++) {
+      const id = ring[(start + n) % ring.length];
+      if (id === undefined || id === this.#self || id === target || relays.has(id)) continue;
+      if (this.#table.get(id)?.status === 'alive') return id;
+    }
+    return undefined;
   }
 
   #timeout(target: GatewayId): number {

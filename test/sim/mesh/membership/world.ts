@@ -168,6 +168,7 @@ export class MembershipWorld {
     host.core = undefined;
     host.waiting.length = 0;
     for (const link of [...host.links.values()]) this.#break(link, 'closed');
+    host.links.clear();
   }
 
   /** The power ends: nothing closes. */
@@ -176,6 +177,7 @@ export class MembershipWorld {
     host.isDark = true;
     host.waiting.length = 0;
     for (const link of [...host.links.values()]) this.#break(link, 'silent');
+    host.links.clear();
   }
 
   freeze(host: Host, ms: number): void {
@@ -227,6 +229,14 @@ export class MembershipWorld {
       if (core?.presentCount !== running.length)
         return `${index} sees ${core?.presentCount} of ${running.length}`;
     return undefined;
+  }
+
+  /** Whether all have the links that they should have, and nobody stands still. */
+  isLinked(): boolean {
+    if (this.hosts.some(({ isFrozen }) => isFrozen)) return false;
+    return this.#pairs.every(
+      ([a, b]) => a.core === undefined || b.core === undefined || a.links.get(b)?.isBroken === false,
+    );
   }
 
   /** Whether all that run hold it neither alive nor suspect. */
