@@ -87,7 +87,7 @@ export class Prober {
       this.#ports.answer(relayed.asker, relayed.askerSequence, false);
     }
     if (now < this.#nextPeriodAt) return;
-    this.#nextPeriodAt = now + scaledByHealth(this.#options.probePeriodMs, this.#health.score);
+    this.#nextPeriodAt = now + this.#options.probePeriodMs;
     this.#period(now);
   }
 
@@ -175,16 +175,25 @@ export class Prober {
     return undefined;
   }
 
-  /** The next alive one in the order of ids: so each is asked by one gateway in every period, in a mesh of any size. */
+  /**
+   * The next alive one in the order of ids that does not leave a ping unanswered now: so each is asked by one gateway in every period, in a
+   * mesh of any size, also when many go at once.
+   */
   #neighbour(): GatewayId | undefined {
     const { ring } = this.#table;
     const start = firstAfter(ring, this.#self);
     for (let n = 0; n < Math.min(ring.length, 16); n++) {
       const id = ring[(start + n) % ring.length];
       if (id === undefined || id === this.#self) return undefined;
-      if (this.#table.get(id)?.status === 'alive') return id;
+      if (this.#table.get(id)?.status === 'alive' && !this.#isInDoubt(id)) return id;
     }
     return undefined;
+  }
+
+  #isInDoubt(id: GatewayId): boolean {
+    for (const { target, stage } of this.#probes.values())
+      if (target === id && stage === 'indirect') return true;
+    return false;
   }
 
   /** One that is held dead may have come back, and be told how to say so. */

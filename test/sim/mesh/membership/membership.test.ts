@@ -40,6 +40,7 @@ async function detection(
   const endedAt = world.now;
   end(world, victim);
   while (!world.isGoneForAll(victim) && world.now - endedAt < 20_000) await world.advance(20);
+  if (world.running().some(({ core }) => core?.counters.stalls !== 0)) throw new Error('nobody stood still');
   return world.now - endedAt;
 }
 
