@@ -57,7 +57,7 @@ async function frozenAccuser(seed: number, membership: Partial<MembershipOptions
   const [accused, accuser] = [world.host(0), world.host(1)];
   world.freeze(accused, 1500);
   const suspects = (at: Host): boolean => at.core?.get(accused.id)?.status === 'suspect';
-  while (!suspects(accuser)) await world.advance(5);
+  for (let ms = 0; ms < 1500 && !suspects(accuser); ms += 5) await world.advance(5);
   world.freeze(accuser, 4500);
   await world.advance(4800);
   const isFalse = world.falseDeaths.some(({ subject }) => subject === accused.index);
