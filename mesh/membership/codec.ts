@@ -40,7 +40,7 @@ const HAS_ACCUSER = 1;
 const HAS_METADATA = 2;
 const LINK_CLOSED = 4;
 
-const Kind = { ping: 1, ack: 2, nack: 3, pingFor: 4, push: 5, digest: 6, want: 7 } as const;
+const Kind = { ping: 1, ack: 2, nack: 3, pingFor: 4, push: 5, digest: 6, want: 7, view: 8 } as const;
 
 export type Body =
   /** `view`: fingerprint of the members that the sender sees. */
@@ -50,6 +50,8 @@ export type Body =
   | { readonly kind: 'nack'; readonly sequence: number }
   | { readonly kind: 'pingFor'; readonly sequence: number; readonly target: GatewayId }
   | { readonly kind: 'push' }
+  /** Whoever sees something else sends its digest. */
+  | { readonly kind: 'view'; readonly view: number }
   | { readonly kind: 'digest'; readonly entries: readonly DigestEntry[] }
   | { readonly kind: 'want'; readonly ids: readonly GatewayId[] };
 
@@ -174,6 +176,9 @@ function writeBody(out: ByteWriter, body: Body): void {
       return;
     case 'push':
       return;
+    case 'view':
+      out.u32(body.view);
+      return;
     case 'digest':
       out.varint(body.entries.length);
       for (const entry of body.entries) writeEntry(out, entry);
@@ -222,6 +227,8 @@ function decodeBody(kind: number, from: ByteReader): Body | undefined {
       return { kind: 'pingFor', sequence: from.u32(), target: readId(from) };
     case Kind.push:
       return { kind: 'push' };
+    case Kind.view:
+      return { kind: 'view', view: from.u32() };
     case Kind.digest:
       return { kind: 'digest', entries: readList(from, readEntry) };
     case Kind.want:

@@ -3,23 +3,19 @@
  * with news on them go by datagram; what was missed is found by comparing.
  *
  * False deaths happen and are healed: who hears that it is held dead says that it is not, with a higher incarnation.
+ *
+ * The file is longer than others because it is the one place that turns inputs into changes; what can be told apart from that (table, suspicions, probes,
+ * what is told to whom, comparisons) has files of its own.
  */
 import type { Clock } from '../../lib/contracts/clock.js';
 import { type Epoch, isSameEpoch } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import { MalformedFrame } from '../wire/bytes.js';
 import { type Body, decodeMessage, type MembershipMessage } from './codec.js';
-import { compareViews } from './comparison.js';
+import { Comparisons } from './comparison.js';
 import { CONFLICTS_MAX_COUNT, INCARNATION_MAX } from './limits.js';
 import { LocalHealth } from './local-health.js';
-import {
-  digestOf,
-  type Evidence,
-  isPresent,
-  type Member,
-  type MemberRecord,
-  type Metadata,
-} from './member.js';
+import { type Evidence, isPresent, type Member, type MemberRecord, type Metadata } from './member.js';
 import { type Applied, MemberTable } from './member-table.js';
 import { isSameTexts, tellable } from './metadata.js';
 import { MEMBERSHIP_DEFAULTS, type MembershipOptions } from './options.js';
@@ -59,15 +55,12 @@ export interface MembershipCounters {
   deaths: number;
   /** Accusations of this gateway that it answered. */
   refutations: number;
-  comparisons: number;
 }
 
 /** A change below it is not worth a message. */
 const LOAD_STEP = 0.05;
 /** After a pause: what came meanwhile is looked at first. */
 const STALL_GRACE_MS = 500;
-/** After a change the others need a moment to see the same. */
-const VIEW_SETTLES_MS = 300;
 
 /** Calls `tick` at `nextDeadlineMs`, which may become earlier with each input: a late call is taken for a pause of the process. */
 export class Membership {
@@ -79,7 +72,6 @@ export class Membership {
     suspicions: 0,
     deaths: 0,
     refutations: 0,
-    comparisons: 0,
   };
   readonly #ports: MembershipPorts;
   readonly #options: MembershipOptions;
@@ -88,14 +80,11 @@ export class Membership {
   readonly #teller: Teller;
   readonly #prober: Prober;
   readonly #health: LocalHealth;
+  readonly #comparisons: Comparisons;
   readonly #conflicts = new Set<string>();
   #self: Member;
   #wantedLoad: Pick<Metadata, 'load' | 'health'> | undefined;
   #loadAt = 0;
-  #nextSyncAt: number;
-  #syncWaitMs: number;
-  #viewSyncAt = 0;
-  #changedAt = 0;
   #graceUntil = 0;
   #expireAt: number;
 
@@ -113,8 +102,7 @@ export class Membership {
     this.#teller = new Teller(this.#table, this.#suspicions, all, ports);
     this.#health = new LocalHealth(all.healthScoreMax);
     this.#prober = new Prober(id, this.#table, this.#health, all, this.#proberPorts(), now);
-    this.#syncWaitMs = all.syncMinMs;
-    this.#nextSyncAt = now + all.syncPeriodMs * (0.5 + ports.random());
+    this.#comparisons = new Comparisons(id, this.#table, this.#teller, all, ports.random, now);
     this.#expireAt = now + all.deadKeptMs / 60;
   }
 
@@ -151,13 +139,18 @@ export class Membership {
     return { datagrams: datagramsSent, frames: framesSent, bytes: bytesSent };
   }
 
+  /** Digests that were sent. */
+  get comparisons(): number {
+    return this.#comparisons.count;
+  }
+
   get nextDeadlineMs(): number {
     if (this.#self.status === 'left') return this.#teller.nextDeadlineMs;
     return Math.min(
       this.#teller.nextDeadlineMs,
       this.#prober.nextDeadlineMs,
       this.#suspicions.nextDeadlineMs,
-      this.#nextSyncAt,
+      this.#comparisons.nextDeadlineMs,
       this.#wantedLoad === undefined ? Infinity : this.#loadAt,
     );
   }
@@ -168,7 +161,7 @@ export class Membership {
       for (const member of this.#suspicions.takeExpired(now)) this.#died(member, now);
       this.#prober.tick(now);
       if (this.#wantedLoad !== undefined && now >= this.#loadAt) this.#tellLoad(this.#wantedLoad, now);
-      if (now >= this.#nextSyncAt) this.#syncWithOne(now);
+      this.#comparisons.tick(now);
       if (now >= this.#expireAt) this.#expire(now);
     }
     this.#teller.flush(now);
@@ -180,10 +173,7 @@ export class Membership {
     this.#teller.links.add(peer);
     // Whatever it was asked, it is there.
     this.#prober.forget(peer);
-    if (this.#table.size <= this.#options.fullStateMaxCount)
-      this.#teller.records(peer, this.#table.members());
-    else if (this.#self.id < peer) this.#compareWith(peer);
-    this.#viewSyncAt = Math.max(this.#viewSyncAt, now + this.#options.syncMinMs);
+    this.#comparisons.linkUp(peer, now);
   }
 
   /** There is no link to it any more. */
@@ -245,6 +235,7 @@ export class Membership {
     const now = this.#ports.clock.now();
     if (this.#self.status !== 'left') return;
     this.#prober.discard(now);
+    this.#comparisons.postpone(now);
     this.#setSelf({ ...this.#self, incarnation: this.#self.incarnation + 1, status: 'alive' }, true, now);
   }
 
@@ -266,10 +257,15 @@ export class Membership {
   restore(members: Iterable<Member>): void {
     const now = this.#ports.clock.now();
     for (const member of members) {
-      if (member.id === this.#self.id || this.#table.get(member.id) !== undefined) continue;
-      const record: MemberRecord = { ...member, status: 'alive', accuser: undefined, evidence: 'silent' };
-      const applied = this.#table.apply(record, now);
-      if (applied.kind === 'news') this.#ports.onChange(applied.member, undefined);
+      const isKnown = member.id === this.#self.id || this.#table.get(member.id) !== undefined;
+      if (isKnown || !isPresent(member.status) || this.#table.isForgotten(member.id)) continue;
+      if (this.#table.size >= this.#options.membersMaxCount) {
+        this.counters.refused++;
+        continue;
+      }
+      const taken: Member = member.status === 'alive' ? member : { ...member, status: 'alive' };
+      this.#table.set(taken, now);
+      this.#ports.onChange(taken, undefined);
     }
   }
 
@@ -281,7 +277,8 @@ export class Membership {
       this.#health.change(1);
       this.#prober.discard(now);
       this.#suspicions.postpone(lateMs + STALL_GRACE_MS);
-      this.#nextSyncAt = Math.max(this.#nextSyncAt, now);
+      this.#comparisons.postpone(now);
+      this.#loadAt = Math.max(this.#loadAt, now);
       this.#graceUntil = now + STALL_GRACE_MS;
       // The next late call is another pause.
       this.#teller.flush(now, true);
@@ -309,11 +306,11 @@ export class Membership {
       case 'ping':
         // For the one that had this address before.
         if (body.target !== this.#self.id || this.#self.status === 'left') return;
-        this.#compareIfOther(from, body.view, now);
+        this.#comparisons.ifOther(from, body.view, now);
         this.#send(from, { kind: 'ack', sequence: body.sequence, view: this.#table.view }, isDatagram);
         return;
       case 'ack':
-        this.#compareIfOther(from, body.view, now);
+        this.#comparisons.ifOther(from, body.view, now);
         this.#prober.acknowledged(from, body.sequence, isDatagram, now);
         return;
       case 'nack':
@@ -321,6 +318,9 @@ export class Membership {
         return;
       case 'pingFor':
         if (this.#self.status !== 'left') this.#prober.pingFor(from, body.sequence, body.target, now);
+        return;
+      case 'view':
+        if (body.view !== this.#table.view) this.#comparisons.with(from);
         return;
       case 'digest':
         this.#onDigest(from, body, now);
@@ -388,8 +388,7 @@ export class Membership {
       if (!isPresent(member.status)) this.#prober.forget(member.id);
     }
     this.#teller.news(member.id, metadataChanged, from, now);
-    this.#changedAt = now;
-    this.#syncWaitMs = this.#options.syncMinMs;
+    this.#comparisons.changed(true, now);
     this.#ports.onChange(member, before);
   }
 
@@ -461,7 +460,7 @@ export class Membership {
     this.#self = self;
     this.#table.set(self, now);
     this.#teller.news(self.id, withMetadata, undefined, now);
-    this.#changedAt = now;
+    this.#comparisons.changed(false, now);
     this.#ports.onChange(self, before);
   }
 
@@ -476,28 +475,6 @@ export class Membership {
     return member !== undefined && isPresent(member.status) && this.#self.status !== 'left';
   }
 
-  #compareWith(peer: GatewayId): void {
-    this.counters.comparisons++;
-    this.#teller.frame(peer, { kind: 'digest', entries: [...this.#table.members()].map(digestOf) });
-  }
-
-  #syncWithOne(now: number): void {
-    this.#nextSyncAt = now + this.#options.syncPeriodMs;
-    const links = [...this.#teller.links];
-    const peer = links[Math.floor(this.#ports.random() * links.length)];
-    if (peer !== undefined) this.#compareWith(peer);
-  }
-
-  /** The peer sees other members. It may only be a moment behind; and comparing does not help where two claim one id. */
-  #compareIfOther(peer: GatewayId, view: number, now: number): void {
-    if (view === this.#table.view || now < this.#viewSyncAt || now - this.#changedAt < VIEW_SETTLES_MS)
-      return;
-    if (!this.#teller.links.has(peer)) return;
-    this.#viewSyncAt = now + this.#syncWaitMs;
-    this.#syncWaitMs = Math.min(this.#options.syncPeriodMs, this.#syncWaitMs * 2);
-    this.#compareWith(peer);
-  }
-
   #onDigest(from: GatewayId, { entries }: Extract<Body, { readonly kind: 'digest' }>, now: number): void {
     const { id, epoch } = this.#self;
     const mine = entries.find((entry) => entry.id === id);
@@ -508,9 +485,7 @@ export class Membership {
         from,
         now,
       );
-    const { tell, want } = compareViews(this.#table, entries);
-    this.#teller.records(from, tell);
-    if (want.length > 0) this.#teller.frame(from, { kind: 'want', ids: want });
+    this.#comparisons.answer(from, entries);
   }
 
   #expire(now: number): void {

@@ -20,7 +20,10 @@ export interface MembershipOptions {
   readonly confirmationsMax: number;
   /** A deadline that is met later than this means that this gateway stood still. */
   readonly stallMs: number;
-  /** How little this gateway may trust itself; 0 switches the scaling off. */
+  /**
+   * How little this gateway may trust itself: a probe takes up to so many times longer, and one time more. 0 switches the scaling off. It is
+   * lower than the 8 of memberlist: when many are without power at once, their silence must not slow down those who find out.
+   */
   readonly healthScoreMax: number;
   /** Changes are collected this long before they are pushed. */
   readonly batchMs: number;
@@ -32,7 +35,7 @@ export interface MembershipOptions {
   readonly syncPeriodMs: number;
   /** After a ping whose sender sees other members; doubled while that brings nothing. */
   readonly syncMinMs: number;
-  /** More members than this are compared by digest when a link comes up. */
+  /** More members than this are not sent whole when a link comes up, but compared by digest if the views differ. */
   readonly fullStateMaxCount: number;
   readonly loadIntervalMs: number;
   /** How long a dead or left member is remembered. */
@@ -52,7 +55,7 @@ export const MEMBERSHIP_DEFAULTS: MembershipOptions = {
   silentSuspicionMaxMs: 3600,
   confirmationsMax: 3,
   stallMs: 200,
-  healthScoreMax: 8,
+  healthScoreMax: 3,
   batchMs: 5,
   floodLinksMax: 16,
   spreadMs: 20,

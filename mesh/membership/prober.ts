@@ -87,7 +87,7 @@ export class Prober {
       this.#ports.answer(relayed.asker, relayed.askerSequence, false);
     }
     if (now < this.#nextPeriodAt) return;
-    this.#nextPeriodAt = now + scaledByHealth(this.#options.probePeriodMs, this.#health.score);
+    this.#nextPeriodAt = now + this.#options.probePeriodMs;
     this.#period(now);
   }
 
@@ -175,16 +175,25 @@ export class Prober {
     return undefined;
   }
 
-  /** The next alive one in the order of ids: so each is asked by one gateway in every period, in a mesh of any size. */
+  /**
+   * The next alive one in the order of ids that does not leave a ping unanswered now: so each is asked by one gateway in every period, in a
+   * mesh of any size, also when many go at once.
+   */
   #neighbour(): GatewayId | undefined {
     const { ring } = this.#table;
     const start = firstAfter(ring, this.#self);
     for (let n = 0; n < Math.min(ring.length, 16); n++) {
       const id = ring[(start + n) % ring.length];
       if (id === undefined || id === this.#self) return undefined;
-      if (this.#table.get(id)?.status === 'alive') return id;
+      if (this.#table.get(id)?.status === 'alive' && !this.#isInDoubt(id)) return id;
     }
     return undefined;
+  }
+
+  #isInDoubt(id: GatewayId): boolean {
+    for (const { target, stage } of this.#probes.values())
+      if (target === id && stage === 'indirect') return true;
+    return false;
   }
 
   /** One that is held dead may have come back, and be told how to say so. */
@@ -209,16 +218,25 @@ export class Prober {
   #askOthers(probe: Probe, now: number): void {
     probe.stage = 'indirect';
     probe.deadline = now + 2 * this.#timeout(probe.target);
-    const others = this.#table.ring.filter(
-      (id) => id !== probe.target && id !== this.#self && this.#table.get(id)?.status === 'alive',
-    );
-    for (let n = 0; n < this.#options.relayCount && others.length > 0; n++) {
-      const [relay] = others.splice(Math.floor(this.#ports.random() * others.length), 1);
+    for (let n = 0; n < this.#options.relayCount; n++) {
+      const relay = this.#relayFor(probe);
       if (relay === undefined) break;
       probe.relays.add(relay);
       this.#ports.pingFor(relay, probe.target, probe.sequence);
     }
     this.#ports.pingByFrame(probe.target, probe.sequence);
+  }
+
+  /** One that is alive, from anywhere in the ring on. */
+  #relayFor({ target, relays }: Probe): GatewayId | undefined {
+    const { ring } = this.#table;
+    const start = Math.floor(this.#ports.random() * ring.length);
+    for (let n = 0; n < ring.length; n++) {
+      const id = ring[(start + n) % ring.length];
+      if (id === undefined || id === this.#self || id === target || relays.has(id)) continue;
+      if (this.#table.get(id)?.status === 'alive') return id;
+    }
+    return undefined;
   }
 
   #timeout(target: GatewayId): number {

@@ -12,6 +12,8 @@ interface Suspicion {
   startedAt: number;
   /** When the link was known to be closed. */
   closedAt: number;
+  /** Never earlier than when it was set: who is told late of a shorter time did not sleep through it. */
+  dueAt: number;
 }
 
 /** Whom this gateway holds suspect, since when, and who else does. */
@@ -25,20 +27,23 @@ export class Suspicions {
 
   get nextDeadlineMs(): number {
     let next = Infinity;
-    for (const suspicion of this.#all.values()) next = Math.min(next, this.#deadline(suspicion));
+    for (const suspicion of this.#all.values()) next = Math.min(next, suspicion.dueAt);
     return next;
   }
 
   /** @param member as it is held now, suspect */
   start(member: Member, accuser: GatewayId, evidence: Evidence, present: number, now: number): void {
-    this.#all.set(member.id, {
+    const suspicion: Suspicion = {
       member,
       accusers: new Set([accuser]),
       expected: confirmationsExpected(present, this.#options.confirmationsMax),
       evidence,
       startedAt: now,
       closedAt: evidence === 'closed' ? now : Infinity,
-    });
+      dueAt: 0,
+    };
+    suspicion.dueAt = this.#deadline(suspicion);
+    this.#all.set(member.id, suspicion);
   }
 
   /** Another one says the same. @returns whether that is news. */
@@ -52,6 +57,7 @@ export class Suspicions {
     }
     const isNew = !suspicion.accusers.has(accuser) && suspicion.accusers.size <= suspicion.expected;
     if (isNew) suspicion.accusers.add(accuser);
+    if (isNew || isWorse) suspicion.dueAt = Math.max(now, this.#deadline(suspicion));
     return isNew || isWorse;
   }
 
@@ -73,14 +79,14 @@ export class Suspicions {
     for (const suspicion of this.#all.values()) {
       suspicion.startedAt += ms;
       suspicion.closedAt += ms;
+      suspicion.dueAt += ms;
     }
   }
 
   /** Takes out those that had their time. */
   takeExpired(now: number): Member[] {
     const expired: Member[] = [];
-    for (const suspicion of this.#all.values())
-      if (this.#deadline(suspicion) <= now) expired.push(suspicion.member);
+    for (const suspicion of this.#all.values()) if (suspicion.dueAt <= now) expired.push(suspicion.member);
     for (const member of expired) this.#all.delete(member.id);
     return expired;
   }
