@@ -4,12 +4,14 @@
  */
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
+import type { MeshHost, MeshPort } from '../contracts/mesh-port.js';
 import type { Authenticator, Authorizer } from '../contracts/security.js';
 import type { DurableSessions, Store } from '../contracts/store.js';
 import { ConnectGate, REFUSAL_DELAY_MAX_MS, TOO_MANY_CONNECTS } from '../connection/connect-gate.js';
 import { Connection } from '../connection/connection.js';
 import type { ConnectionEnvironment, Door } from '../connection/environment.js';
 import type { ConnectionLimits } from '../connection/handshake.js';
+import { parseRun } from '../connection/frame-run.js';
 import { FlushQueue } from '../connection/flush-queue.js';
 import { BufferPool, MemoryBudget } from '../connection/outbox.js';
 import type { Transport } from '../connection/transport.js';
@@ -112,6 +114,34 @@ export class Lanes {
     return this.#env;
   }
 
+  /** The gateway is in a mesh. Before the store is opened. */
+  useMesh(mesh: MeshPort): void {
+    const { fanOut, retention, commits, store } = this.#env;
+    this.#env.mesh = mesh;
+    fanOut.mesh = mesh;
+    retention.keepsTombstones = true;
+    this.router.useRemote(mesh);
+    mesh.onRemoteChange = (filter) => this.router.remoteChanged(filter);
+    store.onCommitted = () => {
+      commits.drain();
+      mesh.committed(store.committed);
+    };
+  }
+
+  /** Where the mesh hands in what other gateways took in. */
+  get meshHost(): MeshHost {
+    const { ingest, router } = this;
+    return {
+      publishForwarded: (message) => ingest.publishForwarded(message),
+      publishPassing: (message) => ingest.publishPassing(message),
+      publishRun: (frames, v5, publisher) => {
+        const parsed = parseRun(frames, v5, publisher, router);
+        if (parsed !== undefined) ingest.publishForwardedRun(parsed.run, parsed.route);
+        return parsed !== undefined;
+      },
+    };
+  }
+
   /** Set once, before the first connection. */
   useDoor(door: Door, events: LaneEvents): void {
     this.#door = door;
@@ -212,6 +242,7 @@ export class Lanes {
         store.record({ kind: 'assigned', clientId, filter, position }),
     });
     const partial = {
+      mesh: undefined,
       gauges: { pendingWills: 0 },
       wills: new WillPacer({ clock, timers: this.timers, perSecondMax: limits.willsPerSecondMax }),
       clock,

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
+import type { MeshPort } from '../contracts/mesh-port.js';
 import { type Message, NEVER } from '../message/message.js';
 import type { Route } from '../routing/router.js';
 import type { DeliveryFlags, LogPosition, RoutedMessage } from '../contracts/store.js';
@@ -40,6 +41,8 @@ export interface FanOutOptions {
 
 export class FanOut {
   readonly frames = new FrameCache();
+  /** Of a gateway in a mesh. */
+  mesh: MeshPort | undefined;
   readonly #clock: Clock;
   readonly #counters: Counters;
   readonly #logger: Logger;
@@ -54,6 +57,7 @@ export class FanOut {
 
   /** @param route fresh. @param publisher for No Local; undefined: not a session. */
   route(message: Message, route: Route<Session, Message>, publisher: Session | undefined): void {
+    this.#toOthers(message, route);
     if (route.empty) {
       // Nobody misses the gateway's own $ topics.
       if (!message.topic.startsWith('$')) count(this.#counters, C.droppedNoSubscriber);
@@ -73,6 +77,12 @@ export class FanOut {
   }
 
   routeRun(run: Run, route: Route<Session, Message>, publisher: Session | undefined): void {
+    if (route.remotes.length > 0) this.mesh?.forwardRun(run, route.bytes, route.remotes);
+    this.routeForwardedRun(run, route, publisher);
+  }
+
+  /** The same of a run that another gateway took in: it goes to nobody but the clients of this one. */
+  routeForwardedRun(run: Run, route: Route<Session, Message>, publisher?: Session): void {
     if (route.empty) {
       count(this.#counters, C.droppedNoSubscriber, run.count);
       return;
@@ -130,6 +140,13 @@ export class FanOut {
     if (member === undefined) return;
     this.#noteAssignment(message, group, member.subscriber);
     this.replayShared(message, asItWas(member) ?? member);
+  }
+
+  /** What this gateway took in itself. A retained message of QoS 0 goes when it is in the log: see Ingest. */
+  #toOthers(message: Message, { remotes }: Route<Session, Message>): void {
+    if (this.mesh === undefined || message.source !== undefined) return;
+    if (remotes.length === 0 && !message.retain) return;
+    if (message.qos > 0 || !message.retain) this.mesh.forward(message, remotes);
   }
 
   #oneByOne(run: Run, target: RouteTarget<Session>): void {

@@ -20,6 +20,7 @@ import { count, C } from '../telemetry/counters.js';
 import { encodeForwardedProperties } from './forwarded-properties.js';
 import type { Run } from '../delivery/fan-out.js';
 import type { Waiter } from './commit-queue.js';
+import { compareVersions, versionOf } from './retained-order.js';
 
 /** How often a 3.1.1 publisher whose message cannot be stored is looked at again. */
 const HOLD_RETRY_MS = 100;
@@ -53,7 +54,7 @@ export class Ingest {
   }
 
   publishQoS0(session: Session | undefined, message: Message, route: MessageRoute): void {
-    if (message.retain && !this.#retain(message)) return;
+    if (message.retain && !this.#retainQoS0(message)) return;
     this.#env.fanOut.route(message, fresh(this.#env, route), session);
     this.#published(message, session);
   }
@@ -79,6 +80,7 @@ export class Ingest {
       return;
     }
     const { store, commits } = this.#env;
+    if (message.retain) this.#numberRetained(message);
     const position = store.append(message, { clientId: session.clientId, packetId, qos: 1 });
     if (position <= store.committed && commits.length === 0) {
       this.#acknowledge(link, PUBACK, packetId, this.#distribute(message, route, session));
@@ -120,6 +122,7 @@ export class Ingest {
       return;
     }
     const { store, commits } = this.#env;
+    if (message.retain) this.#numberRetained(message);
     const position = store.append(message, { clientId: session.clientId, packetId, qos: 2 });
     if (position <= store.committed && commits.length === 0) {
       inbound.ids.add(packetId);
@@ -182,7 +185,7 @@ export class Ingest {
   ): boolean {
     const route = this.#env.router.resolve(message.topic);
     if (message.qos === 0) {
-      if (!message.retain || this.#retain(message)) this.#env.fanOut.route(message, route, publisher);
+      if (!message.retain || this.#retainQoS0(message)) this.#env.fanOut.route(message, route, publisher);
       done();
       return true;
     }
@@ -192,6 +195,7 @@ export class Ingest {
       done(new Error(`the message was refused with reason code 0x${refusal.reasonCode.toString(16)}`));
       return false;
     }
+    if (message.retain) this.#numberRetained(message);
     const position = this.#env.store.append(message, origin);
     this.#env.commits.after(position, {
       committed: () => {
@@ -201,6 +205,42 @@ export class Ingest {
       },
     });
     return true;
+  }
+
+  /**
+   * A message of QoS 1 or 2, or one that is retained, that another gateway took in; its source and sequence are set, its bytes its own.
+   * It is for the clients of this gateway, when it is committed. @returns where it is in the log; 0: in none
+   */
+  publishForwarded(message: Message): LogPosition {
+    const { store, commits } = this.#env;
+    const position = store.append(message, undefined);
+    commits.after(position, new ForwardedWaiter(this, message));
+    return position;
+  }
+
+  /** The same of one that is in no log. */
+  publishPassing(message: Message): void {
+    this.#env.fanOut.route(message, this.#env.router.resolve(message.topic), undefined);
+    this.#published(message, undefined);
+  }
+
+  publishForwardedRun(run: Run, route: MessageRoute): void {
+    this.#env.fanOut.routeForwardedRun(run, fresh(this.#env, route));
+    if (this.#env.hooks.published !== undefined)
+      for (const message of run.messages()) this.#published(message, undefined);
+  }
+
+  /** @internal its record is durable. */
+  committedForwarded(message: Message): void {
+    if (message.retain) {
+      // The newer one is what everybody has seen, or will.
+      if (this.#isOvertaken(message)) {
+        count(this.#env.counters, C.meshRetainedSuperseded);
+        return;
+      }
+      this.#retain(message);
+    }
+    this.publishPassing(message);
   }
 
   /** What cannot be delivered to a client goes to the dead-letter topic, with whom it was for and why. */
@@ -329,30 +369,66 @@ export class Ingest {
     });
   }
 
-  /** Keeps or clears the retained message of the topic. @returns false where a QoS 0 message found no room. */
-  #retain(message: Message): boolean {
-    const { retention, counters, store } = this.#env;
-    if (this.#isOvertaken(message)) return true;
+  /** Keeps or clears the retained message of the topic: one that is stored. */
+  #retain(message: Message): void {
+    const { retention, counters } = this.#env;
+    if (this.#isOvertaken(message)) return;
     if (message.payloadLength === 0) {
-      if (retention.delete(message.topic) && this.#isWorthStoring(message)) {
-        store.append(message, undefined);
-        this.#noteCleared(message);
-      }
-      return true;
+      retention.clear(message);
+      return;
     }
     const refusal = retention.refusalOf(message);
-    if (refusal !== undefined) {
-      count(counters, refusal === 'quota' ? C.refusedRetainedQuota : C.refusedRetained);
-      return message.qos > 0;
+    if (refusal === undefined) retention.keep(message);
+    else count(counters, refusal === 'quota' ? C.refusedRetainedQuota : C.refusedRetained);
+  }
+
+  /** The same of a message of QoS 0, for which nobody waits; it is stored, so that it is there after a restart. @returns false: it found no room */
+  #retainQoS0(message: Message): boolean {
+    const { retention, store, counters } = this.#env;
+    this.#numberRetained(message);
+    if (message.payloadLength > 0) {
+      const refusal = retention.refusalOf(message);
+      if (refusal !== undefined) {
+        count(counters, refusal === 'quota' ? C.refusedRetainedQuota : C.refusedRetained);
+        return false;
+      }
+      if (this.#isWorthStoring(message) && store.admit(message.weight) === 0)
+        store.append(message, undefined);
+      retention.keep(message);
+    } else if (store.retained.get(message.topic) !== undefined) {
+      if (this.#isWorthStoring(message)) store.append(message, undefined);
+      retention.clear(message);
+      if (message.position > 0) this.#noteCleared(message);
     }
-    // Nobody waits for it, but after a restart it should be there; one with QoS is in the log already.
-    if (this.#isWorthStoring(message) && store.admit(message.weight) === 0) store.append(message, undefined);
-    retention.keep(message);
+    this.#forwardWhenCommitted(message);
     return true;
   }
 
+  /** A retained message of QoS 0 is delivered here at once; others get it when it is in the log for good. */
+  #forwardWhenCommitted(message: Message): void {
+    const { mesh, commits, router } = this.#env;
+    if (mesh === undefined || message.topic.startsWith('$')) return;
+    if (message.position > 0) message.detach();
+    commits.after(message.position, {
+      committed: () => mesh.forward(message, router.resolve(message.topic).remotes),
+    });
+  }
+
+  /** In a mesh it is the newest of those that are known. */
+  #numberRetained(message: Message): void {
+    const { mesh, retention } = this.#env;
+    if (mesh !== undefined && !message.topic.startsWith('$'))
+      message.retainedCounter = retention.counterOf(message.topic) + 1;
+  }
+
   /** A message of QoS 0 does not wait for the log: one that stands before it there is not the newest when its turn comes. */
-  #isOvertaken({ topic, position }: Message): boolean {
+  #isOvertaken(message: Message): boolean {
+    const { topic, position } = message;
+    const { mesh, retention } = this.#env;
+    if (mesh !== undefined && message.retainedCounter > 0) {
+      const newest = retention.newestOf(topic);
+      return newest !== undefined && compareVersions(versionOf(newest, mesh), versionOf(message, mesh)) > 0;
+    }
     if (position === 0) return false;
     const newest = this.#env.store.retained.get(topic)?.position ?? 0;
     return Math.max(newest, this.#clearedAt.get(topic) ?? 0) > position;
@@ -381,6 +457,17 @@ function fresh(env: SessionEnvironment, route: MessageRoute): MessageRoute {
   if (route.state === RouteState.evicted) return env.router.resolve(route.topic);
   env.router.refresh(route);
   return route;
+}
+
+class ForwardedWaiter implements Waiter {
+  constructor(
+    readonly ingest: Ingest,
+    readonly message: Message,
+  ) {}
+
+  committed(): void {
+    this.ingest.committedForwarded(this.message);
+  }
 }
 
 class QoS1Waiter implements Waiter {

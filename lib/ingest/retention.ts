@@ -44,6 +44,8 @@ export interface RetentionOptions {
 export type RetentionRefusal = 'limit' | 'quota';
 
 export class Retention {
+  /** In a mesh others have to learn of a removal: what was removed leaves the message that removed it. */
+  keepsTombstones = false;
   readonly #options: RetentionOptions;
   /** Messages by holder, of those that hold any; undefined until it is needed. */
   #shares: Map<string, number> | undefined;
@@ -77,6 +79,26 @@ export class Retention {
     if (old?.publisher === message.publisher) return;
     if (old !== undefined) this.#add(shares, old.publisher, -1);
     this.#add(shares, message.publisher, 1);
+  }
+
+  /** An empty message takes away what its topic retains. @returns whether anything has changed */
+  clear(message: Message): boolean {
+    const had = this.delete(message.topic);
+    // One that came from elsewhere is there to be known, whatever it took away.
+    if (!this.keepsTombstones || (!had && message.source === undefined)) return had;
+    this.#options.retained.bury(message);
+    return true;
+  }
+
+  /** The highest counter that is known of the topic, of a removal too; 0: none. */
+  counterOf(topic: string): number {
+    return this.newestOf(topic)?.retainedCounter ?? 0;
+  }
+
+  /** What is known of the topic last: a message, or its removal. */
+  newestOf(topic: string): Message | undefined {
+    const { retained } = this.#options;
+    return retained.get(topic) ?? retained.tombstone(topic);
   }
 
   /** @returns whether the topic retained anything. */

@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
+import type { MeshPort } from '../contracts/mesh-port.js';
 import type { Authorizer } from '../contracts/security.js';
 import type { RetainedView, Store } from '../contracts/store.js';
 import type { MemoryBudget } from '../connection/outbox.js';
@@ -131,6 +132,8 @@ export interface SessionGauges {
 }
 
 export interface SessionEnvironment {
+  /** Of a gateway in a mesh; set once, before the store is opened. */
+  mesh: MeshPort | undefined;
   readonly gauges: SessionGauges;
   readonly wills: WillPacer;
   readonly clock: Clock;

@@ -14,6 +14,7 @@ import type {
   SessionRecord,
   UnassignedImage,
 } from '../contracts/store.js';
+import { compareVersions, versionOf } from '../ingest/retained-order.js';
 import type { Message } from '../message/message.js';
 import type { SharedGroup, Subscription } from '../routing/subscription.js';
 import type { SessionEnvironment } from './environment.js';
@@ -109,7 +110,8 @@ export class Restoration implements DurableSessions {
 
   replayMessage(message: Message, packetId: number): void {
     const { router, fanOut } = this.#env;
-    const publisher = this.#registry.get(message.publisher);
+    // A client of another gateway may have the name of one here.
+    const publisher = message.source === undefined ? this.#registry.get(message.publisher) : undefined;
     if (packetId !== 0) publisher?.inbound.ids.add(packetId);
     if (message.retain) this.replayRetained(message);
     const { topic, topicBytes } = message;
@@ -142,8 +144,11 @@ export class Restoration implements DurableSessions {
   }
 
   replayRetained(message: Message): void {
-    const { retention } = this.#env;
-    if (message.payloadLength === 0) retention.delete(message.topic);
+    const { retention, mesh } = this.#env;
+    const newest = mesh === undefined ? undefined : retention.newestOf(message.topic);
+    if (mesh !== undefined && newest !== undefined)
+      if (compareVersions(versionOf(newest, mesh), versionOf(message, mesh)) > 0) return;
+    if (message.payloadLength === 0) retention.clear(message);
     else if (retention.refusalOf(message) === undefined) retention.keep(message);
   }
 

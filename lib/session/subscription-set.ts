@@ -288,12 +288,20 @@ export class SubscriptionSet {
     for (const { key, subscription } of verdicts) {
       if (subscription !== undefined && this.#put(key, subscription)) owed.push(subscription);
     }
-    answer(verdicts.map((verdict) => verdict.code));
-    this.#env.hooks.onSubscribe?.(
-      this.#session,
-      verdicts.map((verdict) => ({ topic: verdict.key, qos: verdict.code })),
-    );
-    for (const subscription of owed) this.#sendRetained(subscription);
+    const finish = (): void => {
+      answer(verdicts.map((verdict) => verdict.code));
+      this.#env.hooks.onSubscribe?.(
+        this.#session,
+        verdicts.map((verdict) => ({ topic: verdict.key, qos: verdict.code })),
+      );
+      for (const subscription of owed) this.#sendRetained(subscription);
+    };
+    const { mesh } = this.#env;
+    if (mesh === undefined) finish();
+    else
+      mesh.whenKnown(() => {
+        if (!this.#session.ended) finish();
+      });
   }
 
   #sendRetained(subscription: Subscription<Session>): void {

@@ -114,6 +114,10 @@ export const COUNTERS = {
     name: 'messages_dead_lettered_total',
     help: 'Messages published again to the dead-letter topic.',
   },
+  meshRetainedSuperseded: {
+    name: 'mesh_retained_superseded_total',
+    help: 'Retained messages of other gateways that came when a newer one was known.',
+  },
   connectionsAccepted: {
     name: 'connections_accepted_total',
     help: 'Connections whose CONNECT was answered with success.',

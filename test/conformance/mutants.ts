@@ -255,8 +255,8 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     test: ['retain.test.ts', 'an empty retained message is delivered and removes what was retained'],
     edits: [
       inIngest(
-        'if (retention.delete(message.topic) && this.#isWorthStoring(message)) {',
-        'retention.keep(message);\n      if (this.#isWorthStoring(message)) {',
+        'retention.clear(message);\n      return;',
+        'retention.keep(message);\n      return;',
       ),
     ],
   },

@@ -1,0 +1,59 @@
+/** What the lanes of a gateway need of the mesh that it is in, and what the mesh needs of them. */
+import type { Run } from '../delivery/fan-out.js';
+import type { Message } from '../message/message.js';
+import type { QoS } from '../protocol/packet.js';
+import type { GatewayId } from './gateway-id.js';
+import type { LogPosition } from './store.js';
+import type { MessageSource } from './streams.js';
+
+/** Another gateway that wants the messages of a topic. */
+export interface RemoteTarget {
+  readonly gateway: GatewayId;
+  /** The highest that its clients have asked for. */
+  readonly qos: QoS;
+}
+
+/** The gateway as its mesh sees it. */
+export interface MeshHost {
+  /**
+   * A message of QoS 1 or 2, or one that is retained, of another gateway; its source, sequence and retained counter are set and its bytes
+   * are its own. It is for the clients of this gateway, when it is committed. @returns where it is in the log; 0: in none
+   */
+  publishForwarded(message: Message): LogPosition;
+  /** One that is in no log. */
+  publishPassing(message: Message): void;
+  /**
+   * Frames of QoS 0 as a client of another gateway sent them. @param frames nobody changes them any more
+   * @returns false where they are no such frames
+   */
+  publishRun(frames: Uint8Array, v5: boolean, publisher: string): boolean;
+}
+
+export interface MeshPort {
+  readonly self: GatewayId;
+  /** This gateway in the life in which it took in what stands at this position of its log. */
+  sourceAt(position: LogPosition): MessageSource;
+
+  // What clients here want. `filter` is without `$share/<group>/`.
+
+  subscribed(filter: string, qos: QoS): void;
+  unsubscribed(filter: string, qos: QoS): void;
+  /** Calls back, at once or a little later, when the others know what was subscribed so far, or have had their time. */
+  whenKnown(answer: () => void): void;
+
+  // What clients elsewhere want.
+
+  /** Who wants the topic; asked once for each route, until `onRemoteChange` names a filter that matches it. */
+  targets(topic: string): readonly RemoteTarget[];
+  /** Set by the lanes: what others want of this filter has changed. */
+  onRemoteChange: ((filter: string) => void) | undefined;
+  /**
+   * A message that this gateway took in: committed, where it is in the log, and in the order of the log. One that is retained goes to
+   * all, whatever they want.
+   */
+  forward(message: Message, targets: readonly RemoteTarget[]): void;
+  /** QoS 0. */
+  forwardRun(run: Run, topicBytes: Uint8Array, targets: readonly RemoteTarget[]): void;
+  /** Everything up to here is committed, and was forwarded. */
+  committed(position: LogPosition): void;
+}
