@@ -9,6 +9,8 @@
  *
  * catchUp becomes live when main has read up to the newest message; near it messages are kept in memory already while the log is read,
  * so that nothing falls between the two. live becomes catchUp when too much waits.
+ *
+ * The file is long because the modes and the three lanes decide about one position of the log together; what a lane can do alone is in its own.
  */
 import type { Lineage } from '../../lib/contracts/epoch.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
