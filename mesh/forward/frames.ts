@@ -9,7 +9,7 @@
  *
  * and to it:
  *
- *     ack        credit, covered, express, backfill: what is committed
+ *     ack        covered, how far below it the log is still needed, credit, express: what is committed
  *
  * main, express and backfill go on with messages (message-codec.ts). An epoch is its counter as a varint and the nonce in 8 bytes; all
  * other numbers are varints; a range is its first number and how many follow.
@@ -43,8 +43,10 @@ const NO_MESSAGES: Message[] = [];
 export interface ReceiverGreeting {
   /** Everything wanted up to here is in its log; undefined: it knows nothing of this gateway. */
   readonly covered: LogPosition | undefined;
-  /** The same, and committed: what the origin may forget. */
+  /** The same, and committed. */
   readonly durable: LogPosition;
+  /** What the origin may forget: whatever a crash takes back, nothing up to here is asked for again. */
+  readonly floor: LogPosition;
   readonly have: readonly LogPosition[];
   readonly backfill: BackfillImage | undefined;
   readonly creditBytes: number;
@@ -60,11 +62,12 @@ export function addresseeOf(frame: Uint8Array): 'receiver' | 'sender' | undefine
 }
 
 export function writeGreeting(writer: ByteWriter, greeting: ReceiverGreeting): void {
-  const { covered, durable, have, backfill, creditBytes, wholeMaxBytes } = greeting;
+  const { covered, durable, floor, have, backfill, creditBytes, wholeMaxBytes } = greeting;
   writer.u8((covered === undefined ? 0 : 1) | (backfill === undefined ? 0 : 2));
   writer
     .varint(covered ?? 0)
     .varint(durable)
+    .varint(floor)
     .varint(creditBytes)
     .varint(wholeMaxBytes);
   if (backfill !== undefined) writer.varint(backfill.id).varint(backfill.cursor);
@@ -81,6 +84,7 @@ export function readGreeting(reader: ByteReader): ReceiverGreeting {
   const flags = reader.u8();
   const covered = reader.varint();
   const durable = reader.varint();
+  const floor = reader.varint();
   const creditBytes = reader.varint();
   const wholeMaxBytes = reader.varint();
   const backfill = (flags & 2) === 0 ? undefined : { id: reader.varint(), cursor: reader.varint() };
@@ -93,10 +97,12 @@ export function readGreeting(reader: ByteReader): ReceiverGreeting {
     position += ascending(reader);
     have.push(safe(position));
   }
-  if (durable > covered || flags > 3) throw new MalformedFrame('a greeting that contradicts itself');
+  if (durable > covered || floor > durable || flags > 3)
+    throw new MalformedFrame('a greeting that contradicts itself');
   return {
     covered: (flags & 1) === 0 ? undefined : covered,
     durable,
+    floor,
     have,
     backfill,
     creditBytes,
@@ -273,38 +279,31 @@ function safe(position: number): number {
 /** What a receiver has committed since its last one. */
 export interface Ack {
   readonly covered: LogPosition;
+  /** See ReceiverGreeting. */
+  readonly floor: LogPosition;
   readonly creditBytes: number;
   /** Number of the last express batch. */
   readonly express: number;
-  /** 0: none. */
-  readonly backfillId: number;
-  readonly backfillCursor: LogPosition;
-  readonly backfillDone: boolean;
 }
 
-export function encodeAck(writer: ByteWriter, ack: Ack): Uint8Array {
-  const hasBackfill = ack.backfillId !== 0;
-  writer.u8(FrameKind.ack).u8((hasBackfill ? 1 : 0) | (ack.backfillDone ? 2 : 0));
-  writer.varint(ack.covered).varint(ack.creditBytes).varint(ack.express);
-  if (hasBackfill) writer.varint(ack.backfillId).varint(ack.backfillCursor);
-  return writer.finish();
+export function encodeAck(writer: ByteWriter, { covered, floor, creditBytes, express }: Ack): Uint8Array {
+  writer.u8(FrameKind.ack).varint(covered);
+  return writer
+    .varint(covered - floor)
+    .varint(creditBytes)
+    .varint(express)
+    .finish();
 }
 
 /** @throws MalformedFrame */
 export function decodeAck(frame: Uint8Array): Ack {
   const reader = new ByteReader(frame);
   if (reader.u8() !== FrameKind.ack) throw new MalformedFrame('no acknowledgement');
-  const flags = reader.u8();
-  if (flags > 3) throw new MalformedFrame(`flags ${flags}`);
-  const ack: Ack = {
-    covered: reader.varint(),
-    creditBytes: reader.varint(),
-    express: reader.varint(),
-    backfillId: (flags & 1) === 0 ? 0 : reader.varint(),
-    backfillCursor: (flags & 1) === 0 ? 0 : reader.varint(),
-    backfillDone: (flags & 2) !== 0,
-  };
+  const covered = reader.varint();
+  const floor = covered - reader.varint();
+  const ack: Ack = { covered, floor, creditBytes: reader.varint(), express: reader.varint() };
   reader.end();
+  if (floor < 0) throw new MalformedFrame('less than nothing is needed');
   return ack;
 }
 

@@ -93,6 +93,8 @@ export class StreamReceiver {
   #committed: LogPosition = 0;
   #lastPosition: LogPosition = 0;
   #durable: LogPosition = 0;
+  /** Where a backfill would go on after a crash; undefined: there would be none. */
+  #durableCursor: LogPosition | undefined;
   #counts = { received: 0, duplicates: 0, duplicateBatches: 0, holes: 0 };
 
   /** @param texts may be shared by the receivers of a gateway */
@@ -116,11 +118,13 @@ export class StreamReceiver {
   restore(image: StreamImage): void {
     this.#state.restore(image);
     this.#durable = this.#state.covered;
+    this.#durableCursor = this.#state.backfill?.cursor;
   }
 
   replay(record: StreamRecord | BackfillRecord): void {
     this.#state.replay(record);
     this.#durable = this.#state.covered;
+    this.#durableCursor = this.#state.backfill?.cursor;
   }
 
   replayForwarded(sequence: LogPosition): void {
@@ -142,6 +146,7 @@ export class StreamReceiver {
     return {
       covered: epoch === undefined ? undefined : covered,
       durable: this.#durable,
+      floor: this.#floor,
       have,
       backfill,
       creditBytes: this.#creditBytes,
@@ -182,6 +187,7 @@ export class StreamReceiver {
     const { covered, backfill } = this.#state;
     const since = backfill?.cursor ?? covered;
     this.#moveBackfill(version, since, false);
+    this.#owe(0, 0, this.#state.backfill, false);
     return since;
   }
 
@@ -190,6 +196,7 @@ export class StreamReceiver {
     const { origin } = this.#state;
     this.#state.reset(upTo, epoch);
     this.#durable = Math.min(this.#durable, this.#state.covered);
+    if (this.#durableCursor !== undefined) this.#durableCursor = Math.min(this.#durableCursor, upTo);
     this.#owed.cap(this.#state.covered);
     this.#recorded(this.#ports.record({ kind: 'reset', origin, epoch, upTo }));
     this.#owe(0, 0, undefined, false);
@@ -205,6 +212,12 @@ export class StreamReceiver {
       heldBytes: this.#heldBytes,
       ...this.#counts,
     };
+  }
+
+  /** Nothing up to here is asked for again, whatever a crash takes back. */
+  get #floor(): LogPosition {
+    const cursor = this.#state.backfill?.cursor ?? Infinity;
+    return Math.min(this.#durable, this.#durableCursor ?? Infinity, cursor);
   }
 
   #tryFrame(frame: Uint8Array): Refusal {
@@ -249,8 +262,8 @@ export class StreamReceiver {
     if (from !== covered) return `begins behind ${from}, and everything up to ${covered} is here`;
     this.#state.setEpoch(epoch);
     if (this.#grown !== 0) this.#moveBackfill(this.#grown, this.#state.backfill?.cursor ?? covered, false);
+    this.#owe(0, 0, this.#grown === 0 ? undefined : this.#state.backfill, false);
     this.#grown = 0;
-    this.#owe(0, 0, undefined, false);
     this.#acknowledge();
     return undefined;
   }
@@ -310,7 +323,12 @@ export class StreamReceiver {
     this.#reportHole(batch, backfill.cursor);
     // One that was overtaken by the next change brings what it was asked for; the next one begins where this one stood.
     if (isCurrent) this.#moveBackfill(batch.version, Math.max(backfill.cursor, batch.to), batch.done);
-    this.#owe(bytes, 0, isCurrent ? { id: batch.version, cursor: batch.to } : undefined, batch.done);
+    this.#owe(
+      bytes,
+      0,
+      isCurrent ? { id: batch.version, cursor: Math.max(backfill.cursor, batch.to) } : undefined,
+      batch.done,
+    );
     return undefined;
   }
 
@@ -372,30 +390,20 @@ export class StreamReceiver {
   #acknowledge(): void {
     let bytes = 0;
     let express = 0;
-    let backfill: BackfillImage | undefined;
-    let done = false;
     let isOwed = false;
     for (let owed = this.#owed.take(this.#committed); owed; owed = this.#owed.take(this.#committed)) {
       this.#durable = Math.max(this.#durable, owed.covered);
+      if (owed.backfill !== undefined)
+        this.#durableCursor = owed.backfillDone ? undefined : owed.backfill.cursor;
       isOwed = true;
       if (owed.link !== this.#link) continue;
       bytes += owed.bytes;
       express = Math.max(express, owed.express);
-      if (owed.backfill === undefined) continue;
-      backfill = owed.backfill;
-      done = owed.backfillDone;
     }
     // Before the beginning the origin may have been put back to before what would be acknowledged.
     if (!isOwed || !this.#hasBegun || !this.#isUp) return;
     this.#heldBytes -= bytes;
-    const ack = {
-      covered: this.#durable,
-      creditBytes: bytes,
-      express,
-      backfillId: backfill?.id ?? 0,
-      backfillCursor: backfill?.cursor ?? 0,
-      backfillDone: done,
-    };
+    const ack = { covered: this.#durable, floor: this.#floor, creditBytes: bytes, express };
     this.#ports.send(encodeAck(this.#writer, ack));
   }
 }

@@ -9,6 +9,8 @@
  *
  * catchUp becomes live when main has read up to the newest message; near it messages are kept in memory already while the log is read,
  * so that nothing falls between the two. live becomes catchUp when too much waits.
+ *
+ * The file is long because the modes and the three lanes decide about one position of the log together; what a lane can do alone is in its own.
  */
 import type { Lineage } from '../../lib/contracts/epoch.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
@@ -87,18 +89,19 @@ export class StreamSender {
   readonly #express: ExpressLane;
   readonly #main: CoverLane;
   #backfill: BackfillLane | undefined;
-  /** What keeps the log from where a backfill stands at the receiver. */
-  #backfillAcked: { readonly id: number; readonly cursor: LogPosition } | undefined;
   #interest: PeerInterest = NOBODY;
   #isLive = false;
   /** Near the newest message while the log is read: everything wanted beyond `from`. */
   #joining: { readonly from: LogPosition; readonly queue: MessageQueue } | undefined;
   #reads = 0;
   #isStarved = false;
-  /** Where the link began. */
+  /** Where the link began, and where the backfill did that was not finished before it. */
   #start: LogPosition = 0;
+  #resumedFrom: LogPosition = 0;
   #head: LogPosition;
   #acked: LogPosition = 0;
+  /** What may be forgotten, as the receiver says. */
+  #floor: LogPosition = 0;
   #coveredAt = 0;
   #isStalled = false;
   #overflows = 0;
@@ -140,6 +143,7 @@ export class StreamSender {
     this.#main.forget();
     this.#express.linkUp(greeting.have.filter((position) => position > start && position <= limit));
     this.#acked = greeting.covered === undefined ? start : Math.min(greeting.durable, start);
+    this.#floor = greeting.covered === undefined ? start : Math.min(greeting.floor, start);
     this.#isStalled = false;
     this.#outlet.open(greeting);
     this.#outlet.begin(start, rolledBack);
@@ -237,12 +241,9 @@ export class StreamSender {
     // Of what the new interest wants nothing is known yet in the backlog.
     this.#pending.forget(this.#head);
     const { sent } = this.#main;
-    const start =
-      since === 0 ? Math.min(this.#backfillAcked?.cursor ?? sent, this.#start) : Math.min(since, sent);
+    const start = since === 0 ? Math.min(this.#resumedFrom, this.#start) : Math.min(since, sent);
     const known = this.#backfill === undefined ? old : undefined;
     this.#backfill = new BackfillLane(version, this.#outlet, start, sent, matcher, known);
-    this.#backfillAcked = { id: version, cursor: start };
-    this.#setFloor();
     this.#pump();
   }
 
@@ -284,7 +285,7 @@ export class StreamSender {
       expressMessages: this.#express.sentMessages,
       aheadCount: this.#express.aheadCount,
       pendingTopics: this.#pending.size,
-      isBackfilling: this.#backfillAcked !== undefined,
+      isBackfilling: this.#backfill !== undefined || this.#floor < this.#acked,
       unackedBytes: isUp ? window.unackedBytes : 0,
       overflows: this.#overflows,
       switchesToLive: this.#switchesToLive,
@@ -480,12 +481,12 @@ export class StreamSender {
 
   #resumeBackfill({ backfill }: ReceiverGreeting, start: LogPosition): void {
     this.#backfill = undefined;
-    this.#backfillAcked = undefined;
+    this.#resumedFrom = start;
     if (backfill === undefined) return;
     const cursor = Math.min(backfill.cursor, start);
     const { matcher } = this.#interest;
     this.#backfill = new BackfillLane(backfill.id, this.#outlet, cursor, start, matcher, undefined);
-    this.#backfillAcked = { id: backfill.id, cursor };
+    this.#resumedFrom = cursor;
   }
 
   /** Were a part of a topic's messages sent that is not wanted any more, the rest would come behind it when it is wanted again. */
@@ -505,18 +506,17 @@ export class StreamSender {
   }
 
   #acknowledged(ack: Ack): string | undefined {
-    const { covered, creditBytes, express, backfillId, backfillCursor, backfillDone } = ack;
+    const { covered, floor, creditBytes, express } = ack;
     if (covered > this.#main.sent) return `${covered} is acknowledged, and only ${this.#main.sent} was sent`;
     if (express > this.#express.number) return `express batch ${express} was not sent`;
     if (!this.#outlet.window.returned(creditBytes, this.#outlet.now)) return 'credit that was not used';
     if (covered > this.#acked) this.#acked = covered;
-    if (backfillId !== 0 && backfillId === this.#backfillAcked?.id)
-      this.#backfillAcked = backfillDone ? undefined : { id: backfillId, cursor: backfillCursor };
+    this.#floor = floor;
     this.#setFloor();
     return undefined;
   }
 
   #setFloor(): void {
-    this.#ports.setFloor(Math.min(this.#acked, this.#backfillAcked?.cursor ?? Infinity) + 1);
+    this.#ports.setFloor(this.#floor + 1);
   }
 }

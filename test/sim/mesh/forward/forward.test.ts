@@ -1,4 +1,6 @@
 import t from 'tap';
+import { InvariantViolation } from '../../violation.js';
+import type { ForwardPlan } from './plan.js';
 import { FORWARD_SITUATIONS, type ForwardMutant, type ForwardSituation, runForward } from './world.js';
 
 const SEEDS = 50;
@@ -38,14 +40,35 @@ t.test('the seeds that found something stay quiet', async (t) => {
 /** In the order in which they were found. */
 const FOUND = [46, 13, 966, 2137, 1376, 688, 833, 1025, 757, 405, 438];
 
-const MUTANTS: readonly ForwardMutant[] = ['ack before commit', 'no have', 'express unblocked'];
-for (const mutant of MUTANTS)
+/** Where a crash often takes back what was about to be committed, and nothing is pruned that is needed. */
+const LOSING: Partial<ForwardPlan> = {
+  linkLossEveryMs: 800,
+  receiverCrashEveryMs: 300,
+  commitMaxMs: 100,
+  delayMaxMs: 1,
+  pruneChance: 0,
+  durationMs: 8000,
+};
+
+t.test('where crashes take much back, nothing is forgotten too early', async (t) => {
+  for (let seed = 1; seed <= SEEDS; seed++)
+    t.doesNotThrow(() => runForward(seed, undefined, LOSING), `runForward(${seed}, undefined, LOSING)`);
+});
+
+const MUTANTS: readonly [ForwardMutant, Partial<ForwardPlan>][] = [
+  ['ack before commit', {}],
+  ['ack before commit, unwatched', LOSING],
+  ['no have', {}],
+  ['express unblocked', {}],
+];
+for (const [mutant, change] of MUTANTS)
   t.test(`a mistake is found: ${mutant}`, async (t) => {
     let found = 0;
     for (let seed = 1; seed <= SEEDS && found === 0; seed++) {
       try {
-        runForward(seed, mutant);
-      } catch {
+        runForward(seed, mutant, change);
+      } catch (error) {
+        if (!(error instanceof InvariantViolation)) throw error;
         found = seed;
       }
     }

@@ -92,6 +92,7 @@ export class SenderBench {
       {
         covered,
         durable: covered ?? 0,
+        floor: covered ?? 0,
         have: [],
         backfill: undefined,
         creditBytes: 10_000,
@@ -137,21 +138,8 @@ export class SenderBench {
     return frames;
   }
 
-  ack(
-    covered: number,
-    creditBytes: number,
-    backfill = { id: 0, cursor: 0, done: false },
-  ): string | undefined {
-    return this.sender.onFrame(
-      encodeAck(new ByteWriter(), {
-        covered,
-        creditBytes,
-        express: 0,
-        backfillId: backfill.id,
-        backfillCursor: backfill.cursor,
-        backfillDone: backfill.done,
-      }),
-    );
+  ack(covered: number, creditBytes: number, floor = covered): string | undefined {
+    return this.sender.onFrame(encodeAck(new ByteWriter(), { covered, floor, creditBytes, express: 0 }));
   }
 
   #read(from: number, maxBytes: number): OwnMessages {
