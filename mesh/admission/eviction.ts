@@ -60,6 +60,7 @@ export function readEviction(reader: ByteReader): SignedEviction {
   const sequence = reader.varint();
   const reason = reader.text(REASON_MAX_BYTES);
   if (sequence === 0) throw new MalformedFrame('an eviction with the number 0');
-  if (reasonFault(reason) !== undefined) throw new MalformedFrame('the reason of an eviction has control characters');
+  if (reasonFault(reason) !== undefined)
+    throw new MalformedFrame('the reason of an eviction has control characters');
   return { gateway, sequence, reason, signature: Uint8Array.from(reader.raw(SIGNATURE_BYTES)) };
 }

@@ -16,7 +16,8 @@ import { isLineage, LINEAGE_MAX_COUNT } from './lineage.js';
 import { damaged } from './mesh-error.js';
 import type { MeshFiles } from './mesh-files.js';
 
-const ENTRY = /^\{"counter":(\d{1,16}),"nonce":"([0-9a-f]{16})","after":(\d{1,16}),"check":"([0-9a-f]{16})"\},?$/;
+const ENTRY =
+  /^\{"counter":(\d{1,16}),"nonce":"([0-9a-f]{16})","after":(\d{1,16}),"check":"([0-9a-f]{16})"\},?$/;
 const HEAD = /^\{"version":(\d{1,9}),"epochs":\[$/;
 const FOOT = /^\],"check":"([0-9a-f]{16})"\}$/;
 
@@ -30,7 +31,11 @@ export interface RememberedEpochs {
 }
 
 /** @throws SprawlError MESH_FILE_FAILED, STORAGE_FORMAT_NEWER; MESH_FILE_DAMAGED where nothing of either file can be read */
-export async function readEpochs(files: MeshFiles, path: string, copyPath: string): Promise<RememberedEpochs> {
+export async function readEpochs(
+  files: MeshFiles,
+  path: string,
+  copyPath: string,
+): Promise<RememberedEpochs> {
   const bytes = await files.read(path);
   const copyBytes = await files.read(copyPath);
   if (bytes === undefined && copyBytes === undefined)

@@ -19,10 +19,7 @@ export function sealJson(value: Readonly<Record<string, unknown>>): Uint8Array {
 }
 
 /** @returns undefined where the bytes are damaged. @throws SprawlError STORAGE_FORMAT_NEWER. @param path for the error */
-export function unsealJson(
-  bytes: Uint8Array,
-  path: string,
-): Readonly<Record<string, unknown>> | undefined {
+export function unsealJson(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> | undefined {
   const [body = '', check = '', rest, ...more] = Buffer.from(bytes).toString('utf8').split('\n');
   if (check !== checkOf(body) || rest !== '' || more.length > 0) return undefined;
   const value = JSON.parse(body) as Record<string, unknown>;

@@ -8,7 +8,9 @@ const NONCE = /^[0-9a-f]{16}$/;
 export function isEpoch(value: unknown): value is Epoch {
   if (typeof value !== 'object' || value === null) return false;
   const { counter, nonce } = value as Partial<Record<keyof Epoch, unknown>>;
-  return Number.isSafeInteger(counter) && Number(counter) > 0 && typeof nonce === 'string' && NONCE.test(nonce);
+  return (
+    Number.isSafeInteger(counter) && Number(counter) > 0 && typeof nonce === 'string' && NONCE.test(nonce)
+  );
 }
 
 function isEpochStart(value: unknown): value is EpochStart {

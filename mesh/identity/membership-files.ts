@@ -53,9 +53,12 @@ export class MembershipFiles {
     if (bytes === undefined) return undefined;
     const read = parseRoster(unsealJson(bytes, path));
     if (read === undefined || !key.matchesAdmin(read.admin.publicKey, read.admin.salt)) {
-      this.#logger.warn('the roster is damaged, or that of another mesh: the evictions come back from others', {
-        path,
-      });
+      this.#logger.warn(
+        'the roster is damaged, or that of another mesh: the evictions come back from others',
+        {
+          path,
+        },
+      );
       return undefined;
     }
     const roster = new Roster(read.admin);

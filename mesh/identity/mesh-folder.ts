@@ -45,9 +45,12 @@ export async function openMeshFolder(dataDir: string, parts: MeshFolderParts): P
   const { randomBytes, logger, files = nodeMeshFiles } = parts;
   const layout = meshLayoutOf(dataDir);
   if (await files.makeFolder(layout.folder))
-    logger.warn('other users of this machine could look into the folder of the mesh; from now on they cannot', {
-      path: layout.folder,
-    });
+    logger.warn(
+      'other users of this machine could look into the folder of the mesh; from now on they cannot',
+      {
+        path: layout.folder,
+      },
+    );
   if (await files.makePrivate(layout.identityKey))
     logger.warn('other users of this machine could read a key; from now on they cannot', {
       path: layout.identityKey,

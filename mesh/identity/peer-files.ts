@@ -73,7 +73,9 @@ export function openAddressBook(files: MeshFiles, path: string, logger: Logger):
   return {
     load: () => file.load(),
     save: (peers) =>
-      file.save(peers.map(({ id, addresses }) => ({ id, addresses: addresses.slice(0, ADDRESSES_MAX_COUNT) }))),
+      file.save(
+        peers.map(({ id, addresses }) => ({ id, addresses: addresses.slice(0, ADDRESSES_MAX_COUNT) })),
+      ),
   };
 }
 
