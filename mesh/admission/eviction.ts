@@ -31,7 +31,8 @@ export interface SignedEviction extends Eviction {
 export function reasonFault(reason: string): string | undefined {
   const length = Buffer.byteLength(reason, 'utf8');
   if (length > REASON_MAX_BYTES) return `it has ${length} bytes, at most ${REASON_MAX_BYTES} are allowed`;
-  return CONTROL.test(reason) || !reason.isWellFormed() ? 'it has control characters' : undefined;
+  const isText = Buffer.from(reason, 'utf8').toString('utf8') === reason;
+  return CONTROL.test(reason) || !isText ? 'it has control characters' : undefined;
 }
 
 function signedBytes({ gateway, sequence, reason }: Eviction): Uint8Array {
