@@ -117,10 +117,10 @@ export const MESH_COMMANDS: readonly Command[] = [
   },
   {
     name: 'bootstrap',
-    summary: 'Run a node where gateways of a closed network begin to look for each other.',
+    summary: 'Run the meeting point of a closed network.',
     usage: '[--host HOST] [--port PORT]',
     details: [
-      'For networks without a way to the public nodes of HyperDHT. It learns who looks for whom, never a swarm key, and carries no messages. Runs until Ctrl-C or SIGTERM.',
+      'Gateways begin to look for each other there, where the public nodes of HyperDHT cannot be reached. It learns who looks for whom, never a swarm key, and carries no messages. Runs until Ctrl-C or SIGTERM.',
     ],
     options: BOOTSTRAP_OPTIONS,
     positionals: NO_POSITIONALS,
