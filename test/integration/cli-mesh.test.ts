@@ -20,7 +20,12 @@ import { toolLogger } from '../../lib/cli/tool-logger.js';
 import { CliRun, runHere } from './cli-in-process.js';
 import { CliProcess, runCli } from './cli-process.js';
 
-const PORTS = ['--mqtt-port', '0', '--ws-port', 'false', '--http-port', 'false'];
+const MESH_ALONE = ['tcpPort=0', 'udpPort=0', 'lan=false'].flatMap((key) => ['--set', `mesh.${key}`]);
+/** Any free ports, and no way to other gateways. */
+const PORTS = [
+  ...['--mqtt-port', '0', '--ws-port', 'false', '--http-port', 'false', '--bootstrap', 'none'],
+  ...MESH_ALONE,
+];
 const EVICTED = gatewayIdOf(new Uint8Array(32).fill(0xab));
 const logger = toolLogger(process.stderr);
 const ONE_LINE = /^sprawl-edge: [^\n]*\n$/;
@@ -160,11 +165,11 @@ t.test('a copy of a data folder becomes a gateway of its own in the same mesh', 
   const open = async (): ReturnType<typeof openMeshFolder> =>
     openMeshFolder(dataDir, { randomBytes, logger });
   const before = await open();
-  await before.startEpoch(1);
+  const [start] = await before.startEpoch(1);
   await joined(['--new-identity', '--data-dir', dataDir]);
   const after = await open();
   t.not(after.id, before.id);
-  t.match(await after.startEpoch(9), [{ counter: /^\d+$/, after: 9 }].slice(0, 0));
+  t.notOk((await after.startEpoch(9)).some(({ nonce }) => nonce === start?.nonce));
   t.equal((await after.membership.readSwarmKey())?.reveal(), swarmKey);
 });
 
