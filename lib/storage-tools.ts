@@ -1,5 +1,11 @@
 /** The tools for a data folder, as the command line uses them: the only module that knows both storage and a configuration, besides the gateway. */
-import { createToolParts, type Progress, type ToolParts } from '../storage/index.js';
+import {
+  createToolParts,
+  layoutOf,
+  type Progress,
+  type ToolParts,
+  withFolderLock,
+} from '../storage/index.js';
 import type { Config } from './config/index.js';
 import type { Logger } from './contracts/logger.js';
 import { realClock, realTimers } from './real-clock.js';
@@ -46,4 +52,10 @@ export function toolPartsOf(
     { dataDir, encryptionKey, encryptionKeyFile },
     { clock: realClock, timers: realTimers, logger: silent, schedule: setImmediate, onProgress },
   );
+}
+
+/** Runs `task` while no gateway can use the data folder, which is made where it is not there. @throws SprawlError STORAGE_LOCKED where one does */
+export function whileStopped<T>(config: Config, task: () => Promise<T>): Promise<T> {
+  const parts = toolPartsOf(config, nothing);
+  return withFolderLock(parts, layoutOf(parts.folder), task);
 }

@@ -1,4 +1,5 @@
 export { createDiskStore } from './disk/create.js';
+export { layoutOf } from './disk/layout.js';
 export { MemoryStore } from './memory/memory-store.js';
 export { recordTypeName } from './records/record-type.js';
 export { backupFolder } from './tools/backup.js';
@@ -6,6 +7,7 @@ export type { BackupReport } from './tools/backup.js';
 export { compactFolder } from './tools/compact.js';
 export type { CompactReport, FolderSizes } from './tools/compact.js';
 export { createToolParts } from './tools/create.js';
+export { withFolderLock } from './tools/data-folder.js';
 export type { Progress, ToolParts } from './tools/data-folder.js';
 export { rangesText } from './tools/fault.js';
 export { repairFolder } from './tools/repair.js';

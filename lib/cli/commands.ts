@@ -2,6 +2,7 @@ import type { Command } from './command.js';
 import { PUB_OPTIONS, SUB_OPTIONS } from './client/client-options.js';
 import { CONFIG_OPTIONS } from './config-options.js';
 import { ExitCode } from './exit-code.js';
+import { MESH_COMMANDS } from './mesh-commands.js';
 import { PASSWD_OPTIONS } from './passwd-options.js';
 import { STATUS_OPTIONS } from './status-options.js';
 import { STORAGE_COMMANDS } from './storage-commands.js';
@@ -60,6 +61,7 @@ export const COMMANDS: readonly Command[] = [
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) => (await import('./status.js')).runStatus(invocation, world),
   },
+  ...MESH_COMMANDS,
   {
     name: 'config check',
     summary: 'Check the configuration without starting anything.',

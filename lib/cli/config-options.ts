@@ -51,6 +51,25 @@ export const CONFIG_OPTIONS: readonly OptionSpec[] = [
     description: 'Who may use which topics, in the format of mosquitto.',
   },
   {
+    long: 'site',
+    values: ['NAME'],
+    key: 'mesh.site',
+    description: 'Name of this gateway in the lists of the others (default: the host name).',
+  },
+  {
+    long: 'peer',
+    values: ['HOST:PORT'],
+    key: 'mesh.peers',
+    description: 'Another gateway of the mesh to dial in any case. May be repeated.',
+  },
+  {
+    long: 'bootstrap',
+    values: ['HOST:PORT'],
+    key: 'mesh.bootstrap',
+    description:
+      'Where the search for other gateways begins (default: the public nodes of HyperDHT); "none": nowhere. May be repeated.',
+  },
+  {
     long: 'log-level',
     values: ['LEVEL'],
     key: 'log.level',

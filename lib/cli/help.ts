@@ -71,6 +71,10 @@ First steps:
   sprawl-edge passwd -c passwords alice
   sprawl-edge up --listen 0.0.0.0 --password-file passwords
 
+  # Make this gateway the first of a mesh; join it from another machine
+  sprawl-edge init --site harbour
+  sprawl-edge join - --site greenhouse
+
 "sprawl-edge help COMMAND" explains a command and its options.
 `;
 }

@@ -6,14 +6,22 @@ const END_OF_TRANSMISSION = '\u0004'; // Ctrl-D
 const ERASERS: ReadonlySet<string> = new Set(['\b', '\u007f']);
 const LINE_ENDS: ReadonlySet<string> = new Set(['\r', '\n']);
 
+function nothingGiven(noun: string): SprawlError {
+  return new SprawlError('USAGE', `no ${noun} was given`);
+}
+
 /** Collects the characters of one line typed without echo. */
 class HiddenLine {
+  readonly #noun: string;
   #text: string[] = [];
+
+  constructor(noun: string) {
+    this.#noun = noun;
+  }
 
   /** The line once it is complete. @throws SprawlError USAGE at Ctrl-C or Ctrl-D. */
   take(char: string): string | undefined {
-    if (char === END_OF_TEXT || char === END_OF_TRANSMISSION)
-      throw new SprawlError('USAGE', 'no password was given');
+    if (char === END_OF_TEXT || char === END_OF_TRANSMISSION) throw nothingGiven(this.#noun);
     if (LINE_ENDS.has(char)) return this.#text.join('');
     if (ERASERS.has(char)) this.#text.pop();
     else this.#text.push(char);
@@ -22,13 +30,13 @@ class HiddenLine {
 }
 
 /** Asks on a terminal, without echo. */
-async function ask(question: string, { stdin, stderr }: World): Promise<string> {
+async function ask(question: string, { stdin, stderr }: World, noun = 'password'): Promise<string> {
   stderr.write(question);
   stdin.setRawMode?.(true);
-  const line = new HiddenLine();
+  const line = new HiddenLine(noun);
   try {
     return await new Promise<string>((resolve, reject) => {
-      const onEnd = (): void => reject(new SprawlError('USAGE', 'no password was given'));
+      const onEnd = (): void => reject(nothingGiven(noun));
       const onData = (chunk: Buffer): void => {
         try {
           const chars = [...chunk.toString('utf8')];
@@ -77,4 +85,17 @@ export async function readNewPassword(world: World): Promise<string> {
   if ((await ask('Reenter password: ', world)) !== password)
     throw new SprawlError('USAGE', 'the passwords do not match');
   return password;
+}
+
+/**
+ * A secret that is there already: asked for without echo on a terminal, else the first line of standard input.
+ * @param noun `swarm key`. @throws SprawlError USAGE where none is given
+ */
+export async function readSecret(noun: string, world: World): Promise<string> {
+  const isTerminal = world.stdin.isTTY === true;
+  const question = `${noun.slice(0, 1).toUpperCase()}${noun.slice(1)}: `;
+  const secret = (isTerminal ? await ask(question, world, noun) : await firstLine(world.stdin)).trim();
+  if (secret === '')
+    throw new SprawlError('USAGE', isTerminal ? `no ${noun} was given` : `no ${noun} on standard input`);
+  return secret;
 }

@@ -19,11 +19,12 @@ type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]-?: Exclude<T[P], und
 
 /** The whole configuration with every default filled in; frozen. */
 export type Config = DeepReadonly<
-  Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits' | 'storage'> & {
+  Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits' | 'storage' | 'mesh'> & {
     listeners: Filled<SchemaOutput['listeners'], 'tlsPort' | 'wssPort'>;
     security: Filled<SchemaOutput['security'], 'allowAnonymous'>;
     delivery: Filled<SchemaOutput['delivery'], 'clientQueueMaxCount' | 'clientQueueMaxBytes'>;
     storage: Filled<SchemaOutput['storage'], 'keepMaxBytes'>;
+    mesh: Filled<SchemaOutput['mesh'], 'peerKeepMaxBytes'>;
     limits: Filled<
       SchemaOutput['limits'],
       'connectionsMax' | 'memoryMaxBytes' | 'diskMaxBytes' | 'diskReserveBytes'
@@ -45,7 +46,7 @@ export function isLoopback(host: string): boolean {
 
 /** Fills in the defaults that depend on the machine or on other keys. */
 export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
-  const { listeners, security, delivery, limits, storage } = parsed;
+  const { listeners, security, delivery, limits, storage, mesh } = parsed;
   const secure = listeners.tls !== undefined;
   const memoryMaxBytes = limits.memoryMaxBytes ?? memoryMaxBytesFor(machine);
   const diskTotalBytes = machine.diskTotalBytes(parsed.dataDir);
@@ -75,6 +76,7 @@ export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
       ...storage,
       keepMaxBytes: storage.keepMaxBytes ?? keepMaxBytesFor(diskMaxBytes),
     },
+    mesh: { ...mesh, peerKeepMaxBytes: mesh.peerKeepMaxBytes ?? Math.floor(diskMaxBytes / 4) },
     limits: {
       ...limits,
       connectionsMax: limits.connectionsMax ?? Math.min(connectionsMaxFor(machine), limits.sessionsMax),

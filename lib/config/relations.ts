@@ -26,7 +26,7 @@ function checkAtMost({ key, value, limitKey, limit }: AtMost, sourceOf: SourceOf
 }
 
 function checkSizes(config: Config, sourceOf: SourceOf): void {
-  const { mqtt, delivery, limits } = config;
+  const { mqtt, delivery, limits, mesh } = config;
   const pairs: readonly AtMost[] = [
     {
       key: 'mqtt.topicMaxBytes',
@@ -60,6 +60,18 @@ function checkSizes(config: Config, sourceOf: SourceOf): void {
       limit: delivery.retryMaxMs,
     },
     {
+      key: 'mesh.probeTimeoutMs',
+      value: mesh.probeTimeoutMs,
+      limitKey: 'mesh.probePeriodMs',
+      limit: mesh.probePeriodMs,
+    },
+    {
+      key: 'mesh.peerKeepMaxBytes',
+      value: mesh.peerKeepMaxBytes,
+      limitKey: 'limits.diskMaxBytes',
+      limit: limits.diskMaxBytes,
+    },
+    {
       key: 'limits.connectionsMax',
       value: limits.connectionsMax,
       limitKey: 'limits.sessionsMax',
@@ -91,7 +103,7 @@ function checkTls(config: Config, sourceOf: SourceOf): void {
 }
 
 function checkPorts(config: Config, sourceOf: SourceOf): void {
-  const { listeners, http } = config;
+  const { listeners, http, mesh } = config;
   const taken = new Map<number, string>();
   const check = (key: string, port: number | false): void => {
     if (port === false || port === 0) return;
@@ -117,6 +129,27 @@ function checkPorts(config: Config, sourceOf: SourceOf): void {
     );
   }
   if (sharesAddress(listeners.host, http.host)) check('http.port', http.port);
+  // Its default is nobody's wish: a gateway without a mesh does not listen there.
+  const isWanted =
+    mesh.enabled === true || (mesh.enabled !== false && sourceOf('mesh.tcpPort') !== 'default');
+  if (isWanted && sharesAddress(listeners.host, mesh.host)) check('mesh.tcpPort', mesh.tcpPort);
+}
+
+function checkMesh({ mesh }: Config, sourceOf: SourceOf): void {
+  if (mesh.bootstrap.length > 1 && mesh.bootstrap.includes('none')) {
+    throw violated(
+      'mesh.bootstrap: "none" excludes every other entry: name the nodes, or "none" alone',
+      ['mesh.bootstrap'],
+      sourceOf,
+    );
+  }
+  if (mesh.enabled === true && mesh.tcpPort === false && mesh.udpPort === false) {
+    throw violated(
+      'mesh.tcpPort and mesh.udpPort are both off: no other gateway can be met; give one of them a port',
+      ['mesh.tcpPort', 'mesh.udpPort'],
+      sourceOf,
+    );
+  }
 }
 
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::';
@@ -143,5 +176,6 @@ export function checkRelations(config: Config, sourceOf: SourceOf): void {
   checkTls(config, sourceOf);
   checkPorts(config, sourceOf);
   checkSizes(config, sourceOf);
+  checkMesh(config, sourceOf);
   checkAccess(config, sourceOf);
 }

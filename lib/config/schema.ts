@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { note } from './field.js';
 import { httpSchema, listenersSchema, mqttSchema, securitySchema } from './schema-access.js';
 import { deliverySchema, limitsSchema, logSchema, shutdownSchema, sysSchema } from './schema-flow.js';
+import { meshSchema } from './schema-mesh.js';
 import { storageSchema } from './schema-storage.js';
 
 /** Every key of the configuration, before defaults that depend on the machine are filled in. */
@@ -22,6 +23,9 @@ export const configSchema = z.strictObject({
   mqtt: mqttSchema.prefault({}).meta({ description: 'What a client may send and ask for.' }),
   delivery: deliverySchema.prefault({}).meta({ description: 'How messages wait for their subscribers.' }),
   storage: storageSchema.prefault({}).meta({ description: 'What survives, and how it is written.' }),
+  mesh: meshSchema.prefault({}).meta({
+    description: 'Other gateways: where they are met, and what goes over the links to them.',
+  }),
   limits: limitsSchema.prefault({}).meta({ description: 'What all clients together may cost.' }),
   sys: sysSchema.prefault({}).meta({ description: 'The `$SYS/broker` topics.' }),
   log: logSchema.prefault({}).meta({ description: 'Log lines, on standard error.' }),

@@ -155,7 +155,7 @@ function listOf(text: string): unknown {
 }
 
 /** Variables of other commands, which are no keys. */
-const OTHER_VARIABLES: ReadonlySet<string> = new Set(['SPRAWL_PASSWORD']);
+const OTHER_VARIABLES: ReadonlySet<string> = new Set(['SPRAWL_PASSWORD', 'SPRAWL_SWARM_KEY']);
 
 /**
  * Values of `SPRAWL_SECTION__KEY` variables. A variable that has the prefix but neither `__` nor nearly the name of a key

@@ -12,7 +12,7 @@ import type { AdminKey } from './admin-key.js';
 export const REASON_MAX_BYTES = 200;
 /** What is signed begins with it, so that a signature is good for nothing else. */
 const PURPOSE = 'sprawl-edge eviction 1\0';
-const CONTROL = /[\p{Cc}\p{Cs}]/u;
+const CONTROL = /\p{Cc}/u;
 
 export interface Eviction {
   readonly gateway: GatewayId;
@@ -31,7 +31,8 @@ export interface SignedEviction extends Eviction {
 export function reasonFault(reason: string): string | undefined {
   const length = Buffer.byteLength(reason, 'utf8');
   if (length > REASON_MAX_BYTES) return `it has ${length} bytes, at most ${REASON_MAX_BYTES} are allowed`;
-  return CONTROL.test(reason) ? 'it has control characters' : undefined;
+  const isText = Buffer.from(reason, 'utf8').toString('utf8') === reason;
+  return CONTROL.test(reason) || !isText ? 'it has control characters' : undefined;
 }
 
 function signedBytes({ gateway, sequence, reason }: Eviction): Uint8Array {

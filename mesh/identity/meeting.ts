@@ -115,13 +115,11 @@ export function judge({
   const standing = standingOf(other, image, remembered);
   const ours = standingOf(own, theirImage, undefined);
   if (ours.kind !== 'rolledBack') return standing;
-  const { known } = ours;
-  const from = firstForeign(own.lineage, known);
   return {
     kind: 'weAreRolledBack',
-    known,
+    known: ours.known,
     present: ours.present,
-    ...lossBetween(from, theirImage?.covered ?? 0),
+    ...ownLoss(own.lineage, ours),
     other: standing,
   };
 }
@@ -180,14 +178,13 @@ function rolledBack(limit: number, covered: number, known: Epoch, lineage: Linea
 }
 
 /**
- * The last position of ours that is certainly on the branch with `known`, as far as we can tell without its other lives: up to the start
- * of the first life that took its place.
+ * What the other has of us that we have not. It tells one of our lives, not the way to it: where that is none of ours, the first life
+ * that took its place is where we begin to differ, as far as we can know.
  */
-function firstForeign(lineage: Lineage, known: Epoch): number {
-  const shared = lineage.findIndex((start) => isSameEpoch(start, known));
-  if (shared >= 0) return endBefore(lineage, shared + 1);
+function ownLoss(lineage: Lineage, { known, lostFrom, lostTo, covered }: RolledBack): Loss {
+  if (lineageHas(lineage, known)) return { lostFrom, lostTo };
   const index = lineage.findIndex((start) => start.counter >= known.counter);
-  return endBefore(lineage, index < 0 ? lineage.length - 1 : index);
+  return lossBetween(endBefore(lineage, index < 0 ? lineage.length - 1 : index), Math.max(covered, lostTo));
 }
 
 function lossBetween(limit: number, covered: number): Loss {

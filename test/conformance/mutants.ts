@@ -253,12 +253,7 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     statement: 'MQTT-3.3.1-11',
     breaks: 'an empty message is stored as retained',
     test: ['retain.test.ts', 'an empty retained message is delivered and removes what was retained'],
-    edits: [
-      inIngest(
-        'retention.clear(message);\n      return;',
-        'retention.keep(message);\n      return;',
-      ),
-    ],
+    edits: [inIngest('retention.clear(message);\n      return;', 'retention.keep(message);\n      return;')],
   },
   {
     statement: 'MQTT-3.1.2-12',

@@ -161,6 +161,7 @@ for (const isChooser of [true, false])
     first.onPong?.();
     t.same(log, ['twins first other', 'dismiss other']);
     t.equal(other.dismissedAs, ByeCode.twin);
+    slot.gone(other);
     // A new process whose old one is gone.
     const next = connection('tcp', 'next', 'three');
     slot.proven(next);

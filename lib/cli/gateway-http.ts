@@ -1,0 +1,58 @@
+import type { Config } from '../config/index.js';
+import { SprawlError } from '../contracts/errors.js';
+
+const TIMEOUT_MS = 5000;
+export const DEFAULT_URL = 'http://127.0.0.1:8880';
+/** An answer of a gateway that says why not is not longer. */
+const REASON_MAX_CHARS = 300;
+
+/** Where a gateway with this configuration answers HTTP. */
+export function urlOf({ http }: Config): string {
+  if (http.port === false || http.port === 0) return DEFAULT_URL;
+  const host = http.host === '0.0.0.0' || http.host === '::' ? '127.0.0.1' : http.host;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Asks a running gateway; whatever it answers is an answer. @throws SprawlError HTTP_FAILED where none comes */
+export async function askGateway(url: string, path: string, body?: Uint8Array<ArrayBuffer>): Promise<Answer> {
+  try {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const headers = { 'content-type': 'application/octet-stream' };
+    const post = body === undefined ? {} : { method: 'POST', headers, body };
+    const response = await fetch(new URL(path, url), { ...post, signal });
+    return { status: response.status, text: await response.text() };
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SprawlError(
+      'HTTP_FAILED',
+      `no gateway answers at ${url}: ${reason}; is it running, and is http.port what --url says?`,
+      { details: { url }, cause: error },
+    );
+  }
+}
+
+/** @throws SprawlError MESH_MISSING where the gateway is in no mesh, HTTP_FAILED for every other answer but 2xx */
+export function expectDone(url: string, { status, text }: Answer): void {
+  if (status >= 200 && status < 300) return;
+  if (status === 404) {
+    throw new SprawlError(
+      'MESH_MISSING',
+      `the gateway at ${url} is in no mesh: "sprawl-edge join" with a swarm key joins one, "sprawl-edge init" makes one`,
+      { details: { url } },
+    );
+  }
+  const said = text.trim().split('\n')[0]?.slice(0, REASON_MAX_CHARS) ?? '';
+  throw new SprawlError(
+    'HTTP_FAILED',
+    `the gateway at ${url} answered ${status}${said === '' ? '' : `: ${said}`}`,
+    {
+      details: { url, status },
+    },
+  );
+}

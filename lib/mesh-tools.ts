@@ -1,0 +1,227 @@
+/** The tools for the mesh, as the command line uses them: the only module that knows both mesh and a configuration, besides the gateway. */
+import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
+import { createMesh, AdminKey } from '../mesh/admission/admin-key.js';
+import { Invitation, looksLikeInvitation } from '../mesh/admission/invitation.js';
+import { encodeEvictions, Roster } from '../mesh/admission/roster.js';
+import { SwarmKey } from '../mesh/admission/swarm-key.js';
+import { MembershipFiles } from '../mesh/identity/membership-files.js';
+import { removeIdentity } from '../mesh/identity/mesh-folder.js';
+import { nodeMeshFiles } from '../mesh/identity/mesh-files.js';
+import { meshLayoutOf } from '../mesh/identity/mesh-layout.js';
+import { openAddressBook } from '../mesh/identity/peer-files.js';
+import type { Config } from './config/index.js';
+import { SprawlError } from './contracts/errors.js';
+import { type GatewayId, parseGatewayId } from './contracts/gateway-id.js';
+import type { Logger } from './contracts/logger.js';
+import { realClock } from './real-clock.js';
+import { whileStopped } from './storage-tools.js';
+
+const ID_PREFIX = /^[0-9a-f]{8,63}$/;
+
+function folderOf({ dataDir }: Config): string {
+  return resolve(dataDir);
+}
+
+function membershipOf(config: Config, logger: Logger): MembershipFiles {
+  return new MembershipFiles(nodeMeshFiles, meshLayoutOf(folderOf(config)), logger);
+}
+
+/** @throws SprawlError USAGE where the configuration says that the key is elsewhere: it would not be used */
+function expectKeyInFolder({ mesh }: Config): void {
+  if (mesh.swarmKeyFile === undefined) return;
+  throw new SprawlError(
+    'USAGE',
+    `mesh.swarmKeyFile says that the swarm key is in ${mesh.swarmKeyFile}: put it there and run "sprawl-edge up", or take that key out of the configuration`,
+  );
+}
+
+/** What is shown once. */
+export interface FoundedMesh {
+  readonly swarmKey: string;
+  readonly adminKey: string;
+}
+
+/**
+ * Makes a mesh, and this data folder its first member.
+ * @throws SprawlError MESH_EXISTS, STORAGE_LOCKED, MESH_FILE_FAILED
+ */
+export async function foundMesh(config: Config, logger: Logger): Promise<FoundedMesh> {
+  expectKeyInFolder(config);
+  const membership = membershipOf(config, logger);
+  return whileStopped(config, async () => {
+    if ((await membership.readSwarmKey()) !== undefined) {
+      throw new SprawlError(
+        'MESH_EXISTS',
+        `${config.dataDir} belongs to a mesh already: start it with "sprawl-edge up", or take it out with "sprawl-edge leave" first`,
+        { details: { dataDir: config.dataDir } },
+      );
+    }
+    const { swarmKey, adminKey, binding } = createMesh(randomBytes);
+    await membership.writeRoster(new Roster(binding));
+    if (config.mesh.site !== undefined) await membership.writeSite(config.mesh.site);
+    // Last: with it the folder is a member, and not before.
+    await membership.writeSwarmKey(swarmKey);
+    return { swarmKey: swarmKey.reveal(), adminKey: adminKey.reveal() };
+  });
+}
+
+export interface Joining {
+  /** A swarm key or an invitation; undefined: the one that is in the folder. */
+  readonly keyText: string | undefined;
+  readonly isNewIdentity: boolean;
+}
+
+export interface Joined {
+  /** It was a member of this mesh before. */
+  readonly wasMember: boolean;
+}
+
+/**
+ * Makes a data folder a member of a mesh. Whether anybody answers to the key shows only when the gateway runs.
+ * @throws SprawlError SWARM_KEY_INVALID, INVITATION_INVALID, INVITATION_ENDED, MESH_EXISTS, MESH_MISSING, STORAGE_LOCKED, MESH_FILE_FAILED
+ */
+export async function joinMesh(config: Config, joining: Joining, logger: Logger): Promise<Joined> {
+  expectKeyInFolder(config);
+  const { keyText, isNewIdentity } = joining;
+  const given = keyText === undefined ? undefined : parseGiven(keyText);
+  const membership = membershipOf(config, logger);
+  return whileStopped(config, async () => {
+    const known = await membership.readSwarmKey();
+    if (given instanceof Invitation) given.expectValid(await membership.timeAtLeast(realClock.wall()));
+    const key = given instanceof Invitation ? given.swarmKey : (given ?? known);
+    if (key === undefined) throw noKey(config);
+    if (known !== undefined && !known.equals(key)) {
+      throw new SprawlError(
+        'MESH_EXISTS',
+        `${config.dataDir} belongs to another mesh: take it out with "sprawl-edge leave" first, or join with another --data-dir`,
+        { details: { dataDir: config.dataDir } },
+      );
+    }
+    if (isNewIdentity) await removeIdentity(folderOf(config));
+    if (given instanceof Invitation && (await membership.readRoster(key)) === undefined)
+      await membership.writeRoster(new Roster(given.admin));
+    if (config.mesh.site !== undefined) await membership.writeSite(config.mesh.site);
+    if (known === undefined) await membership.writeSwarmKey(key);
+    return { wasMember: known !== undefined };
+  });
+}
+
+function parseGiven(text: string): SwarmKey | Invitation {
+  return looksLikeInvitation(text) ? Invitation.parse(text) : SwarmKey.parse(text);
+}
+
+function noKey({ dataDir }: Config): SprawlError {
+  return new SprawlError(
+    'MESH_MISSING',
+    `${dataDir} is in no mesh: "sprawl-edge join" with a swarm key joins one, "sprawl-edge init" makes one`,
+    { details: { dataDir } },
+  );
+}
+
+/** Takes a stopped data folder out of its mesh. @throws SprawlError MESH_MISSING, STORAGE_LOCKED, MESH_FILE_FAILED */
+export async function leaveMesh(config: Config, logger: Logger): Promise<void> {
+  expectKeyInFolder(config);
+  const membership = membershipOf(config, logger);
+  await whileStopped(config, async () => {
+    const isMember = await membership.readSwarmKey().then(
+      (key) => key !== undefined,
+      (error: unknown) => {
+        if (error instanceof SprawlError && error.code === 'SWARM_KEY_INVALID') return true; // To be removed all the same.
+        throw error;
+      },
+    );
+    if (!isMember) throw noKey(config);
+    await membership.clear();
+  });
+}
+
+export interface SignedStatement {
+  readonly gateway: GatewayId;
+  /** What a running gateway takes at POST /mesh/evict. */
+  readonly frame: Uint8Array;
+  /** Writes it into the data folder, which no gateway may use. @throws SprawlError STORAGE_LOCKED, MESH_FILE_FAILED */
+  store(): Promise<void>;
+}
+
+export interface Evicting {
+  readonly adminKey: string;
+  /** The id of a gateway, or at least eight digits with which one that is known begins. */
+  readonly gateway: string;
+  readonly reason: string;
+}
+
+/**
+ * Signs an eviction with the admin key of the mesh that the data folder is in. Nothing is written yet.
+ * @throws SprawlError ADMIN_KEY_INVALID, ADMIN_KEY_WRONG, MESH_MISSING, ROSTER_FULL, USAGE, MESH_FILE_FAILED
+ */
+export async function signEviction(
+  config: Config,
+  { adminKey: text, gateway, reason }: Evicting,
+  logger: Logger,
+): Promise<SignedStatement> {
+  const membership = membershipOf(config, logger);
+  const swarmKey = await swarmKeyOf(config, membership);
+  const roster = await membership.readRoster(swarmKey);
+  if (roster === undefined) {
+    throw new SprawlError(
+      'MESH_MISSING',
+      `${config.dataDir} does not know the admin of its mesh yet: let the gateway meet another one first`,
+      { details: { dataDir: config.dataDir } },
+    );
+  }
+  const id = await findGateway(config, gateway, logger);
+  const eviction = roster.evict(AdminKey.parse(text), id, reason);
+  return {
+    gateway: id,
+    frame: encodeEvictions([eviction])[0] as Uint8Array, // One eviction is one frame.
+    store: () => whileStopped(config, () => membership.writeRoster(roster)),
+  };
+}
+
+async function swarmKeyOf(config: Config, membership: MembershipFiles): Promise<SwarmKey> {
+  const path = config.mesh.swarmKeyFile;
+  const bytes = path === undefined ? undefined : await nodeMeshFiles.read(path);
+  const key =
+    bytes === undefined ? await membership.readSwarmKey() : SwarmKey.parse(Buffer.from(bytes).toString());
+  if (key === undefined) throw noKey(config);
+  return key;
+}
+
+async function findGateway(config: Config, text: string, logger: Logger): Promise<GatewayId> {
+  const lower = text.toLowerCase();
+  const id = parseGatewayId(lower);
+  if (id !== undefined) return id;
+  const how = '"sprawl-edge peers --json" lists the ids';
+  if (!ID_PREFIX.test(lower))
+    throw new SprawlError(
+      'USAGE',
+      `${JSON.stringify(text)} is no gateway: it takes 64 hexadecimal digits, or at least the first 8; ${how}`,
+    );
+  const book = openAddressBook(nodeMeshFiles, meshLayoutOf(folderOf(config)).addresses, logger);
+  const found = (await book.load()).filter((peer) => peer.id.startsWith(lower));
+  const [first] = found;
+  if (first !== undefined && found.length === 1) return first.id;
+  const why =
+    first === undefined ? 'none that this gateway has met begins' : `${found.length} gateways begin`;
+  throw new SprawlError('USAGE', `${why} with ${lower}: give all 64 digits; ${how}`);
+}
+
+export interface BootstrapOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+/** A node at which gateways begin to look for each other. */
+export interface BootstrapNode {
+  readonly host: string;
+  readonly port: number;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Resolves when it takes questions. @throws SprawlError LISTEN_FAILED */
+export function runBootstrap(_options: BootstrapOptions): Promise<BootstrapNode> {
+  return Promise.reject(new SprawlError('USAGE', '"bootstrap" is not in this version yet'));
+}
