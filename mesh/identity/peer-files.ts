@@ -22,7 +22,9 @@ export interface AddressBook {
 /** The lives of others, as each told them when it was met last: where a lineage forks off can be told only from the whole of it. */
 export interface LineageBook {
   load(): Promise<Map<GatewayId, Lineage>>;
-  /** In place of what was there. @throws SprawlError MESH_FILE_FAILED */
+  /**
+   * In place of what was there. A lineage that was judged to be another branch is saved after the reset of its stream is committed: the
+   * other way round, a crash between the two would leave a stream of one branch with the lives of another. @throws SprawlError MESH_FILE_FAILED */
   save(lineages: ReadonlyMap<GatewayId, Lineage>): Promise<void>;
 }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { EpochStart, Lineage } from '../../lib/contracts/epoch.js';
 import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
+import { type CloneReport, judgeCloneReport } from '../../mesh/identity/clone-report.js';
 import { judge, type KnownPart, type Meeting, type Party } from '../../mesh/identity/meeting.js';
 import { LINEAGE_MAX_COUNT, presentOf } from '../../mesh/identity/lineage.js';
 
@@ -98,6 +99,11 @@ const anyStep = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('restore' as const), count: fc.integer({ min: 0, max: 9 }) }),
   },
 );
+
+/** Starts while nobody looks: more or fewer than are remembered. */
+const longAbsence = fc
+  .integer({ min: 1, max: 2 * LINEAGE_MAX_COUNT })
+  .map((count) => Array.from({ length: count }, (): Step => ({ kind: 'restart' })));
 
 interface Met {
   readonly gateway: Gateway;
@@ -212,7 +218,8 @@ t.test(
   'a gateway that has started more often than anybody remembers is healthy as long as nobody puts it back',
   async () => {
     fc.assert(
-      fc.property(fc.array(harmless, { maxLength: 400, size: 'max' }), (steps) => {
+      fc.property(fc.array(fc.oneof(harmless, longAbsence), { maxLength: 60, size: 'max' }), (rounds) => {
+        const steps = rounds.flat();
         play(steps, ({ gateway, observer }) => {
           const verdict = judge(observer.meeting(gateway));
           if (observer.image !== undefined && verdict.kind !== 'healthy') throw new Error(verdict.kind);
@@ -221,6 +228,63 @@ t.test(
         });
       }),
       { numRuns: 300 },
+    );
+  },
+);
+
+/** A folder is copied after `shared` starts; then each copy starts as often as is said, the first perhaps not at all. */
+const copies = fc.record({
+  shared: fc.integer({ min: 1, max: 90 }),
+  left: fc.integer({ min: 0, max: 5 }),
+  right: fc.integer({ min: 1, max: 5 }),
+});
+
+function reportOf(seen: Gateway, lineage: Lineage, isOldAlive: boolean): CloneReport | undefined {
+  const verdict = judge({
+    ...new Observer().meeting(seen),
+    liveEpochs: [presentOf(lineage)],
+    isOldAlive,
+  });
+  return verdict.kind === 'clone' ? verdict.report : undefined;
+}
+
+t.test(
+  'of two copies that are alive at once at least one learns that it is meant, and both where both were started since',
+  async () => {
+    fc.assert(
+      fc.property(copies, ({ shared, left, right }) => {
+        const gateway = new Gateway();
+        for (let i = 0; i < shared; i++) gateway.restart();
+        const copied = gateway.folder;
+        for (let i = 0; i < left; i++) gateway.restart();
+        const first = gateway.folder.lineage;
+        gateway.folder = copied;
+        for (let i = 0; i < right; i++) gateway.restart();
+        const second = gateway.folder.lineage;
+        const report = reportOf(gateway, first, true);
+        if (report === undefined) throw new Error('not found');
+        const meant = [first, second].map((lineage) => judgeCloneReport(report, ID, lineage));
+        if (meant[0] !== 'clone') throw new Error(`the first: ${meant[0]}`);
+        if (left > 0 && meant[1] !== 'clone') throw new Error(`the second: ${meant[1]}`);
+      }),
+    );
+  },
+);
+
+t.test(
+  'a restart is no clone: neither while its old connection is dying nor to itself when somebody took it for one',
+  async () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 90 }), fc.integer({ min: 1, max: 9 }), (before, after) => {
+        const gateway = new Gateway();
+        for (let i = 0; i < before; i++) gateway.restart();
+        const old = gateway.folder.lineage;
+        for (let i = 0; i < after; i++) gateway.restart();
+        if (reportOf(gateway, old, false) !== undefined) throw new Error('taken for a clone');
+        const report = reportOf(gateway, old, true);
+        if (report === undefined) throw new Error('not reported');
+        if (judgeCloneReport(report, ID, gateway.folder.lineage) !== 'stale') throw new Error('believed');
+      }),
     );
   },
 );

@@ -2,6 +2,7 @@
 import { randomBytes, createPublicKey, verify } from 'node:crypto';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -22,6 +23,8 @@ import { toMeshFileError } from '../../../../mesh/identity/mesh-error.js';
 import { type MeshFiles, nodeMeshFiles } from '../../../../mesh/identity/mesh-files.js';
 import { type MeshFolder, openMeshFolder, removeIdentity } from '../../../../mesh/identity/mesh-folder.js';
 import { tempFolder, Warnings } from './temp-folder.js';
+
+const NOBODY = 65_534;
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 
@@ -255,17 +258,28 @@ t.test('a folder that cannot be written or read is told with what to do', async 
   await t.rejects(open(dataDir), { message: /it has 17825792 bytes/ });
 });
 
-t.test(
-  'a folder that may only be read is told',
-  { skip: process.getuid?.() === 0 ? 'root may write everywhere' : false },
-  async (t) => {
-    const dataDir = tempFolder(t);
+t.test('a folder that may only be read is told', async (t) => {
+  const dataDir = tempFolder(t);
+  const isRoot = process.geteuid?.() === 0;
+  // Root may write everywhere.
+  if (isRoot) {
+    chownSync(dataDir, NOBODY, NOBODY);
+    process.seteuid?.(NOBODY);
+  }
+  try {
     const folder = await open(dataDir);
     chmodSync(join(dataDir, 'mesh'), 0o500);
-    await t.rejects(folder.startEpoch(1), { code: 'MESH_FILE_FAILED', message: /this user may not/ });
+    await t.rejects(folder.startEpoch(1), {
+      code: 'MESH_FILE_FAILED',
+      message: /this user may not.*\(EACCES\)/,
+    });
     chmodSync(join(dataDir, 'mesh'), 0o700);
-  },
-);
+    chmodSync(join(dataDir, 'mesh', 'identity.key'), 0);
+    await t.rejects(open(dataDir), { code: 'MESH_FILE_FAILED', message: /cannot read .*identity\.key/ });
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+});
 
 t.test('faults of the system have a way out', async (t) => {
   const fault = (code: string): Error => Object.assign(new Error('x'), { code });
