@@ -79,12 +79,16 @@ export class Peer implements RemoteTarget {
     this.#since = parts.clock.now();
     const { store, host, remote, local, limits, lineage } = parts;
     const now = (): number => parts.clock.now();
-    this.receiver = new StreamReceiver(gateway, {
-      ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
-      append: (message) => host.publishForwarded(message),
-      record: (record) => store.recordStream(record),
-      reportHole: (_origin, from, to) => this.#hole(from, to),
-    });
+    this.receiver = new StreamReceiver(
+      gateway,
+      {
+        ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
+        append: (message) => host.publishForwarded(message),
+        record: (record) => store.recordStream(record),
+        reportHole: (_origin, from, to) => this.#hole(from, to),
+      },
+      limits.forward,
+    );
     this.sender = new StreamSender(
       {
         ...{ now, send: (frame) => this.#send(Channel.forward, frame) },
@@ -93,7 +97,10 @@ export class Peer implements RemoteTarget {
         pass: (message) => this.pass(message),
         stalled: () => this.close('it takes messages and acknowledges none'),
       },
-      { head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+      {
+        ...limits.forward,
+        ...{ head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+      },
     );
     this.interestOut = new InterestSender(local, {
       send: (frame) => this.#send(Channel.interest, frame),
