@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { AedesOptions } from 'aedes';
+import { Mesh, type MeshFolder, type MeshSettings } from '../mesh/index.js';
 import { createDiskStore, MemoryStore } from '../storage/index.js';
 import { Broker } from './broker/broker.js';
 import { type LaneLimits, Lanes } from './broker/lanes.js';
@@ -39,6 +40,8 @@ export interface GatewayOptions {
   readonly aedes?: AedesOptions;
   readonly store?: Store;
   readonly clock?: Clock;
+  /** Of a gateway in a mesh. */
+  readonly mesh?: { readonly settings: MeshSettings; readonly folder: MeshFolder };
   /** A number from 0 to below 1; decides nothing that has to be secret. Default: Math.random. */
   readonly random?: () => number;
 }
@@ -92,8 +95,22 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     isAssignedClientId: (clientId) => ASSIGNED_CLIENT_ID.test(clientId),
     random: options.random ?? Math.random,
   });
+  const mesh =
+    options.mesh === undefined ? undefined : createMesh(options.mesh, { clock, logger, store, lanes });
+  if (mesh !== undefined) lanes.useMesh(mesh.node);
   const broker = new Broker(lanes, options.aedes);
-  return new EdgeGateway({ config, logger, clock: machineClock, store, security, lanes, broker });
+  return new EdgeGateway({ config, logger, clock: machineClock, store, security, lanes, broker, mesh });
+}
+
+function createMesh(
+  { settings, folder }: NonNullable<GatewayOptions['mesh']>,
+  parts: { clock: GatewayClock; logger: Logger; store: Store; lanes: Lanes },
+): Mesh {
+  const { clock, logger, store, lanes } = parts;
+  return new Mesh({
+    ...{ settings, folder, clock, logger, store, host: lanes.createMeshHost(), software: version },
+    ...{ timers: realTimers, random: Math.random, randomBytes, schedule: setImmediate },
+  });
 }
 
 function createStore(config: Config, clock: GatewayClock, logger: Logger): Store {
@@ -120,6 +137,7 @@ interface Parts {
   readonly security: SecurityProvider;
   readonly lanes: Lanes;
   readonly broker: Broker;
+  readonly mesh: Mesh | undefined;
 }
 
 class EdgeGateway implements Gateway {
@@ -182,8 +200,8 @@ class EdgeGateway implements Gateway {
   }
 
   async start(): Promise<void> {
-    const { store, broker, lanes } = this.#parts;
-    await store.open(lanes.createRestoration());
+    const { store, broker, lanes, mesh } = this.#parts;
+    await store.open(lanes.createRestoration(), mesh?.node);
     await broker.listen();
     this.#tick = setInterval(() => {
       lanes.tick();
@@ -193,6 +211,7 @@ class EdgeGateway implements Gateway {
     try {
       this.#httpAddress = await this.#http?.listen();
       await this.#listeners.open();
+      await mesh?.start();
     } catch (error) {
       await this.stop({ drainTimeoutMs: 0 });
       throw error;
@@ -214,8 +233,9 @@ class EdgeGateway implements Gateway {
 
   /** First no new clients, then those that are there, then what they were served from. */
   async #stop(drainTimeoutMs: number): Promise<void> {
-    const { lanes, broker, store } = this.#parts;
+    const { lanes, broker, store, mesh } = this.#parts;
     this.#notReady = 'stopping';
+    const left = mesh?.stop();
     const closed = this.#listeners.close();
     const drained = lanes.drain('the gateway shuts down');
     const timeout = setTimeout(() => lanes.destroy(), drainTimeoutMs);
@@ -226,6 +246,7 @@ class EdgeGateway implements Gateway {
     this.#sysTopics.stop();
     this.#eventLoop.close();
     await new Promise<void>((resolve) => broker.close(resolve));
+    await left;
     await store.close();
     await this.#http?.close();
   }

@@ -19,6 +19,7 @@ import { FanOut } from '../delivery/fan-out.js';
 import { CommitQueue } from '../ingest/commit-queue.js';
 import { Ingest } from '../ingest/ingest.js';
 import { Retention } from '../ingest/retention.js';
+import { versionOf } from '../ingest/retained-order.js';
 import type { Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { Router } from '../routing/router.js';
@@ -129,9 +130,22 @@ export class Lanes {
   }
 
   /** Where the mesh hands in what other gateways took in. */
-  get meshHost(): MeshHost {
+  createMeshHost(): MeshHost {
     const { ingest, router } = this;
+    const { retention, store, commits } = this.#env;
+    const mesh = (): MeshPort => this.#env.mesh ?? notInMesh();
     return {
+      retained: store.retained,
+      get onRetainedChange() {
+        return retention.onChange;
+      },
+      set onRetainedChange(changed) {
+        retention.onChange = changed;
+      },
+      mergeRetained: (message, replace) => ingest.mergeRetained(message, replace),
+      discardRetained: (topic) => ingest.discardRetained(topic),
+      versionOf: (message) => versionOf(message, mesh()),
+      whenCommitted: (done) => commits.after(0, { committed: done }),
       publishForwarded: (message) => ingest.publishForwarded(message),
       publishPassing: (message) => ingest.publishPassing(message),
       publishRun: (frames, v5, publisher) => {
@@ -320,4 +334,8 @@ function describe(connection: Connection): { client: string | undefined; address
     client: connection.terms?.clientId ?? connection.connect?.clientId,
     address: connection.transport.remoteAddress,
   };
+}
+
+function notInMesh(): never {
+  throw new Error('the gateway is in no mesh');
 }

@@ -95,6 +95,10 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
     return this.agreedTerms.topicAliasMaximum;
   }
 
+  get isBridge(): boolean {
+    return this.agreedTerms.isBridge;
+  }
+
   get problemInformation(): boolean {
     return this.agreedTerms.problemInformation;
   }

@@ -40,6 +40,7 @@ export interface Terms {
   readonly maximumPacketSize: number;
   readonly topicAliasMaximum: number;
   readonly problemInformation: boolean;
+  readonly isBridge: boolean;
   /** For CONNACK, where the client asked for it; set between credentials and CONNACK. */
   responseInformation?: string | undefined;
   /** For CONNACK, the last word of enhanced authentication where it has one. */
@@ -65,6 +66,7 @@ export function assess(connect: ConnectPacket, limits: ConnectionLimits, assignI
       maximumPacketSize: properties.maximumPacketSize ?? PACKET_MAX_BYTES,
       topicAliasMaximum: Math.min(properties.topicAliasMaximum ?? 0, limits.outboundTopicAliasMaximum),
       problemInformation: properties.requestProblemInformation ?? true,
+      isBridge: connect.bridge,
     },
   };
 }

@@ -96,7 +96,7 @@ export class PublishLane {
       (!this.#v5 || bytes[topicEnd] === 0)
     ) {
       if (this.#v5 && topicEnd >= end) throw malformed('PUBLISH has no properties field');
-      if (this.#env.hooks.authorizePublish === undefined) {
+      if (this.#env.hooks.authorizePublish === undefined && !this.#session.isBridge) {
         this.#gather(bytes, start, end, route);
         return;
       }
@@ -239,6 +239,7 @@ export class PublishLane {
       expiresAt,
       this.#session.clientId,
     );
+    if (this.#session.isBridge) message.fromBridge = true;
     // A repeated QoS 2 message was let in before: it is answered as then, whatever the rules say by now. A refusal would leave its
     // id taken here and free with the client, whose next message under it would be mistaken for this one.
     if (qos === 2 && this.#session.hasInbound(packetId)) this.#accept(message, packetId, route);

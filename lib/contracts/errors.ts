@@ -33,6 +33,15 @@ export const ErrorCode = {
   BACKUP_UNFINISHED: 'config',
   SWARM_KEY_INVALID: 'config',
   BOOTSTRAP_ADDRESS_INVALID: 'config',
+  ADMIN_KEY_INVALID: 'config',
+  ADMIN_KEY_WRONG: 'config',
+  INVITATION_INVALID: 'config',
+  INVITATION_ENDED: 'config',
+  ROSTER_FULL: 'limit',
+  MESH_EXISTS: 'config',
+  MESH_MISSING: 'config',
+  MESH_FILE_FAILED: 'unavailable',
+  MESH_FILE_DAMAGED: 'corrupt',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

@@ -3,8 +3,8 @@ import type { Run } from '../delivery/fan-out.js';
 import type { Message } from '../message/message.js';
 import type { QoS } from '../protocol/packet.js';
 import type { GatewayId } from './gateway-id.js';
-import type { LogPosition } from './store.js';
-import type { MessageSource } from './streams.js';
+import type { LogPosition, RetainedView } from './store.js';
+import type { MessageSource, RetainedVersion } from './streams.js';
 
 /** Another gateway that wants the messages of a topic. */
 export interface RemoteTarget {
@@ -27,6 +27,17 @@ export interface MeshHost {
    * @returns false where they are no such frames
    */
   publishRun(frames: Uint8Array, v5: boolean, publisher: string): boolean;
+
+  readonly retained: RetainedView;
+  /** What is known of a topic has changed; set by the mesh. */
+  onRetainedChange: ((topic: string) => void) | undefined;
+  /** Newer or older than what is here, by its version: `source`, `sequence`, `retainedCounter`. An empty one removes. @returns whether it was news */
+  mergeRetained(message: Message, replace: boolean): boolean;
+  /** The topic has nothing any more, not even a tombstone. */
+  discardRetained(topic: string): void;
+  versionOf(message: Message): RetainedVersion;
+  /** Calls back when everything that was handed in is committed; also at once. */
+  whenCommitted(done: () => void): void;
 }
 
 export interface MeshPort {
@@ -54,6 +65,8 @@ export interface MeshPort {
   forward(message: Message, targets: readonly RemoteTarget[]): void;
   /** QoS 0. */
   forwardRun(run: Run, topicBytes: Uint8Array, targets: readonly RemoteTarget[]): void;
+  /** No counter of a retained version begins below it: higher ones were forgotten. */
+  readonly retainedFloor: number;
   /** Everything up to here is committed, and was forwarded. */
   committed(position: LogPosition): void;
 }

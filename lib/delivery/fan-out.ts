@@ -68,9 +68,10 @@ export class FanOut {
     const { targets } = route;
     const shares = targets.length > 1;
     if (shares) this.frames.begin(message, this.#expiryS(message));
+    const skipsBridges = message.fromBridge && message.source !== undefined;
     for (const target of targets) {
       const own = target.session === publisher ? target.own : target;
-      if (own !== null)
+      if (own !== null && !(skipsBridges && own.session.isBridge))
         own.session.outbound.deliver(message, own.qos, own.retainAsPublished, own.identifiers);
     }
     if (shares) this.frames.end();
@@ -112,9 +113,10 @@ export class FanOut {
     publisher: Session | undefined,
     toGroup: (group: SharedGroup<Session>) => void,
   ): void {
+    const skipsBridges = message.fromBridge && message.source !== undefined;
     for (const target of route.targets) {
       const own = target.session === publisher ? target.own : target;
-      if (own === null) continue;
+      if (own === null || (skipsBridges && own.session.isBridge)) continue;
       const flags = replayFlags(message, own.qos, own.retainAsPublished);
       if (flags !== undefined) own.session.outbound.replayDelivery(message, flags, own.identifiers);
     }

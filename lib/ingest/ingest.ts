@@ -233,8 +233,8 @@ export class Ingest {
   /** @internal its record is durable. */
   committedForwarded(message: Message): void {
     if (message.retain) {
-      // The newer one is what everybody has seen, or will.
-      if (this.#isOvertaken(message)) {
+      // The newer one is what everybody has seen, or will; and what came when retained messages were compared was delivered then.
+      if (this.#isKnown(message)) {
         count(this.#env.counters, C.meshRetainedSuperseded);
         return;
       }
@@ -369,10 +369,42 @@ export class Ingest {
     });
   }
 
+  /**
+   * A retained message of another gateway, or an empty one that removes it, which is missing here: not from a stream, but because the two
+   * compared what they have. Its version is set and its bytes are its own.
+   * @param replace whatever is here gives way @returns whether it was news
+   */
+  mergeRetained(message: Message, replace: boolean): boolean {
+    if (!replace && this.#isKnown(message)) return false;
+    const { store, commits } = this.#env;
+    const position = store.append(message, undefined);
+    this.#keepOrClear(message);
+    commits.after(position, { committed: () => this.publishPassing(message) });
+    return true;
+  }
+
+  /** The topic has nothing any more, and nothing is said of it. */
+  discardRetained(topic: string): void {
+    const { retention } = this.#env;
+    retention.delete(topic);
+    retention.forgetTombstone(topic);
+  }
+
+  /** Something that is as new is here already. */
+  #isKnown(message: Message): boolean {
+    const { mesh, retention } = this.#env;
+    const newest = retention.newestOf(message.topic);
+    if (mesh === undefined || newest === undefined) return false;
+    return compareVersions(versionOf(newest, mesh), versionOf(message, mesh)) >= 0;
+  }
+
   /** Keeps or clears the retained message of the topic: one that is stored. */
   #retain(message: Message): void {
+    if (!this.#isOvertaken(message)) this.#keepOrClear(message);
+  }
+
+  #keepOrClear(message: Message): void {
     const { retention, counters } = this.#env;
-    if (this.#isOvertaken(message)) return;
     if (message.payloadLength === 0) {
       retention.clear(message);
       return;
@@ -418,7 +450,7 @@ export class Ingest {
   #numberRetained(message: Message): void {
     const { mesh, retention } = this.#env;
     if (mesh !== undefined && !message.topic.startsWith('$'))
-      message.retainedCounter = retention.counterOf(message.topic) + 1;
+      message.retainedCounter = Math.max(retention.counterOf(message.topic), mesh.retainedFloor) + 1;
   }
 
   /** A message of QoS 0 does not wait for the log: one that stands before it there is not the newest when its turn comes. */

@@ -46,6 +46,8 @@ export type RetentionRefusal = 'limit' | 'quota';
 export class Retention {
   /** In a mesh others have to learn of a removal: what was removed leaves the message that removed it. */
   keepsTombstones = false;
+  /** In a mesh: what is known of a topic has changed. */
+  onChange: ((topic: string) => void) | undefined;
   readonly #options: RetentionOptions;
   /** Messages by holder, of those that hold any; undefined until it is needed. */
   #shares: Map<string, number> | undefined;
@@ -76,6 +78,7 @@ export class Retention {
     const shares = this.#sharesNow;
     const old = retained.get(message.topic);
     retained.set(message);
+    this.onChange?.(message.topic);
     if (old?.publisher === message.publisher) return;
     if (old !== undefined) this.#add(shares, old.publisher, -1);
     this.#add(shares, message.publisher, 1);
@@ -87,6 +90,7 @@ export class Retention {
     // One that came from elsewhere is there to be known, whatever it took away.
     if (!this.keepsTombstones || (!had && message.source === undefined)) return had;
     this.#options.retained.bury(message);
+    this.onChange?.(message.topic);
     return true;
   }
 
@@ -109,7 +113,13 @@ export class Retention {
     if (old === undefined) return false;
     retained.delete(topic);
     this.#add(shares, old.publisher, -1);
+    this.onChange?.(topic);
     return true;
+  }
+
+  /** Every member knows of the removal. */
+  forgetTombstone(topic: string): void {
+    if (this.#options.retained.forgetTombstone(topic)) this.onChange?.(topic);
   }
 
   #judge(message: Message): RetentionRefusal | undefined {

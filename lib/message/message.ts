@@ -19,6 +19,8 @@ export class Message {
   sequence = 0;
   /** Of one with retain, in a mesh: see RetainedVersion. 0: none. */
   retainedCounter = 0;
+  /** The bridge of another broker published it: to bridges at other gateways of the mesh it does not go, or it might go round for ever. */
+  fromBridge = false;
 
   constructor(
     readonly topic: string,

@@ -72,8 +72,8 @@ export interface RemoteInterest {
   targets(topic: string): readonly RemoteTarget[];
 }
 
-/** In-process subscribers are not asked for a QoS. */
-const LISTENER_QOS = 0;
+/** In-process subscribers are not asked for a QoS: while the process lives they miss nothing. */
+const LISTENER_QOS = 1;
 
 export interface RouterOptions {
   /** Routes kept at most; the least recently used goes first. */

@@ -118,6 +118,8 @@ export interface SessionLink {
   readonly topicAliasMaximum: number;
   /** Whether reason strings may be sent with acknowledgements [MQTT-3.1.2-29]. */
   readonly problemInformation: boolean;
+  /** Whether the client says that it is the bridge of another broker. */
+  readonly isBridge: boolean;
   /** Tells a v5 client why, then closes. */
   disconnect(reason: CloseReason): void;
   /** Stops taking input after the current packet, until `resume`; calls nest. */

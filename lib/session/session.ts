@@ -68,6 +68,8 @@ export class Session implements Subscriber, Identity {
   /** Set while the session is attached. */
   link: SessionLink | undefined;
   expiryS: number;
+  /** Whether its client is the bridge of another broker, as far as is known since the start. */
+  isBridge = false;
   /** What the gateway shows an embedder for this session: its Aedes client. Opaque here. */
   handle: unknown;
   readonly #env: SessionEnvironment;
@@ -153,6 +155,7 @@ export class Session implements Subscriber, Identity {
   /** The CONNACK has left: deliveries may follow. */
   start(link: SessionLink): void {
     this.link = link;
+    this.isBridge = link.isBridge;
     // Receive Maximum begins anew with each connection [MQTT 5, 4.9].
     this.inbound.pendingCount = 0;
     this.inbound.carriedCount = this.inbound.ids.size;

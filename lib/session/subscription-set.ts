@@ -190,7 +190,8 @@ export class SubscriptionSet {
     if (grant === 'wide') return this.#refuse(request.filter, TOO_WIDE);
     const options: SubscriptionOptions = {
       qos: request.qos,
-      noLocal: request.noLocal,
+      // A bridge of MQTT 3.1.1 cannot ask for it, and would give back what it brought.
+      noLocal: request.noLocal || this.#session.isBridge,
       retainAsPublished: request.retainAsPublished,
       retainHandling: request.retainHandling,
       identifier,

@@ -12,14 +12,11 @@
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
-import { bech32m } from '@scure/base';
 import { SprawlError } from '../../lib/contracts/errors.js';
+import { KeyTextFault, parseKeyText, renderKeyText } from './key-text.js';
 
 const PREFIX = 'sprawl';
 const SECRET_BYTES = 32;
-/** After `sprawl1`. */
-const TEXT_CHARACTERS = 58;
-const CHARACTERS = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l';
 const SALT = 'sprawl-edge mesh 1';
 const DERIVED_BYTES = 32;
 
@@ -46,36 +43,28 @@ export class SwarmKey {
     return new SwarmKey(Uint8Array.from(randomBytes(SECRET_BYTES)));
   }
 
+  /**
+   * The key of a mesh with an admin: who does not have the admin key cannot find another pair that gives the same key.
+   * @param adminPublicKey of 32 bytes. @param salt of 32 bytes from a source that nobody can guess: with it, the key can be made again
+   */
+  static ofAdmin(adminPublicKey: Uint8Array, salt: Uint8Array): SwarmKey {
+    if (adminPublicKey.length !== SECRET_BYTES || salt.length !== SECRET_BYTES)
+      throw new RangeError(`a public key of ${adminPublicKey.length} bytes and a salt of ${salt.length}`);
+    return new SwarmKey(new Uint8Array(createHmac('sha256', salt).update(adminPublicKey).digest()));
+  }
+
   /** @param text as `reveal` gives it, with spaces or line ends around it. @throws SprawlError SWARM_KEY_INVALID, without the key in it */
   static parse(text: string): SwarmKey {
-    const trimmed = text.trim();
-    const lower = trimmed.toLowerCase();
-    if (trimmed !== lower && trimmed !== trimmed.toUpperCase())
-      throw invalid('it has capital and small letters; it is written in one of the two throughout');
-    if (!lower.startsWith(`${PREFIX}1`)) throw invalid(`it does not begin with "${PREFIX}1"`);
-    const rest = lower.slice(PREFIX.length + 1);
-    const wrong = [...rest].findIndex((character) => !CHARACTERS.includes(character));
-    if (wrong >= 0) {
-      const which = JSON.stringify([...rest][wrong]);
-      throw invalid(`its character ${PREFIX.length + 2 + wrong} is ${which}, which no swarm key has`);
+    try {
+      return new SwarmKey(parseKeyText(text, { prefix: PREFIX, bytes: SECRET_BYTES, noun: 'swarm key' }));
+    } catch (error) {
+      throw error instanceof KeyTextFault ? invalid(error.message) : error;
     }
-    if (rest.length !== TEXT_CHARACTERS) {
-      const whole = PREFIX.length + 1 + TEXT_CHARACTERS;
-      throw invalid(`it has ${lower.length} characters instead of ${whole}: it was not copied whole`);
-    }
-    const decoded = bech32m.decodeUnsafe(lower);
-    if (decoded === undefined) throw invalid('its checksum is wrong: at least one character is mistyped');
-    const secret = bech32m.fromWordsUnsafe(decoded.words);
-    if (secret?.length !== SECRET_BYTES)
-      throw invalid(
-        'its checksum is right, but there is no key in it: it was not made by "sprawl-edge init"',
-      );
-    return new SwarmKey(secret);
   }
 
   /** The secret as text, for the one who is to have it. */
   reveal(): string {
-    return bech32m.encode(PREFIX, bech32m.toWords(this.#secret));
+    return renderKeyText(PREFIX, this.#secret);
   }
 
   /**
@@ -100,6 +89,12 @@ export class SwarmKey {
   /** Of DERIVED_BYTES, secret: the same for all members, for one purpose and no other. */
   derive(purpose: SwarmKeyPurpose): Uint8Array {
     return derive(this.#secret, purpose);
+  }
+
+  /** Whether the key was made for this admin. False for bytes that are no public key or no salt, too. */
+  matchesAdmin(adminPublicKey: Uint8Array, salt: Uint8Array): boolean {
+    if (adminPublicKey.length !== SECRET_BYTES || salt.length !== SECRET_BYTES) return false;
+    return this.equals(SwarmKey.ofAdmin(adminPublicKey, salt));
   }
 
   equals(other: SwarmKey): boolean {

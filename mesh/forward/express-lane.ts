@@ -112,4 +112,3 @@ export class ExpressLane {
     this.#encodedBytes = 0;
   }
 }
-

@@ -62,7 +62,11 @@ export function addresseeOf(frame: Uint8Array): 'receiver' | 'sender' | undefine
 export function writeGreeting(writer: ByteWriter, greeting: ReceiverGreeting): void {
   const { covered, durable, have, backfill, creditBytes, wholeMaxBytes } = greeting;
   writer.u8((covered === undefined ? 0 : 1) | (backfill === undefined ? 0 : 2));
-  writer.varint(covered ?? 0).varint(durable).varint(creditBytes).varint(wholeMaxBytes);
+  writer
+    .varint(covered ?? 0)
+    .varint(durable)
+    .varint(creditBytes)
+    .varint(wholeMaxBytes);
   if (backfill !== undefined) writer.varint(backfill.id).varint(backfill.cursor);
   writer.varint(have.length);
   let before = 0;

@@ -22,7 +22,6 @@ const RETAIN = 0x04;
 const EXPIRES = 0x08;
 const PROPERTIES = 0x10;
 const COUNTER = 0x20;
-/** For bridges to other brokers; nothing sets it yet, and a receiver takes it. */
 const BRIDGED = 0x40;
 const KNOWN = QOS | RETAIN | EXPIRES | PROPERTIES | COUNTER | BRIDGED;
 /** What is not topic, publisher, properties or payload, at most. */
@@ -75,7 +74,8 @@ export class MessageEncoder {
         (message.retain ? RETAIN : 0) |
         (expires ? EXPIRES : 0) |
         (properties.length > 0 ? PROPERTIES : 0) |
-        (retainedCounter === 0 ? 0 : COUNTER),
+        (retainedCounter === 0 ? 0 : COUNTER) |
+        (message.fromBridge ? BRIDGED : 0),
     );
     this.#writeTopic(message);
     this.#writePublisher(message.publisher);
@@ -162,6 +162,7 @@ export function decodeMessages(
     );
     message.sequence = position;
     message.retainedCounter = retainedCounter;
+    message.fromBridge = (flags & BRIDGED) !== 0;
     messages.push(message);
   }
   return messages;

@@ -38,6 +38,13 @@ export class MessageQueue {
     }
   }
 
+  /** Keeps only what `isWanted`. */
+  keep(isWanted: (message: Message) => boolean): void {
+    const kept = this.#messages.slice(this.#first).filter(isWanted);
+    this.clear();
+    for (const message of kept) this.push(message);
+  }
+
   clear(): void {
     this.#messages = [];
     this.#first = 0;

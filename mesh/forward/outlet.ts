@@ -104,9 +104,9 @@ export class Outlet {
     return oldest;
   }
 
-  /** Bytes of messages that a batch may have now, besides its header. */
+  /** Bytes of messages that a batch may have now, besides its header; negative: none may be sent. */
   budget(isBacklog: boolean): number {
-    if (!this.#isWritable) return 0;
+    if (!this.#isWritable) return -1;
     return Math.min(this.#batchMaxBytes, this.window.room(isBacklog, this.now)) - HEADER_MAX_BYTES;
   }
 

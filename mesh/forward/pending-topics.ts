@@ -14,6 +14,8 @@ export class PendingTopics {
   readonly #topics = new Map<string, PendingTopic>();
   readonly #maxCount: number;
   #unknownUpTo: LogPosition = 0;
+  /** Newest message that was added: they do not always come in order. */
+  #newest: LogPosition = 0;
 
   constructor(maxCount: number) {
     this.#maxCount = maxCount;
@@ -29,6 +31,7 @@ export class PendingTopics {
 
   /** A wanted message that has to go in its turn. @returns false: there are too many topics, and nothing is known up to here */
   add(topic: string, position: LogPosition): boolean {
+    if (position > this.#newest) this.#newest = position;
     const known = this.#topics.get(topic);
     if (known !== undefined) {
       known.last = Math.max(known.last, position);
@@ -39,7 +42,7 @@ export class PendingTopics {
       this.#topics.set(topic, { last: position, unsent: position });
       return true;
     }
-    this.forget(position);
+    this.forget(this.#newest);
     return false;
   }
 
@@ -52,6 +55,7 @@ export class PendingTopics {
 
   /** It went ahead. The topic was free. */
   sentAhead(topic: string, position: LogPosition): void {
+    if (position > this.#newest) this.#newest = position;
     const known = this.#topics.get(topic);
     if (known === undefined) this.#topics.set(topic, { last: position, unsent: 0 });
     else known.last = position;

@@ -86,6 +86,8 @@ export class StreamReceiver {
   #link = 0;
   #isUp = false;
   #hasBegun = false;
+  /** Version of an interest that grew between the greeting and the beginning of a link; 0: none. */
+  #grown = 0;
   #express = 0;
   #heldBytes = 0;
   #committed: LogPosition = 0;
@@ -132,6 +134,7 @@ export class StreamReceiver {
     this.#link++;
     this.#isUp = true;
     this.#hasBegun = false;
+    this.#grown = 0;
     this.#express = 0;
     this.#heldBytes = 0;
     this.#parts.clear();
@@ -168,11 +171,15 @@ export class StreamReceiver {
   /**
    * The interest of this gateway grows: before the other one is told. What came in between is back-filled.
    * @param version the new one, greater than any before
-   * @returns `since` of StreamSender.interestChanged; undefined: no link is up, and the next one begins with the new interest
+   * @returns `since` of StreamSender.interestChanged; 0: where the link begins; undefined: no link is up, and the next one begins with the new interest
    */
   interestGrows(version: number): LogPosition | undefined {
-    const { epoch, covered, backfill } = this.#state;
-    if (!this.#isUp || epoch === undefined) return undefined;
+    if (!this.#isUp) return undefined;
+    if (!this.#hasBegun) {
+      this.#grown = version;
+      return 0;
+    }
+    const { covered, backfill } = this.#state;
     const since = backfill?.cursor ?? covered;
     this.#moveBackfill(version, since, false);
     return since;
@@ -241,6 +248,10 @@ export class StreamReceiver {
     const { covered } = this.#state;
     if (from !== covered) return `begins behind ${from}, and everything up to ${covered} is here`;
     this.#state.setEpoch(epoch);
+    if (this.#grown !== 0) this.#moveBackfill(this.#grown, this.#state.backfill?.cursor ?? covered, false);
+    this.#grown = 0;
+    this.#owe(0, 0, undefined, false);
+    this.#acknowledge();
     return undefined;
   }
 
@@ -374,7 +385,8 @@ export class StreamReceiver {
       backfill = owed.backfill;
       done = owed.backfillDone;
     }
-    if (!isOwed || !this.#isUp) return;
+    // Before the beginning the origin may have been put back to before what would be acknowledged.
+    if (!isOwed || !this.#hasBegun || !this.#isUp) return;
     this.#heldBytes -= bytes;
     const ack = {
       covered: this.#durable,

@@ -95,6 +95,8 @@ export class StreamSender {
   #joining: { readonly from: LogPosition; readonly queue: MessageQueue } | undefined;
   #reads = 0;
   #isStarved = false;
+  /** Where the link began. */
+  #start: LogPosition = 0;
   #head: LogPosition;
   #acked: LogPosition = 0;
   #coveredAt = 0;
@@ -133,6 +135,7 @@ export class StreamSender {
     if (interest.version !== this.#interest.version || interest.matcher !== this.#interest.matcher)
       this.#pending.forget(this.#head);
     this.#interest = interest;
+    this.#start = start;
     this.#main.sent = start;
     this.#main.forget();
     this.#express.linkUp(greeting.have.filter((position) => position > start && position <= limit));
@@ -214,7 +217,7 @@ export class StreamSender {
 
   /**
    * The peer's interest changed while the link is up.
-   * @param since what its receiver said (StreamReceiver.interestGrows): what it newly wants of what was sent since then is back-filled; undefined: it only shrank
+   * @param since what its receiver said (StreamReceiver.interestGrows): what it newly wants of what was sent since then is back-filled; 0: since the link began; undefined: it only shrank
    */
   interestChanged(version: number, matcher: InterestMatcher, since?: LogPosition): void {
     const old = this.#interest.matcher;
@@ -223,17 +226,19 @@ export class StreamSender {
       this.#interest = { version, matcher };
       return;
     }
+    this.#pump();
     if (since === undefined) {
       this.#interest = { version, matcher };
+      this.#keepWanted();
       return;
     }
-    this.#pump();
     this.#closeMain();
     this.#interest = { version, matcher };
     // Of what the new interest wants nothing is known yet in the backlog.
     this.#pending.forget(this.#head);
     const { sent } = this.#main;
-    const start = Math.min(since, sent);
+    const start =
+      since === 0 ? Math.min(this.#backfillAcked?.cursor ?? sent, this.#start) : Math.min(since, sent);
     const known = this.#backfill === undefined ? old : undefined;
     this.#backfill = new BackfillLane(version, this.#outlet, start, sent, matcher, known);
     this.#backfillAcked = { id: version, cursor: start };
@@ -430,6 +435,8 @@ export class StreamSender {
     }
     if (lostTo > main.through) main.lost(Math.max(lostFrom, main.through + 1), lostTo);
     main.through = Math.max(main.through, next - 1, lostTo);
+    // The log may be ahead of what was told of it.
+    if (main.through > this.#head) this.#head = main.through;
     if (main.through >= this.#head || main.through >= (this.#joining?.from ?? Infinity)) this.#becomeLive();
   }
 
@@ -477,6 +484,14 @@ export class StreamSender {
     const { matcher } = this.#interest;
     this.#backfill = new BackfillLane(backfill.id, this.#outlet, cursor, start, matcher, undefined);
     this.#backfillAcked = { id: backfill.id, cursor };
+  }
+
+  /** Were a part of a topic's messages sent that is not wanted any more, the rest would come behind it when it is wanted again. */
+  #keepWanted(): void {
+    const { matcher } = this.#interest;
+    const isWanted = (message: Message): boolean => carriageOf(message, matcher) === 'acknowledged';
+    this.#main.queue.keep(isWanted);
+    this.#joining?.queue.keep(isWanted);
   }
 
   /** Everything that main has sent was by the old interest; all that it has not goes by the new one. */

@@ -8,7 +8,12 @@
 import type { Epoch } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
-import type { BackfillImage, BackfillRecord, StreamImage, StreamRecord } from '../../lib/contracts/streams.js';
+import type {
+  BackfillImage,
+  BackfillRecord,
+  StreamImage,
+  StreamRecord,
+} from '../../lib/contracts/streams.js';
 
 export class StreamState {
   readonly origin: GatewayId;

@@ -4,3 +4,10 @@ export const HELLO_WITHIN_MS = 3000;
 export const TICK_MS = 50;
 /** A SUBACK waits so long for others at most: with a tick on top it is less than a quarter of a second. */
 export const SUBACK_HOLD_MS = 200;
+/** A member without a link for so long is reached through another one. */
+export const RELAY_AFTER_MS = 3000;
+/** One neighbour after the other is asked. */
+export const RELAY_AGAIN_MS = 1000;
+/** Waiting for one gateway at the one in the middle: its memory is not for a pair that cannot talk. */
+export const RELAY_MAX_QUEUED_BYTES = 8 * 1_048_576;
+export const RELAYED_MAX_COUNT = 256;

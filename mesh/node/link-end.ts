@@ -5,6 +5,6 @@ export const REPLACED = 'there is a newer link';
 
 /** What the end of a link says of the other side, by its reason: see mesh/transport/reasons.ts. */
 export function linkEndOf(reason: string): LinkEnd {
-  if (reason === REPLACED || reason.startsWith('replaced')) return 'agreed';
+  if (reason === REPLACED || reason.startsWith('replaced') || reason.startsWith('relay:')) return 'agreed';
   return reason.startsWith('timeout') || reason.includes('silent') ? 'silent' : 'closed';
 }

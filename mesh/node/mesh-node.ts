@@ -8,20 +8,26 @@ import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { MeshHost, MeshPort, RemoteTarget } from '../../lib/contracts/mesh-port.js';
 import type { LogPosition, Store } from '../../lib/contracts/store.js';
-import type { DurableStreams, MessageSource, StreamImage, StreamRecord } from '../../lib/contracts/streams.js';
+import type {
+  DurableStreams,
+  MessageSource,
+  StreamImage,
+  StreamRecord,
+} from '../../lib/contracts/streams.js';
 import type { Run } from '../../lib/delivery/fan-out.js';
 import type { Message } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import type { ReceiverGreeting } from '../forward/frames.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
 import { Channel, type PeerLink } from '../link/peer-link.js';
-import { type Member, Membership, type MembershipOptions } from '../membership/index.js';
+import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
 import { SUBACK_HOLD_MS, TICK_MS } from './limits.js';
 import { linkEndOf } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
 import { Peer, type PeerEvents } from './peer.js';
+import { Relay } from './relay.js';
 import { RUN_MAX_BYTES } from './runs.js';
 
 export interface MeshNodeOptions {
@@ -51,6 +57,7 @@ export interface MeshNodeOptions {
 
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   onRemoteChange: ((filter: string) => void) | undefined;
+  retainedFloor = 0;
   readonly self: GatewayId;
   readonly #options: MeshNodeOptions;
   readonly #parts: NodeParts;
@@ -60,6 +67,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #answers: (() => void)[] = [];
   #isScheduled = false;
   #isOver = false;
+  readonly #relay: Relay;
   #membership: Membership | undefined;
   #timer: TimerHandle | undefined;
   #wakesAt = Infinity;
@@ -75,6 +83,15 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       gate: new SubackGate(SUBACK_HOLD_MS),
       lineage: new OwnLineage(self, lineage),
     };
+    this.#relay = new Relay({
+      ...{ self, clock },
+      random: () => options.random(),
+      direct: (id) => this.#peers.get(id)?.direct,
+      neighbours: () =>
+        [...this.#peers.values()].filter(({ direct }) => direct).map(({ gateway }) => gateway),
+      isLinked: (id) => this.#peers.get(id)?.isReachable === true,
+      linkUp: (link) => this.linkUp(link),
+    });
   }
 
   // Life.
@@ -134,6 +151,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     gate.tick(now);
     for (const peer of this.#peers.values()) peer.tick(now);
     const { membership } = this;
+    this.#relay.tick(this.#present());
     if (now >= membership.nextDeadlineMs) membership.tick(now);
     this.#wakeAt(Math.min(now + TICK_MS, Math.max(now, membership.nextDeadlineMs)));
   }
@@ -148,6 +166,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (before?.status !== status)
       this.#options.logger.info('a gateway of the mesh', { gateway: id, status, site: member.metadata.site });
     if (before === undefined || before.status !== status) this.#tellWanted();
+  }
+
+  *#present(): Iterable<GatewayId> {
+    for (const { id, status } of this.membership.members()) if (isPresent(status)) yield id;
   }
 
   #tellWanted(): void {
@@ -174,6 +196,11 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       return;
     }
     const peer = this.#peerOf(link.peer);
+    // A link of its own is better than one through another gateway.
+    if (link.path === 'relayed' && peer.direct !== undefined) {
+      link.close('there is a direct link');
+      return;
+    }
     peer.linkUp(link, (greeting) => this.#hello(peer, greeting));
   }
 
@@ -215,13 +242,19 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   apart(peer: Peer, reason: string): void {
     this.membership.linkDown(peer.gateway, linkEndOf(reason));
+    this.#relay.lost(peer.gateway);
     this.#membershipHeard();
   }
 
   frame(peer: Peer, channel: Channel, frame: Uint8Array): void {
-    if (channel !== Channel.membership) return;
-    this.membership.onFrame(peer.gateway, frame);
-    this.#membershipHeard();
+    if (channel === Channel.membership) {
+      this.membership.onFrame(peer.gateway, frame);
+      this.#membershipHeard();
+    } else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
+  }
+
+  drained(peer: Peer): void {
+    this.#relay.drained(peer.gateway);
   }
 
   datagram(peer: Peer, bytes: Uint8Array): void {

@@ -45,6 +45,7 @@ export interface PeerEvents {
   apart(peer: Peer, reason: string): void;
   frame(peer: Peer, channel: Channel, frame: Uint8Array): void;
   datagram(peer: Peer, bytes: Uint8Array): void;
+  drained(peer: Peer): void;
 }
 
 export class Peer implements RemoteTarget {
@@ -121,6 +122,11 @@ export class Peer implements RemoteTarget {
 
   get link(): PeerLink | undefined {
     return this.#link;
+  }
+
+  /** A link of its own, past hello. */
+  get direct(): PeerLink | undefined {
+    return this.isReachable && this.#link?.path !== 'relayed' ? this.#link : undefined;
   }
 
   /** Why it is in its state. */
@@ -268,6 +274,7 @@ export class Peer implements RemoteTarget {
     if (!this.isReachable) return;
     this.interestOut.drained();
     this.sender.drained();
+    this.#events.drained(this);
   }
 
   #send(channel: Channel, frame: Uint8Array): boolean {
@@ -296,7 +303,10 @@ export class Peer implements RemoteTarget {
     }
     const greeting = this.#hello?.greeting;
     if (greeting === undefined) return;
-    this.#enter('up', this.#link === undefined ? '' : `by ${this.#link.path} with ${this.#link.remoteAddress}`);
+    this.#enter(
+      'up',
+      this.#link === undefined ? '' : `by ${this.#link.path} with ${this.#link.remoteAddress}`,
+    );
     this.sender.linkUp(greeting, { version, matcher: matcher.match }, this.#rolledBackTo);
     this.#events.up(this);
   }

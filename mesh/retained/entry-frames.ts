@@ -122,7 +122,10 @@ export function* encodeEntries(entries: Iterable<OutgoingEntry>, now: () => numb
 function* pieces({ properties, payload }: Message): Generator<Uint8Array> {
   for (const part of [properties, payload])
     for (let at = 0; at < part.length; at += PIECE_BYTES)
-      yield new ByteWriter(PIECE_BYTES + 1).u8(FrameKind.piece).raw(part.subarray(at, at + PIECE_BYTES)).finish();
+      yield new ByteWriter(PIECE_BYTES + 1)
+        .u8(FrameKind.piece)
+        .raw(part.subarray(at, at + PIECE_BYTES))
+        .finish();
 }
 
 /** A large message on its way. */
@@ -162,7 +165,8 @@ export class EntryReader {
     const propertiesLength = reader.varint();
     const length = propertiesLength + reader.varint();
     reader.end();
-    if (length > MESSAGE_MAX_BYTES || length === 0) throw new MalformedFrame(`a large message of ${length} bytes`);
+    if (length > MESSAGE_MAX_BYTES || length === 0)
+      throw new MalformedFrame(`a large message of ${length} bytes`);
     const bytes = new Uint8Array(length);
     const message: ArrivedMessage = {
       qos: qosOf(flags),
@@ -216,7 +220,8 @@ function readHead(reader: ByteReader, sources: readonly Source[]) {
   const counter = reader.varint();
   const sequence = reader.varint();
   const topic = reader.text(STRING_MAX_BYTES);
-  if (!isValidTopicName(topic) || topic.startsWith('$')) throw new MalformedFrame('a topic that is not retained');
+  if (!isValidTopicName(topic) || topic.startsWith('$'))
+    throw new MalformedFrame('a topic that is not retained');
   const version: RetainedVersion = { counter, origin: source.origin, epoch: source.epoch, sequence };
   return { flags, topic, version };
 }

@@ -20,7 +20,13 @@
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { BUCKET_COUNT, FRAME_SOFT_MAX_BYTES, GROUP_COUNT } from './limits.js';
-import { bucketOf, type Digest, type Digests, type RetainedEntry, type RetainedIndex } from './retained-index.js';
+import {
+  bucketOf,
+  type Digest,
+  type Digests,
+  type RetainedEntry,
+  type RetainedIndex,
+} from './retained-index.js';
 
 export const FrameKind = {
   root: 1,
@@ -100,7 +106,10 @@ export type ControlFrame =
 const begin = (kind: keyof typeof FrameKind, round: number, bytes = 64): ByteWriter =>
   new ByteWriter(bytes).u8(FrameKind[kind]).varint(round);
 
-function state(writer: ByteWriter, { standing, mustResync, floor, head, rosterVersion }: PeerState): ByteWriter {
+function state(
+  writer: ByteWriter,
+  { standing, mustResync, floor, head, rosterVersion }: PeerState,
+): ByteWriter {
   return writer
     .u8(STANDINGS.indexOf(standing))
     .u8(mustResync ? 1 : 0)
@@ -118,7 +127,11 @@ export function encodeRoot(round: number, of: PeerState, { high, low }: Digest):
   return state(begin('root', round), of).u32(high).u32(low).finish();
 }
 
-export function encodeState(kind: 'equal' | 'finished' | 'settled', round: number, of: PeerState): Uint8Array {
+export function encodeState(
+  kind: 'equal' | 'finished' | 'settled',
+  round: number,
+  of: PeerState,
+): Uint8Array {
   return state(begin(kind, round), of).finish();
 }
 

@@ -125,7 +125,11 @@ export function hashTopic(topic: string): number {
   return finish(fnv(0x811c9dc5, topic));
 }
 
-function hashEntry(topicHash: number, topic: string, { counter, origin, epoch, sequence }: RetainedVersion): Digest {
+function hashEntry(
+  topicHash: number,
+  topic: string,
+  { counter, origin, epoch, sequence }: RetainedVersion,
+): Digest {
   const version = fnv(fnv(Math.imul(counter, 0x9e3779b1), origin), epoch.nonce);
   const numbers = mix(mix(mix(version, epoch.counter), sequence), Math.floor(sequence / 2 ** 32));
   const high = finish(mix(numbers, topicHash));

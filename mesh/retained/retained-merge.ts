@@ -48,7 +48,8 @@ export class RetainedMerge {
    * @returns `loses` also for a tombstone without anything to remove that may have been here before: it would go round for ever
    */
   judge(known: RetainedVersion | undefined, arriving: RetainedVersion, isTombstone: boolean): MergeVerdict {
-    if (known === undefined) return isTombstone && isNeedless(arriving.counter, this.#floor) ? 'loses' : 'wins';
+    if (known === undefined)
+      return isTombstone && isNeedless(arriving.counter, this.#floor) ? 'loses' : 'wins';
     const order = compareVersions(arriving, known);
     return order === 0 ? 'same' : order > 0 ? 'wins' : 'loses';
   }

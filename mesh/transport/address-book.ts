@@ -43,7 +43,9 @@ export class AddressBook {
       }
       this.#evict();
     } catch (cause) {
-      this.#logger.warn('the address book cannot be read; members are looked for anew', { why: String(cause) });
+      this.#logger.warn('the address book cannot be read; members are looked for anew', {
+        why: String(cause),
+      });
     }
   }
 

@@ -60,9 +60,12 @@ export function createBootstrapNode(options: BootstrapNodeOptions): BootstrapNod
 
 function requireAddress(host: string, port: number): void {
   if (isAnyHost(host)) {
-    throw invalid(`${host} is no address that gateways can reach; give the IPv4 address of this machine, such as 192.168.1.5`);
+    throw invalid(
+      `${host} is no address that gateways can reach; give the IPv4 address of this machine, such as 192.168.1.5`,
+    );
   }
-  if (!isIPv4(host)) throw invalid(`${JSON.stringify(host)} is no IPv4 address; the hash table knows no names and no IPv6`);
+  if (!isIPv4(host))
+    throw invalid(`${JSON.stringify(host)} is no IPv4 address; the hash table knows no names and no IPv6`);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw invalid(`${port} is no port; gateways have to know it in advance, so give one from 1 to 65535`);
   }

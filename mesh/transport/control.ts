@@ -144,5 +144,7 @@ function readTexts(bytes: Buffer, at: number, count: number): string[] | undefin
 
 /** It goes to the log: another gateway does not write lines there. */
 function printable(text: string): string {
-  return [...text].map((character) => (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(character) ? '?' : character)).join('');
+  return [...text]
+    .map((character) => (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(character) ? '?' : character))
+    .join('');
 }

@@ -23,7 +23,8 @@ function limitMessages(raw: RawStream, stream: FrameStream): void {
   const announce = raw.setContentSize?.bind(raw);
   raw.setContentSize = (size) => {
     const most = stream.isProven === true ? MESSAGE_MAX_BYTES : UNPROVEN_MESSAGE_MAX_BYTES;
-    if (size > most) stream.destroy(new RangeError(`a message with ${size} bytes to come, ${most} are allowed`));
+    if (size > most)
+      stream.destroy(new RangeError(`a message with ${size} bytes to come, ${most} are allowed`));
     else announce?.(size);
   };
 }

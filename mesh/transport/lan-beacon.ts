@@ -13,12 +13,7 @@ import { parseGatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Clock, TimerHandle, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import { isPort, type PeerAddress } from './address.js';
-import {
-  LAN_ANSWER_JITTER_MS,
-  LAN_ANSWER_SOONEST_MS,
-  LAN_QUERY_EVERY_MS,
-  LAN_QUERY_MS,
-} from './limits.js';
+import { LAN_ANSWER_JITTER_MS, LAN_ANSWER_SOONEST_MS, LAN_QUERY_EVERY_MS, LAN_QUERY_MS } from './limits.js';
 
 const SERVICE = '_sprawl-edge._tcp.local';
 const NAME_BYTES = 16;

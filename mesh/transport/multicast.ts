@@ -40,7 +40,9 @@ export function parsePacket(packet: DnsPacket): LanPacket {
   const records = [...(packet.answers ?? []), ...(packet.additionals ?? [])].slice(0, RECORDS_MAX_COUNT);
   return {
     questions: questions.filter(({ type }) => type === 'PTR' || type === 'ANY').map(({ name }) => name),
-    texts: records.filter(({ type }) => type === 'TXT').map((record) => ({ name: record.name, texts: textsOf(record) })),
+    texts: records
+      .filter(({ type }) => type === 'TXT')
+      .map((record) => ({ name: record.name, texts: textsOf(record) })),
   };
 }
 

@@ -27,7 +27,8 @@ export async function race(
       const settle = (failure: string | undefined): void => {
         if (failure === undefined) resolve(undefined);
         else failures.push(failure);
-        if (failures.length === ways.length) resolve([...new Set(failures)].slice(0, REASONS_MAX_COUNT).join('; '));
+        if (failures.length === ways.length)
+          resolve([...new Set(failures)].slice(0, REASONS_MAX_COUNT).join('; '));
       };
       for (const way of ways) {
         void begin(way, way.delayMs - first, timers, losers.signal).then(settle);

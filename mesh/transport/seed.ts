@@ -19,7 +19,10 @@ export interface SeedPorts {
   readonly timers: Timers;
   readonly random: () => number;
   /** Never rejects. */
-  reach(address: HostPort, signal: AbortSignal): Promise<{ readonly id: GatewayId } | { readonly failure: string }>;
+  reach(
+    address: HostPort,
+    signal: AbortSignal,
+  ): Promise<{ readonly id: GatewayId } | { readonly failure: string }>;
 }
 
 /** `--peer HOST:PORT`: an address of some member, tried until one answers there, and again when the link to it is lost. */
@@ -66,7 +69,9 @@ export class Seed {
 
   /** For the log. */
   toString(): string {
-    return this.#id === undefined ? showAddress(this.address) : `${showAddress(this.address)} (${shortId(this.#id)})`;
+    return this.#id === undefined
+      ? showAddress(this.address)
+      : `${showAddress(this.address)} (${shortId(this.#id)})`;
   }
 
   async #attempt(signal: AbortSignal): Promise<string | undefined> {

@@ -213,7 +213,8 @@ class MeshTransport implements Transport {
   }
 
   #createUdxNode(gate: UnprovenGate): UdxNode {
-    const { listen, bootstrap, firewalled, keyPair, swarmKey, timers, logger, handshakeMemoryMs } = this.#options;
+    const { listen, bootstrap, firewalled, keyPair, swarmKey, timers, logger, handshakeMemoryMs } =
+      this.#options;
     return new UdxNode({
       host: listen.host,
       port: listen.udpPort,
@@ -452,7 +453,9 @@ function peerOf(stream: FrameStream): GatewayId {
 function addressesOf(connection: Connection): PeerAddress[] {
   const { introduction, side, path, address } = connection;
   const dialled: PeerAddress[] =
-    side === 'dialler' ? [{ kind: path === 'tcp' ? 'tcp' : 'udp', host: address.host, port: address.port }] : [];
+    side === 'dialler'
+      ? [{ kind: path === 'tcp' ? 'tcp' : 'udp', host: address.host, port: address.port }]
+      : [];
   if (introduction === undefined) return dialled;
   const hosts = [address.host, ...introduction.hosts];
   const { tcpPort, udpPort } = introduction;

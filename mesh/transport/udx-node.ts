@@ -187,7 +187,8 @@ export class UdxNode {
         stream.off('close', onClose);
         resolve(result);
       };
-      const onClose = (): void => settle({ failure: signal.aborted ? Reason.aborted : (failure ?? Reason.ended) });
+      const onClose = (): void =>
+        settle({ failure: signal.aborted ? Reason.aborted : (failure ?? Reason.ended) });
       stream.on('error', (error: Error) => (failure ??= reasonOf(error, where)));
       stream.on('close', onClose);
       stream.once('open', () => settle({ stream }));

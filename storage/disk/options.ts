@@ -48,6 +48,8 @@ export interface DiskStoreOptions {
   /** What nobody needs any more is kept up to this size of the log, and for so long. */
   readonly keepMaxBytes: number;
   readonly keepMaxAgeMs: number;
+  /** What floors hold back: beyond it the oldest goes, whoever is to have it. */
+  readonly floorsMaxBytes: number;
   readonly ballastBytes: number;
   readonly sizes?: StoreSizes;
 }

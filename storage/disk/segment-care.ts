@@ -21,6 +21,8 @@ export class SegmentCare {
   readonly #parts: OpenParts;
   /** Queues of sessions that end with their connection. */
   readonly #passing: Set<DiskQueue>;
+  /** Floors that hold more than they may. */
+  readonly #warnedOf = new Set<string>();
   /** How many messages of a segment were needed when it was last looked at, by path. */
   readonly #lookedAt = new Map<string, number>();
 
@@ -56,14 +58,41 @@ export class SegmentCare {
 
   /** Nothing before it is needed by anybody. */
   #floor(): LogPosition {
-    const { index, table, mesh } = this.#parts;
+    const { index, table } = this.#parts;
     const passing = this.#passing;
-    let floor = Math.min(index.floor, table.floor, mesh.floor);
+    let floor = Math.min(index.floor, table.floor, this.#heldFrom());
     for (const queue of passing) {
       if (queue.count === 0) passing.delete(queue);
       else floor = Math.min(floor, queue.floor);
     }
     return floor;
+  }
+
+  /** Floors hold the log from here on. Where that is too much the oldest of it goes, and whoever comes for it is told. */
+  #heldFrom(): LogPosition {
+    const { log, mesh, options } = this.#parts;
+    const { floor } = mesh;
+    let held = 0;
+    for (const { next, end } of log.segments.toReversed()) {
+      if (next <= floor) return floor;
+      held += end;
+      if (held > options.floorsMaxBytes) return this.#letGo(next);
+    }
+    return floor;
+  }
+
+  /** @returns `from` */
+  #letGo(from: LogPosition): LogPosition {
+    const { mesh, options } = this.#parts;
+    for (const [name, position] of mesh.floors) {
+      if (position >= from || this.#warnedOf.has(name)) continue;
+      this.#warnedOf.add(name);
+      options.logger.warn('what it has not fetched is more than is kept for others: the oldest of it goes', {
+        ...{ name, from: position, keptFrom: from, maxBytes: options.floorsMaxBytes },
+        raise: 'limits.diskMaxBytes',
+      });
+    }
+    return from;
   }
 
   /** What is before it is older, or more, than is kept of what nobody needs. */
@@ -80,9 +109,9 @@ export class SegmentCare {
   }
 
   async #compactOne(): Promise<void> {
-    const { log, index, mesh } = this.#parts;
+    const { log, index } = this.#parts;
     // What others may want is read in one go: it stays as it is.
-    const limit = Math.min(index.floor, this.#keptFrom(), mesh.floor);
+    const limit = Math.min(index.floor, this.#keptFrom(), this.#heldFrom());
     for (const segment of log.segments.slice(0, -1)) {
       if (segment.next > limit) return;
       const count = segment.next - segment.header.first;

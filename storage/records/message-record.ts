@@ -2,7 +2,7 @@
  * Body of a message record, numbers least significant byte first:
  *
  *     u8   bits 0 and 1 QoS, 2 retain, 3 expires, 4 has properties, 5 has a packet id, 6 is the will of its publisher's session, 7 has mesh flags
- *     u8   only with bit 7: bit 0 comes from another gateway, bit 1 has the counter of a retained version
+ *     u8   only with bit 7: bit 0 comes from another gateway, 1 has the counter of a retained version, 2 a bridge brought it
  *     u48  only from another gateway: position of the record that names it, then u48, its position in that gateway's log
  *     u32  only with a counter: it
  *     u48  milliseconds since 1970, as good as the machine knew
@@ -28,6 +28,7 @@ const WILL = 0x40;
 const MESH = 0x80;
 const FROM_ANOTHER = 0x01;
 const COUNTER = 0x02;
+const BRIDGE = 0x04;
 const FIXED_BYTES = 7;
 const NO_BYTES = new Uint8Array(0);
 
@@ -78,8 +79,13 @@ export function messageRecordBytes(message: Message, publisher: Uint8Array, pack
   );
 }
 
-function meshBytes({ source, retainedCounter }: Message): number {
-  if (source === undefined && retainedCounter === 0) return 0;
+function hasMeshFlags({ source, retainedCounter, fromBridge }: Message): boolean {
+  return source !== undefined || retainedCounter !== 0 || fromBridge;
+}
+
+function meshBytes(message: Message): number {
+  if (!hasMeshFlags(message)) return 0;
+  const { source, retainedCounter } = message;
   return 1 + (source === undefined ? 0 : 12) + (retainedCounter === 0 ? 0 : 4);
 }
 
@@ -103,7 +109,7 @@ export function writeMessageRecord(
     (properties.length > 0 ? PROPERTIES : 0) |
     (packetId === 0 ? 0 : PACKET_ID) |
     (isWill ? WILL : 0);
-  if (message.source !== undefined || message.retainedCounter !== 0) {
+  if (hasMeshFlags(message)) {
     out[at] = (out[at] as number) | MESH;
     at = writeMesh(out, at + 1, message, sourceNumber) - 1;
   }
@@ -134,7 +140,10 @@ export function writeMessageRecord(
 /** @returns where it goes on. */
 function writeMesh(out: Uint8Array, at: number, message: Message, sourceNumber: LogPosition): number {
   const { source, sequence, retainedCounter } = message;
-  out[at++] = (source === undefined ? 0 : FROM_ANOTHER) | (retainedCounter === 0 ? 0 : COUNTER);
+  out[at++] =
+    (source === undefined ? 0 : FROM_ANOTHER) |
+    (retainedCounter === 0 ? 0 : COUNTER) |
+    (message.fromBridge ? BRIDGE : 0);
   if (source !== undefined) {
     writeU48(out, at, sourceNumber);
     writeU48(out, at + 6, sequence);
@@ -184,8 +193,10 @@ export function viewMessageRecord(
   let sourceNumber = 0;
   let sequence = 0;
   let retainedCounter = 0;
+  let fromBridge = false;
   if ((flags & MESH) !== 0) {
     const mesh = bytes[++start] as number;
+    fromBridge = (mesh & BRIDGE) !== 0;
     if ((mesh & FROM_ANOTHER) !== 0) {
       sourceNumber = readU48(bytes, start + 1);
       sequence = readU48(bytes, start + 7);
@@ -233,5 +244,6 @@ export function viewMessageRecord(
   );
   message.sequence = sequence;
   message.retainedCounter = retainedCounter;
+  message.fromBridge = fromBridge;
   return { message, wallMs, packetId, isWill: (flags & WILL) !== 0, sourceNumber };
 }

@@ -102,6 +102,7 @@ function createStore(folder: string, clock: GatewayClock): DiskStore {
     keyProvider: { masterKeys: async () => [] },
     keepMaxBytes: 0,
     keepMaxAgeMs: 0,
+    floorsMaxBytes: 0,
     commitDelayMs: 0,
     segmentMaxBytes: 65_536,
     diskMaxBytes: 64 * MIB,

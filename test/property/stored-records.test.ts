@@ -49,14 +49,20 @@ t.test('a message comes back from its record as it was', async (t) => {
       fc.integer({ min: 0, max: POSITION_MAX }),
       fc.oneof(fc.constant(0), packetId),
       fc.nat(20),
-      fc.record({ sourceNumber: fc.oneof(fc.constant(0), position), sequence: position, counter: fc.nat() }),
-      (fields, wallMs, id, offset, { sourceNumber, sequence, counter }) => {
+      fc.record({
+        sourceNumber: fc.oneof(fc.constant(0), position),
+        sequence: position,
+        counter: fc.nat(),
+        fromBridge: fc.boolean(),
+      }),
+      (fields, wallMs, id, offset, { sourceNumber, sequence, counter, fromBridge }) => {
         const message = createMessage({ ...fields, topicBytes: topicBytesOf(fields.topic) });
         if (sourceNumber !== 0) {
           message.source = { origin: gatewayIdOf(new Uint8Array(32)), epoch: { counter: 1, nonce: '' } };
           message.sequence = sequence;
         }
         message.retainedCounter = counter;
+        message.fromBridge = fromBridge;
         const publisher = names.bytesOf(fields.publisher);
         const size = messageRecordBytes(message, publisher, id);
         const out = Buffer.alloc(offset + size + 10, 0xaa);
@@ -70,6 +76,7 @@ t.test('a message comes back from its record as it was', async (t) => {
           stored.sourceNumber === sourceNumber &&
           back.sequence === message.sequence &&
           back.retainedCounter === counter &&
+          back.fromBridge === fromBridge &&
           back.topic === message.topic &&
           Buffer.compare(back.topicBytes, message.topicBytes) === 0 &&
           Buffer.compare(back.payload, message.payload) === 0 &&

@@ -175,6 +175,7 @@ export class CrashProcess implements DoorObserver {
       continueClock: (ms) => clock.continueFrom(ms),
       ...{ timers, logger, schedule, isOnDisk: () => true, keyProvider: { masterKeys: async () => [] } },
       keepMaxAgeMs: 0,
+      floorsMaxBytes: 1 << 30,
       randomBytes: (size) => Uint8Array.from({ length: size }, () => random.integer(0, 255)),
       ...{ diskMaxBytes: 1 << 30, pendingMaxBytes: 1 << 20, diskReserveBytes: plan.diskFills ? 4000 : 0 },
     });

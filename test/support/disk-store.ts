@@ -66,6 +66,7 @@ export function testStore(parts: TestStoreParts, options: Partial<DiskStoreOptio
     snapshotEveryBytes: 32_768,
     keepMaxBytes: 2 ** 30,
     keepMaxAgeMs: 2 ** 40,
+    floorsMaxBytes: 2 ** 30,
     ballastBytes: 4096,
     ...options,
   });

@@ -179,6 +179,7 @@ export class FakeLink implements SessionLink {
   readonly maximumPacketSize: number;
   readonly topicAliasMaximum: number;
   readonly problemInformation = true;
+  readonly isBridge = false;
   /** What the gateway ended the connection with. */
   readonly reasons: CloseReason[] = [];
   readonly input: Input;

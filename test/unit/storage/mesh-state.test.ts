@@ -192,3 +192,19 @@ t.test('what somebody is to have yet stays in the log, and what is gone is named
   t.ok(own.messages.every(({ position }) => position >= first));
   await store.close();
 });
+
+t.test('who does not come for its messages does not fill the disk', async (t) => {
+  const options = { keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 };
+  const { store } = await opened(testStoreParts(), undefined, { ...options, snapshotEveryBytes: 4096, floorsMaxBytes: 20_000 });
+  store.setFloor('peer', 1);
+  for (let round = 0; round < 12; round++) {
+    for (let n = 0; n < 100; n++) store.append(messageTo('t', 'x'.repeat(100)), undefined);
+    await store.log.flush();
+    await store.settled();
+  }
+  const { first } = store.log.reader;
+  t.ok(first > 1, 'the oldest has gone');
+  t.ok(store.log.storedBytes < 60_000, 'and the newest is there');
+  t.same([...store.floors], [['peer', 1]], 'who comes is told what it missed');
+  await store.close();
+});

@@ -45,7 +45,7 @@ class Site {
     });
     this.node = new MeshNode({
       ...{ self: this.id, site: `site ${number}`, software: 'test', lineage: [], clock: scheduler },
-      ...{ logger: nullLogger, store: this.store, host: this.lanes.meshHost, schedule },
+      ...{ logger: nullLogger, store: this.store, host: this.lanes.createMeshHost(), schedule },
       ...{ random: () => 0.5, wanted: () => undefined },
       timers: {
         after: (delayMs, fire) => {
@@ -117,4 +117,66 @@ t.test('what is published at one gateway reaches subscribers of another, once an
   t.equal(b.got.length, 21);
   t.same(c.got, []);
   for (const { node } of sites) t.equal(node.membership.presentCount, 3);
+});
+
+t.test('what is retained is known everywhere, whoever wants it, and so is its removal', async (t) => {
+  const { scheduler, sites } = await mesh(3);
+  const [a, b, c] = sites as [Site, Site, Site];
+  const retained = ({ lanes }: Site, topic: string): string | undefined => {
+    const message = lanes.env.store.retained.get(topic);
+    return message === undefined ? undefined : Buffer.from(message.payload).toString();
+  };
+  void c.subscribe('state/#');
+  await scheduler.advance(300);
+  a.publish('state/x', 'one', 1, true);
+  a.publish('state/y', 'zero', 0, true);
+  await scheduler.advance(300);
+  for (const site of sites) t.same([retained(site, 'state/x'), retained(site, 'state/y')], ['one', 'zero']);
+  b.publish('state/x', 'two', 1, true);
+  c.publish('state/y', '', 0, true);
+  await scheduler.advance(300);
+  for (const site of sites)
+    t.same([retained(site, 'state/x'), retained(site, 'state/y')], ['two', undefined]);
+  t.same(c.got, ['state/x one', 'state/y zero', 'state/y ', 'state/x two']);
+});
+
+t.test('two that cannot reach each other go through a third, until they can', async (t) => {
+  const { scheduler, network, sites } = await mesh(3);
+  const [a, b, c] = sites as [Site, Site, Site];
+  void c.subscribe('site/#');
+  await scheduler.advance(300);
+  network.cut(a.id, c.id);
+  network.cut(c.id, a.id);
+  a.publish('site/x', 'while it is cut');
+  await scheduler.advance(6000);
+  const pathOf = (site: Site, id: GatewayId): string | undefined =>
+    [...site.node.peers].find(({ gateway }) => gateway === id)?.link?.path;
+  t.equal(pathOf(a, c.id), 'relayed');
+  t.equal(pathOf(c, a.id), 'relayed');
+  a.publish('site/x', 'through another');
+  a.publish('site/x', 'passing', 0);
+  await scheduler.advance(500);
+  t.same(
+    c.got.filter((line) => line !== 'site/x passing'),
+    ['site/x while it is cut', 'site/x through another'],
+  );
+  t.same(b.got, []);
+  for (const { node } of sites) t.equal(node.membership.presentCount, 3);
+  network.heal();
+  await scheduler.advance(1000);
+  t.equal(pathOf(a, c.id), 'tcp');
+  t.equal(pathOf(c, a.id), 'tcp');
+  a.publish('site/x', 'direct');
+  await scheduler.advance(500);
+  t.equal(c.got.at(-1), 'site/x direct');
+  t.equal(c.got.length, 4);
+  // And where the one in the middle goes, so does the way.
+  network.cut(a.id, c.id);
+  network.cut(c.id, a.id);
+  await scheduler.advance(6000);
+  t.equal(pathOf(a, c.id), 'relayed');
+  network.stop(b.id);
+  b.node.end('killed');
+  await scheduler.advance(3000);
+  t.equal(pathOf(a, c.id), undefined);
 });

@@ -1,0 +1,55 @@
+/** What `GET /mesh` answers, and `sprawl-edge peers` and `links` print. */
+import type { Epoch } from './epoch.js';
+import type { GatewayId } from './gateway-id.js';
+
+/** What the members say of a gateway. */
+export type PeerStatus = 'alive' | 'suspect' | 'dead' | 'left' | 'evicted';
+
+/**
+ * What the link to it is doing: `stalled`: it has something to send, and nothing is acknowledged; `relayed`: up, through another
+ * gateway.
+ */
+export type LinkState = 'connecting' | 'relayed' | 'up' | 'stalled' | 'down';
+
+export interface MeshSelf {
+  readonly id: GatewayId;
+  readonly site: string;
+  readonly epoch: Epoch;
+  readonly version: string;
+  /** `stopped`: it takes part no more, `reason` says why. */
+  readonly state: 'starting' | 'running' | 'leaving' | 'stopped';
+  readonly reason: string | null;
+  /** Where it listens: `HOST:PORT`. */
+  readonly addresses: readonly string[];
+}
+
+export interface MeshPeer {
+  readonly id: GatewayId;
+  readonly site: string;
+  readonly status: PeerStatus;
+  /** null: not met since the start. */
+  readonly epoch: Epoch | null;
+  readonly path: 'tcp' | 'udx' | 'relayed' | null;
+  readonly remoteAddress: string | null;
+  readonly state: LinkState;
+  /** Why it is not up; null: it is. */
+  readonly reason: string | null;
+  readonly rttMs: number | null;
+  /** Messages of QoS 1 and 2 from here that it has not acknowledged. */
+  readonly pendingMessages: number;
+  readonly pendingBytes: number;
+  /** How long the oldest of them has waited; null: none waits. */
+  readonly oldestUnackedMs: number | null;
+  readonly sentMessages: number;
+  readonly ackedMessages: number;
+  readonly receivedMessages: number;
+  /** Messages that it did not get or that were not taken, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** Share of its capacity that is in use, as it says itself: from 0 to 1. */
+  readonly load: number | null;
+}
+
+export interface MeshStatus {
+  readonly self: MeshSelf;
+  readonly peers: readonly MeshPeer[];
+}

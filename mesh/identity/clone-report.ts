@@ -1,0 +1,79 @@
+/**
+ * Two live processes with one key: the card of a gateway was copied. Who sees both tells every member, and the two find out that they
+ * are meant. Both stop meshing and say why; the clients of each are served on.
+ */
+import { type Epoch, isSameEpoch, type Lineage } from '../../lib/contracts/epoch.js';
+import { gatewayIdOf, type GatewayId, PUBLIC_KEY_BYTES, publicKeyOf } from '../../lib/contracts/gateway-id.js';
+import { type ByteReader, type ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { epochText, isEpoch, lineageHas, presentOf } from './lineage.js';
+
+export interface CloneReport {
+  readonly id: GatewayId;
+  /** Both alive when they were seen; the lower first. */
+  readonly epochs: readonly [Epoch, Epoch];
+}
+
+const NONCE_BYTES = 8;
+
+export function cloneReportOf(id: GatewayId, left: Epoch, right: Epoch): CloneReport {
+  const isInOrder =
+    left.counter !== right.counter ? left.counter < right.counter : left.nonce <= right.nonce;
+  const bare = ({ counter, nonce }: Epoch): Epoch => ({ counter, nonce });
+  return { id, epochs: isInOrder ? [bare(left), bare(right)] : [bare(right), bare(left)] };
+}
+
+/** For whoever passes reports on: two with the same key say the same. */
+export function cloneReportKey({ id, epochs: [left, right] }: CloneReport): string {
+  return `${id} ${left.counter}:${left.nonce} ${right.counter}:${right.nonce}`;
+}
+
+/**
+ * What a report means to the gateway that hears it:
+ *
+ *     another gateway                                          `other`   passed on
+ *     this one: its present life, and one that it does not know  `clone`   stop meshing
+ *     this one: its present life, and one of its earlier ones    `stale`   that connection was a dead one, or the copy is stopping
+ *     this one: but not its present life                         `stale`   it is over: the gateway was started anew since
+ */
+export function judgeCloneReport(
+  { id, epochs }: CloneReport,
+  ownId: GatewayId,
+  ownLineage: Lineage,
+): 'other' | 'clone' | 'stale' {
+  if (id !== ownId) return 'other';
+  const present = presentOf(ownLineage);
+  if (!epochs.some((epoch) => isSameEpoch(epoch, present))) return 'stale';
+  return epochs.every((epoch) => lineageHas(ownLineage, epoch)) ? 'stale' : 'clone';
+}
+
+/** @param address of the other machine, as far as anybody knows */
+export function cloneText({ id, epochs: [left, right] }: CloneReport, address: string): string {
+  return (
+    `this gateway's identity ${id.slice(0, 8)} is also used by another machine (${address}): starts ${epochText(left)} and ${epochText(right)} are both alive, ` +
+    'so this gateway takes part in the mesh no more; its own clients are served on. On the machine whose data folder is a copy, ' +
+    'stop the gateway and run "sprawl-edge join --new-identity", then start the other one again'
+  );
+}
+
+export function writeCloneReport(writer: ByteWriter, { id, epochs }: CloneReport): void {
+  writer.raw(publicKeyOf(id));
+  for (const { counter, nonce } of epochs) writer.varint(counter).raw(Buffer.from(nonce, 'hex'));
+}
+
+/** @throws MalformedFrame */
+export function readCloneReport(reader: ByteReader): CloneReport {
+  const id = gatewayIdOf(reader.raw(PUBLIC_KEY_BYTES));
+  const left = readEpoch(reader);
+  const right = readEpoch(reader);
+  if (isSameEpoch(left, right)) throw new MalformedFrame('a clone report with one life');
+  return cloneReportOf(id, left, right);
+}
+
+function readEpoch(reader: ByteReader): Epoch {
+  const epoch = {
+    counter: reader.varint(),
+    nonce: Buffer.from(reader.raw(NONCE_BYTES)).toString('hex'),
+  };
+  if (!isEpoch(epoch)) throw new MalformedFrame('an epoch with the counter 0');
+  return epoch;
+}

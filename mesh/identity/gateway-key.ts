@@ -1,0 +1,50 @@
+import { inspect } from 'node:util';
+import { gatewayIdOf, type GatewayId } from '../../lib/contracts/gateway-id.js';
+import { publicKeyOfSeed, SEED_BYTES, signWith } from './ed25519.js';
+
+/** What HyperDHT takes: the secret key is the seed and then the public key. */
+export interface KeyPair {
+  /** Of 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** Of 64 bytes. */
+  readonly secretKey: Uint8Array;
+}
+
+/** The Ed25519 key pair of a gateway. It shows its id wherever it would be printed, and never its secret. */
+export class GatewayKey {
+  readonly id: GatewayId;
+  /** Of 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly #seed: Uint8Array;
+
+  /** @param seed of SEED_BYTES */
+  constructor(seed: Uint8Array) {
+    if (seed.length !== SEED_BYTES) throw new RangeError(`a seed of ${seed.length} bytes`);
+    this.#seed = Uint8Array.from(seed);
+    this.publicKey = publicKeyOfSeed(this.#seed);
+    this.id = gatewayIdOf(this.publicKey);
+  }
+
+  /** For the handshake, and nothing else. */
+  reveal(): KeyPair {
+    return {
+      publicKey: Uint8Array.from(this.publicKey),
+      secretKey: Uint8Array.from([...this.#seed, ...this.publicKey]),
+    };
+  }
+
+  /** @returns 64 bytes */
+  sign(message: Uint8Array): Uint8Array {
+    return signWith(this.#seed, message);
+  }
+
+  toString(): string {
+    return `[gateway key ${this.id}]`;
+  }
+  toJSON(): string {
+    return this.toString();
+  }
+  [inspect.custom](): string {
+    return this.toString();
+  }
+}
