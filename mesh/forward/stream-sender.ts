@@ -263,9 +263,11 @@ export class StreamSender {
   get nextDeadlineMs(): number | undefined {
     if (!this.#outlet.isUp) return undefined;
     const refill = this.#outlet.window.refillAt(this.#outlet.now);
-    const cover = this.#main.through > this.#main.sent ? this.#coveredAt + limits.IDLE_COVER_MS : undefined;
-    if (refill === undefined || cover === undefined) return refill ?? cover;
-    return Math.min(refill, cover);
+    if (refill !== undefined) return refill;
+    const { sent, through, queue } = this.#main;
+    // What waits for credit does not wait for time.
+    if (through <= sent || queue.count > 0 || this.#outlet.budget(!this.#isLive) < 0) return undefined;
+    return this.#coveredAt + limits.IDLE_COVER_MS;
   }
 
   get status(): SenderStatus {

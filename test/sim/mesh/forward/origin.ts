@@ -85,7 +85,9 @@ export class Origin {
   append(topic: string | undefined): void {
     const { random, plan } = this;
     const expires = random.chance(0.03);
-    const payload = new Uint8Array(4 + (random.chance(0.02) ? random.integer(0, 400) : random.integer(0, 40)));
+    const payload = new Uint8Array(
+      4 + (random.chance(0.02) ? random.integer(0, 400) : random.integer(0, 40)),
+    );
     const id = topic === undefined ? 0 : ++this.#nextId;
     new DataView(payload.buffer).setUint32(0, id);
     const retain = random.chance(plan.retainChance);

@@ -13,7 +13,13 @@ import type { ForwardPlan } from './plan.js';
 export type TopicInterest = ReadonlyMap<string, WantedQoS>;
 
 type Item =
-  | { readonly kind: 'message'; readonly id: number; readonly topic: string; readonly sequence: number; readonly retain: boolean }
+  | {
+      readonly kind: 'message';
+      readonly id: number;
+      readonly topic: string;
+      readonly sequence: number;
+      readonly retain: boolean;
+    }
   | { readonly kind: 'record'; readonly record: StreamRecord | BackfillRecord };
 
 export interface ReceiverHooks {
@@ -82,6 +88,8 @@ export class ReceivingGateway {
   start(): void {
     this.life++;
     this.isUp = true;
+    this.#willCommit = false;
+    this.acked = { version: 0, head: 0 };
     this.receiver = this.#create();
     if (this.#checkpoint !== undefined) this.receiver.restore(this.#checkpoint.image);
     for (const item of this.log.slice(this.#checkpoint?.at ?? 0)) {
@@ -190,7 +198,8 @@ export class ReceivingGateway {
     const lastPlain = this.#lastPlainIds.get(topic) ?? 0;
     // One that is retained goes to everybody: it may be here before older ones that became wanted later.
     const mayBeLate = !message.retain && last !== lastPlain && this.#early.has(last);
-    if (lastPlain > id || (last > id && !mayBeLate)) throw new InvariantViolation('order', `message ${id} of ${topic} came behind ${last}`);
+    if (lastPlain > id || (last > id && !mayBeLate))
+      throw new InvariantViolation('order', `message ${id} of ${topic} came behind ${last}`);
     if (!message.retain && !this.#mayWant(topic))
       throw new InvariantViolation('wanted', `message ${id}: nobody wants ${topic}`);
     if (message.retain && message.retainedCounter !== id)
@@ -217,7 +226,6 @@ export class ReceivingGateway {
       this.#willCommit = true;
       const { life } = this;
       this.agenda.after(this.random.delay(this.plan.commitMaxMs), () => {
-        this.#willCommit = false;
         if (life === this.life && this.isUp) this.commit();
       });
     }
@@ -242,8 +250,7 @@ export class ReceivingGateway {
 
   #promiseAcked(): void {
     for (const [topic, since] of this.#wantedSince)
-      if (since <= this.acked.version && !this.promised.has(topic))
-        this.promised.set(topic, this.acked.head);
+      if (since <= this.acked.version && !this.promised.has(topic)) this.promised.set(topic, this.acked.head);
   }
 
   #noteInterest(before: TopicInterest): void {

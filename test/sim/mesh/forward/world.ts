@@ -46,7 +46,11 @@ const DRAIN_MS = 900_000;
 const ORIGIN = gatewayIdOf(new Uint8Array(32).fill(7));
 
 /** Runs a seed to its end. @throws InvariantViolation */
-export function runForward(seed: number, mutant?: ForwardMutant, change: Partial<ForwardPlan> = {}): ForwardResult {
+export function runForward(
+  seed: number,
+  mutant?: ForwardMutant,
+  change: Partial<ForwardPlan> = {},
+): ForwardResult {
   return new ForwardWorld(seed, mutant, change).run();
 }
 
@@ -147,7 +151,8 @@ class ForwardWorld {
     const busy = `t/${random.integer(0, plan.topics - 1)}`;
     for (let n = 0; n < burst; n++)
       origin.append(random.chance(0.2) ? undefined : burst > 1 ? busy : this.#anyTopic());
-    if (random.chance(plan.pruneChance)) random.chance(0.5) ? origin.prune() : origin.damage();
+    if (random.chance(plan.pruneChance / 2)) origin.prune();
+    else if (random.chance(plan.pruneChance / 2)) origin.damage();
     else if (random.chance(0.05)) origin.pruneToFloor();
   }
 
@@ -327,7 +332,10 @@ class ForwardWorld {
     this.#onTheWay[index] = before + bytes;
     // One that is larger than all that is granted goes alone.
     if (before > 0 && before + bytes > this.plan.creditBytes)
-      throw new InvariantViolation('credit', `${JSON.stringify(this.origin.senders[index]?.status)} ${before + bytes} bytes of ${this.plan.creditBytes}`);
+      throw new InvariantViolation(
+        'credit',
+        `${JSON.stringify(this.origin.senders[index]?.status)} ${before + bytes} bytes of ${this.plan.creditBytes}`,
+      );
   }
 
   #checkCaps(): void {
