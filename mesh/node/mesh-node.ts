@@ -21,6 +21,7 @@ import type { ReceiverGreeting } from '../forward/frames.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
 import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
+import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
 import { SUBACK_HOLD_MS, TICK_MS } from './limits.js';
 import { linkEndOf } from './link-end.js';
@@ -82,6 +83,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       remote: new RemoteInterest((filter) => this.onRemoteChange?.(filter)),
       gate: new SubackGate(SUBACK_HOLD_MS),
       lineage: new OwnLineage(self, lineage),
+      bookkeeping: new Bookkeeping(),
     };
     this.#relay = new Relay({
       ...{ self, clock },
@@ -339,7 +341,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   committed(position: LogPosition): void {
-    for (const peer of this.#peers.values()) peer.committed(position);
+    const isOfOthers = !this.#parts.bookkeeping.committed(position);
+    for (const peer of this.#peers.values()) peer.committed(position, isOfOthers);
     this.#flushSoon();
   }
 

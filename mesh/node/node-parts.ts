@@ -4,6 +4,7 @@ import type { Logger } from '../../lib/contracts/logger.js';
 import type { MeshHost } from '../../lib/contracts/mesh-port.js';
 import type { Store } from '../../lib/contracts/store.js';
 import type { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
+import type { Bookkeeping } from './bookkeeping.js';
 import type { OwnLineage } from './own-lineage.js';
 
 /** Of forwarding; what is left out is as in mesh/forward/limits.ts. */
@@ -35,4 +36,5 @@ export interface NodeParts {
   readonly gate: SubackGate;
   readonly limits: NodeLimits;
   readonly lineage: OwnLineage;
+  readonly bookkeeping: Bookkeeping;
 }

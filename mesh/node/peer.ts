@@ -78,14 +78,14 @@ export class Peer implements RemoteTarget {
     this.#events = events;
     this.#clock = parts.clock;
     this.#since = parts.clock.now();
-    const { store, host, remote, local, limits, lineage } = parts;
+    const { store, host, remote, local, limits, lineage, bookkeeping } = parts;
     const now = (): number => parts.clock.now();
     this.receiver = new StreamReceiver(
       gateway,
       {
         ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
         append: (message) => host.publishForwarded(message),
-        record: (record) => store.recordStream(record),
+        record: (record) => bookkeeping.recorded(store.recordStream(record)),
         reportHole: (_origin, from, to) => this.#hole(from, to),
       },
       limits.forward,
@@ -349,9 +349,10 @@ export class Peer implements RemoteTarget {
     this.#passing?.flush();
   }
 
-  committed(position: LogPosition): void {
+  /** @param isOfOthers only says how much of other logs is here */
+  committed(position: LogPosition, isOfOthers: boolean): void {
     this.receiver.committed(position);
-    this.sender.headMoved(position);
+    this.sender.headMoved(position, isOfOthers);
   }
 
   tick(now: number): void {

@@ -247,6 +247,19 @@ t.test('what is wanted with QoS 0 only passes unacknowledged, unless it is retai
   t.equal(bench.sender.status.refused.passingDown, 1);
 });
 
+t.test('positions that only say how much of other logs is here are covered with what comes next', async (t) => {
+  const bench = new SenderBench();
+  bench.up(0);
+  bench.taken();
+  bench.sender.headMoved(3, true);
+  t.equal(bench.sender.nextDeadlineMs, undefined);
+  bench.now += 60_000;
+  bench.sender.tick(bench.now);
+  t.same(bench.taken(), [], 'two gateways would tell each other for ever');
+  bench.commit(messageAt(4));
+  t.same(bench.taken(), ['v1 0-4: 4a']);
+});
+
 t.test('idle positions are covered now and then', async (t) => {
   const bench = new SenderBench();
   bench.up(0);
