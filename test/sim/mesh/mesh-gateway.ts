@@ -2,6 +2,7 @@
 import type { Clock } from '../../../lib/contracts/clock.js';
 import type { EpochStart, Lineage } from '../../../lib/contracts/epoch.js';
 import { type GatewayId, gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
+import type { MeshHost } from '../../../lib/contracts/mesh-port.js';
 import type { Logger } from '../../../lib/contracts/logger.js';
 import { COUNTER_NAMES, C } from '../../../lib/telemetry/counters.js';
 import { MeshNode } from '../../../mesh/node/mesh-node.js';
@@ -51,6 +52,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
   #lineage: Lineage = [];
   #image: DiskImage | undefined;
   #isPutBack = false;
+  #isStreaming = false;
   #wallOffsetMs = 0;
   #processCount = 0;
   #linkCount = 0;
@@ -104,7 +106,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     this.#watchStore(process);
     const mesh = new MeshNode({
       ...{ self: this.id, site: this.node, software: 'sim', lineage: this.#lineage, ...parts },
-      ...{ logger: this.#logger(this.#processCount - 1), store, host: lanes.meshHost },
+      ...{ logger: this.#logger(this.#processCount - 1), store, host: this.#watchedHost(lanes.createMeshHost()) },
       random: () => draws.float(),
       wanted: () => undefined,
       limits: { linkMaxBytesPerSecond: 0, maxQueuedPassingBytes: 1 << 20, forward: plan.forward },
@@ -132,6 +134,20 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     };
   }
 
+  /** What comes by a stream, and not because retained messages were compared. */
+  #watchedHost(host: MeshHost): MeshHost {
+    const publish = host.publishForwarded.bind(host);
+    host.publishForwarded = (message) => {
+      this.#isStreaming = true;
+      try {
+        return publish(message);
+      } finally {
+        this.#isStreaming = false;
+      }
+    };
+    return host;
+  }
+
   /** The log that was found ends here. */
   #cutLedger(head: number): void {
     const gone = this.ledger.truncate(head);
@@ -147,7 +163,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     const append = store.append.bind(store);
     store.append = (message, origin) => {
       const position = append(message, origin);
-      this.ledger.appended(message, position, (id) => this.#world.gatewayOf(id)?.ledger);
+      this.ledger.appended(message, position, this.#isStreaming, (id) => this.#world.gatewayOf(id)?.ledger);
       return position;
     };
     const { commits } = lanes.env;

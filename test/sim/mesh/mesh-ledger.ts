@@ -12,6 +12,7 @@ import { parsePayload } from '../../history/payload.js';
 
 export interface LedgerEntry {
   readonly position: LogPosition;
+  readonly byStream: boolean;
   readonly topic: string;
   /** undefined: no payload that names a message. */
   readonly mid: Mid | undefined;
@@ -49,14 +50,20 @@ export class GatewayLedger {
     this.#complain = complain;
   }
 
-  appended(message: Message, position: LogPosition, originOf: (id: GatewayId) => GatewayLedger | undefined): void {
+  /** @param byStream in the order of its origin's log, and not because retained messages were compared */
+  appended(
+    message: Message,
+    position: LogPosition,
+    byStream: boolean,
+    originOf: (id: GatewayId) => GatewayLedger | undefined,
+  ): void {
     const { topic, source, sequence, retain, retainedCounter } = message;
     if (position === 0) return;
     const parsed = parsePayload(Buffer.from(message.payload), this.#run, topic);
     const mid = parsed.kind === 'message' ? parsed.mid : undefined;
     const isEmpty = message.payloadLength === 0;
-    const entry = { position, topic, mid, retain, isEmpty, source, sequence, retainedCounter };
-    if (source !== undefined) this.#judge(entry, originOf(source.origin));
+    const entry: LedgerEntry = { position, byStream, topic, mid, retain, isEmpty, source, sequence, retainedCounter };
+    if (source !== undefined && byStream) this.#judge(entry, originOf(source.origin));
     this.#keep(entry);
   }
 
@@ -95,7 +102,7 @@ export class GatewayLedger {
 
   #keep(entry: LedgerEntry): void {
     this.entries.push(entry);
-    if (entry.source !== undefined) this.#keys.add(keyOf(entry.source, entry.sequence));
+    if (entry.source !== undefined && entry.byStream) this.#keys.add(keyOf(entry.source, entry.sequence));
     if (entry.mid !== undefined) this.#mids.add(nameOf(entry.mid));
   }
 
