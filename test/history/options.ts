@@ -28,8 +28,8 @@ export interface CheckOptions {
   readonly quiescenceMs: number;
   /** A message that was acknowledged longer than this before a subscription is not for it. */
   readonly routingMs: number;
-  /** The same where publisher and subscriber are at different nodes; default: as `routingMs`. */
-  readonly routingElsewhereMs?: number;
+  /** How long a message may take from one node to another, where subscriptions come and go meanwhile. */
+  readonly elsewhereMs: number;
   /**
    * Until then a reader may find an older retained value, or none, of a topic that is published at another node: nodes that
    * cannot reach each other go on. Default: it may not.
@@ -70,6 +70,7 @@ export const DEFAULT_OPTIONS: CheckOptions = {
   retainedMs: 2000,
   quiescenceMs: 5000,
   routingMs: 1000,
+  elsewhereMs: 0,
   unsubscribeGraceMs: 0,
   recoveryMaxMs: undefined,
   recoveryWindowMs: 60_000,

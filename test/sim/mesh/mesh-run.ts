@@ -188,7 +188,7 @@ function judge(world: MeshWorld, restedAt: number): void {
     willLosingFaults: [],
     endingFaults: ['crash'],
     // Between gateways messages take as long as they take.
-    routingElsewhereMs: Infinity,
+    elsewhereMs: 1e9,
     retainedElsewhereFromMs: restedAt - beganAt,
     unjudgedTopics: ['$SYS/#', 'sprawl/dead-letter', ...(world.plan.retained === 'manySites' ? ['m/#'] : [])],
     isExcused: (cid, mid) => world.isExcused(cid, mid),
