@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { AedesOptions } from 'aedes';
-import { Mesh, type MeshFolder, type MeshSettings } from '../mesh/index.js';
+import { Mesh, type MeshMember, type MeshSettings } from '../mesh/index.js';
 import { createDiskStore, MemoryStore } from '../storage/index.js';
 import { Broker } from './broker/broker.js';
 import { type LaneLimits, Lanes } from './broker/lanes.js';
@@ -41,7 +41,7 @@ export interface GatewayOptions {
   readonly store?: Store;
   readonly clock?: Clock;
   /** Of a gateway in a mesh. */
-  readonly mesh?: { readonly settings: MeshSettings; readonly folder: MeshFolder };
+  readonly mesh?: { readonly settings: MeshSettings; readonly member: MeshMember };
   /** A number from 0 to below 1; decides nothing that has to be secret. Default: Math.random. */
   readonly random?: () => number;
 }
@@ -103,12 +103,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 function createMesh(
-  { settings, folder }: NonNullable<GatewayOptions['mesh']>,
+  { settings, member }: NonNullable<GatewayOptions['mesh']>,
   parts: { clock: GatewayClock; logger: Logger; store: Store; lanes: Lanes },
 ): Mesh {
   const { clock, logger, store, lanes } = parts;
   return new Mesh({
-    ...{ settings, folder, clock, logger, store, host: lanes.createMeshHost(), software: version },
+    ...{ settings, member, clock, logger, store, host: lanes.createMeshHost(), software: version },
     ...{ timers: realTimers, random: Math.random, randomBytes, schedule: setImmediate },
   });
 }

@@ -1,2 +1,2 @@
-export { Mesh, type MeshFolder, type MeshOptions, type MeshSettings } from './mesh.js';
-export { SwarmKey } from './admission/swarm-key.js';
+export { Mesh, type MeshMember, type MeshOptions, type MeshSettings } from './mesh.js';
+export { openMeshMember } from './open-member.js';

@@ -65,6 +65,8 @@ export interface MeshPort {
   forward(message: Message, targets: readonly RemoteTarget[]): void;
   /** QoS 0. */
   forwardRun(run: Run, topicBytes: Uint8Array, targets: readonly RemoteTarget[]): void;
+  /** Whether a message that came in a stream may be retained: not where it may have been removed, and nobody knows any more. */
+  mayRetain(message: Message): boolean;
   /** No counter of a retained version begins below it: higher ones were forgotten. */
   readonly retainedFloor: number;
   /** Everything up to here is committed, and was forwarded. */

@@ -279,6 +279,12 @@ export interface Store {
   setFloor(name: string, position: LogPosition | undefined): void;
   readonly floors: ReadonlyMap<string, LogPosition>;
   /**
+   * What somebody wants to find again after a restart, a few kilobytes. It is written with the next checkpoint, and so not later than any change of
+   * what is retained that comes after it.
+   */
+  setNote(name: string, value: Uint8Array): void;
+  note(name: string): Uint8Array | undefined;
+  /**
    * This gateway's own messages from a position on, as far as they are committed: some at a time. Calls back later, once; not after `close`.
    * @param maxBytes about how many at once
    */

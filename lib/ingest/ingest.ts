@@ -238,7 +238,7 @@ export class Ingest {
         count(this.#env.counters, C.meshRetainedSuperseded);
         return;
       }
-      this.#retain(message);
+      if (this.#env.mesh?.mayRetain(message) !== false) this.#retain(message);
     }
     this.publishPassing(message);
   }

@@ -12,8 +12,7 @@ import type { AdminKey } from './admin-key.js';
 export const REASON_MAX_BYTES = 200;
 /** What is signed begins with it, so that a signature is good for nothing else. */
 const PURPOSE = 'sprawl-edge eviction 1\0';
-const LONE_SURROGATE = /[\ud800-\udfff]/u;
-const CONTROL = /\p{Cc}/u;
+const CONTROL = /[\p{Cc}\p{Cs}]/u;
 
 export interface Eviction {
   readonly gateway: GatewayId;
@@ -32,7 +31,7 @@ export interface SignedEviction extends Eviction {
 export function reasonFault(reason: string): string | undefined {
   const length = Buffer.byteLength(reason, 'utf8');
   if (length > REASON_MAX_BYTES) return `it has ${length} bytes, at most ${REASON_MAX_BYTES} are allowed`;
-  return CONTROL.test(reason) || LONE_SURROGATE.test(reason) ? 'it has control characters' : undefined;
+  return CONTROL.test(reason) ? 'it has control characters' : undefined;
 }
 
 function signedBytes({ gateway, sequence, reason }: Eviction): Uint8Array {

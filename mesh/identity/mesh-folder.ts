@@ -29,12 +29,15 @@ export interface MeshFolder {
   readonly membership: MembershipFiles;
   readonly addresses: AddressBook;
   readonly lineages: LineageBook;
+  /** Its lives up to now, oldest first; empty: it never started. */
+  readonly lineage: Lineage;
   /**
-   * Begins a life, once for each process: durable when it resolves, and not to be used before.
-   * @param after the last position in the log: everything later is of this life
+   * Begins a life: durable when it resolves, and not to be used before. Once for each process, and again where others know a later life
+   * than this one.
+   * @param after the last position in the log: everything later is of this life @param beyond its counter is higher than this one
    * @throws SprawlError MESH_FILE_FAILED: the gateway must not mesh then
    */
-  startEpoch(after: number): Promise<Lineage>;
+  startEpoch(after: number, beyond?: number): Promise<Lineage>;
 }
 
 /**
@@ -78,7 +81,8 @@ class OpenMeshFolder implements MeshFolder {
   readonly #files: MeshFiles;
   readonly #layout: MeshLayout;
   readonly #randomBytes: (size: number) => Uint8Array;
-  readonly #epochs: RememberedEpochs;
+  lineage: Lineage;
+  #nextCounter: number;
 
   constructor(
     files: MeshFiles,
@@ -97,19 +101,22 @@ class OpenMeshFolder implements MeshFolder {
     this.#files = files;
     this.#layout = layout;
     this.#randomBytes = randomBytes;
-    this.#epochs = epochs;
+    this.lineage = epochs.lineage ?? [];
+    this.#nextCounter = epochs.nextCounter;
   }
 
   get id(): GatewayId {
     return this.key.id;
   }
 
-  async startEpoch(after: number): Promise<Lineage> {
-    const { lineage = [], nextCounter } = this.#epochs;
+  async startEpoch(after: number, beyond = 0): Promise<Lineage> {
+    const counter = Math.max(this.#nextCounter, beyond + 1);
     const nonce = Buffer.from(this.#randomBytes(NONCE_BYTES)).toString('hex');
-    const start: EpochStart = { counter: nextCounter, nonce, after };
-    const begun = [...lineage, start].slice(-LINEAGE_MAX_COUNT);
+    const start: EpochStart = { counter, nonce, after };
+    const begun = [...this.lineage, start].slice(-LINEAGE_MAX_COUNT);
     await writeEpochs(this.#files, this.#layout.epochs, this.#layout.epochsCopy, begun);
+    this.lineage = begun;
+    this.#nextCounter = counter + 1;
     return begun;
   }
 }

@@ -20,6 +20,8 @@ export const Channel = {
   relay: 6,
   /** Runs of small messages of QoS 0, as their publisher sent them. */
   runs: 7,
+  /** Who may not be a member. */
+  roster: 8,
 } as const;
 export type Channel = (typeof Channel)[keyof typeof Channel];
 

@@ -16,7 +16,8 @@ export class Bookkeeping {
   /** The log is committed up to here. @returns whether with anything else since the last time */
   committed(position: LogPosition): boolean {
     let count = 0;
-    for (let at = this.#positions[0]; at !== undefined && at <= position; at = this.#positions[count]) count++;
+    for (let at = this.#positions[0]; at !== undefined && at <= position; at = this.#positions[count])
+      count++;
     this.#positions.splice(0, count);
     const isMore = position - this.#committed > count;
     this.#committed = position;

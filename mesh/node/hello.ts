@@ -3,12 +3,13 @@
  *
  *     u8 version · text software · text site · lineage · varint end of the own log · addresses
  *     u8 what follows: 1 the newest epoch of the other that this one knows, 2 the interest of the other that it has
- *     [epoch] · [u48 life, varint version] · greeting of the stream · bytes roster
+ *     [epoch] · [u48 life, varint version] · greeting of the stream · text version of the roster · [4: 32 bytes administrator, 32 bytes salt]
  *
  * Whoever comes later may write more at the end: what is not understood is skipped.
  */
 import type { Epoch, EpochStart, Lineage } from '../../lib/contracts/epoch.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
+import type { AdminBinding } from '../admission/admin-key.js';
 import { readGreeting, type ReceiverGreeting, writeGreeting } from '../forward/frames.js';
 import type { InterestImage } from '../interest/index.js';
 import { type ByteReader, ByteReader as Reader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
@@ -17,10 +18,12 @@ export const HELLO_VERSION = 1;
 const LINEAGE_MAX_COUNT = 64;
 const TEXT_MAX_BYTES = 128;
 const ADDRESSES_MAX_COUNT = 16;
-const ROSTER_MAX_BYTES = 524_288;
+const ROSTER_VERSION_MAX_BYTES = 32;
+const ADMIN_BYTES = 32;
 const NONCE_BYTES = 8;
 const KNOWS_EPOCH = 1;
 const HAS_INTEREST = 2;
+const HAS_ADMIN = 4;
 
 export interface Hello {
   readonly version: number;
@@ -36,8 +39,9 @@ export interface Hello {
   readonly interest: InterestImage | undefined;
   /** How much it has of the other's log. */
   readonly greeting: ReceiverGreeting;
-  /** Signed statements of the administrator. */
-  readonly roster: Uint8Array;
+  /** Of the roster; empty: it has none. */
+  readonly rosterVersion: string;
+  readonly admin: AdminBinding | undefined;
 }
 
 export function encodeHello(hello: Hello): Uint8Array {
@@ -50,12 +54,17 @@ export function encodeHello(hello: Hello): Uint8Array {
   }
   writer.varint(hello.head).varint(hello.addresses.length);
   for (const address of hello.addresses) writer.text(address);
-  const { knownEpoch, interest } = hello;
-  writer.u8((knownEpoch === undefined ? 0 : KNOWS_EPOCH) | (interest === undefined ? 0 : HAS_INTEREST));
+  const { knownEpoch, interest, admin } = hello;
+  writer.u8(
+    (knownEpoch === undefined ? 0 : KNOWS_EPOCH) |
+      (interest === undefined ? 0 : HAS_INTEREST) |
+      (admin === undefined ? 0 : HAS_ADMIN),
+  );
   if (knownEpoch !== undefined) writeEpoch(writer, knownEpoch);
   if (interest !== undefined) writer.u48(interest.life).varint(interest.version);
   writeGreeting(writer, hello.greeting);
-  writer.bytes(hello.roster);
+  writer.text(hello.rosterVersion);
+  if (admin !== undefined) writer.raw(admin.publicKey).raw(admin.salt);
   return writer.finish();
 }
 
@@ -76,8 +85,15 @@ export function decodeHello(frame: Uint8Array): Hello {
   const interest =
     (flags & HAS_INTEREST) === 0 ? undefined : { life: reader.u48(), version: reader.varint() };
   const greeting = readGreeting(reader);
-  const roster = Uint8Array.from(reader.bytes(ROSTER_MAX_BYTES));
-  return { version, software, site, lineage, head, addresses, knownEpoch, interest, greeting, roster };
+  const rosterVersion = reader.text(ROSTER_VERSION_MAX_BYTES);
+  const admin = (flags & HAS_ADMIN) === 0 ? undefined : readAdmin(reader);
+  const names = { software, site, addresses };
+  return { version, ...names, lineage, head, knownEpoch, interest, greeting, rosterVersion, admin };
+}
+
+function readAdmin(reader: ByteReader): AdminBinding {
+  const publicKey = Uint8Array.from(reader.raw(ADMIN_BYTES));
+  return { publicKey, salt: Uint8Array.from(reader.raw(ADMIN_BYTES)) };
 }
 
 function readLineage(reader: ByteReader): Lineage {
@@ -87,7 +103,7 @@ function readLineage(reader: ByteReader): Lineage {
   for (let i = 0; i < count; i++) {
     const start = { ...readEpoch(reader), after: reader.varint() };
     const before = lineage.at(-1);
-    if (before !== undefined && (start.counter <= before.counter || start.after < before.after))
+    if (before !== undefined && start.counter <= before.counter)
       throw new MalformedFrame('epochs that do not follow each other');
     lineage.push(start);
   }

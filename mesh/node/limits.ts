@@ -11,3 +11,5 @@ export const RELAY_AGAIN_MS = 1000;
 /** Waiting for one gateway at the one in the middle: its memory is not for a pair that cannot talk. */
 export const RELAY_MAX_QUEUED_BYTES = 8 * 1_048_576;
 export const RELAYED_MAX_COUNT = 256;
+/** Tombstones that every member knows of go. */
+export const SWEEP_EVERY_MS = 10_000;

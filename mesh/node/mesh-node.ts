@@ -3,7 +3,7 @@
  * other. Real ones are put to it by MeshService, simulated ones by test/sim/mesh.
  */
 import type { Clock, TimerHandle, Timers } from '../../lib/contracts/clock.js';
-import type { Epoch, EpochStart, Lineage } from '../../lib/contracts/epoch.js';
+import type { Epoch, Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { MeshHost, MeshPort, RemoteTarget } from '../../lib/contracts/mesh-port.js';
@@ -17,18 +17,25 @@ import type {
 import type { Run } from '../../lib/delivery/fan-out.js';
 import type { Message } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
+import type { Roster } from '../admission/roster.js';
 import type { ReceiverGreeting } from '../forward/frames.js';
+import { type CloneReport, cloneText } from '../identity/clone-report.js';
+import { epochText } from '../identity/lineage.js';
+import { judge } from '../identity/meeting.js';
+import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
 import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
+import { Admission } from './admission.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
-import { SUBACK_HOLD_MS, TICK_MS } from './limits.js';
-import { linkEndOf } from './link-end.js';
+import { SUBACK_HOLD_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
+import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
 import { Peer, type PeerEvents } from './peer.js';
 import { Relay } from './relay.js';
+import { type RetainedImage, RetainedNode } from './retained-node.js';
 import { RUN_MAX_BYTES } from './runs.js';
 
 export interface MeshNodeOptions {
@@ -54,11 +61,23 @@ export interface MeshNodeOptions {
   readonly exportFilters: readonly string[];
   /** `host:port` at which others may reach it. */
   readonly addresses: () => readonly string[];
+  /** The lives of others, as they told them last. */
+  readonly lineages: ReadonlyMap<GatewayId, Lineage>;
+  readonly saveLineages: (lineages: ReadonlyMap<GatewayId, Lineage>) => void;
+  readonly roster: Roster | undefined;
+  readonly matchesAdmin: (publicKey: Uint8Array, salt: Uint8Array) => boolean;
+  readonly saveRoster: (roster: Roster) => void;
+  /** Others know a later life of this gateway: `begin` is to be called again, with one whose counter is beyond this. */
+  readonly bearAnew: (beyond: number) => void;
+  /** It takes part no more: for `reason`, which people are to see. */
+  readonly stopped: (reason: string) => void;
 }
+
+/** What the store keeps for it. */
+const RETAINED_NOTE = 'retained';
 
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   onRemoteChange: ((filter: string) => void) | undefined;
-  retainedFloor = 0;
   readonly self: GatewayId;
   readonly #options: MeshNodeOptions;
   readonly #parts: NodeParts;
@@ -69,7 +88,13 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #isScheduled = false;
   #isOver = false;
   readonly #relay: Relay;
+  readonly admission: Admission;
+  #retained: RetainedNode | undefined;
+  readonly #lineages: Map<GatewayId, Lineage>;
+  readonly #sources = new Map<string, MessageSource>();
   #membership: Membership | undefined;
+  #bornBeyond = 0;
+  #sweptAt = 0;
   #timer: TimerHandle | undefined;
   #wakesAt = Infinity;
 
@@ -85,6 +110,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       lineage: new OwnLineage(self, lineage),
       bookkeeping: new Bookkeeping(),
     };
+    this.#lineages = new Map(options.lineages);
+    this.admission = new Admission(options.roster, {
+      matchesAdmin: options.matchesAdmin,
+      save: options.saveRoster,
+      evicted: (id, reason) => this.#evicted(id, reason),
+    });
     this.#relay = new Relay({
       ...{ self, clock },
       random: () => options.random(),
@@ -98,12 +129,18 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   // Life.
 
-  /** The epoch of this process is durable and the store open: links may come. */
-  begin(epoch: EpochStart): void {
-    this.#parts.lineage.begin(epoch);
-    this.#local.life = Number.parseInt(epoch.nonce.slice(0, 12), 16);
+  /** A life of this gateway begins: it is durable, and the store is open. @param lineage with it as its last */
+  begin(lineage: Lineage): void {
+    this.#parts.lineage.begin(lineage);
+    const retained = this.#createRetained();
+    this.#retained = retained;
+    for (const peer of this.#peers.values()) {
+      peer.close(REBORN);
+      peer.begin(retained);
+    }
+    this.#local.life = Number.parseInt(this.#parts.lineage.present.nonce.slice(0, 12), 16);
     const { self, site, software, addresses, clock, random, membership } = this.#options;
-    const { counter, nonce } = epoch;
+    const { counter, nonce } = this.#parts.lineage.present;
     this.#membership = new Membership(
       { id: self, epoch: { counter, nonce }, site, software, addresses: addresses() },
       {
@@ -116,6 +153,45 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       membership,
     );
     this.#wakeAt(clock.now());
+  }
+
+  #createRetained(): RetainedNode {
+    const { self, clock, random, store, host } = this.#options;
+    const note = store.note(RETAINED_NOTE);
+    return new RetainedNode(
+      {
+        ...{ self, clock, random, store, host },
+        members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
+        rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
+        coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
+        sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),
+        noteHave: (origin, sequence) => {
+          if (origin !== self) this.#peerOf(origin).receiver.replayForwarded(sequence);
+        },
+        remember: (image) => store.setNote(RETAINED_NOTE, Buffer.from(JSON.stringify(image), 'utf8')),
+      },
+      this.#parts.lineage.present,
+      note === undefined ? undefined : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage),
+    );
+  }
+
+  /** One object for each life of a gateway. */
+  #sourceOf(origin: GatewayId, epoch: Epoch): MessageSource {
+    const key = `${origin} ${epoch.counter} ${epoch.nonce}`;
+    let source = this.#sources.get(key);
+    if (source === undefined) {
+      source = { origin, epoch: { counter: epoch.counter, nonce: epoch.nonce } };
+      this.#sources.set(key, source);
+    }
+    return source;
+  }
+
+  get retainedFloor(): number {
+    return this.#retained?.floor ?? 0;
+  }
+
+  mayRetain(message: Message): boolean {
+    return this.#retained?.isSuspect(message) !== true;
   }
 
   get membership(): Membership {
@@ -154,6 +230,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     for (const peer of this.#peers.values()) peer.tick(now);
     const { membership } = this;
     this.#relay.tick(this.#present());
+    if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
+      this.#sweptAt = now;
+      this.#retained?.sweep();
+    }
     if (now >= membership.nextDeadlineMs) membership.tick(now);
     this.#wakeAt(Math.min(now + TICK_MS, Math.max(now, membership.nextDeadlineMs)));
   }
@@ -181,11 +261,38 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#options.wanted(wanted);
   }
 
+  /** Two lives of one gateway are told of, of which neither is the earlier. */
   #conflict(id: GatewayId, known: Epoch, told: Epoch): void {
-    this.#options.logger.error('two machines claim to be one gateway', {
-      gateway: id,
-      epochs: `${known.counter}/${known.nonce} and ${told.counter}/${told.nonce}`,
-    });
+    if (id === this.self) {
+      // It may be what others still remember of the time before this data folder was put back, or a copy that is alive: `beyond` tells.
+      this.#beyond(told);
+      return;
+    }
+    this.#options.logger.warn(
+      'two lives of a gateway are told of: its data folder was copied, or put back to an old image',
+      {
+        gateway: id,
+        known: epochText(known),
+        told: epochText(told),
+      },
+    );
+  }
+
+  /** Others know a life of this gateway that it does not know itself: it goes on in one that is later. */
+  #beyond(known: Epoch): void {
+    const { present } = this.#parts.lineage;
+    if (known.counter < present.counter || this.#bornBeyond >= known.counter) return;
+    this.#bornBeyond = known.counter;
+    this.#options.bearAnew(known.counter);
+  }
+
+  /** The same key at two live processes: this one takes part no more. @param address of the other machine, as far as anybody knows */
+  stopAsClone(report: CloneReport, address: string): void {
+    if (this.#isOver) return;
+    const reason = cloneText(report, address);
+    this.#options.logger.error(reason, { gateway: this.self });
+    this.end(reason);
+    this.#options.stopped(reason);
   }
 
   get peers(): Iterable<Peer> {
@@ -193,8 +300,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   linkUp(link: PeerLink): void {
-    if (this.#isOver || link.peer === this.self) {
-      link.close(this.#isOver ? 'this gateway has left the mesh' : 'this is the same gateway');
+    if (this.#isOver || this.#membership === undefined || link.peer === this.self) {
+      link.close(link.peer === this.self ? 'this is the same gateway' : 'this gateway is not in the mesh');
       return;
     }
     const peer = this.#peerOf(link.peer);
@@ -211,6 +318,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (peer === undefined) {
       peer = new Peer(id, this.#parts, this);
       this.#peers.set(id, peer);
+      if (this.#retained !== undefined) peer.begin(this.#retained);
     }
     return peer;
   }
@@ -224,14 +332,43 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       head: store.committed,
       knownEpoch: peer.receiver.image?.epoch,
       interest: peer.interestImage,
-      roster: new Uint8Array(0),
+      rosterVersion: this.admission.version,
+      admin: this.admission.admin,
     });
   }
 
   // What peers tell.
 
   greeted(peer: Peer, hello: Hello): string | undefined {
-    peer.helloCame(hello, undefined);
+    const { admission, self } = this;
+    admission.learnAdmin(hello.admin);
+    if (admission.isEvicted(peer.gateway)) return `evicted: ${admission.reasonOf(peer.gateway)}`;
+    const { lineage } = this.#parts;
+    const { image } = peer.receiver;
+    const { covered } = hello.greeting;
+    const theirImage =
+      hello.knownEpoch === undefined || covered === undefined
+        ? undefined
+        : { epoch: hello.knownEpoch, covered };
+    const verdict = judge({
+      own: { id: self, lineage: lineage.all, head: this.#options.store.committed },
+      other: { id: peer.gateway, lineage: hello.lineage, head: hello.head },
+      ...{ image, theirImage, remembered: this.#lineages.get(peer.gateway) },
+      ...{ liveEpochs: [], isOldAlive: false },
+    });
+    this.#lineages.set(peer.gateway, hello.lineage);
+    this.#options.saveLineages(this.#lineages);
+    const text = meetingText(verdict, { other: peer.gateway, address: peer.link?.remoteAddress ?? '' });
+    if (text !== undefined) this.#options.logger.error(text, { gateway: peer.gateway });
+    if (verdict.kind === 'clone') return text;
+    const weAreBack = verdict.kind === 'weAreRolledBack' ? verdict : undefined;
+    const standing = weAreBack?.other ?? verdict;
+    if (standing.kind === 'rolledBack') peer.receiver.reset(standing.covered, standing.present);
+    const rolledBackTo = weAreBack === undefined ? undefined : Math.max(0, weAreBack.lostFrom - 1);
+    peer.helloCame(hello, weAreBack === undefined || weAreBack.lostTo === 0 ? undefined : rolledBackTo);
+    if (weAreBack !== undefined) this.#beyond(weAreBack.known);
+    if (hello.rosterVersion !== admission.version)
+      for (const frame of admission.frames()) peer.link?.send(Channel.roster, frame);
     this.membership.linkUp(peer.gateway);
     this.#membershipHeard();
     this.#flushSoon();
@@ -253,6 +390,34 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.membership.onFrame(peer.gateway, frame);
       this.#membershipHeard();
     } else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
+    else if (channel === Channel.roster && this.admission.merge(frame)) this.#passRosterOn(peer, frame);
+  }
+
+  /** A statement of the administrator that was given here. @throws MalformedFrame @returns whether it was news */
+  takeStatement(frame: Uint8Array): boolean {
+    if (!this.admission.merge(frame)) return false;
+    this.#passRosterOn(undefined, frame);
+    return true;
+  }
+
+  #passRosterOn(from: Peer | undefined, frame: Uint8Array): void {
+    for (const peer of this.#peers.values())
+      if (peer !== from && peer.isReachable) peer.link?.send(Channel.roster, frame);
+  }
+
+  #evicted(id: GatewayId, reason: string): void {
+    this.#options.logger.warn('a gateway was evicted from the mesh', { gateway: id, reason });
+    if (id === this.self) {
+      const text = `this gateway was evicted from the mesh (${reason}): its own clients are served on`;
+      this.end(text);
+      this.#options.stopped(text);
+      return;
+    }
+    this.#peers.get(id)?.forget();
+    this.#peers.delete(id);
+    this.#membership?.forget(id);
+    this.#retained?.memberLeft(id);
+    this.#tellWanted();
   }
 
   drained(peer: Peer): void {
@@ -318,13 +483,13 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#flushSoon();
     const isAcknowledged = message.position > 0 && (message.qos > 0 || message.retain);
     if (isAcknowledged && message.retain) {
-      for (const peer of this.#peers.values()) peer.sender.committed(message);
+      for (const peer of this.#peers.values()) peer.sender?.committed(message);
       return;
     }
     for (const { gateway, qos } of targets) {
       const peer = this.#peers.get(gateway);
       if (peer === undefined) continue;
-      if (isAcknowledged) peer.sender.committed(message, qos);
+      if (isAcknowledged) peer.sender?.committed(message, qos);
       else peer.pass(message);
     }
   }

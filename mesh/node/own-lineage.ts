@@ -35,10 +35,10 @@ export class OwnLineage {
     return last;
   }
 
-  /** The epoch of this process; it is durable. */
-  begin(start: EpochStart): void {
-    this.#lineage = [...this.#lineage, start];
-    this.#remember(start);
+  /** A life begins; it is durable. @param lineage with it as its last */
+  begin(lineage: Lineage): void {
+    this.#lineage = [...lineage];
+    this.#remember(this.present);
   }
 
   /** One object for each epoch. */

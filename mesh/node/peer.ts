@@ -27,6 +27,7 @@ import {
   InterestSender,
 } from '../interest/index.js';
 import { Channel, type LinkHandlers, type PeerLink } from '../link/peer-link.js';
+import type { RetainedSync } from '../retained/index.js';
 import { MalformedFrame } from '../wire/bytes.js';
 import { decodeHello, type Hello } from './hello.js';
 import { HELLO_WITHIN_MS } from './limits.js';
@@ -34,6 +35,7 @@ import { REPLACED } from './link-end.js';
 import { PeerMatcher } from './peer-matcher.js';
 import { decodeRun, encodeRun } from './runs.js';
 import type { NodeParts } from './node-parts.js';
+import type { RetainedNode } from './retained-node.js';
 
 export type PeerState = 'apart' | 'greeting' | 'telling' | 'up';
 
@@ -53,7 +55,8 @@ export class Peer implements RemoteTarget {
   /** Which is asked for by whoever has a route to it. */
   readonly qos: QoS = 2;
   readonly receiver: StreamReceiver;
-  readonly sender: StreamSender;
+  /** Of the present life of this gateway; undefined: it has not begun. */
+  sender: StreamSender | undefined;
   readonly interestOut: InterestSender;
   readonly #interestIn: InterestReceiver;
   readonly #parts: NodeParts;
@@ -67,6 +70,9 @@ export class Peer implements RemoteTarget {
   /** Where the log here was put back to, of what the peer has; undefined: it was not. */
   #rolledBackTo: LogPosition | undefined;
   #matcher: PeerMatcher | undefined;
+  /** On this link, whether or not it was answered. */
+  #hasToldInterest = false;
+  #sync: RetainedSync | undefined;
   #passing: PassingSender | undefined;
   #passingIn: PassingReceiver | undefined;
   #passingDropped = 0;
@@ -78,7 +84,7 @@ export class Peer implements RemoteTarget {
     this.#events = events;
     this.#clock = parts.clock;
     this.#since = parts.clock.now();
-    const { store, host, remote, local, limits, lineage, bookkeeping } = parts;
+    const { store, host, remote, local, limits, bookkeeping } = parts;
     const now = (): number => parts.clock.now();
     this.receiver = new StreamReceiver(
       gateway,
@@ -89,19 +95,6 @@ export class Peer implements RemoteTarget {
         reportHole: (_origin, from, to) => this.#hole(from, to),
       },
       limits.forward,
-    );
-    this.sender = new StreamSender(
-      {
-        ...{ now, send: (frame) => this.#send(Channel.forward, frame) },
-        readOwn: (from, maxBytes, done) => store.readOwn(from, maxBytes, done),
-        setFloor: (position) => store.setFloor(floorName(gateway), position),
-        pass: (message) => this.pass(message),
-        stalled: () => this.close('it takes messages and acknowledges none'),
-      },
-      {
-        ...limits.forward,
-        ...{ head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
-      },
     );
     this.interestOut = new InterestSender(local, {
       send: (frame) => this.#send(Channel.interest, frame),
@@ -114,6 +107,27 @@ export class Peer implements RemoteTarget {
       send: (frame) => void this.#send(Channel.interest, frame),
       applied: (update) => this.#interestApplied(update),
     });
+  }
+
+  /** A life of this gateway begins; there is no link. */
+  begin(retained: RetainedNode): void {
+    this.#sync = retained.createSync(this.gateway, (frame) => this.#send(Channel.retained, frame));
+    const { store, limits, lineage, clock } = this.#parts;
+    const { gateway } = this;
+    this.sender = new StreamSender(
+      {
+        now: () => clock.now(),
+        send: (frame) => this.#send(Channel.forward, frame),
+        readOwn: (from, maxBytes, done) => store.readOwn(from, maxBytes, done),
+        setFloor: (position) => store.setFloor(floorName(gateway), position),
+        pass: (message) => this.pass(message),
+        stalled: () => this.close('it takes messages and acknowledges none'),
+      },
+      {
+        ...limits.forward,
+        ...{ head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+      },
+    );
   }
 
   get state(): PeerState {
@@ -199,8 +213,9 @@ export class Peer implements RemoteTarget {
     const wasReachable = this.isReachable;
     this.#enter('apart', reason);
     this.receiver.linkDown();
-    this.sender.linkDown();
+    this.sender?.linkDown();
     this.interestOut.stop();
+    this.#sync?.stop();
     this.#interestIn.unlinked();
     this.#parts.gate.peerGone(this.gateway);
     this.#passingDropped += this.#passing?.counts.dropped ?? 0;
@@ -237,9 +252,12 @@ export class Peer implements RemoteTarget {
         return undefined;
       }
       case Channel.forward:
-        return addresseeOf(frame) === 'sender' ? this.sender.onFrame(frame) : this.receiver.onFrame(frame);
+        return addresseeOf(frame) === 'sender' ? this.sender?.onFrame(frame) : this.receiver.onFrame(frame);
       case Channel.passing:
         return this.#passingIn?.onFrame(frame);
+      case Channel.retained:
+        this.#sync?.received(frame);
+        return undefined;
       case Channel.runs:
         return this.#takeRun(frame);
       default:
@@ -267,13 +285,16 @@ export class Peer implements RemoteTarget {
     this.#passingIn = new PassingReceiver(source, deliver, now);
     this.#enter('telling', 'it has not said yet what it wants');
     gate.peerReached(this.gateway, -1);
+    this.#hasToldInterest = false;
     this.interestOut.start(hello.interest);
+    this.#sync?.start();
   }
 
   #onDrain(): void {
     if (!this.isReachable) return;
     this.interestOut.drained();
-    this.sender.drained();
+    this.sender?.drained();
+    this.#sync?.drained();
     this.#events.drained(this);
   }
 
@@ -287,7 +308,9 @@ export class Peer implements RemoteTarget {
   #coveredAsToldWithInterest(): LogPosition {
     const { local } = this.#parts;
     const { covered } = this.receiver.status;
-    if (this.interestOut.acknowledgedVersion < 0) return covered;
+    const isFirst = !this.#hasToldInterest;
+    this.#hasToldInterest = true;
+    if (isFirst) return covered;
     return this.receiver.interestGrows(local.version) ?? covered;
   }
 
@@ -298,7 +321,7 @@ export class Peer implements RemoteTarget {
     const matcher = new PeerMatcher(this.#interestIn.matcher);
     this.#matcher = matcher;
     if (this.#state === 'up') {
-      this.sender.interestChanged(version, matcher.match, since);
+      this.sender?.interestChanged(version, matcher.match, since);
       return;
     }
     const greeting = this.#hello?.greeting;
@@ -307,7 +330,7 @@ export class Peer implements RemoteTarget {
       'up',
       this.#link === undefined ? '' : `by ${this.#link.path} with ${this.#link.remoteAddress}`,
     );
-    this.sender.linkUp(greeting, { version, matcher: matcher.match }, this.#rolledBackTo);
+    this.sender?.linkUp(greeting, { version, matcher: matcher.match }, this.#rolledBackTo);
     this.#events.up(this);
   }
 
@@ -345,20 +368,21 @@ export class Peer implements RemoteTarget {
   }
 
   flush(): void {
-    if (this.#state === 'up') this.sender.flush();
+    if (this.#state === 'up') this.sender?.flush();
     this.#passing?.flush();
   }
 
   /** @param isOfOthers only says how much of other logs is here */
   committed(position: LogPosition, isOfOthers: boolean): void {
     this.receiver.committed(position);
-    this.sender.headMoved(position, isOfOthers);
+    this.sender?.headMoved(position, isOfOthers);
   }
 
   tick(now: number): void {
     if (this.#state === 'greeting' && now - this.#since > HELLO_WITHIN_MS)
       this.close('it did not say who it is in time');
-    this.sender.tick(now);
+    this.sender?.tick(now);
+    if (this.isReachable) this.#sync?.tick(now);
   }
 
   #hole(from: LogPosition, to: LogPosition): void {

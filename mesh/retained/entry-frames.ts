@@ -16,7 +16,7 @@ import type { RetainedVersion } from '../../lib/contracts/streams.js';
 import { type Message, NEVER } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { isValidTopicName, STRING_MAX_BYTES } from '../../lib/protocol/topic.js';
-import { ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { FRAME_SOFT_MAX_BYTES, MESSAGE_MAX_BYTES, PIECE_BYTES } from './limits.js';
 import { FrameKind } from './retained-frames.js';
 
@@ -128,12 +128,15 @@ function* pieces({ properties, payload }: Message): Generator<Uint8Array> {
         .finish();
 }
 
-/** A large message on its way. */
+/** A large message on its way. Memory is taken for what has arrived, not for what was said to come. */
 interface Large {
-  readonly entry: ArrivedEntry;
-  readonly bytes: Uint8Array;
+  readonly topic: string;
+  readonly version: RetainedVersion;
+  readonly about: Pick<ArrivedMessage, 'qos' | 'publisher' | 'expiresInMs'>;
   readonly propertiesLength: number;
-  at: number;
+  readonly length: number;
+  readonly pieces: Uint8Array[];
+  left: number;
 }
 
 /** Reads entries as they come; a large one is given out when its last piece is there. */
@@ -165,29 +168,25 @@ export class EntryReader {
     const propertiesLength = reader.varint();
     const length = propertiesLength + reader.varint();
     reader.end();
-    if (length > MESSAGE_MAX_BYTES || length === 0)
+    if (length > MESSAGE_MAX_BYTES || length === propertiesLength)
       throw new MalformedFrame(`a large message of ${length} bytes`);
-    const bytes = new Uint8Array(length);
-    const message: ArrivedMessage = {
-      qos: qosOf(flags),
-      publisher,
-      expiresInMs,
-      properties: bytes.subarray(0, propertiesLength),
-      payload: bytes.subarray(propertiesLength),
-    };
-    this.#large = { entry: { topic, version, message }, bytes, propertiesLength, at: 0 };
+    const about = { qos: qosOf(flags), publisher, expiresInMs };
+    this.#large = { topic, version, about, propertiesLength, length, pieces: [], left: length };
   }
 
   #piece(reader: ByteReader): readonly ArrivedEntry[] {
     const large = this.#large;
     const length = reader.remaining;
-    if (large === undefined || length === 0 || length > large.bytes.length - large.at)
+    if (large === undefined || length === 0 || length > large.left)
       throw new MalformedFrame('a piece of no large message');
-    large.bytes.set(reader.raw(length), large.at);
-    large.at += length;
-    if (large.at < large.bytes.length) return [];
+    large.pieces.push(reader.raw(length).slice());
+    large.left -= length;
+    if (large.left > 0) return [];
     this.#large = undefined;
-    return [large.entry];
+    const { topic, version, about, propertiesLength } = large;
+    const bytes = Buffer.concat(large.pieces, large.length);
+    const properties = bytes.subarray(0, propertiesLength);
+    return [{ topic, version, message: { ...about, properties, payload: bytes.subarray(propertiesLength) } }];
   }
 }
 
@@ -209,6 +208,8 @@ function readEntry(reader: ByteReader, sources: readonly Source[]): ArrivedEntry
   const { publisher, expiresInMs } = readAbout(reader, flags);
   const properties = reader.bytes(MESSAGE_MAX_BYTES);
   const payload = reader.bytes(MESSAGE_MAX_BYTES);
+  // An empty message removes: it comes as a tombstone.
+  if (payload.length === 0) throw new MalformedFrame('an empty message is retained');
   return { topic, version, message: { qos: qosOf(flags), publisher, expiresInMs, properties, payload } };
 }
 

@@ -15,10 +15,17 @@
  *     either   nudge    12                                           I should like a round
  *     either   entries  13, large 14, piece 15
  *
- * `state` is what the sender says of itself: standing u8, whether the peer has to resync u8, floor, end of its log, version of its roster.
+ * `state` is what the sender says of itself: floor, end of its log, version of its roster, what it knows and what was dropped (see
+ * TombstoneKeeper): count, (gateway 32 bytes, tick)…
  */
+import {
+  type GatewayId,
+  gatewayIdOf,
+  PUBLIC_KEY_BYTES,
+  publicKeyOf,
+} from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
-import { ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { BUCKET_COUNT, FRAME_SOFT_MAX_BYTES, GROUP_COUNT } from './limits.js';
 import {
   bucketOf,
@@ -46,18 +53,22 @@ export const FrameKind = {
   piece: 15,
 } as const;
 
-/** `newcomer`: it has never compared with anybody; `stale`: it was put out of the mesh, or put back to what it was, and has not resynced. */
-export type Standing = 'member' | 'newcomer' | 'stale';
-const STANDINGS: readonly Standing[] = ['member', 'newcomer', 'stale'];
+/** Ticks of gateways; see TombstoneKeeper. */
+export type Ticks = readonly (readonly [gateway: GatewayId, tick: number])[];
 
 export interface PeerState {
-  readonly standing: Standing;
-  /** The sender forgot removals that the receiver may not have. */
-  readonly mustResync: boolean;
   readonly floor: number;
   readonly head: LogPosition;
   readonly rosterVersion: number;
+  /** Only itself: it has never completed a round with anybody. */
+  readonly known: Ticks;
+  readonly dropped: Ticks;
 }
+
+/** Beyond this nobody reads: it is more gateways than a mesh has. */
+const TICKS_MAX_COUNT = 4_096;
+/** On the wire with the kind. */
+const OWN = 4;
 
 const KINDS: readonly RetainedEntry['kind'][] = ['message', 'tombstone', 'shadow'];
 
@@ -66,6 +77,8 @@ export interface ListedEntry extends Digest {
   readonly topicHash: number;
   readonly counter: number;
   readonly kind: RetainedEntry['kind'];
+  /** It was published at the gateway that lists it. */
+  readonly isOwn: boolean;
 }
 
 export interface ListedBucket {
@@ -106,16 +119,13 @@ export type ControlFrame =
 const begin = (kind: keyof typeof FrameKind, round: number, bytes = 64): ByteWriter =>
   new ByteWriter(bytes).u8(FrameKind[kind]).varint(round);
 
-function state(
-  writer: ByteWriter,
-  { standing, mustResync, floor, head, rosterVersion }: PeerState,
-): ByteWriter {
-  return writer
-    .u8(STANDINGS.indexOf(standing))
-    .u8(mustResync ? 1 : 0)
-    .varint(floor)
-    .varint(head)
-    .varint(rosterVersion);
+function state(writer: ByteWriter, { floor, head, rosterVersion, known, dropped }: PeerState): ByteWriter {
+  writer.varint(floor).varint(head).varint(rosterVersion);
+  for (const ticks of [known, dropped]) {
+    writer.varint(ticks.length);
+    for (const [gateway, tick] of ticks) writer.raw(publicKeyOf(gateway)).varint(tick);
+  }
+  return writer;
 }
 
 function row(writer: ByteWriter, digests: Digests, from: number, count: number): void {
@@ -153,6 +163,7 @@ export function* encodeLists(
   round: number,
   buckets: readonly number[],
   index: RetainedIndex,
+  self: GatewayId,
 ): Generator<Uint8Array> {
   const writer = new ByteWriter(4096);
   writer.u8(FrameKind.list).varint(round).u8(0);
@@ -165,7 +176,12 @@ export function* encodeLists(
     }
     writer.u16(bucket).varint(entries.length);
     for (const { topicHash, high, low, version, kind } of entries)
-      writer.u32(topicHash).u32(high).u32(low).varint(version.counter).u8(KINDS.indexOf(kind));
+      writer
+        .u32(topicHash)
+        .u32(high)
+        .u32(low)
+        .varint(version.counter)
+        .u8(KINDS.indexOf(kind) | (version.origin === self ? OWN : 0));
   }
   const last = writer.finish();
   last[start - 1] = 1;
@@ -254,12 +270,18 @@ function readRow(reader: ByteReader, count: number): Digest[] {
 }
 
 function readState(reader: ByteReader): PeerState {
-  const standing = STANDINGS[reader.u8()];
-  const must = reader.u8();
-  if (standing === undefined || must > 1) throw new MalformedFrame('a state that nobody is in');
   const floor = reader.varint();
   const head = reader.varint();
-  return { standing, mustResync: must === 1, floor, head, rosterVersion: reader.varint() };
+  const rosterVersion = reader.varint();
+  return { floor, head, rosterVersion, known: readTicks(reader), dropped: readTicks(reader) };
+}
+
+function readTicks(reader: ByteReader): Ticks {
+  const count = reader.varint();
+  if (count > TICKS_MAX_COUNT) throw new MalformedFrame(`ticks of ${count} gateways`);
+  const ticks: [GatewayId, number][] = [];
+  for (let n = 0; n < count; n++) ticks.push([gatewayIdOf(reader.raw(PUBLIC_KEY_BYTES)), reader.varint()]);
+  return ticks;
 }
 
 function readGroups(reader: ByteReader): GroupDigests[] {
@@ -284,9 +306,10 @@ function readBucket(reader: ByteReader): ListedBucket {
     if (bucketOf(topicHash) !== bucket) throw new MalformedFrame('a topic in the wrong bucket');
     const { high, low } = readDigest(reader);
     const counter = reader.varint();
-    const kind = KINDS[reader.u8()];
+    const flags = reader.u8();
+    const kind = KINDS[flags & ~OWN];
     if (kind === undefined) throw new MalformedFrame('an entry of no kind');
-    entries.push({ topicHash, high, low, counter, kind });
+    entries.push({ topicHash, high, low, counter, kind, isOwn: (flags & OWN) !== 0 });
   }
   return { bucket, entries };
 }

@@ -62,7 +62,6 @@ export class RetainedIndex {
   readonly groups = new Digests(GROUP_COUNT);
   readonly #root = new Digests(1);
   readonly #entries: (Map<string, RetainedEntry> | undefined)[] = new Array(BUCKET_COUNT).fill(undefined);
-  readonly #listeners = new Set<(topic: string) => void>();
   #count = 0;
 
   get count(): number {
@@ -104,13 +103,6 @@ export class RetainedIndex {
       this.#toggle(bucket, entry);
       this.#count++;
     }
-    for (const listener of this.#listeners) listener(topic);
-  }
-
-  /** @returns what ends it */
-  listen(listener: (topic: string) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 
   #toggle(bucket: number, digest: Digest): void {

@@ -26,6 +26,12 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
+/** UDP is IPv4 only. */
+export function udpHostOf(host: string): string {
+  if (host === '::') return '0.0.0.0';
+  return host === '::1' || host === 'localhost' ? '127.0.0.1' : host;
+}
+
 export function isAnyHost(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }

@@ -6,6 +6,7 @@ import { SprawlError } from '../../lib/contracts/errors.js';
 import { type HostPort, isAnyHost } from './address.js';
 import { CLOSE_GRACE_MS } from './limits.js';
 import { listenFailed } from './tcp-port.js';
+import { requireUdpPort } from './udp-port.js';
 
 export interface BootstrapNodeOptions {
   /** The IPv4 address under which the gateways reach it: it tells it to them. */
@@ -34,6 +35,7 @@ export function createBootstrapNode(options: BootstrapNodeOptions): BootstrapNod
   return {
     address: { host, port },
     async start() {
+      await requireUdpPort({ host: listenHost, port });
       const node = HyperDHT.bootstrapper(port, host, { host: listenHost });
       node.on('error', () => {});
       try {

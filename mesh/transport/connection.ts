@@ -29,13 +29,14 @@ import {
   type Introduction,
 } from './control.js';
 import { DatagramSeal, SEAL_OVERHEAD_BYTES, SEAL_SECRET_BYTES } from './datagram-seal.js';
-import type { FrameStream } from './frame-stream.js';
+import type { FrameStream, RawStream } from './frame-stream.js';
 import {
   CHOICE_TIMEOUT_MS,
   CLOSE_GRACE_MS,
   DATAGRAM_QUEUE_MAX_BYTES,
   PROOF_TIMEOUT_MS,
   QUEUE_HIGH_WATER_BYTES,
+  QUEUE_LOW_WATER_BYTES,
   QUEUE_MAX_BYTES,
   RTT_EVERY_TICKS,
   SILENT_MAX_TICKS,
@@ -131,6 +132,10 @@ export class Connection implements PeerLink {
       });
     });
     stream.on('drain', () => this.#onDrain());
+    // Whenever the socket has taken one message; the stream says it only when all are gone.
+    stream.rawStream?.on('drain', () => {
+      if (this.queuedBytes <= QUEUE_LOW_WATER_BYTES) this.#onDrain();
+    });
     stream.on('message', (bytes: Uint8Array) => this.#onDatagram(bytes));
     stream.on('data', (bytes: Buffer) => this.#onMessage(bytes));
     stream.write(Buffer.from(ports.swarmKey.proof(this.side, this.#handshakeHash, this.#ownKey)));
@@ -145,9 +150,8 @@ export class Connection implements PeerLink {
   }
 
   get queuedBytes(): number {
-    const raw = this.#stream.rawStream;
-    const below = raw?.writableLength ?? raw?._writableState?.buffered ?? 0;
-    return this.#stream._writableState.buffered + below;
+    const { rawStream } = this.#stream;
+    return bufferedBytes(this.#stream) + (rawStream?.writableLength ?? bufferedBytes(rawStream));
   }
 
   /** Datagrams that were not genuine, or not new. */
@@ -357,6 +361,12 @@ export class Connection implements PeerLink {
     if (this.#wasLive) this.handlers?.onClose(reason);
     this.#events.onGone(this, reason, code);
   }
+}
+
+/** streamx tells it nowhere else. */
+function bufferedBytes(stream: FrameStream | RawStream | null): number {
+  // oxlint-disable-next-line eslint/no-underscore-dangle
+  return stream?._writableState?.buffered ?? 0;
 }
 
 function isChannel(number: number): number is Channel {

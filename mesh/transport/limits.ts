@@ -25,6 +25,8 @@ export const STALLED_MAX_TICKS = 240;
 
 /** From here on `send` answers false. */
 export const QUEUE_HIGH_WATER_BYTES = 262_144;
+/** `onDrain` comes already here, so that the next frames are there before the last have left. */
+export const QUEUE_LOW_WATER_BYTES = 131_072;
 /** Who goes on regardless loses the link: its memory is not for a peer that does not read. */
 export const QUEUE_MAX_BYTES = 16_777_216;
 /** Beyond it datagrams are dropped that would wait behind frames: they are worth nothing late. */

@@ -10,7 +10,8 @@ export function createMulticastPort(host: string): MulticastPort {
   return {
     open(onPacket) {
       return new Promise((resolve, reject) => {
-        const opened = multicastDns(isAnyHost(host) ? {} : { interface: host });
+        // Bound to the address of an interface a socket hears nothing that is sent to the group.
+        const opened = multicastDns(isAnyHost(host) ? {} : { interface: host, bind: '0.0.0.0' });
         opened.once('error', reject);
         opened.on('warning', () => {});
         opened.once('ready', () => {

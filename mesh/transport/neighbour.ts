@@ -2,6 +2,7 @@
  * Another gateway, as the transport sees it: where it may be, the connection that is the link, and the efforts to get one.
  * Exactly one effort is under way: none with a TCP link; to get TCP, rarely, with a UDX link; to get any otherwise.
  */
+import { isIPv4 } from 'node:net';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { LinkPath } from '../link/peer-link.js';
@@ -198,6 +199,7 @@ export class Neighbour {
     const found: PeerAddress[] = [];
     for (const address of [...this.#ports.book.addressesOf(this.id), ...this.#hints]) {
       if (address.kind !== kind || found.length === most) continue;
+      if (kind === 'udp' && !isIPv4(address.host)) continue;
       if (!found.some((other) => isSameAddress(other, address))) found.push(address);
     }
     return found;

@@ -5,7 +5,7 @@ export const Reason = {
   evicted: 'evicted: the roster of this mesh does not allow it any more',
   evictedThere: 'evicted: the other side says that this gateway was removed from the mesh',
   noAddress: 'no route: no address of it is known',
-  stranger: 'refused: the other side does not know this swarm key',
+  stranger: 'refused: the other side does not know this swarm key, or has too many new connections just now',
   proofTimeout: 'timeout: it did not show within 3 s that it knows the swarm key',
   choiceTimeout: 'timeout: the other side did not take up the connection',
   silent: 'timeout: nothing came from it for two seconds',

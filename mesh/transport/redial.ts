@@ -20,6 +20,7 @@ export class Redial {
   readonly #options: RedialOptions;
   #timer: TimerHandle | undefined;
   #trying: AbortController | undefined;
+  #isHurried = false;
   /** Attempts since it last lasted. */
   attempts = 0;
   lastFailure: string | undefined;
@@ -40,9 +41,11 @@ export class Redial {
 
   /** There is news: what is waiting waits no longer than the first time. */
   hurry(): void {
-    if (this.state !== 'waiting') return;
+    // Once: otherwise who brings news all the time would put it off for ever.
+    if (this.state !== 'waiting' || this.#isHurried) return;
     this.#timer?.cancel();
     this.#wait(this.#options.startMs * this.#options.random());
+    this.#isHurried = true;
   }
 
   stop(): void {
@@ -58,6 +61,7 @@ export class Redial {
   }
 
   #wait(delayMs: number): void {
+    this.#isHurried = false;
     this.#timer = this.#options.timers.after(delayMs, () => {
       this.#timer = undefined;
       void this.#try();

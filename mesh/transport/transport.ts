@@ -1,17 +1,19 @@
 /**
- * Finds the other gateways of the mesh and keeps one link to each. It owns all sockets of the mesh.
+ * Finds the other gateways of the mesh and keeps one link to each. It owns all sockets of the mesh. Long, because it is the one
+ * place where the parts meet; each of its functions only passes something from one to the other.
  *
  *     --peer, address book, LAN, DHT ──▶ Neighbour (who, where; dials) ──▶ TcpPort / UdxNode (handshake)
  *                                            ▲                                    │ FrameStream
  *                          onLink ◀── PeerSlot (which one is the link) ◀── Connection (proof, frames)
  */
+import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Clock, TimerHandle, Timers } from '../../lib/contracts/clock.js';
 import { gatewayIdOf, shortId, type GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { HandshakeSide, SwarmKey } from '../admission/swarm-key.js';
 import type { PeerLink } from '../link/peer-link.js';
-import { type HostPort, isAnyHost, isLoopback, type PeerAddress, showAddress } from './address.js';
+import { type HostPort, isAnyHost, isLoopback, type PeerAddress, showAddress, udpHostOf } from './address.js';
 import { AddressBook, type AddressBookStore } from './address-book.js';
 import { Connection, type ConnectionPath } from './connection.js';
 import { ByeCode } from './control.js';
@@ -77,6 +79,8 @@ export interface TransportStatus {
     readonly nodes: number;
     readonly lastFailure: string | undefined;
   };
+  /** Open ones: the links, and those of which is not decided yet whether they are. */
+  readonly connections: number;
   /** Incoming connections without a proof yet, and those that were turned away because there were too many. */
   readonly unproven: { readonly now: number; readonly refused: number };
 }
@@ -135,7 +139,7 @@ class MeshTransport implements Transport {
   get addresses(): Transport['addresses'] {
     const { host } = this.#options.listen;
     const tcp = this.#tcp.port === 0 ? undefined : { host, port: this.#tcp.port };
-    return { tcp, udp: { host, port: this.#udx.port } };
+    return { tcp, udp: { host: udpHostOf(host), port: this.#udx.port } };
   }
 
   async start(): Promise<void> {
@@ -149,7 +153,8 @@ class MeshTransport implements Transport {
     }
     this.#tickLater();
     for (const seed of this.#seeds) seed.start();
-    for (const id of this.#book.ids()) this.#neighbour(id)?.update();
+    for (const id of this.#book.ids()) this.#neighbour(id);
+    for (const neighbour of this.#neighbours.values()) neighbour.update();
     if (this.#udx.hasTable) this.#discovery.start();
     await this.#lan?.start();
   }
@@ -192,6 +197,7 @@ class MeshTransport implements Transport {
         nodes: this.#udx.nodes,
         lastFailure: this.#discovery.lastFailure,
       },
+      connections: this.#connections.size,
       unproven: {
         now: this.#gates.reduce((sum, gate) => sum + gate.count, 0),
         refused: this.#gates.reduce((sum, gate) => sum + gate.refused, 0),
@@ -216,7 +222,7 @@ class MeshTransport implements Transport {
     const { listen, bootstrap, firewalled, keyPair, swarmKey, timers, logger, handshakeMemoryMs } =
       this.#options;
     return new UdxNode({
-      host: listen.host,
+      host: udpHostOf(listen.host),
       port: listen.udpPort,
       bootstrap,
       firewalled,
@@ -428,12 +434,19 @@ class MeshTransport implements Transport {
   #tickLater(): void {
     this.#tick = this.#options.timers.after(TICK_MS, () => {
       for (const connection of [...this.#connections.keys()]) connection.tick();
-      for (const [id, neighbour] of [...this.#neighbours]) {
-        if (neighbour.isForgettable) this.#neighbours.delete(id);
-        else if (this.#options.isRefused(id)) neighbour.update();
-      }
+      for (const neighbour of [...this.#neighbours.values()]) this.#tidy(neighbour);
       if (!this.#isStopped) this.#tickLater();
     });
+  }
+
+  #tidy(neighbour: Neighbour): void {
+    if (this.#options.isRefused(neighbour.id)) {
+      this.#book.forget(neighbour.id);
+      neighbour.update();
+    } else if (neighbour.isForgettable) {
+      neighbour.stop();
+      this.#neighbours.delete(neighbour.id);
+    }
   }
 
   #grace(): Promise<void> {
@@ -457,7 +470,8 @@ function addressesOf(connection: Connection): PeerAddress[] {
       ? [{ kind: path === 'tcp' ? 'tcp' : 'udp', host: address.host, port: address.port }]
       : [];
   if (introduction === undefined) return dialled;
-  const hosts = [address.host, ...introduction.hosts];
+  // Numbers only: nobody makes this gateway look up names.
+  const hosts = [address.host, ...introduction.hosts.filter((host) => isIP(host) !== 0)];
   const { tcpPort, udpPort } = introduction;
   return [
     ...dialled,

@@ -6,7 +6,6 @@
  * cannot compute anything from what they see. It rests on an undocumented option (`createHandshake`) and a deep import:
  * the versions of hyperdht and what belongs to it are exact, and a test counts the bytes that a stranger gets.
  */
-import { createSocket } from 'node:dgram';
 import HyperDHT, { type HostPort, type KeyPair, type Query, type Server } from 'hyperdht';
 import NoiseWrap from 'hyperdht/lib/noise-wrap.js';
 import curve from 'noise-curve-ed';
@@ -19,6 +18,7 @@ import { FrameStream, type RawStream } from './frame-stream.js';
 import { CLOSE_GRACE_MS, KEEP_ALIVE_MS, UDX_DIAL_TIMEOUT_MS } from './limits.js';
 import { Reason, reasonOf } from './reasons.js';
 import { type DialResult, type IncomingStream, listenFailed } from './tcp-port.js';
+import { requireUdpPort } from './udp-port.js';
 import type { TransportKeyPair } from './tcp-handshake.js';
 import type { UnprovenGate } from './unproven-gate.js';
 
@@ -78,7 +78,7 @@ export class UdxNode {
   /** Returns when connections by address are possible; the table is joined meanwhile. @throws SprawlError LISTEN_FAILED */
   async start(): Promise<void> {
     const { host, bootstrap, firewalled } = this.#options;
-    const port = this.#options.port === 0 ? await freeUdpPort(host) : this.#options.port;
+    const port = await requireUdpPort({ host, port: this.#options.port });
     const dht = new HyperDHT({
       host,
       port,
@@ -152,7 +152,9 @@ export class UdxNode {
     const clearWait = this.#options.handshakeMemoryMs;
     const server = dht.createServer(
       {
-        firewall: (key) => gatewayIdOf(key) === this.#own,
+        // true: no answer at all.
+        firewall: (key, _payload, from) =>
+          gatewayIdOf(key) === this.#own || !this.#options.gate.hasRoom(plainHost(from.host)),
         createHandshake: this.#createHandshake,
         createSecretStream,
         ...(clearWait === undefined ? {} : { handshakeClearWait: clearWait }),
@@ -226,16 +228,4 @@ function createSecretStream(
 function asFrameStream(stream: object): FrameStream {
   if (!(stream instanceof FrameStream)) throw new TypeError('hyperdht made a stream of its own');
   return stream;
-}
-
-/** hyperdht takes 0 for its usual port, where others may be. */
-function freeUdpPort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const socket = createSocket('udp4');
-    socket.once('error', (cause) => reject(listenFailed({ host, port: 0 }, cause)));
-    socket.bind({ address: host, port: 0, exclusive: true }, () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    });
-  });
 }

@@ -18,18 +18,22 @@ export class UnprovenGate {
     return this.#count;
   }
 
+  hasRoom(host: string): boolean {
+    const ofHost = this.#byHost.get(host) ?? 0;
+    return this.#count < this.#max && (ofHost < this.#perAddressMax || isLoopback(host));
+  }
+
   /**
    * One more of `host`. Connections from this machine are under the limit for all alone: a test field of many gateways is one address.
    * @returns to call once when it has shown it, or is gone; undefined: it is one too many
    */
   enter(host: string): (() => void) | undefined {
-    const ofHost = this.#byHost.get(host) ?? 0;
-    if (this.#count >= this.#max || (ofHost >= this.#perAddressMax && !isLoopback(host))) {
+    if (!this.hasRoom(host)) {
       this.refused++;
       return undefined;
     }
     this.#count++;
-    this.#byHost.set(host, ofHost + 1);
+    this.#byHost.set(host, (this.#byHost.get(host) ?? 0) + 1);
     let inside = true;
     return () => {
       if (!inside) return;

@@ -483,6 +483,14 @@ export class DiskStore implements Store {
     this.#mesh.setFloor(name, position);
   }
 
+  setNote(name: string, value: Uint8Array): void {
+    this.#mesh.setNote(name, value);
+  }
+
+  note(name: string): Uint8Array | undefined {
+    return this.#mesh.note(name);
+  }
+
   /** In front of what it is the time of. An idle gateway writes nothing: after a crash its time goes on from its last record. */
   #writeClock(): void {
     const bytes = this.#clock.due();

@@ -5,6 +5,7 @@
  *     l/o/<position>       a gateway in one of its lives: messages name it by the position of its record
  *     l/m/<gateway>        how much of its log is here
  *     l/f/<name>           nothing of this log from here on is to go
+ *     l/n/<name>           bytes that are somebody's own
  */
 import { type Epoch, isSameEpoch } from '../../lib/contracts/epoch.js';
 import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
@@ -19,6 +20,7 @@ import type { Changes } from './state-index.js';
 const SOURCE_PREFIX = `${LOADED_PREFIX}o/`;
 const STREAM_PREFIX = `${LOADED_PREFIX}m/`;
 const FLOOR_PREFIX = `${LOADED_PREFIX}f/`;
+const NOTE_PREFIX = `${LOADED_PREFIX}n/`;
 const POSITION_BYTES = 6;
 
 export class MeshState {
@@ -27,6 +29,8 @@ export class MeshState {
   readonly #unwrittenSources = new Map<LogPosition, MessageSource>();
   readonly #floors = new Map<string, LogPosition>();
   readonly #changedFloors = new Set<string>();
+  readonly #notes = new Map<string, Uint8Array>();
+  readonly #changedNotes = new Set<string>();
   #images: StreamImage[] = [];
 
   /** Undefined: no record names it yet. */
@@ -70,6 +74,15 @@ export class MeshState {
     this.#changedFloors.add(name);
   }
 
+  note(name: string): Uint8Array | undefined {
+    return this.#notes.get(name);
+  }
+
+  setNote(name: string, value: Uint8Array): void {
+    this.#notes.set(name, value);
+    this.#changedNotes.add(name);
+  }
+
   /** @returns whether the key is one of these. */
   restore(key: string, value: Uint8Array): boolean {
     if (key.startsWith(SOURCE_PREFIX)) {
@@ -82,14 +95,18 @@ export class MeshState {
       if (image !== undefined) this.#images.push(image);
     } else if (key.startsWith(FLOOR_PREFIX)) {
       this.#floors.set(key.slice(FLOOR_PREFIX.length), readU48(value, 0));
+    } else if (key.startsWith(NOTE_PREFIX)) {
+      this.#notes.set(key.slice(NOTE_PREFIX.length), Uint8Array.from(value));
     } else return false;
     return true;
   }
 
   /** Nothing was restored after all. */
   reset(): void {
-    for (const map of [this.#numbers, this.#byNumber, this.#unwrittenSources, this.#floors]) map.clear();
+    for (const map of [this.#numbers, this.#byNumber, this.#unwrittenSources, this.#floors, this.#notes])
+      map.clear();
     this.#changedFloors.clear();
+    this.#changedNotes.clear();
     this.#images = [];
   }
 
@@ -104,6 +121,9 @@ export class MeshState {
   addChanges(changes: Changes, images: Iterable<StreamImage>): () => void {
     const sources = new Map(this.#unwrittenSources);
     const floors = [...this.#changedFloors];
+    const notes = [...this.#changedNotes];
+    for (const name of notes) changes.set(NOTE_PREFIX + name, this.#notes.get(name) ?? null);
+    this.#changedNotes.clear();
     for (const [number, source] of sources) changes.set(SOURCE_PREFIX + String(number), encodeSource(source));
     for (const image of images) changes.set(STREAM_PREFIX + image.origin, encodeStream(image));
     for (const name of floors) {
@@ -115,6 +135,7 @@ export class MeshState {
     return () => {
       for (const [number, source] of sources) this.#unwrittenSources.set(number, source);
       for (const name of floors) this.#changedFloors.add(name);
+      for (const name of notes) this.#changedNotes.add(name);
     };
   }
 }

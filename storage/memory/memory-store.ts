@@ -70,6 +70,12 @@ export class MemoryStore implements Store {
 
   setFloor(): void {}
 
+  setNote(): void {}
+
+  note(): undefined {
+    return undefined;
+  }
+
   /** What was not taken when it came is gone. */
   readOwn(from: LogPosition, _maxBytes: number, done: (own: OwnMessages) => void): void {
     const next = Math.max(from, this.#position + 1);

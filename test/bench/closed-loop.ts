@@ -1,9 +1,10 @@
 /** QoS 0 floods and QoS 1 and 2 windows: the figure is how many messages per second arrive. */
+import { greet } from './greeter.js';
 import type { FloodJob, RateResult, WindowJob } from './load-job.js';
 import { microseconds } from './monotonic.js';
 import { yieldToTrickles } from './load-client.js';
 import { FloodPublisher, WindowPublisher } from './publishers.js';
-import { drain, measureWindow, stoppedSubscriber, type Run } from './run.js';
+import { drain, measureWindow, stoppedSubscriber, subscriberPortOf, type Run } from './run.js';
 import { Subscriber } from './subscriber.js';
 
 /** Without a delivery for this long, QoS 0 messages under way count as lost and their credit is given back. */
@@ -18,9 +19,13 @@ export async function flood(job: FloodJob, run: Run): Promise<RateResult> {
   const subscribers = Array.from(
     { length: job.subscribers },
     (_, i) =>
-      new Subscriber({ port, version, payloadBytes, fail, topic, qos: 0, clientId: `bench-sub-${i}` }),
+      new Subscriber({
+        ...{ port: subscriberPortOf(job), version, payloadBytes },
+        ...{ fail, topic, qos: 0, clientId: `bench-sub-${i}` },
+      }),
   );
   for (const subscriber of subscribers) await subscriber.start();
+  await greet(job, 0, subscribers, run);
   const stopped = job.stopped ? await stoppedSubscriber(job, topic, 0, run) : undefined;
   const publisher = new FloodPublisher(
     { port, version, payloadBytes, fail, topic, clientId: 'bench-pub' },
@@ -83,6 +88,8 @@ interface Pair {
 export async function windowed(job: WindowJob, run: Run): Promise<RateResult> {
   const pairs: Pair[] = [];
   for (let i = 0; i < job.pairs; i++) pairs.push(await openPair(job, i, run));
+  const subscribers = pairs.map(({ subscriber }) => subscriber);
+  await greet(job, job.qos, subscribers, run);
   const delivered = (): number => pairs.reduce((sum, { subscriber }) => sum + subscriber.received, 0);
   const published = (): number => pairs.reduce((sum, { publisher }) => sum + publisher.published, 0);
   const acknowledged = (): number => pairs.reduce((sum, { publisher }) => sum + publisher.acknowledged, 0);
@@ -120,13 +127,8 @@ async function openPair(job: WindowJob, index: number, run: Run): Promise<Pair> 
   const topic = `bench/${index}`;
   const fail = run.fail;
   const subscriber = new Subscriber({
-    port,
-    version,
-    payloadBytes,
-    fail,
-    topic,
-    qos,
-    clientId: `bench-sub-${index}`,
+    ...{ port: subscriberPortOf(job), version, payloadBytes },
+    ...{ fail, topic, qos, clientId: `bench-sub-${index}` },
   });
   await subscriber.start();
   const publisher = new WindowPublisher(

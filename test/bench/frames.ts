@@ -6,6 +6,8 @@ import type { BenchVersion } from './load-job.js';
 
 /** First bytes of every payload that the generator publishes; a delivery without it fails the run. */
 export const PAYLOAD_MAGIC = 0x5eedbeef;
+/** In its place in a greeting, which only asks whether the way is open: see greeter.ts. */
+export const GREETING_MAGIC = 0x6ee71b65;
 /** Offsets in the payload: magic (u32), sequence (u32), time stamp (f64, microseconds of the monotonic clock). */
 export const SEQUENCE_AT = 4;
 export const STAMP_AT = 8;

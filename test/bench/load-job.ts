@@ -6,9 +6,13 @@ export type BenchVersion = 4 | 5;
 
 interface JobBase {
   readonly port: number;
+  /** Where subscribers connect, if that is another server than the publishers'. */
+  readonly subscriberPort?: number;
   readonly version: BenchVersion;
   /** The process under load (with its descendants): its CPU and memory are read from /proc. */
   readonly serverPid: number;
+  /** More servers that the messages pass: their CPU is added. */
+  readonly otherPids?: readonly number[];
   readonly payloadBytes: number;
   /** Traffic before the measured window; nothing of it is counted. */
   readonly warmUpMs: number;

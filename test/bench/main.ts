@@ -2,11 +2,12 @@
  * The benchmark: every row against every target, interleaved, in one run. See docs/benchmarks.md.
  */
 import { writeFileSync } from 'node:fs';
+import { FORMATIONS } from './formations.js';
 import { describeMachine, machineLines, type Machine } from './machine.js';
 import { measureCell } from './measure.js';
 import { parseOptions, USAGE, type BenchOptions } from './options.js';
-import { failures, judge, rowLines, type RowSamples } from './report.js';
-import type { Row, Sample } from './row.js';
+import { failures, judge, rowLines, skipReason, type RowSamples } from './report.js';
+import type { Cell, Row, Sample } from './row.js';
 import { benchRows } from './rows.js';
 import { TARGETS } from './targets.js';
 
@@ -18,9 +19,13 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
+function versionOf({ target, formation }: Cell): string | undefined {
+  return formation === undefined ? TARGETS[target].version() : FORMATIONS[formation].version();
+}
+
 async function runRow(row: Row, options: BenchOptions): Promise<RowSamples> {
   const isThere = (name: string): boolean =>
-    row.cells.some((cell) => cell.name === name && TARGETS[cell.target].version() !== undefined);
+    row.cells.some((cell) => cell.name === name && versionOf(cell) !== undefined);
   const present = row.cells.filter(({ name }) => isThere(name));
   const rounds: ReadonlyMap<string, Sample>[] = [];
   for (let round = 0; round < options.rounds; round++) {
@@ -48,6 +53,10 @@ function complaints(all: readonly RowSamples[], options: BenchOptions): string[]
     }
     if (!options.strict) continue;
     for (const cell of samples.missing) found.push(`${samples.row.id}: ${cell} is missing`);
+    for (const { name } of samples.row.cells) {
+      const reason = skipReason(samples, name);
+      if (reason !== undefined) found.push(`${samples.row.id}: ${name} was left out: ${reason}`);
+    }
     for (const { budget, outcome } of judge(samples)) {
       if (outcome !== 'met') found.push(`${samples.row.id}: ${budget.text}: ${outcome}`);
     }

@@ -1,10 +1,11 @@
 /** Runs one cell: a fresh server, the load generator in a process of its own, the server gone again. */
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { startFormation, type FormationName } from './formations.js';
 import type { LoadJob } from './load-job.js';
 import { spawnPlain } from './plain-process.js';
 import { settledResidentBytes } from './process-usage.js';
-import { parseSample, type Cell, type Sample } from './row.js';
+import { parseSample, type Cell, type JobPlan, type Sample } from './row.js';
 import { TARGETS, startTarget, type RunningServer } from './targets.js';
 
 const GENERATOR = fileURLToPath(new URL('./load-generator.js', import.meta.url));
@@ -24,11 +25,12 @@ export async function measureCell(cell: Cell, settleMs: number): Promise<Sample>
   if (plan !== 'start' && plan.kind === 'probe') {
     return answerOf([PROBES, plan.name, ...plan.numbers.map(String)], plan.timeoutMs);
   }
+  if (plan !== 'start' && cell.formation !== undefined) return measureFormation(cell.formation, plan);
   let server: RunningServer;
   try {
     server = await startTarget(TARGETS[cell.target]);
   } catch (error) {
-    return failed(error instanceof Error ? error.message : String(error));
+    return failed(reasonOf(error));
   }
   try {
     const { pid, port, readyMs } = server;
@@ -36,10 +38,37 @@ export async function measureCell(cell: Cell, settleMs: number): Promise<Sample>
       return { kind: 'start', readyMs, idleBytes: await settledResidentBytes(pid, settleMs) };
     }
     const job: LoadJob = { ...plan, port, serverPid: pid };
-    return await answerOf([GENERATOR, JSON.stringify(job)], job.warmUpMs + job.measureMs + OVERTIME_MS);
+    return await generate(job);
   } finally {
     await server.stop();
   }
+}
+
+async function measureFormation(name: FormationName, plan: JobPlan): Promise<Sample> {
+  try {
+    const { first, second, others, stop } = await startFormation(name);
+    try {
+      return await generate({
+        ...plan,
+        port: first.port,
+        subscriberPort: second.port,
+        serverPid: first.pid,
+        otherPids: [second, ...others].map(({ pid }) => pid),
+      });
+    } finally {
+      await stop();
+    }
+  } catch (error) {
+    return failed(reasonOf(error));
+  }
+}
+
+function generate(job: LoadJob): Promise<Sample> {
+  return answerOf([GENERATOR, JSON.stringify(job)], job.warmUpMs + job.measureMs + OVERTIME_MS);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Runs a script of this folder and parses what it prints; whatever else happens is a failed sample. */

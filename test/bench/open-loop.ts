@@ -1,17 +1,19 @@
 /** Evenly paced traffic: the figure is the latency of each delivery, from just before the write to just after the read. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { greet } from './greeter.js';
 import type { LatencyResult, PacedJob } from './load-job.js';
 import type { PacedOptions, PacedOrder, PacedReport } from './paced-publisher.js';
 import { queuedBytes } from './process-usage.js';
-import { drain, measureWindow, stoppedSubscriber, type Run } from './run.js';
+import { drain, measureWindow, stoppedSubscriber, subscriberPortOf, type Run } from './run.js';
 import { percentileOfSorted } from './statistics.js';
 import { LatencySamples, Subscriber } from './subscriber.js';
 
 const DRAIN_QUIET_MS = 1_000;
 
 export async function paced(job: PacedJob, run: Run): Promise<LatencyResult> {
-  const { port, version, payloadBytes, qos } = job;
+  const { version, payloadBytes, qos } = job;
+  const port = subscriberPortOf(job);
   const topic = 'bench/0';
   const perSubscriber = Math.ceil((job.ratePerSecond * job.measureMs) / 1000) * 2 + 1_000;
   const latencies = new LatencySamples(perSubscriber * job.subscribers);
@@ -30,6 +32,7 @@ export async function paced(job: PacedJob, run: Run): Promise<LatencyResult> {
       }),
   );
   for (const subscriber of subscribers) await subscriber.start();
+  await greet(job, qos, subscribers, run);
   const stopped = job.stopped ? await stoppedSubscriber(job, topic, qos, run) : undefined;
   const shared = new SharedArrayBuffer(4);
   const published = new Int32Array(shared);
@@ -81,7 +84,7 @@ function backlogOf(port: number, clientPort: number, run: Run): number {
   return bytes ?? 0;
 }
 
-interface PacedHandle {
+export interface PacedHandle {
   order(order: PacedOrder): void;
   /** Resolves when every acknowledgement is in, or has had its time. */
   stop(): Promise<{
@@ -91,7 +94,8 @@ interface PacedHandle {
   }>;
 }
 
-async function startPublisher(options: PacedOptions, run: Run): Promise<PacedHandle> {
+/** A thread that publishes on schedule, connected and waiting for its order. */
+export async function startPublisher(options: PacedOptions, run: Run): Promise<PacedHandle> {
   const { port, version, topic, qos, payloadBytes, ratePerSecond, batch, warmUpMs, published } = options;
   const workerData: PacedOptions = {
     ...{ port, version, topic, qos, payloadBytes, ratePerSecond, warmUpMs, published },

@@ -2,8 +2,8 @@
 import { parseArgs } from 'node:util';
 import { TARGET_NAMES, type TargetName } from './targets.js';
 
-const SUITES = ['mqtt', 'route', 'storage'] as const;
-/** The one of storage writes gigabytes and takes long: it is asked for. */
+const SUITES = ['mqtt', 'route', 'storage', 'mesh'] as const;
+/** That of storage writes gigabytes and takes long, that of the mesh needs several servers at once: they are asked for. */
 const DEFAULT_SUITES: readonly Suite[] = ['mqtt', 'route'];
 export type Suite = (typeof SUITES)[number];
 
@@ -25,12 +25,13 @@ export interface BenchOptions {
   readonly enduranceSeconds: number;
 }
 
-export const USAGE = `Usage: npm run bench -- [mqtt] [route] [storage] [options]
+export const USAGE = `Usage: npm run bench -- [mqtt] [route] [storage] [mesh] [options]
 
   --rounds N            rounds of every row, each with every target in turn (5)
   --seconds S           measured window of one measurement (2)
   --warm-up S           traffic before it that is not counted (1)
-  --target LIST         of ours, ours-disk, mosquitto, nats, reflector (all but the last)
+  --target LIST         of ours, ours-disk, mosquitto, nats, reflector (all but the last); of the
+                        mesh suite too, where ours are those with their disk
   --only LIST           rows whose id begins with one of these
   --strict              a missing peer, a failed run or a missed budget ends with exit code 1
   --small               one round, fractions of a second: shows that every row runs, measures nothing

@@ -6,7 +6,7 @@
  * It only serves what the generator sends: one topic per publisher, packet ids that subscribers can be sent as they are.
  */
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { PacketType } from '../../lib/protocol/packet.js';
 
@@ -28,9 +28,13 @@ export const Fault = {
 export type Fault = (typeof Fault)[keyof typeof Fault];
 
 const FAULT_AT = 1_000;
+/** So long a subscription at `farPort` is not known where messages are published: longer than a run that does not wait for it. */
+const FAR_KNOWN_AFTER_MS = 300;
 
 export interface Reflector {
   readonly port: number;
+  /** As another server of a mesh: subscribers that connect here get what is published at `port`, a little later than they have their SUBACK. */
+  readonly farPort: number;
   close(): void;
 }
 
@@ -38,22 +42,29 @@ export interface Reflector {
 export async function startReflector(fault: Fault = Fault.none, port = 0): Promise<Reflector> {
   const topics: Topics = new Map();
   const peers = new Set<Socket>();
-  const server = createServer((socket) => {
-    peers.add(socket);
-    socket.on('close', () => {
-      peers.delete(socket);
-      for (const subscribers of topics.values()) subscribers.delete(socket);
+  const serve = (knownAfterMs: number): Server =>
+    createServer((socket) => {
+      peers.add(socket);
+      socket.on('close', () => {
+        peers.delete(socket);
+        for (const subscribers of topics.values()) subscribers.delete(socket);
+      });
+      const peer = new Peer(socket, topics, fault, knownAfterMs);
+      socket.on('data', (chunk) => peer.read(chunk));
     });
-    const peer = new Peer(socket, topics, fault);
-    socket.on('data', (chunk) => peer.read(chunk));
-  });
-  await once(server.listen(port, '127.0.0.1'), 'listening');
-  const address = server.address();
+  const servers = [serve(0), serve(FAR_KNOWN_AFTER_MS)] as const;
   const close = (): void => {
-    server.close();
+    for (const server of servers) server.close();
     for (const socket of peers) socket.destroy();
   };
-  return { port: address === null || typeof address === 'string' ? port : address.port, close };
+  return { port: await listen(servers[0], port), farPort: await listen(servers[1], 0), close };
+}
+
+/** @returns the port, which the system chooses for 0 */
+async function listen(server: Server, port: number): Promise<number> {
+  await once(server.listen(port, '127.0.0.1'), 'listening');
+  const address = server.address();
+  return address === null || typeof address === 'string' ? port : address.port;
 }
 
 type Topics = Map<string, Set<Socket>>;
@@ -62,6 +73,7 @@ class Peer {
   private readonly socket: Socket;
   private readonly topics: Topics;
   private readonly fault: Fault;
+  private readonly knownAfterMs: number;
   private leftOver: Buffer = Buffer.alloc(0);
   private version = 4;
   private published = 0;
@@ -69,7 +81,8 @@ class Peer {
   private replies = Buffer.allocUnsafe(REPLY_BYTES);
   private repliesLength = 0;
 
-  constructor(socket: Socket, topics: Topics, fault: Fault) {
+  constructor(socket: Socket, topics: Topics, fault: Fault, knownAfterMs: number) {
+    this.knownAfterMs = knownAfterMs;
     this.socket = socket;
     this.topics = topics;
     this.fault = fault;
@@ -154,7 +167,8 @@ class Peer {
       case PacketType.subscribe: {
         const topicAt = lengthEnd(frame, 0) + (this.version === 5 ? 5 : 4);
         const topic = frame.toString('latin1', topicAt, frame.length - 1);
-        this.topics.set(topic, (this.topics.get(topic) ?? new Set()).add(this.socket));
+        if (this.knownAfterMs === 0) this.subscribed(topic);
+        else setTimeout(() => this.subscribed(topic), this.knownAfterMs);
         const qos = frame[frame.length - 1] ?? 0;
         this.socket.write(Buffer.from(this.version === 5 ? [0x90, 4, 0, 1, 0, qos] : [0x90, 3, 0, 1, qos]));
         return;
@@ -164,6 +178,10 @@ class Peer {
       case PacketType.pubrel:
         return this.reply(0x70, frame[2] ?? 0, frame[3] ?? 0);
     }
+  }
+
+  private subscribed(topic: string): void {
+    this.topics.set(topic, (this.topics.get(topic) ?? new Set()).add(this.socket));
   }
 
   private reply(first: number, idHigh: number, idLow: number): void {

@@ -31,12 +31,25 @@ function holds(budget: Budget, value: number): boolean {
   }
 }
 
+function isMeasured(sample: Sample | undefined): sample is Measurement {
+  return sample !== undefined && sample.kind !== 'failed' && sample.kind !== 'skipped';
+}
+
+/** Why a cell was left out, where it was in every round. */
+export function skipReason(samples: RowSamples, cell: string): string | undefined {
+  const reasons = samples.rounds.map((round) => {
+    const sample = round.get(cell);
+    return sample?.kind === 'skipped' ? sample.reason : undefined;
+  });
+  return reasons.every((reason) => reason !== undefined) ? reasons[0] : undefined;
+}
+
 /** The measurements of a cell, failed runs left out. */
 function measurements(samples: RowSamples, cell: string): Measurement[] {
   const found: Measurement[] = [];
   for (const round of samples.rounds) {
     const sample = round.get(cell);
-    if (sample !== undefined && sample.kind !== 'failed') found.push(sample);
+    if (isMeasured(sample)) found.push(sample);
   }
   return found;
 }
@@ -60,7 +73,7 @@ export function judge(samples: RowSamples): Verdict[] {
       const got = new Map<string, Measurement>();
       for (const cell of budget.cells) {
         const sample = round.get(cell);
-        if (sample !== undefined && sample.kind !== 'failed') got.set(cell, sample);
+        if (isMeasured(sample)) got.set(cell, sample);
       }
       if (got.size < budget.cells.length) continue;
       values.push(
@@ -120,6 +133,8 @@ export function rowLines(samples: RowSamples): string[] {
 
 function cellLines(samples: RowSamples, cell: string): string[] {
   if (samples.missing.includes(cell)) return [`  ${pad(cell, 24)} missing`];
+  const skipped = skipReason(samples, cell);
+  if (skipped !== undefined) return [`  ${pad(cell, 24)} skipped: ${skipped}`];
   const got = measurements(samples, cell);
   if (got.length === 0) return [`  ${pad(cell, 24)} no figures`];
   // Not every cell of a row has every figure.

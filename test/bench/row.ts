@@ -7,6 +7,7 @@ import type {
   LoadJob,
   RateResult,
 } from './load-job.js';
+import type { FormationName } from './formations.js';
 import type { TargetName } from './targets.js';
 
 export interface StartResult {
@@ -33,17 +34,25 @@ export interface FiguresResult {
 }
 
 export type Measurement = RateResult | LatencyResult | IdleResult | StartResult | RouteResult | FiguresResult;
-export type Sample = Measurement | FailedResult;
+/** What it needs is not installed: neither a figure nor a failure. */
+export interface SkippedResult {
+  readonly kind: 'skipped';
+  readonly reason: string;
+}
+
+export type Sample = Measurement | FailedResult | SkippedResult;
 
 type DistributiveOmit<T, K extends string> = T extends unknown ? Omit<T, K> : never;
-/** A job without what only the running server knows. */
-export type JobPlan = DistributiveOmit<LoadJob, 'port' | 'serverPid'>;
+/** A job without what only the running servers know. */
+export type JobPlan = DistributiveOmit<LoadJob, 'port' | 'subscriberPort' | 'serverPid' | 'otherPids'>;
 
 /** One thing that is measured once per round, on a fresh server. */
 export interface Cell {
   /** Unique in the row, and what the table calls it: `mosquitto, MQTT 5`. */
   readonly name: string;
   readonly target: TargetName;
+  /** Several servers that pass messages on: publishers at the first, subscribers at the second. */
+  readonly formation?: FormationName;
   /** 'start': nothing but the start of the server; 'route': the router by itself, without a server; a probe starts what it needs. */
   readonly plan: JobPlan | 'start' | { readonly kind: 'route'; readonly seconds: number } | ProbePlan;
 }

@@ -33,6 +33,10 @@ export interface Window {
   readonly cpu: CpuUse;
 }
 
+export function subscriberPortOf(job: LoadJob): number {
+  return job.subscriberPort ?? job.port;
+}
+
 /** Lets the load run for the warm-up, then takes counts and CPU at both ends of the measured window. */
 export async function measureWindow(job: LoadJob, counts: () => Counts): Promise<Window> {
   await sleep(job.warmUpMs);
@@ -62,7 +66,7 @@ function snapshot(job: LoadJob, counts: () => Counts): Snapshot {
     ...counts(),
     atUs: microseconds(),
     generatorSeconds: (user + system) / 1e6,
-    serverSeconds: cpuSeconds(job.serverPid),
+    serverSeconds: [job.serverPid, ...(job.otherPids ?? [])].reduce((sum, pid) => sum + cpuSeconds(pid), 0),
   };
 }
 
@@ -97,7 +101,11 @@ export async function stoppedSubscriber(
   run: Run,
 ): Promise<LoadClient> {
   const { port, version } = job;
-  const stopped = new LoadClient({ port, version, clientId: 'bench-stopped', fail: () => {} });
+  const subscriberPort = subscriberPortOf(job);
+  const stopped = new LoadClient({
+    ...{ port: subscriberPort, version, clientId: 'bench-stopped' },
+    fail: () => {},
+  });
   await stopped.open();
   await stopped.subscribe(topic, qos);
   await stopped.subscribe(FILL_TOPIC, 0);
@@ -106,7 +114,7 @@ export async function stoppedSubscriber(
   await filler.open();
   const frame = publishTemplate(version, FILL_TOPIC, 0, FILL_PAYLOAD_BYTES).bytes;
   for (let sent = 0; sent < FILL_BYTES; sent += FILL_PAYLOAD_BYTES) filler.write(frame);
-  const backlog = (): number => queuedBytes(port, stopped.localPort) ?? 0;
+  const backlog = (): number => queuedBytes(subscriberPort, stopped.localPort) ?? 0;
   await drain(
     () => false,
     () => backlog() + filler.pendingBytes,

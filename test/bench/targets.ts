@@ -3,16 +3,11 @@
  * fresh one.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { connectFrame } from './frames.js';
-import { microseconds } from './monotonic.js';
-import { spawnPlain } from './plain-process.js';
+import { freePort, startServer, type Command } from './server-process.js';
 
 export const TARGET_NAMES = ['ours', 'ours-disk', 'mosquitto', 'nats', 'reflector'] as const;
 export type TargetName = (typeof TARGET_NAMES)[number];
@@ -26,11 +21,6 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-interface Command {
-  readonly file: string;
-  readonly args: readonly string[];
-}
-
 export interface Target {
   readonly name: TargetName;
   /** undefined: not installed, or not built. */
@@ -41,10 +31,7 @@ export interface Target {
 
 /** The repository: this file runs as dist/test/bench/targets.js. */
 export const PROJECT_ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const LAUNCHER = join(PROJECT_ROOT, 'bin', 'sprawl-edge.cjs');
-const READY_WITHIN_MS = 15_000;
-/** How often a server that does not listen yet is tried: the resolution of `readyMs`. */
-const READY_POLL_MS = 2;
+export const LAUNCHER = join(PROJECT_ROOT, 'bin', 'sprawl-edge.cjs');
 
 function firstLineMatching(file: string, args: readonly string[], pattern: RegExp): string | undefined {
   const { stdout, error } = spawnSync(file, args, { encoding: 'utf8' });
@@ -81,6 +68,21 @@ const oursOnDisk: Target = {
   }),
 };
 
+/** What every mosquitto here has. @param inflightMaxCount 0: no limit */
+export function mosquittoLines(port: number, inflightMaxCount = 0): string[] {
+  const lines = [
+    `listener ${port} 127.0.0.1`,
+    'allow_anonymous true',
+    'max_queued_messages 0',
+    `max_inflight_messages ${inflightMaxCount}`,
+    'set_tcp_nodelay true',
+    'log_type none',
+  ];
+  // Started as root it would change to a user who may not exist, and cannot read the folder.
+  if (process.getuid?.() === 0) lines.push('user root');
+  return lines;
+}
+
 /**
  * Everything in memory, no log, no limits. With `max_inflight_messages` at its default of 20, QoS 1 is no faster, and
  * a 3.1.1 publisher with more QoS 2 messages in flight is disconnected.
@@ -90,18 +92,7 @@ const mosquitto: Target = {
   version: () => firstLineMatching('mosquitto', ['-h'], /^mosquitto version (\S+)/m),
   command: (port, folder) => {
     const file = join(folder, 'mosquitto.conf');
-    const lines = [
-      `listener ${port} 127.0.0.1`,
-      'allow_anonymous true',
-      'persistence false',
-      'max_queued_messages 0',
-      'max_inflight_messages 0',
-      'set_tcp_nodelay true',
-      'log_type none',
-    ];
-    // Started as root it would change to a user who may not exist, and cannot read the folder.
-    if (process.getuid?.() === 0) lines.push('user root');
-    writeFileSync(file, `${lines.join('\n')}\n`);
+    writeFileSync(file, `${[...mosquittoLines(port), 'persistence false'].join('\n')}\n`);
     return { file: 'mosquitto', args: ['-c', file] };
   },
 };
@@ -140,67 +131,22 @@ export const TARGETS: Readonly<Record<TargetName, Target>> = {
   reflector,
 };
 
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await once(probe.listen(0, '127.0.0.1'), 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
 /** Throws an Error with the end of the server's stderr if it ends or does not answer in time. */
 export async function startTarget(target: Target): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), 'sprawl-bench-'));
-  const port = await freePort();
-  const { file, args } = target.command(port, folder);
-  const startedUs = microseconds();
-  const child = spawnPlain(file, args, folder);
-  child.stdout.resume();
-  let complaint = '';
-  child.stderr
-    .setEncoding('utf8')
-    .on('data', (text: string) => (complaint = (complaint + text).slice(-2_000)));
-  const exited = once(child, 'exit');
-  const stop = async (): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
-    await exited;
-    rmSync(folder, { recursive: true, force: true });
-  };
-  const pid = child.pid;
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
   try {
-    if (pid === undefined) throw new Error('not started');
-    while (!(await answersConnect(port))) {
-      const isLate = microseconds() - startedUs > READY_WITHIN_MS * 1000;
-      if (isLate || child.exitCode !== null) throw new Error(isLate ? 'no answer in time' : 'ended at once');
-      await sleep(READY_POLL_MS);
-    }
-  } catch (error) {
-    await stop();
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${target.name} did not start: ${reason}. ${firstLine(complaint)}`.trim(), {
-      cause: error,
-    });
-  }
-  return { pid, port, readyMs: (microseconds() - startedUs) / 1000, stop };
-}
-
-function firstLine(text: string): string {
-  return (text.split('\n')[0] ?? '').slice(0, 300);
-}
-
-function answersConnect(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' });
-    const settle = (isReady: boolean) => (): void => {
-      socket.destroy();
-      resolve(isReady);
+    const port = await freePort();
+    const { pid, readyMs, kill } = await startServer(target.name, target.command(port, folder), port, folder);
+    const stop = async (): Promise<void> => {
+      await kill();
+      remove();
     };
-    socket.on('connect', () => socket.write(connectFrame(4, 'bench-ready')));
-    socket.on('data', settle(true)).on('error', settle(false)).on('end', settle(false));
-    socket.setTimeout(READY_WITHIN_MS, settle(false));
-  });
+    return { pid, port, readyMs, stop };
+  } catch (error) {
+    remove();
+    throw error;
+  }
 }
 
 /** Short commit id, with `+` if the work tree differs from it; undefined outside a repository. */

@@ -123,7 +123,10 @@ test('who answers with another key than the one that was wanted is refused', asy
   });
   dialler.transport.wanted([wanted.id]);
   await eventually(() => dialler.statusOf(wanted)?.lastFailure !== undefined);
-  t.match(dialler.statusOf(wanted), { state: 'connecting', lastFailure: /another gateway \(\w{8}\) answers at/ });
+  t.match(dialler.statusOf(wanted), {
+    state: 'connecting',
+    lastFailure: /another gateway \(\w{8}\) answers at/,
+  });
   t.equal(dialler.opened.length + gateway.opened.length, 0);
 });
 
@@ -152,6 +155,8 @@ test('a gateway that is evicted loses its link', async (t) => {
   t.match(gateway.closed[0]?.reason, /^evicted/);
   t.match(other.closed[0]?.reason, /^evicted/);
   t.match(gateway.statusOf(other), { state: 'down', lastFailure: /^evicted/ });
+  await gateway.transport.stop();
+  t.same(gateway.book, [], 'and its place in the address book');
 });
 
 test('the first packet of a member, sent again by UDP, does not disturb its link', async (t) => {

@@ -1,6 +1,13 @@
 /** Gateways find each other: by the DHT, by an address, by what they remember. */
 import { test } from 'tap';
-import { allLinked, Channel, newSwarmKey, startBootstrap, startGateway, TestGateway } from './mesh-transport.js';
+import {
+  allLinked,
+  Channel,
+  newSwarmKey,
+  startBootstrap,
+  startGateway,
+  TestGateway,
+} from './mesh-transport.js';
 
 test('two gateways find each other through a bootstrap node, and both say so', async (t) => {
   const swarmKey = newSwarmKey();
@@ -94,7 +101,9 @@ test('after all were off, and with the DHT gone, they find each other again by t
   function portOf(_book: unknown, keyPair: { publicKey: Uint8Array }): number | undefined {
     const own = Buffer.from(keyPair.publicKey).toString('hex');
     for (const { book } of first) {
-      const known = book.find(({ id }) => id === own)?.addresses.find(({ kind, port }) => kind === 'tcp' && port > 0);
+      const known = book
+        .find(({ id }) => id === own)
+        ?.addresses.find(({ kind, port }) => kind === 'tcp' && port > 0);
       if (known !== undefined) return known.port;
     }
     return undefined;

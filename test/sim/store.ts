@@ -107,6 +107,12 @@ export class SimStore implements Store {
 
   setFloor(): void {}
 
+  setNote(): void {}
+
+  note(): undefined {
+    return undefined;
+  }
+
   readOwn(from: LogPosition, _maxBytes: number, done: (own: OwnMessages) => void): void {
     this.#scheduler.after(0, 'read', () => done({ messages: [], next: from, lostFrom: 0, lostTo: 0 }));
   }

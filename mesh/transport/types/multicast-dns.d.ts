@@ -18,5 +18,5 @@ declare module 'multicast-dns' {
     respond(packet: { answers: DnsRecord[] }): void;
     destroy(done?: () => void): void;
   }
-  export default function multicastDns(options?: { interface?: string; loopback?: boolean }): Mdns;
+  export default function multicastDns(options?: { interface?: string; bind?: string }): Mdns;
 }

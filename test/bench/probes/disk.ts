@@ -98,18 +98,24 @@ export interface RawFigures {
   readonly maxMs: number;
   /** Of messages that come evenly, whatever the disk does. */
   readonly waitP99Ms: number;
+  readonly bytesPerSecond: number;
 }
 
-/** The disk without us: `RAW_BYTES` and fdatasync, one after the other for so long. */
-export async function rawDisk(folder: string, milliseconds: number): Promise<RawFigures> {
+/** The disk without us: `writeBytes` and fdatasync, one after the other for so long. */
+export async function rawDisk(
+  folder: string,
+  milliseconds: number,
+  writeBytes = RAW_BYTES,
+): Promise<RawFigures> {
   const file = await open(join(folder, 'raw'), 'w');
-  const bytes = randomBytes(RAW_BYTES);
+  const bytes = randomBytes(writeBytes);
   const times: number[] = [];
   const endsUs: number[] = [];
-  const endUs = microseconds() + milliseconds * 1000;
-  for (let offset = 0; microseconds() < endUs; offset += RAW_BYTES) {
+  const beginUs = microseconds();
+  const endUs = beginUs + milliseconds * 1000;
+  for (let offset = 0; microseconds() < endUs; offset += writeBytes) {
     const startUs = microseconds();
-    await file.write(bytes, 0, RAW_BYTES, offset);
+    await file.write(bytes, 0, writeBytes, offset);
     await file.datasync();
     endsUs.push(microseconds());
     times.push(((endsUs.at(-1) as number) - startUs) / 1000);
@@ -120,6 +126,7 @@ export async function rawDisk(folder: string, milliseconds: number): Promise<Raw
     p99Ms: percentile(times, 99),
     maxMs: times.reduce((most, time) => Math.max(most, time), 0),
     waitP99Ms: percentile(waitsUs(endsUs), 99) / 1000,
+    bytesPerSecond: (endsUs.length * writeBytes) / (((endsUs.at(-1) as number) - beginUs) / 1e6),
   };
 }
 

@@ -1,21 +1,35 @@
 /** Runs one probe and prints its figures: `main.js <name> [numbers...]`. */
 import { bytes, endurance, recovery } from './gateway-probes.js';
-import { type Figures, find, queues, read, write } from './store-probes.js';
+import type { Sample } from '../row.js';
+import { backlog } from './backlog.js';
+import { dht, interest, Skip } from './mesh-parts.js';
+import { type Figures, find, queues, raw, read, write } from './store-probes.js';
 
 const PROBES: Readonly<Record<string, (...numbers: number[]) => Promise<Figures>>> = {
   write: (seconds = 1) => write(seconds),
+  raw: (seconds = 1, writeBytes = 32_768) => raw(seconds, writeBytes),
   read: (count = 1000) => read(count),
   find: (count = 1000) => find(count),
   queues: () => queues(),
   bytes: (seconds = 1) => bytes(seconds),
   recovery: (messages = 1000, sessions = 10) => recovery(messages, sessions),
   endurance: (seconds = 1) => endurance(seconds),
+  'backlog-ours-mesh': (count = 1000) => backlog('ours-mesh', 'SIGKILL', count),
+  'backlog-mosquitto': (count = 1000) => backlog('mosquitto-bridge-kept', 'SIGTERM', count),
+  dht: (nodes = 20, lookups = 100) => dht(nodes, lookups),
+  interest: (gateways = 100, filters = 100_000, lookups = 1000) => interest(gateways, filters, lookups),
 };
 
 const [name = '', ...numbers] = process.argv.slice(2);
 const probe = PROBES[name];
 if (probe === undefined) throw new Error(`${name} is no probe: one of ${Object.keys(PROBES).join(', ')}`);
-const figures = await probe(...numbers.map(Number));
-process.stdout.write(JSON.stringify({ kind: 'figures', figures }));
+const answer: Sample = await probe(...numbers.map(Number)).then(
+  (figures): Sample => ({ kind: 'figures', figures }),
+  (error: unknown): Sample => {
+    if (error instanceof Skip) return { kind: 'skipped', reason: error.message };
+    return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) };
+  },
+);
+process.stdout.write(JSON.stringify(answer));
 // A gateway that was killed, or a store that is closed, keeps nobody.
 process.exit(0);

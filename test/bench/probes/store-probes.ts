@@ -34,6 +34,14 @@ export function write(seconds: number): Promise<Figures> {
   });
 }
 
+/** The disk alone, in writes of so many bytes, each synced. */
+export function raw(seconds: number, writeBytes: number): Promise<Figures> {
+  return inFolder(async (folder) => {
+    const { bytesPerSecond, p50Ms, p99Ms } = await rawDisk(folder, seconds * 1000, writeBytes);
+    return { rawBytesPerSecond: bytesPerSecond, rawP50Ms: p50Ms, rawP99Ms: p99Ms };
+  });
+}
+
 async function cpuOfCommits(store: DiskStore, seconds: number): Promise<number> {
   const { figures } = store.log;
   const commitsBefore = figures.commits;

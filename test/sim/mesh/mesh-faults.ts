@@ -1,6 +1,7 @@
 /** What goes wrong: with machines, and with the network between them. Ends with the healing of a run. */
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
 import type { Random } from '../random.js';
+import { pairs } from './invariants.js';
 import type { MeshGateway } from './mesh-gateway.js';
 import type { FaultKind } from './mesh-plan.js';
 import type { MeshWorld } from './mesh-world.js';
@@ -110,7 +111,9 @@ export class MeshFaults {
     // Two groups, one alone, or any pairs.
     const how = random.pick(['groups', 'groups', 'alone', 'pairs'] as const);
     const alone = this.#anyone();
-    const groups = new Map(gateways.map((one) => [one, how === 'alone' ? one === alone : random.chance(0.5)]));
+    const groups = new Map(
+      gateways.map((one) => [one, how === 'alone' ? one === alone : random.chance(0.5)]),
+    );
     for (const a of gateways)
       for (const b of gateways) {
         if (a.number >= b.number) continue;
@@ -127,19 +130,26 @@ export class MeshFaults {
 
   #heal(): void {
     if (this.#isCut === 'no') return;
-    const { situations, network, gateways } = this.#world;
+    const { situations, network } = this.#world;
     if (this.#isCut === 'one way') situations.saw('one-way partition healed');
     else
-      for (const gateway of gateways)
-        for (const { gateway: id, sender } of gateway.mesh?.peers ?? []) {
-          const back = [...(this.#world.gatewayOf(id)?.mesh?.peers ?? [])].find((one) => one.gateway === gateway.id);
-          const waits = (messages: number | undefined): boolean => (messages ?? 0) > 0;
-          if (!network.isOpen(gateway.id, id) && waits(sender.status.pendingMessages) && waits(back?.sender.status.pendingMessages))
-            situations.saw('partition healed with messages waiting on both sides');
-        }
+      for (const { gateway, other } of pairs(this.#world))
+        if (
+          !network.isOpen(gateway.id, other.id) &&
+          this.#waits(gateway, other) &&
+          this.#waits(other, gateway)
+        )
+          situations.saw('partition healed with messages waiting on both sides');
     this.#isCut = 'no';
     network.heal();
     this.#say('heal', 'partition', []);
+  }
+
+  /** Something for the other one. */
+  #waits({ mesh }: MeshGateway, { id }: MeshGateway): boolean {
+    for (const { gateway, sender } of mesh?.peers ?? [])
+      if (gateway === id && (sender?.status.pendingMessages ?? 0) > 0) return true;
+    return false;
   }
 
   #freeze(gateway: MeshGateway): void {

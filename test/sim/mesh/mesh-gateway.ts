@@ -35,7 +35,7 @@ const DROPS = COUNTER_NAMES.filter((name) => name === 'droppedQueueFull' || name
 interface DiskImage {
   readonly disk: Disk;
   readonly lineage: Lineage;
-  readonly head: number;
+  readonly lineages: ReadonlyMap<GatewayId, Lineage>;
 }
 
 export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
@@ -50,6 +50,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
   mesh: MeshNode | undefined;
   #steps: ProcessSteps | undefined;
   #lineage: Lineage = [];
+  #lineages: ReadonlyMap<GatewayId, Lineage> = new Map();
   #image: DiskImage | undefined;
   #isPutBack = false;
   #isStreaming = false;
@@ -57,7 +58,10 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
   #processCount = 0;
   #linkCount = 0;
 
-  constructor(world: MeshWorld, readonly number: number) {
+  constructor(
+    world: MeshWorld,
+    readonly number: number,
+  ) {
     this.#world = world;
     this.node = `n${number}`;
     const bytes = new Uint8Array(32).fill(number & 0xff);
@@ -93,7 +97,10 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
       () => this.#serves(process),
       (error: unknown) => {
         if (process === this.process)
-          world.fail('a gateway starts', `${this.node}: ${String(error instanceof Error ? error.stack : error)}`);
+          world.fail(
+            'a gateway starts',
+            `${this.node}: ${String(error instanceof Error ? error.stack : error)}`,
+          );
       },
     );
     world.scheduler.settle();
@@ -106,28 +113,43 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     this.#watchStore(process);
     const mesh = new MeshNode({
       ...{ self: this.id, site: this.node, software: 'sim', lineage: this.#lineage, ...parts },
-      ...{ logger: this.#logger(this.#processCount - 1), store, host: this.#watchedHost(lanes.createMeshHost()) },
+      ...{
+        logger: this.#logger(this.#processCount - 1),
+        store,
+        host: this.#watchedHost(lanes.createMeshHost()),
+      },
       random: () => draws.float(),
       wanted: () => undefined,
       limits: { linkMaxBytesPerSecond: 0, maxQueuedPassingBytes: 1 << 20, forward: plan.forward },
-      ...{ importFilters: ['#'], exportFilters: ['#'], addresses: () => [] },
+      ...{ importFilters: ['#'], exportFilters: ['#'], addresses: () => [], lineages: this.#lineages },
+      saveLineages: (lineages) => (this.#lineages = new Map(lineages)),
+      ...{ roster: undefined, matchesAdmin: () => true, saveRoster: () => undefined },
+      bearAnew: (beyond) => {
+        this.#world.situations.saw('rollback found by another gateway');
+        void bear(beyond).then(() => scheduler.settle());
+      },
+      stopped: (reason) => this.fail('a gateway stays in the mesh', `${this.node}: ${reason}`),
     });
+    const bear = async (beyond: number): Promise<void> => {
+      const start: EpochStart = {
+        counter: Math.max(this.#lineage.at(-1)?.counter ?? 0, beyond) + 1,
+        nonce: Array.from({ length: 16 }, () => draws.integer(0, 15).toString(16)).join(''),
+        after: this.#lineage.length === 0 ? 0 : store.committed,
+      };
+      await disk.slowly('write', EPOCHS_PATH, async () => {
+        this.#lineage = [...this.#lineage, start].slice(-LINEAGE_MAX_COUNT);
+        this.ledger.lineage = this.#lineage;
+      });
+      this.#log(`epoch ${start.counter} begins after ${start.after}`);
+      mesh.begin(this.#lineage);
+    };
     lanes.useMesh(mesh);
     return {
       streams: mesh,
       begin: async () => {
-        const start: EpochStart = {
-          counter: (this.#lineage.at(-1)?.counter ?? 0) + 1,
-          nonce: Array.from({ length: 16 }, () => draws.integer(0, 15).toString(16)).join(''),
-          after: this.#lineage.length === 0 ? 0 : store.committed,
-        };
-        await disk.slowly('write', EPOCHS_PATH, async () => {
-          this.#lineage = [...this.#lineage, start].slice(-LINEAGE_MAX_COUNT);
-          this.ledger.lineage = this.#lineage;
-        });
         this.#cutLedger(store.log.position);
         this.ledger.committed = store.committed;
-        mesh.begin(start);
+        await bear(0);
         this.mesh = mesh;
         scheduler.settle();
       },
@@ -200,8 +222,8 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     this.#log(power ? 'power is lost' : 'killed');
     situations.saw(power ? 'gateway lost its power' : 'gateway killed');
     for (const peer of mesh?.peers ?? []) {
-      const { unackedBytes } = peer.sender.status;
-      if (unackedBytes > 0) situations.saw('sender ended with messages not acknowledged');
+      if ((peer.sender?.status.unackedBytes ?? 0) > 0)
+        situations.saw('sender ended with messages not acknowledged');
       if (peer.receiver.status.heldBytes > 0) situations.saw('receiver ended between append and commit');
     }
     this.#collect();
@@ -240,7 +262,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
   /** As after a kill at this moment. */
   takeImage(): void {
     if (!this.isServing || this.isFrozen) return;
-    this.#image = { disk: copyOf(this.disk), lineage: this.#lineage, head: this.process?.store.committed ?? 0 };
+    this.#image = { disk: copyOf(this.disk), lineage: this.#lineage, lineages: this.#lineages };
   }
 
   get hasImage(): boolean {
@@ -254,9 +276,10 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     this.#image = undefined;
     this.disk = image.disk;
     this.#lineage = image.lineage;
+    this.#lineages = image.lineages;
     this.ledger.lineage = image.lineage;
     this.#isPutBack = true;
-    this.#log(`put back to ${image.head}`);
+    this.#log('is put back');
     this.#world.situations.saw('gateway put back to an old image');
   }
 
@@ -276,7 +299,8 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     situations.saw('older retained message came behind a newer one', counters[C.meshRetainedSuperseded] ?? 0);
     counters[C.meshRetainedSuperseded] = 0;
     for (const peer of mesh?.peers ?? []) {
-      const sender = peer.sender.status;
+      const sender = peer.sender?.status;
+      if (sender === undefined) continue;
       const receiver = peer.receiver.status;
       situations.saw('messages crossed to another gateway', receiver.received);
       situations.saw('express lane used', sender.expressMessages);

@@ -62,7 +62,17 @@ export class GatewayLedger {
     const parsed = parsePayload(Buffer.from(message.payload), this.#run, topic);
     const mid = parsed.kind === 'message' ? parsed.mid : undefined;
     const isEmpty = message.payloadLength === 0;
-    const entry: LedgerEntry = { position, byStream, topic, mid, retain, isEmpty, source, sequence, retainedCounter };
+    const entry: LedgerEntry = {
+      position,
+      byStream,
+      topic,
+      mid,
+      retain,
+      isEmpty,
+      source,
+      sequence,
+      retainedCounter,
+    };
     if (source !== undefined && byStream) this.#judge(entry, originOf(source.origin));
     this.#keep(entry);
   }
@@ -110,7 +120,10 @@ export class GatewayLedger {
     if (source === undefined) return;
     if (topic.startsWith('$')) this.#complain('what begins with $ stays at its gateway', topic);
     if (this.#keys.has(keyOf(source, sequence)))
-      this.#complain('a message of another gateway is in the log once', `${keyOf(source, sequence)} in ${this.id.slice(0, 2)}`);
+      this.#complain(
+        'a message of another gateway is in the log once',
+        `${keyOf(source, sequence)} in ${this.id.slice(0, 2)}`,
+      );
     if (origin === undefined) return;
     if (source.origin === this.id) this.#complain('no message comes back to its origin', `${sequence}`);
     const start = origin.epochAt(sequence);
@@ -120,7 +133,10 @@ export class GatewayLedger {
         `${sequence} of ${origin.id.slice(0, 2)} is of epoch ${start.counter}, and came as of epoch ${source.epoch.counter}`,
       );
     if (sequence > origin.committed)
-      this.#complain('only what is committed is forwarded', `${sequence} of ${origin.id.slice(0, 2)}, committed up to ${origin.committed}`);
+      this.#complain(
+        'only what is committed is forwarded',
+        `${sequence} of ${origin.id.slice(0, 2)}, committed up to ${origin.committed}`,
+      );
   }
 }
 

@@ -54,7 +54,13 @@ export async function runMeshSeed(
   await new Promise<void>((resolve) => setImmediate(resolve));
   process.off('unhandledRejection', onRejection);
   const { scheduler, situations } = world;
-  return { seed, digest: scheduler.digest, steps: scheduler.steps, situations, failure: failure ?? rejection };
+  return {
+    seed,
+    digest: scheduler.digest,
+    steps: scheduler.steps,
+    situations,
+    failure: failure ?? rejection,
+  };
 }
 
 const toError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
@@ -98,10 +104,14 @@ async function meet(world: MeshWorld): Promise<void> {
     const isMet = world.gateways.every(
       ({ mesh, process }) =>
         process?.isServing === true &&
-        [...(mesh?.peers ?? [])].filter(({ state, receiver }) => state === 'up' && receiver.image !== undefined)
-          .length === others,
+        [...(mesh?.peers ?? [])].filter(
+          ({ state, receiver }) => state === 'up' && receiver.image !== undefined,
+        ).length === others,
     );
-    if (isMet && world.gateways.every(({ process }) => process?.store.committed === process?.store.log.position))
+    if (
+      isMet &&
+      world.gateways.every(({ process }) => process?.store.committed === process?.store.log.position)
+    )
       return;
   }
   world.fail('gateways meet', `not all of ${world.gateways.length} in ${MEET_ROUNDS / 10} s`);
@@ -138,8 +148,13 @@ function restlessness(world: MeshWorld): string | undefined {
     if (process.lanes.env.gauges.pendingWills > 0) return `${node} has wills to publish`;
     if ([...(mesh?.peers ?? [])].length !== others) return `${node} does not know everybody`;
   }
-  for (const [{ node }, peer, other] of pairs(world)) {
-    const { mode, pendingMessages, unackedBytes, isBackfilling, acked } = peer.sender.status;
+  for (const {
+    gateway: { node },
+    peer,
+    other,
+    sender,
+  } of pairs(world)) {
+    const { mode, pendingMessages, unackedBytes, isBackfilling, acked } = sender.status;
     if (peer.state !== 'up') return `${node} and ${other.node} are ${peer.state}: ${peer.reason}`;
     if (mode !== 'live' || pendingMessages > 0 || isBackfilling)
       return `${node} to ${other.node}: ${mode}, ${pendingMessages} pending${isBackfilling ? ', backfilling' : ''}, acknowledged up to ${acked}`;

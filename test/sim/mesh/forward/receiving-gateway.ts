@@ -182,10 +182,15 @@ export class ReceivingGateway {
         now: () => agenda.now,
         append: (message) => this.#append(message),
         record: (record) => this.#record(record),
-        reportHole: (_, from, to) => this.holes.push({ from, to }),
+        reportHole: (_, from, to) => this.#reportHole(from, to),
       },
       { creditBytes: plan.creditBytes, haveMax: plan.haveMax, state },
     );
+  }
+
+  #reportHole(from: number, to: number): void {
+    if (this.plan.pruneChance === 0) throw new InvariantViolation('floor', `${from}-${to} was still needed`);
+    this.holes.push({ from, to });
   }
 
   #append(message: Message): number {

@@ -151,9 +151,10 @@ class ForwardWorld {
     const busy = `t/${random.integer(0, plan.topics - 1)}`;
     for (let n = 0; n < burst; n++)
       origin.append(random.chance(0.2) ? undefined : burst > 1 ? busy : this.#anyTopic());
-    if (random.chance(plan.pruneChance / 2)) origin.prune();
-    else if (random.chance(plan.pruneChance / 2)) origin.damage();
-    else if (random.chance(0.05)) origin.pruneToFloor();
+    if (random.chance(plan.pruneChance)) {
+      if (random.chance(0.5)) origin.prune();
+      else origin.damage();
+    } else if (random.chance(0.05)) origin.pruneToFloor();
   }
 
   #anyTopic(): string {

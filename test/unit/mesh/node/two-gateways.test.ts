@@ -62,6 +62,8 @@ class Site {
       importFilters: ['#'],
       exportFilters: ['#'],
       addresses: () => [],
+      ...{ lineages: new Map(), saveLineages: () => undefined, roster: undefined, matchesAdmin: () => true },
+      ...{ saveRoster: () => undefined, bearAnew: () => undefined, stopped: () => undefined },
     });
     this.lanes.useMesh(this.node);
   }
@@ -69,7 +71,7 @@ class Site {
   async open(): Promise<void> {
     await this.store.open(this.lanes.createRestoration(), this.node);
     const nonce = String(this.number).padStart(16, '0');
-    this.node.begin({ counter: 1, nonce, after: 0 });
+    this.node.begin([{ counter: 1, nonce, after: 0 }]);
   }
 
   linkUp(link: Parameters<MeshNode['linkUp']>[0]): void {
@@ -179,4 +181,41 @@ t.test('two that cannot reach each other go through a third, until they can', as
   b.node.end('killed');
   await scheduler.advance(3000);
   t.equal(pathOf(a, c.id), undefined);
+});
+
+t.test('after a partition all retain the same, and every subscriber has seen what stands', async (t) => {
+  const { scheduler, network, sites } = await mesh(3);
+  const [a, b, c] = sites as [Site, Site, Site];
+  const retained = ({ lanes }: Site): Record<string, string> => {
+    const all: Record<string, string> = {};
+    lanes.env.store.retained.forEach(({ topic, payload }) => (all[topic] = Buffer.from(payload).toString()));
+    return all;
+  };
+  for (const site of sites) void site.subscribe('state/#');
+  await scheduler.advance(300);
+  for (const topic of ['x', 'y', 'z']) a.publish(`state/${topic}`, 'before', 1, true);
+  await scheduler.advance(500);
+  for (const [from, to] of [
+    [a, b],
+    [a, c],
+  ] as const) {
+    network.cut(from.id, to.id);
+    network.cut(to.id, from.id);
+  }
+  await scheduler.advance(300);
+  a.publish('state/x', 'at a', 1, true);
+  b.publish('state/x', 'at b', 1, true);
+  b.publish('state/x', 'at b again', 1, true);
+  a.publish('state/y', '', 1, true);
+  c.publish('state/z', '', 1, true);
+  a.publish('state/new', 'at a', 0, true);
+  await scheduler.advance(2000);
+  network.heal();
+  await scheduler.advance(3000);
+  for (const site of sites) t.same(retained(site), { 'state/x': 'at b again', 'state/new': 'at a' });
+  for (const site of sites) {
+    t.equal(site.got.filter((line) => line.startsWith('state/x')).at(-1), 'state/x at b again');
+    t.equal(site.got.filter((line) => line === 'state/x at b again').length, 1);
+    t.equal(site.got.filter((line) => line.startsWith('state/y')).at(-1), 'state/y ');
+  }
 });

@@ -1,0 +1,113 @@
+/** Versions are in a total order; two gateways with anything at all come to retain the same; noise is malformed. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import t from 'tap';
+import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
+import type { RetainedVersion } from '../../lib/contracts/streams.js';
+import { compareVersions } from '../../mesh/retained/index.js';
+import { encodeEntries, EntryReader } from '../../mesh/retained/entry-frames.js';
+import { decodeControl } from '../../mesh/retained/retained-frames.js';
+import { createMessage } from '../../lib/message/message.js';
+import { ByteReader, MalformedFrame } from '../../mesh/wire/bytes.js';
+
+const version: fc.Arbitrary<RetainedVersion> = fc
+  .tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 2 }), fc.nat(1), fc.nat(1), fc.nat(1))
+  .map(([counter, origin, epoch, nonce, sequence]) => ({
+    counter,
+    origin: gatewayIdOf(new Uint8Array(32).fill(origin)),
+    epoch: { counter: epoch, nonce: String(nonce).repeat(16) },
+    sequence,
+  }));
+
+t.test(
+  'of two versions that differ exactly one is the newer, and the newest is the same from wherever one begins',
+  async () => {
+    fc.assert(
+      fc.property(fc.array(version, { minLength: 2, maxLength: 12 }), (versions) => {
+        for (const a of versions)
+          for (const b of versions) {
+            const isSame = JSON.stringify(a) === JSON.stringify(b);
+            assert.equal(compareVersions(a, b) === 0, isSame);
+            assert.equal(Math.sign(compareVersions(a, b)), 0 - Math.sign(compareVersions(b, a)));
+          }
+        const newest = (order: readonly RetainedVersion[]): RetainedVersion =>
+          order.reduce((best, one) => (compareVersions(one, best) > 0 ? one : best));
+        assert.deepEqual(newest(versions), newest(versions.toReversed()));
+      }),
+    );
+  },
+);
+
+const entry = fc.record(
+  {
+    topic: fc.constantFrom('a', 'a/b', 'ü', 'x/'),
+    version,
+    message: fc.option(
+      fc
+        .tuple(
+          fc.uint8Array({ minLength: 1, maxLength: 40 }),
+          fc.uint8Array({ maxLength: 9 }),
+          fc.constantFrom(0, 1, 2),
+        )
+        .map(([payload, properties, qos]) =>
+          createMessage({
+            topic: '',
+            topicBytes: new Uint8Array(0),
+            payload,
+            properties,
+            qos: qos === 2 ? 2 : qos === 1 ? 1 : 0,
+            retain: true,
+            publisher: 'p',
+          }),
+        ),
+      { nil: undefined },
+    ),
+  },
+  { noNullPrototype: true },
+);
+
+t.test('entries come out as they went in', async () => {
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 10 }), (entries) => {
+      const reader = new EntryReader();
+      const read = [...encodeEntries(entries, () => 0)].flatMap((frame) => {
+        const bytes = new ByteReader(frame);
+        return [...reader.read(bytes.u8(), bytes)];
+      });
+      assert.equal(read.length, entries.length);
+      for (const [n, { topic, version: is, message }] of entries.entries()) {
+        assert.equal(read[n]?.topic, topic);
+        assert.deepEqual(read[n].version, is);
+        assert.equal(read[n].message?.qos, message?.qos);
+        assert.deepEqual(Buffer.from(read[n].message?.payload ?? []), Buffer.from(message?.payload ?? []));
+      }
+    }),
+  );
+});
+
+t.test('noise and cut frames are malformed, and nothing worse', async () => {
+  const noise = fc.uint8Array({ maxLength: 90 });
+  const kinds = fc
+    .tuple(fc.integer({ min: 0, max: 16 }), noise)
+    .map(([kind, rest]) => Uint8Array.of(kind, ...rest));
+  const cut = fc.tuple(fc.array(entry, { minLength: 1, maxLength: 3 }), fc.nat()).map(([entries, at]) => {
+    const [frame = new Uint8Array()] = encodeEntries(entries, () => 0);
+    return frame.slice(0, at % frame.length);
+  });
+  fc.assert(
+    fc.property(fc.array(fc.oneof(noise, kinds, cut), { maxLength: 4 }), (frames) => {
+      const entries = new EntryReader();
+      for (const frame of frames) {
+        try {
+          const reader = new ByteReader(frame);
+          const kind = reader.u8();
+          if (kind >= 13 && kind <= 15) entries.read(kind, reader);
+          else decodeControl(kind, reader);
+        } catch (error) {
+          if (!(error instanceof MalformedFrame)) throw error;
+        }
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});
