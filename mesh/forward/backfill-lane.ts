@@ -29,6 +29,6 @@ export class BackfillLane extends CoverLane {
 
   /** Whether nothing newer of the topic may be sent before this is done. */
   blocks(topic: string): boolean {
-    return this.old === undefined || (this.grown(topic) >= 1 && this.old(topic) < 1);
+    return this.old === undefined || (this.grown(topic) >= 0 && this.old(topic) < 0);
   }
 }

@@ -11,7 +11,10 @@ export interface PeerInterest {
   readonly matcher: InterestMatcher;
 }
 
-/** How a message gets to the peer. `passing`: once, unacknowledged; what the peer wants with QoS 0 is not worth more. */
+/**
+ * How a message gets to the peer. `passing`: unacknowledged, as its publisher wants no more. What has QoS 1 or 2 is never passed, also where
+ * the peer wants it with QoS 0: its clients may want more of it at any time, and then it would come in both ways, twice and out of order.
+ */
 export type Carriage = 'acknowledged' | 'passing' | 'none';
 
 /** @param wanted where it is known already */
@@ -20,5 +23,5 @@ export function carriageOf(message: Message, matcher: InterestMatcher, wanted?: 
   if (message.retain) return 'acknowledged';
   const qos = wanted ?? matcher(message.topic);
   if (qos < 0) return 'none';
-  return qos === 0 || message.qos === 0 ? 'passing' : 'acknowledged';
+  return message.qos === 0 ? 'passing' : 'acknowledged';
 }

@@ -103,6 +103,8 @@ export class StreamSender {
   /** What may be forgotten, as the receiver says. */
   #floor: LogPosition = 0;
   #coveredAt = 0;
+  /** Beyond it nothing stands in the log that the peer should hear of before long. */
+  #worthUpTo: LogPosition = 0;
   #isStalled = false;
   #overflows = 0;
   #switchesToLive = 0;
@@ -148,6 +150,7 @@ export class StreamSender {
     this.#outlet.open(greeting);
     this.#outlet.begin(start, rolledBack);
     this.#coveredAt = this.#outlet.now;
+    this.#worthUpTo = this.#head;
     this.#resumeBackfill(greeting, start);
     this.#isLive = false;
     this.#joinWhereAllIsRead();
@@ -196,6 +199,7 @@ export class StreamSender {
   committed(message: Message, wanted?: WantedQoS): void {
     const { position } = message;
     if (position > this.#head) this.#head = position;
+    if (position > this.#worthUpTo) this.#worthUpTo = position;
     const carriage = carriageOf(message, this.#interest.matcher, wanted);
     if (carriage === 'acknowledged') this.#accept(message);
     else if (carriage === 'passing') {
@@ -205,9 +209,13 @@ export class StreamSender {
     if (this.#isLive && position > this.#main.through) this.#main.through = position;
   }
 
-  /** The log is committed up to here, and `committed` was called for all of it. */
-  headMoved(position: LogPosition): void {
+  /**
+   * The log is committed up to here, and `committed` was called for all of it.
+   * @param isOfOthers what is new only says how much of other logs is here: it is covered with what comes next
+   */
+  headMoved(position: LogPosition, isOfOthers = false): void {
     if (position > this.#head) this.#head = position;
+    if (!isOfOthers) this.#worthUpTo = position;
     this.#isStarved = false;
     if (this.#isLive) this.#main.through = this.#head;
   }
@@ -267,7 +275,7 @@ export class StreamSender {
     if (refill !== undefined) return refill;
     const { sent, through, queue } = this.#main;
     // What waits for credit does not wait for time.
-    if (through <= sent || queue.count > 0 || this.#outlet.budget(!this.#isLive) < 0) return undefined;
+    if (through <= sent || this.#worthUpTo <= sent || queue.count > 0 || this.#outlet.budget(!this.#isLive) < 0) return undefined;
     return this.#coveredAt + limits.IDLE_COVER_MS;
   }
 
@@ -395,7 +403,7 @@ export class StreamSender {
     const isDue =
       hasHole ||
       through - sent > limits.IDLE_COVER_POSITIONS ||
-      this.#outlet.now - this.#coveredAt >= limits.IDLE_COVER_MS ||
+      (this.#worthUpTo > sent && this.#outlet.now - this.#coveredAt >= limits.IDLE_COVER_MS) ||
       // From here on messages may go ahead again.
       (sent < unknown && through >= unknown);
     if (!isDue) return true;

@@ -35,6 +35,7 @@ import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
 import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
+import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
 import { SUBACK_HOLD_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
@@ -119,6 +120,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       remote: new RemoteInterest((filter) => this.onRemoteChange?.(filter)),
       gate: new SubackGate(SUBACK_HOLD_MS),
       lineage: new OwnLineage(self, lineage),
+      bookkeeping: new Bookkeeping(),
     };
     this.#lineages = new Map(options.lineages);
     this.admission = new Admission(options.roster, {
@@ -560,7 +562,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   committed(position: LogPosition): void {
-    for (const peer of this.#peers.values()) peer.committed(position);
+    const isOfOthers = !this.#parts.bookkeeping.committed(position);
+    for (const peer of this.#peers.values()) peer.committed(position, isOfOthers);
     this.#flushSoon();
   }
 

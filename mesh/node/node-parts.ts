@@ -4,13 +4,26 @@ import type { Logger } from '../../lib/contracts/logger.js';
 import type { MeshHost } from '../../lib/contracts/mesh-port.js';
 import type { Store } from '../../lib/contracts/store.js';
 import type { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
+import type { Bookkeeping } from './bookkeeping.js';
 import type { OwnLineage } from './own-lineage.js';
+
+/** Of forwarding; what is left out is as in mesh/forward/limits.ts. */
+export interface ForwardSizes {
+  readonly creditBytes?: number;
+  readonly wholeMaxBytes?: number;
+  readonly batchMaxBytes?: number;
+  readonly readBytes?: number;
+  readonly liveMaxBytes?: number;
+  readonly liveMaxCount?: number;
+  readonly haveMax?: number;
+}
 
 export interface NodeLimits {
   /** To one peer; 0: as fast as the link. */
   readonly linkMaxBytesPerSecond: number;
   /** Of a link, above which messages of QoS 0 are dropped. */
   readonly maxQueuedPassingBytes: number;
+  readonly forward?: ForwardSizes;
 }
 
 export interface NodeParts {
@@ -23,4 +36,5 @@ export interface NodeParts {
   readonly gate: SubackGate;
   readonly limits: NodeLimits;
   readonly lineage: OwnLineage;
+  readonly bookkeeping: Bookkeeping;
 }

@@ -70,6 +70,8 @@ export class Peer implements RemoteTarget {
   /** Where the log here was put back to, of what the peer has; undefined: it was not. */
   #rolledBackTo: LogPosition | undefined;
   #matcher: PeerMatcher | undefined;
+  /** On this link, whether or not it was answered. */
+  #hasToldInterest = false;
   #sync: RetainedSync | undefined;
   #passing: PassingSender | undefined;
   #passingIn: PassingReceiver | undefined;
@@ -82,14 +84,18 @@ export class Peer implements RemoteTarget {
     this.#events = events;
     this.#clock = parts.clock;
     this.#since = parts.clock.now();
-    const { store, host, remote, local } = parts;
+    const { store, host, remote, local, limits, bookkeeping } = parts;
     const now = (): number => parts.clock.now();
-    this.receiver = new StreamReceiver(gateway, {
-      ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
-      append: (message) => host.publishForwarded(message),
-      record: (record) => store.recordStream(record),
-      reportHole: (_origin, from, to) => this.#hole(from, to),
-    });
+    this.receiver = new StreamReceiver(
+      gateway,
+      {
+        ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
+        append: (message) => host.publishForwarded(message),
+        record: (record) => bookkeeping.recorded(store.recordStream(record)),
+        reportHole: (_origin, from, to) => this.#hole(from, to),
+      },
+      limits.forward,
+    );
     this.interestOut = new InterestSender(local, {
       send: (frame) => this.#send(Channel.interest, frame),
       covered: () => this.#coveredAsToldWithInterest(),
@@ -117,7 +123,10 @@ export class Peer implements RemoteTarget {
         pass: (message) => this.pass(message),
         stalled: () => this.close('it takes messages and acknowledges none'),
       },
-      { head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+      {
+        ...limits.forward,
+        ...{ head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+      },
     );
   }
 
@@ -276,6 +285,7 @@ export class Peer implements RemoteTarget {
     this.#passingIn = new PassingReceiver(source, deliver, now);
     this.#enter('telling', 'it has not said yet what it wants');
     gate.peerReached(this.gateway, -1);
+    this.#hasToldInterest = false;
     this.interestOut.start(hello.interest);
     this.#sync?.start();
   }
@@ -298,7 +308,9 @@ export class Peer implements RemoteTarget {
   #coveredAsToldWithInterest(): LogPosition {
     const { local } = this.#parts;
     const { covered } = this.receiver.status;
-    if (this.interestOut.acknowledgedVersion < 0) return covered;
+    const isFirst = !this.#hasToldInterest;
+    this.#hasToldInterest = true;
+    if (isFirst) return covered;
     return this.receiver.interestGrows(local.version) ?? covered;
   }
 
@@ -360,9 +372,10 @@ export class Peer implements RemoteTarget {
     this.#passing?.flush();
   }
 
-  committed(position: LogPosition): void {
+  /** @param isOfOthers only says how much of other logs is here */
+  committed(position: LogPosition, isOfOthers: boolean): void {
     this.receiver.committed(position);
-    this.sender?.headMoved(position);
+    this.sender?.headMoved(position, isOfOthers);
   }
 
   tick(now: number): void {

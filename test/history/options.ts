@@ -1,3 +1,5 @@
+import type { Mid } from './event.js';
+
 /** What a run promises, in milliseconds and shares. The defaults are for a machine that is not starved. */
 export interface CheckOptions {
   /** Share of the QoS 1 and 2 publishes that must have ended `ok`, or the run has shown nothing. */
@@ -26,6 +28,15 @@ export interface CheckOptions {
   readonly quiescenceMs: number;
   /** A message that was acknowledged longer than this before a subscription is not for it. */
   readonly routingMs: number;
+  /** How long a message may take from one node to another, where subscriptions come and go meanwhile. */
+  readonly elsewhereMs: number;
+  /**
+   * Until then a reader may find an older retained value, or none, of a topic that is published at another node: nodes that
+   * cannot reach each other go on. Default: it may not.
+   */
+  readonly retainedElsewhereFromMs?: number;
+  /** Losses that are no fault of the broker, and who may miss which message. */
+  readonly isExcused?: (cid: string, mid: Mid) => boolean;
   /** A message that was acknowledged within this before UNSUBSCRIBE may have been too late. */
   readonly unsubscribeGraceMs: number;
   /** Longest gap in service after a fault; without it the gap is only reported. */
@@ -59,6 +70,7 @@ export const DEFAULT_OPTIONS: CheckOptions = {
   retainedMs: 2000,
   quiescenceMs: 5000,
   routingMs: 1000,
+  elsewhereMs: 0,
   unsubscribeGraceMs: 0,
   recoveryMaxMs: undefined,
   recoveryWindowMs: 60_000,

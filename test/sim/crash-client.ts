@@ -3,17 +3,34 @@
  * be subscribed to, over simulated links. Everything that it does and sees is written down for the checker of histories.
  */
 import { ClientSession, type WillChoices } from '../history/client-session.js';
-import { EXPIRES_NEVER, type DisconnectEvent, type EventBody } from '../history/event.js';
+import { EXPIRES_NEVER, type DisconnectEvent, type EventBody, type NodeId } from '../history/event.js';
 import type { PublishChoices } from '../history/outgoing.js';
 import type { SubscriptionChoices } from '../history/subscriptions.js';
 import { decode, type Received } from '../support/wire-decode.js';
 import * as wire from '../support/wire.js';
 import type { CrashClientProfile } from './crash-plan.js';
-import type { CrashWorld } from './crash-world.js';
+import type { Scheduler } from './scheduler.js';
 import type { Link, LinkClient } from './link.js';
 import type { Random } from './random.js';
 
 const KEEP_ALIVE_S = 3;
+
+/** What a client needs of the world that it lives in, at the gateway where it is at home. */
+export interface ClientWorld {
+  readonly run: string;
+  readonly node: NodeId;
+  readonly scheduler: Scheduler;
+  readonly isHealing: boolean;
+  readonly canDial: boolean;
+  random(stream: string): Random;
+  dial(client: LinkClient, name: string): Link;
+  fail(invariant: string, text: string): void;
+  write(actor: string, body: EventBody): void;
+  /** Every packet that comes, then those that are for the session. */
+  observe(packet: Received): void;
+  accepted(client: CrashClient, present: boolean): void;
+  seen(client: CrashClient, packet: Received): void;
+}
 
 /** One connection, from the client's side. */
 class ClientLink implements LinkClient {
@@ -53,7 +70,7 @@ class ClientLink implements LinkClient {
 
 export class CrashClient {
   readonly profile: CrashClientProfile;
-  readonly #world: CrashWorld;
+  readonly #world: ClientWorld;
   readonly #random: Random;
   readonly #session: ClientSession;
   #link: ClientLink | undefined;
@@ -62,7 +79,7 @@ export class CrashClient {
   /** The connection whose DISCONNECT is on its way: another one would overtake it. */
   #leaving: Link | undefined;
 
-  constructor(world: CrashWorld, profile: CrashClientProfile, number: number) {
+  constructor(world: ClientWorld, profile: CrashClientProfile, number: number) {
     this.#world = world;
     this.profile = profile;
     this.#random = world.random(`client ${profile.id}`);
@@ -102,7 +119,7 @@ export class CrashClient {
     this.#link = link;
     link.link = this.#world.dial(link, `${id} ${this.#random.u32()}`);
     this.#write({
-      ...{ e: 'conn!', cid: id, node: 'n1', clean: cleanStart, expiry, v: version, keepAlive: KEEP_ALIVE_S },
+      ...{ e: 'conn!', cid: id, node: this.#world.node, clean: cleanStart, expiry, v: version, keepAlive: KEEP_ALIVE_S },
       ...(created && { will: created.event }),
     });
     if (cleanStart) {

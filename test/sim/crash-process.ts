@@ -1,8 +1,11 @@
 /** One process of a gateway: real lanes over the real store, on a disk that outlives it. When it dies nothing of it runs any more. */
 import { Lanes } from '../../lib/broker/lanes.js';
 import type { Connection } from '../../lib/connection/connection.js';
+import type { Transport, TransportHandler } from '../../lib/connection/transport.js';
+import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { DurableSessions } from '../../lib/contracts/store.js';
+import type { DurableStreams } from '../../lib/contracts/streams.js';
 import { GatewayClock } from '../../lib/real-clock.js';
 import { DiskStore } from '../../storage/disk/disk-store.js';
 import type { ClientConnection } from './client-connection.js';
@@ -18,10 +21,12 @@ import { Served } from './served.js';
 export const FOLDER = 'data';
 const ignore = (): void => {};
 
-/** Steps of a process: they do not happen once it is dead. */
+/** Steps of a process: they do not happen once it is dead, and wait while it is frozen. */
 export class ProcessSteps implements Steps {
   alive = true;
+  isFrozen = false;
   readonly #scheduler: Scheduler;
+  #waiting: (() => void)[] = [];
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
@@ -32,9 +37,20 @@ export class ProcessSteps implements Steps {
   }
 
   after(delayMs: number, label: string, run: () => void): void {
-    this.#scheduler.after(delayMs, label, () => {
-      if (this.alive) run();
-    });
+    this.#scheduler.after(delayMs, label, () => this.run(run));
+  }
+
+  /** Now, or when it goes on. */
+  run(run: () => void): void {
+    if (!this.alive) return;
+    if (this.isFrozen) this.#waiting.push(run);
+    else run();
+  }
+
+  /** Everything that came meanwhile is there at once. */
+  thaw(): void {
+    this.isFrozen = false;
+    for (const run of this.#waiting.splice(0)) this.after(0, 'thawed', run);
   }
 
   settle(): void {
@@ -42,8 +58,22 @@ export class ProcessSteps implements Steps {
   }
 }
 
+/** What makes the gateway one of a mesh. */
+export interface MeshHook {
+  readonly streams: DurableStreams;
+  /** The store is open, and no client is served yet. */
+  begin(): Promise<void>;
+}
+
+/** What a hook is made of, besides lanes and store. */
+export interface ProcessParts {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly schedule: (run: () => void) => void;
+}
+
 export interface CrashProcessOptions {
-  readonly plan: CrashPlan;
+  readonly plan: Pick<CrashPlan, 'limits' | 'store' | 'door' | 'diskFills'>;
   readonly scheduler: Scheduler;
   readonly steps: ProcessSteps;
   readonly disk: DiskView;
@@ -52,6 +82,45 @@ export interface CrashProcessOptions {
   readonly logger: Logger;
   readonly fail: (invariant: string, text: string) => void;
   readonly onReplayed: () => void;
+  /** Of the machine; the scheduler's own where it is left out. */
+  readonly machineClock?: Clock;
+  readonly join?: (process: CrashProcess, parts: ProcessParts) => MeshHook;
+}
+
+/** A link as a process sees it that may be frozen. */
+class ProcessTransport implements Transport {
+  constructor(
+    private readonly link: Link,
+    private readonly steps: ProcessSteps,
+  ) {}
+
+  get remoteAddress(): string {
+    return this.link.remoteAddress;
+  }
+
+  get remotePort(): number {
+    return this.link.remotePort;
+  }
+
+  write(bytes: Uint8Array, taken: () => void): void {
+    this.link.write(bytes, () => this.steps.run(taken));
+  }
+
+  end(): void {
+    this.link.end();
+  }
+
+  destroy(): void {
+    this.link.destroy();
+  }
+
+  pause(): void {
+    this.link.pause();
+  }
+
+  resume(): void {
+    this.link.resume();
+  }
 }
 
 export class CrashProcess implements DoorObserver {
@@ -65,6 +134,7 @@ export class CrashProcess implements DoorObserver {
   assignedAtStart = 0;
   isServing = false;
   readonly #options: CrashProcessOptions;
+  readonly #mesh: MeshHook | undefined;
   readonly #served = new Map<Connection, Served>();
   #servedCount = 0;
 
@@ -72,13 +142,25 @@ export class CrashProcess implements DoorObserver {
     this.#options = options;
     const { plan, scheduler, steps, disk, random, number, logger } = options;
     // As after a boot: the clock of a process begins anywhere.
-    const zero = scheduler.now() - random.integer(0, 100_000);
-    const clock = new GatewayClock({ now: () => scheduler.now() - zero, wall: () => scheduler.wall() });
+    const machine = options.machineClock ?? scheduler;
+    const zero = machine.now() - random.integer(0, 100_000);
+    const clock = new GatewayClock({ now: () => machine.now() - zero, wall: () => machine.wall() });
     const schedule = (run: () => void): void => {
       steps.after(random.chance(0.5) ? 0 : random.float() * 0.3, 'turn', () => {
         run();
         steps.settle();
       });
+    };
+    const timers: Timers = {
+      after: (delayMs, fire) => {
+        let cancelled = false;
+        steps.after(delayMs, 'timer', () => {
+          if (cancelled) return;
+          fire();
+          steps.settle();
+        });
+        return { cancel: () => (cancelled = true) };
+      },
     };
     const { sizes, ...storePlan } = plan.store;
     this.store = new DiskStore({
@@ -91,18 +173,7 @@ export class CrashProcess implements DoorObserver {
         sizes,
       },
       continueClock: (ms) => clock.continueFrom(ms),
-      timers: {
-        after: (delayMs, fire) => {
-          let cancelled = false;
-          steps.after(delayMs, 'timer', () => {
-            if (cancelled) return;
-            fire();
-            steps.settle();
-          });
-          return { cancel: () => (cancelled = true) };
-        },
-      },
-      ...{ logger, schedule, isOnDisk: () => true, keyProvider: { masterKeys: async () => [] } },
+      ...{ timers, logger, schedule, isOnDisk: () => true, keyProvider: { masterKeys: async () => [] } },
       keepMaxAgeMs: 0,
       floorsMaxBytes: 1 << 30,
       randomBytes: (size) => Uint8Array.from({ length: size }, () => random.integer(0, 255)),
@@ -118,19 +189,25 @@ export class CrashProcess implements DoorObserver {
       random: () => 0.5,
     });
     this.lanes.useDoor(door, { keepAliveTimeout: ignore, ping: ignore, error: ignore });
+    this.#mesh = options.join?.(this, { clock, timers, schedule });
   }
 
   /** @throws what opening the store does; it may never resolve, as the process may die. */
   async open(): Promise<void> {
-    await this.store.open(this.#watched(this.lanes.createRestoration()));
+    await this.store.open(this.#watched(this.lanes.createRestoration()), this.#mesh?.streams);
+    await this.#mesh?.begin();
     this.isServing = true;
     this.#tick();
   }
 
   dial(link: Link, peer: ClientConnection): void {
-    const connection = this.lanes.accept(link);
+    const { steps } = this.#options;
+    const connection = this.lanes.accept(new ProcessTransport(link, steps));
     if (connection === undefined) throw new Error('there is room for every connection of a run');
-    link.attach(connection);
+    link.attach({
+      data: (bytes) => steps.run(() => connection.data(bytes)),
+      closed: (error) => steps.run(() => connection.closed(error)),
+    } satisfies TransportHandler);
     this.links.add(link);
     const served = new Served(this.#servedCount++, connection, peer);
     peer.served = served;

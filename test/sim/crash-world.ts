@@ -8,7 +8,7 @@ import type { EventBody } from '../history/event.js';
 import { MemoryHistory } from '../history/history-writer.js';
 import type { Received } from '../support/wire-decode.js';
 import { ClientConnection } from './client-connection.js';
-import { CrashClient } from './crash-client.js';
+import { CrashClient, type ClientWorld } from './crash-client.js';
 import { DiskView, Disk, type DatabaseOperation, type DiskWatcher } from './crash-disk.js';
 import { CrashFaults } from './crash-faults.js';
 import type { CrashClientProfile, CrashPlan } from './crash-plan.js';
@@ -32,7 +32,8 @@ const DROPS = COUNTER_NAMES.filter((name) => name === 'droppedQueueFull' || name
 
 type TriggerKind = 'begins' | 'effect' | 'packet';
 
-export class CrashWorld implements DiskWatcher {
+export class CrashWorld implements DiskWatcher, ClientWorld {
+  readonly node = 'n1';
   readonly scheduler = new Scheduler(allTurns);
   readonly run: string;
   readonly history: MemoryHistory;

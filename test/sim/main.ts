@@ -1,10 +1,13 @@
 /**
- * Runs many seeds: `node dist/test/sim/main.js [crash] --seeds N [--seed S] [--seconds T] [--trace]`. Ends with 1 where a seed fails, and
- * says how to replay it.
+ * Runs many seeds: `node dist/test/sim/main.js [crash|mesh] --seeds N [--seed S] [--seconds T] [--trace]`. Ends with 1 where a seed fails, and
+ * says how to replay it. Of a mesh `--gateways N` says how many there are, `--faults a,b` which faults.
  */
 import { parseArgs } from 'node:util';
 import { runCrashSeed } from './crash-run.js';
 import { CRASH_SITUATIONS } from './crash-situations.js';
+import { FAULT_KINDS } from './mesh/mesh-plan.js';
+import { runMeshSeed } from './mesh/mesh-run.js';
+import { MESH_SITUATIONS } from './mesh/mesh-situations.js';
 import { runSeed } from './run.js';
 import { SOMETIMES } from './sometimes.js';
 
@@ -43,12 +46,27 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: '1' },
     seconds: { type: 'string', default: '0' },
     trace: { type: 'boolean', default: false },
+    gateways: { type: 'string' },
+    faults: { type: 'string' },
   },
 });
+const MESH: Simulation = {
+  run: async (seed, trace) => {
+    const { gateways, faults } = values;
+    const named = faults?.split(',');
+    const { situations, ...result } = await runMeshSeed(seed, trace, {
+      gateways: gateways === undefined ? undefined : Number(gateways),
+      faults: named && FAULT_KINDS.filter((kind) => named.includes(kind)),
+    });
+    return { ...result, counts: situations.counts };
+  },
+  situations: MESH_SITUATIONS,
+};
 
 const [name] = positionals;
-const { run, situations } = name === 'crash' ? CRASH : LANES;
-const command = `node dist/test/sim/main.js${name === 'crash' ? ' crash' : ''}`;
+const { run, situations } = name === 'mesh' ? MESH : name === 'crash' ? CRASH : LANES;
+const more = (['gateways', 'faults'] as const).filter((option) => values[option] !== undefined);
+const command = `node dist/test/sim/main.js${name === undefined ? '' : ` ${name}`}${more.map((option) => ` --${option} ${values[option]}`).join('')}`;
 const first = Number(values.seed);
 const count = Number(values.seeds);
 const budgetMs = Number(values.seconds) * 1000;
@@ -75,8 +93,8 @@ for (let seed = first; runs < count; seed++) {
     process.stdout.write(`seed ${seed}: ${name === 'InvariantViolation' ? message : stack}\n`);
     process.stdout.write(`  replay: ${command} --seed ${seed} --seeds 1\n`);
   }
-  // One seed in a hundred runs twice.
-  if (seed % 100 === 0 && (await run(seed)).digest !== result.digest) {
+  // A few run twice.
+  if (seed % (name === 'mesh' ? 50 : 100) === 0 && (await run(seed)).digest !== result.digest) {
     failures++;
     process.stdout.write(`seed ${seed}: two runs have different digests\n`);
   }

@@ -31,6 +31,7 @@ export class AcknowledgedLoss extends Check {
   }
 
   #excused(session: Session, { publisher, seq }: Missing): boolean {
+    if (this.model.options.isExcused?.(session.cid, publisher.mid(seq)) === true) return true;
     const topic = this.model.topic(publisher.topicId(seq));
     const unreadable = session.unreadable.get(topic) ?? 0;
     if (unreadable > 0) {

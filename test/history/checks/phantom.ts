@@ -66,7 +66,9 @@ export class Phantom extends Check {
       return;
     }
     // Not where RETAIN is set: it may have been retained. And a group hands on what another member has left.
-    const stale = publisher.settledAt(seq) + this.model.options.routingMs;
+    const { routingMs, elsewhereMs } = this.model.options;
+    const isHere = publisher.node === arrival.connection.node;
+    const stale = publisher.settledAt(seq) + routingMs + (isHere ? 0 : elsewhereMs);
     if (
       !event.retain &&
       spans.every(({ group, possibleFromMs }) => group === undefined && stale < possibleFromMs)

@@ -21,6 +21,8 @@ export class RetainedTopic {
   mayExpire = false;
   /** One of them is a will: it may come at any time. */
   hasWill = false;
+  /** At which it is published. */
+  readonly nodes = new Set<string>();
   /** What readers have found since then. */
   agreed: { readonly version: number; readonly value: RetainedValue } | undefined;
   /** In the order in which they were sent. */
@@ -46,6 +48,7 @@ export class RetainedTopic {
   published(value: RetainedValue, atMs: number): void {
     const { publisher, seq } = value;
     this.#sent.push(value);
+    this.nodes.add(publisher.node);
     this.moved(atMs);
     this.mayExpire ||= publisher.expires(seq);
     this.hasWill ||= publisher.will(seq);

@@ -90,7 +90,7 @@ export class Retained extends Check {
     reading.answeredAtMs = atMs;
     if (!reading.complete) return;
     reading.expected = [...this.#topics.values()].filter(
-      (topic) => reading.span.matches(topic.name) && topic.mustHaveValue(reading.askedAtMs, atMs),
+      (topic) => reading.span.matches(topic.name) && this.#mustHave(reading, topic, atMs),
     );
   }
 
@@ -105,7 +105,7 @@ export class Retained extends Check {
       for (const { perhaps } of readings) perhaps.add(retained);
       return;
     }
-    const open = readings.filter((one) => !one.taken.has(retained) && retained.mayBe(value, one.askedAtMs));
+    const open = readings.filter((one) => !one.taken.has(retained) && this.#mayBe(one, retained, value));
     // A value comes at the lesser of its own QoS and the one that was granted [MQTT-3.8.4-8].
     const qosFor = ({ qos }: Reading): number => Math.min(qos, publisher.qos(seq));
     // What came at QoS 1 a broker that was broken may owe still, as no PUBLISH of QoS 1 waits for a record; what is owed is a topic, so that
@@ -180,8 +180,26 @@ export class Retained extends Check {
     });
   }
 
+  /** Nodes may not have heard of each other's newest values yet. */
+  #isBehind({ connection, askedAtMs }: Reading, nodes: Iterable<string>): boolean {
+    const { retainedElsewhereFromMs } = this.model.options;
+    if (retainedElsewhereFromMs === undefined || askedAtMs >= retainedElsewhereFromMs) return false;
+    for (const node of nodes) if (node !== connection.node) return true;
+    return false;
+  }
+
+  #mayBe(reading: Reading, topic: RetainedTopic, value: RetainedValue): boolean {
+    const isBehind = this.#isBehind(reading, [value.publisher.node]);
+    return topic.mayBe(value, isBehind ? -Infinity : reading.askedAtMs);
+  }
+
+  #mustHave(reading: Reading, topic: RetainedTopic, answeredAtMs: number): boolean {
+    return !this.#isBehind(reading, topic.nodes) && topic.mustHaveValue(reading.askedAtMs, answeredAtMs);
+  }
+
   #isAtRest({ askedAtMs }: Reading, topic: RetainedTopic): boolean {
-    return !topic.hasWill && askedAtMs > topic.movedAtMs + this.model.options.quiescenceMs;
+    const { quiescenceMs, retainedElsewhereFromMs = -Infinity } = this.model.options;
+    return !topic.hasWill && askedAtMs > Math.max(topic.movedAtMs + quiescenceMs, retainedElsewhereFromMs);
   }
 
   #agree(reading: Reading, topic: RetainedTopic, value: RetainedValue, atMs: number): void {

@@ -51,7 +51,10 @@ export class SessionContinuity extends Check {
     for (const session of this.model.sessions) {
       if (session.standing !== 'judged') continue;
       this.#released(session);
-      const missing = this.#obligations.missing(session).filter(({ alone }) => alone);
+      const { isExcused } = this.model.options;
+      const missing = this.#obligations
+        .missing(session)
+        .filter(({ alone, publisher, seq }) => alone && isExcused?.(session.cid, publisher.mid(seq)) !== true);
       for (const span of new Set(missing.map((one) => one.span))) {
         this.#survived(
           session,

@@ -273,6 +273,7 @@ export class HistoryModel {
     }
     actor.publishers.add(publisher);
     publisher.cid = connection.cid;
+    publisher.node = connection.node;
     publisher.version = connection.version;
     publisher.add(m.seq, atMs, this.topicNamed(topic).id, sent);
     for (const check of this.#checks) check.published(publisher, m.seq, atMs);

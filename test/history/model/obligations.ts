@@ -46,6 +46,8 @@ export class Obligations {
     if (own === undefined) return;
     const untilMs = this.#lastMs(session);
     const isOwn = publisher.cid === session.cid;
+    const isHere = publisher.node === session.connection?.node;
+    const underWayMs = isHere ? 0 : this.#model.options.elsewhereMs;
     const { begin, end } = publisher.range(session.beganAtMs, untilMs);
     for (let seq = begin; seq < end; seq++) {
       if (!publisher.obliges(seq)) continue;
@@ -54,7 +56,7 @@ export class Obligations {
       const settledAtMs = publisher.settledAt(seq);
       if (settledAtMs > untilMs) continue;
       const sentAtMs = publisher.sentAt(seq);
-      const span = spans.find((one) => this.#obliges(one, sentAtMs, settledAtMs, isOwn));
+      const span = spans.find((one) => this.#obliges(one, sentAtMs, settledAtMs + underWayMs, isOwn));
       if (span !== undefined) visit(seq, span, spans.length === 1);
     }
   }
@@ -67,9 +69,10 @@ export class Obligations {
     });
   }
 
-  #obliges(span: Span, sentAtMs: number, settledAtMs: number, isOwn: boolean): boolean {
-    if (!span.covers(sentAtMs, settledAtMs, this.#model.options.unsubscribeGraceMs)) return false;
-    const { q, noLocal } = span.promise(sentAtMs, settledAtMs);
+  /** @param untilMs when it was where the session is */
+  #obliges(span: Span, sentAtMs: number, untilMs: number, isOwn: boolean): boolean {
+    if (!span.covers(sentAtMs, untilMs, this.#model.options.unsubscribeGraceMs)) return false;
+    const { q, noLocal } = span.promise(sentAtMs, untilMs);
     return q > 0 && !(noLocal && isOwn);
   }
 

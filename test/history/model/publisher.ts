@@ -36,6 +36,8 @@ export class Publisher {
   length = 0;
   /** Of its connections. */
   cid = '';
+  /** At which it is. */
+  node = '';
   version: 4 | 5 = 5;
   readonly topicIds = new Set<number>();
   readonly #sentAt = float64Column();

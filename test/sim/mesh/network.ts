@@ -108,6 +108,7 @@ class SimLink implements PeerLink {
   close(reason: string): void {
     if (this.isClosed) return;
     const { network, other } = this;
+    network.onClose?.(this.host.node.id, this.peer, reason, this.queuedBytes + (other?.queuedBytes ?? 0));
     network.steps.after(0, 'link closes', () => this.ended(reason));
     this.isClosed = true;
     if (other === undefined) return;
@@ -129,6 +130,8 @@ class SimLink implements PeerLink {
 }
 
 export class MeshNetwork {
+  /** A gateway closes a link. @param underWay bytes that it and the other side have sent and that have not arrived */
+  onClose: ((from: GatewayId, to: GatewayId, reason: string, underWay: number) => void) | undefined;
   readonly #hosts = new Map<GatewayId, Host>();
   /** Directions that are cut: `from to`. */
   readonly #cut = new Set<string>();
@@ -186,8 +189,12 @@ export class MeshNetwork {
   /** What the host does, now or when it goes on. Timers of a frozen host go through here, too. */
   atHost(host: Host, run: () => void): void {
     if (host.isGone) return;
-    if (host.isFrozen) host.waiting.push(run);
-    else run();
+    if (host.isFrozen) {
+      host.waiting.push(run);
+      return;
+    }
+    run();
+    this.steps.settle();
   }
 
   runAt(id: GatewayId, run: () => void): void {

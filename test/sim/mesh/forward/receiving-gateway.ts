@@ -126,7 +126,7 @@ export class ReceivingGateway {
     const before = this.interest;
     this.interest = this.#randomInterest(before);
     this.version++;
-    const grew = [...this.interest].some(([topic, qos]) => qos >= 1 && (before.get(topic) ?? -1) < 1);
+    const grew = [...this.interest].some(([topic, qos]) => qos >= 0 && (before.get(topic) ?? -1) < 0);
     this.#noteInterest(before);
     return { since: grew && this.isUp ? this.receiver.interestGrows(this.version) : undefined };
   }
@@ -243,13 +243,13 @@ export class ReceivingGateway {
 
   #mayWant(topic: string): boolean {
     for (let version = this.helloVersion; version <= this.version; version++)
-      if ((this.interests.get(version)?.get(topic) ?? -1) >= 1) return true;
+      if ((this.interests.get(version)?.get(topic) ?? -1) >= 0) return true;
     return false;
   }
 
   #wasAlwaysWanted(topic: string): boolean {
     for (let version = this.helloVersion; version <= this.version; version++)
-      if ((this.interests.get(version)?.get(topic) ?? -1) < 1) return false;
+      if ((this.interests.get(version)?.get(topic) ?? -1) < 0) return false;
     return true;
   }
 
@@ -262,8 +262,8 @@ export class ReceivingGateway {
     this.interests.set(this.version, this.interest);
     for (let n = 0; n < this.plan.topics; n++) {
       const topic = `t/${n}`;
-      const isWanted = (this.interest.get(topic) ?? -1) >= 1;
-      const wasWanted = (before.get(topic) ?? -1) >= 1;
+      const isWanted = (this.interest.get(topic) ?? -1) >= 0;
+      const wasWanted = (before.get(topic) ?? -1) >= 0;
       if (isWanted === wasWanted) continue;
       this.promised.delete(topic);
       this.#wantedSince.delete(topic);

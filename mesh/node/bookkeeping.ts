@@ -1,0 +1,26 @@
+/**
+ * Positions of this gateway's log that only say how much of other logs is here. They are covered with whatever comes next: were others
+ * told of each, they would write that down, and tell of it in turn, and an idle mesh would never come to rest.
+ */
+import type { LogPosition } from '../../lib/contracts/store.js';
+
+export class Bookkeeping {
+  #positions: LogPosition[] = [];
+  #committed: LogPosition = 0;
+
+  recorded(position: LogPosition): LogPosition {
+    if (position > 0) this.#positions.push(position);
+    return position;
+  }
+
+  /** The log is committed up to here. @returns whether with anything else since the last time */
+  committed(position: LogPosition): boolean {
+    let count = 0;
+    for (let at = this.#positions[0]; at !== undefined && at <= position; at = this.#positions[count])
+      count++;
+    this.#positions.splice(0, count);
+    const isMore = position - this.#committed > count;
+    this.#committed = position;
+    return isMore;
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * What the log of each gateway holds of messages, followed from outside: the gateway's own and those of others. A crash takes what was
+ * not committed, a rollback what came after the image was made.
+ */
+import { isSameEpoch, type Epoch, type EpochStart, type Lineage } from '../../../lib/contracts/epoch.js';
+import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
+import type { LogPosition } from '../../../lib/contracts/store.js';
+import type { RetainedVersion } from '../../../lib/contracts/streams.js';
+import type { Message } from '../../../lib/message/message.js';
+import type { Mid } from '../../history/event.js';
+import { parsePayload } from '../../history/payload.js';
+
+export interface LedgerEntry {
+  readonly position: LogPosition;
+  readonly byStream: boolean;
+  readonly topic: string;
+  /** undefined: no payload that names a message. */
+  readonly mid: Mid | undefined;
+  readonly retain: boolean;
+  readonly isEmpty: boolean;
+  /** undefined: its own. */
+  readonly source: { readonly origin: GatewayId; readonly epoch: Epoch } | undefined;
+  readonly sequence: LogPosition;
+  readonly retainedCounter: number;
+}
+
+export type Complaint = (invariant: string, text: string) => void;
+
+const nameOf = ({ pub, seq }: Mid): string => `${pub}/${seq}`;
+
+/** One gateway's. */
+export class GatewayLedger {
+  readonly id: GatewayId;
+  /** In the order of positions. */
+  entries: LedgerEntry[] = [];
+  /** Those that a rollback took and that nobody else has: `pub/seq`. */
+  readonly lost = new Set<string>();
+  lineage: Lineage = [];
+  /** Everything that was ever committed in the present history of the disk. */
+  committed: LogPosition = 0;
+  readonly #run: string;
+  readonly #complain: Complaint;
+  /** `origin counter/nonce sequence` of what came from others. */
+  readonly #keys = new Set<string>();
+  readonly #mids = new Set<string>();
+
+  constructor(id: GatewayId, run: string, complain: Complaint) {
+    this.id = id;
+    this.#run = run;
+    this.#complain = complain;
+  }
+
+  /** @param byStream in the order of its origin's log, and not because retained messages were compared */
+  appended(
+    message: Message,
+    position: LogPosition,
+    byStream: boolean,
+    originOf: (id: GatewayId) => GatewayLedger | undefined,
+  ): void {
+    const { topic, source, sequence, retain, retainedCounter } = message;
+    if (position === 0) return;
+    const parsed = parsePayload(Buffer.from(message.payload), this.#run, topic);
+    const mid = parsed.kind === 'message' ? parsed.mid : undefined;
+    const isEmpty = message.payloadLength === 0;
+    const entry: LedgerEntry = {
+      position,
+      byStream,
+      topic,
+      mid,
+      retain,
+      isEmpty,
+      source,
+      sequence,
+      retainedCounter,
+    };
+    if (source !== undefined && byStream) this.#judge(entry, originOf(source.origin));
+    this.#keep(entry);
+  }
+
+  has(mid: Mid): boolean {
+    return this.#mids.has(nameOf(mid));
+  }
+
+  isLost(mid: Mid): boolean {
+    return this.lost.has(nameOf(mid));
+  }
+
+  /** The log ends here. */
+  truncate(head: LogPosition): readonly LedgerEntry[] {
+    const kept = this.entries.filter(({ position }) => position <= head);
+    const gone = this.entries.filter(({ position }) => position > head);
+    this.entries = [];
+    this.#keys.clear();
+    this.#mids.clear();
+    for (const entry of kept) this.#keep(entry);
+    this.committed = Math.min(this.committed, head);
+    return gone;
+  }
+
+  epochAt(position: LogPosition): EpochStart | undefined {
+    return this.lineage.findLast(({ after }, index) => position > after || index === 0);
+  }
+
+  versionOf(entry: LedgerEntry): RetainedVersion {
+    const { source, sequence, position, retainedCounter } = entry;
+    const epoch = source?.epoch ?? this.epochAt(position) ?? { counter: 0, nonce: '' };
+    return {
+      ...{ counter: retainedCounter, origin: source?.origin ?? this.id, epoch },
+      sequence: source === undefined ? position : sequence,
+    };
+  }
+
+  #keep(entry: LedgerEntry): void {
+    this.entries.push(entry);
+    if (entry.source !== undefined && entry.byStream) this.#keys.add(keyOf(entry.source, entry.sequence));
+    if (entry.mid !== undefined) this.#mids.add(nameOf(entry.mid));
+  }
+
+  #judge({ source, sequence, topic }: LedgerEntry, origin: GatewayLedger | undefined): void {
+    if (source === undefined) return;
+    if (topic.startsWith('$')) this.#complain('what begins with $ stays at its gateway', topic);
+    if (this.#keys.has(keyOf(source, sequence)))
+      this.#complain(
+        'a message of another gateway is in the log once',
+        `${keyOf(source, sequence)} in ${this.id.slice(0, 2)}`,
+      );
+    if (origin === undefined) return;
+    if (source.origin === this.id) this.#complain('no message comes back to its origin', `${sequence}`);
+    const start = origin.epochAt(sequence);
+    if (sequence <= origin.committed && start !== undefined && !isSameEpoch(start, source.epoch))
+      this.#complain(
+        'a message is of the life in which it was taken in',
+        `${sequence} of ${origin.id.slice(0, 2)} is of epoch ${start.counter}, and came as of epoch ${source.epoch.counter}`,
+      );
+    if (sequence > origin.committed)
+      this.#complain(
+        'only what is committed is forwarded',
+        `${sequence} of ${origin.id.slice(0, 2)}, committed up to ${origin.committed}`,
+      );
+  }
+}
+
+function keyOf({ origin, epoch }: { origin: GatewayId; epoch: Epoch }, sequence: LogPosition): string {
+  return `${origin.slice(0, 4)} ${epoch.counter}/${epoch.nonce} ${sequence}`;
+}
