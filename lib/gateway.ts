@@ -4,20 +4,23 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { AedesOptions } from 'aedes';
-import { Mesh, type MeshMember, type MeshSettings } from '../mesh/index.js';
 import { createDiskStore, MemoryStore } from '../storage/index.js';
 import { Broker } from './broker/broker.js';
 import { type LaneLimits, Lanes } from './broker/lanes.js';
 import { type Config, readMachine } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
+import { shortId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
 import type { Store } from './contracts/store.js';
+import { openMesh } from './gateway-mesh.js';
 import { createHttpServer, type HttpServer, type Readiness } from './http/index.js';
+import type { Mesh } from '../mesh/index.js';
 import { Listeners } from './listeners.js';
 import { createMessage } from './message/message.js';
 import { GatewayClock, realClock, realTimers } from './real-clock.js';
 import { createSecurityProvider, type SecurityProvider } from './security/index.js';
 import {
+  createBusyShare,
   createEventLoopMonitor,
   createGaugeCollector,
   createProcessFigures,
@@ -40,8 +43,6 @@ export interface GatewayOptions {
   readonly aedes?: AedesOptions;
   readonly store?: Store;
   readonly clock?: Clock;
-  /** Of a gateway in a mesh. */
-  readonly mesh?: { readonly settings: MeshSettings; readonly member: MeshMember };
   /** A number from 0 to below 1; decides nothing that has to be secret. Default: Math.random. */
   readonly random?: () => number;
 }
@@ -95,29 +96,16 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     isAssignedClientId: (clientId) => ASSIGNED_CLIENT_ID.test(clientId),
     random: options.random ?? Math.random,
   });
-  const mesh =
-    options.mesh === undefined ? undefined : createMesh(options.mesh, { clock, logger, store, lanes });
-  if (mesh !== undefined) lanes.useMesh(mesh.node);
+  const mesh = await openMesh(config, { clock, logger, store, lanes });
   const broker = new Broker(lanes, options.aedes);
   return new EdgeGateway({ config, logger, clock: machineClock, store, security, lanes, broker, mesh });
 }
 
-function createMesh(
-  { settings, member }: NonNullable<GatewayOptions['mesh']>,
-  parts: { clock: GatewayClock; logger: Logger; store: Store; lanes: Lanes },
-): Mesh {
-  const { clock, logger, store, lanes } = parts;
-  return new Mesh({
-    ...{ settings, member, clock, logger, store, host: lanes.createMeshHost(), software: version },
-    ...{ timers: realTimers, random: Math.random, randomBytes, schedule: setImmediate },
-  });
-}
-
 function createStore(config: Config, clock: GatewayClock, logger: Logger): Store {
-  const { dataDir, storage, limits } = config;
+  const { dataDir, storage, limits, mesh } = config;
   if (storage.durability === 'memory') return new MemoryStore();
   return createDiskStore(
-    { dataDir, ...storage, ...limits },
+    { dataDir, ...storage, ...limits, floorsMaxBytes: mesh.peerKeepMaxBytes },
     {
       clock,
       continueClock: (ms) => clock.continueFrom(ms),
@@ -144,9 +132,12 @@ class EdgeGateway implements Gateway {
   readonly #parts: Parts;
   readonly #listeners: Listeners;
   readonly #eventLoop: EventLoopMonitor;
+  readonly #busyShare = createBusyShare();
   readonly #gauges: GaugeCollector;
   readonly #sysTopics: SysTopics;
   readonly #http: HttpServer | undefined;
+  /** By topic of `$SYS`, as published last. */
+  readonly #linkStates = new Map<string, string>();
   #httpAddress: AddressInfo | undefined;
   #tick: NodeJS.Timeout | undefined;
   #notReady: string | undefined = 'starting';
@@ -181,6 +172,7 @@ class EdgeGateway implements Gateway {
         view: () => this.#gauges.view(),
         counters: lanes.counters,
         isReady: () => this.#readiness(),
+        mesh: parts.mesh,
         diskBytes: () => readMachine().diskTotalBytes(config.dataDir),
         version,
       });
@@ -207,6 +199,7 @@ class EdgeGateway implements Gateway {
       lanes.tick();
       this.#gauges.sample();
       this.#sysTopics.tick();
+      this.#tellMesh();
     }, TICK_MS);
     try {
       this.#httpAddress = await this.#http?.listen();
@@ -257,6 +250,21 @@ class EdgeGateway implements Gateway {
     return fault === undefined
       ? { ready: true, reasons: [] }
       : { ready: false, reasons: [`storage: ${fault}`] };
+  }
+
+  /** The others get to know how this gateway is, and its own clients how the links are. */
+  #tellMesh(): void {
+    const { mesh, lanes } = this.#parts;
+    if (mesh === undefined) return;
+    const { reasons } = this.#readiness();
+    mesh.setLoad(Math.max(this.#busyShare(), lanes.budget.used / lanes.budget.maxBytes), reasons);
+    for (const { id, site, state } of mesh.status().peers) {
+      const isUp = state === 'up' || state === 'relayed' ? '1' : '0';
+      const topic = `$SYS/broker/connection/${site === '' ? '' : `${site}.`}${shortId(id)}/state`;
+      if (this.#linkStates.get(topic) === isUp) continue;
+      this.#linkStates.set(topic, isUp);
+      this.#publishSystem(topic, isUp);
+    }
   }
 
   #publishSystem(topic: string, payload: string): void {

@@ -1,5 +1,6 @@
 /** The tools for the mesh, as the command line uses them: the only module that knows both mesh and a configuration, besides the gateway. */
 import { randomBytes } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
 import { resolve } from 'node:path';
 import { createMesh, AdminKey } from '../mesh/admission/admin-key.js';
 import { Invitation, looksLikeInvitation } from '../mesh/admission/invitation.js';
@@ -14,7 +15,7 @@ import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 import { type GatewayId, parseGatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
-import { realClock } from './real-clock.js';
+import { realClock, realTimers } from './real-clock.js';
 import { whileStopped } from './storage-tools.js';
 
 const ID_PREFIX = /^[0-9a-f]{8,63}$/;
@@ -221,7 +222,20 @@ export interface BootstrapNode {
   close(): Promise<void>;
 }
 
-/** Resolves when it takes questions. @throws SprawlError LISTEN_FAILED */
-export function runBootstrap(_options: BootstrapOptions): Promise<BootstrapNode> {
-  return Promise.reject(new SprawlError('USAGE', '"bootstrap" is not in this version yet'));
+/** Resolves when it takes questions. @throws SprawlError LISTEN_FAILED, BOOTSTRAP_ADDRESS_INVALID */
+export async function runBootstrap({ host, port }: BootstrapOptions): Promise<BootstrapNode> {
+  // It tells gateways its own address, so that every interface is none.
+  const own = host === '0.0.0.0' ? ownAddress() : host;
+  const { createBootstrapNode } = await import('../mesh/transport/index.js');
+  const node = createBootstrapNode({ host: own, port, listenHost: host, timers: realTimers });
+  await node.start();
+  return { host: own, port: node.address.port, close: () => node.stop() };
+}
+
+/** The first IPv4 address of this machine that others can reach; loopback where there is none. */
+function ownAddress(): string {
+  const found = Object.values(networkInterfaces())
+    .flat()
+    .find((one) => one?.family === 'IPv4' && !one.internal);
+  return found?.address ?? '127.0.0.1';
 }

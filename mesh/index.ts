@@ -1,2 +1,3 @@
-export { Mesh, type MeshMember, type MeshOptions, type MeshSettings } from './mesh.js';
-export { openMeshMember } from './open-member.js';
+export { Mesh, type MeshOptions, type MeshSettings } from './mesh.js';
+export { type MeshMember, openMeshMember } from './open-member.js';
+export { siteNameOf } from './identity/site-name.js';

@@ -3,18 +3,16 @@
  * waits for anything.
  */
 import type { Clock, Timers } from '../lib/contracts/clock.js';
-import type { Lineage } from '../lib/contracts/epoch.js';
-import type { GatewayId } from '../lib/contracts/gateway-id.js';
 import type { Logger } from '../lib/contracts/logger.js';
 import type { MeshHost } from '../lib/contracts/mesh-port.js';
 import type { Store } from '../lib/contracts/store.js';
 import { addressStoreOf } from './address-store.js';
-import type { Roster } from './admission/roster.js';
-import type { SwarmKey } from './admission/swarm-key.js';
+import type { MeshSelf, MeshStatus } from '../lib/contracts/mesh-status.js';
 import { cloneReportOf } from './identity/clone-report.js';
-import type { MeshFolder } from './identity/mesh-folder.js';
 import { epochOfInstance, instanceOf } from './instance.js';
 import { MeshNode } from './node/mesh-node.js';
+import type { MeshMember } from './open-member.js';
+import { statusOf } from './status.js';
 import { createTransport, type HostPort, type Transport, type Twins } from './transport/index.js';
 
 /** Between the goodbye and the end of the links. */
@@ -22,7 +20,7 @@ const GOODBYE_MS = 200;
 
 export interface MeshSettings {
   readonly site: string;
-  readonly listen: { readonly host: string; readonly tcpPort: number; readonly udpPort: number };
+  readonly listen: { readonly host: string; readonly tcpPort: number | undefined; readonly udpPort: number };
   /** undefined: the public ones; empty: no DHT. */
   readonly bootstrap: readonly HostPort[] | undefined;
   readonly peers: readonly HostPort[];
@@ -31,15 +29,13 @@ export interface MeshSettings {
   readonly importFilters: readonly string[];
   readonly exportFilters: readonly string[];
   readonly linkMaxBytesPerSecond: number;
+  readonly creditBytes: number;
+  readonly interestWaitMs: number;
+  readonly relay: boolean;
   readonly probePeriodMs: number;
-}
-
-/** A data folder that belongs to a mesh. */
-export interface MeshMember {
-  readonly folder: MeshFolder;
-  readonly swarmKey: SwarmKey;
-  readonly roster: Roster | undefined;
-  readonly lineages: ReadonlyMap<GatewayId, Lineage>;
+  /** Of the largest message, with all that is beside its payload. */
+  readonly messageMaxBytes: number;
+  readonly membersMaxCount: number;
 }
 
 export interface MeshOptions {
@@ -70,7 +66,7 @@ export class Mesh {
   constructor(options: MeshOptions) {
     this.#options = options;
     const { settings, member, software, clock, timers, random, randomBytes, schedule, logger } = options;
-    const { site, importFilters, exportFilters, linkMaxBytesPerSecond, probePeriodMs } = settings;
+    const { site, importFilters, exportFilters, probePeriodMs, membersMaxCount } = settings;
     const { listen, bootstrap, peers, lan, firewalled } = settings;
     const { folder, swarmKey } = member;
     this.transport = createTransport({
@@ -96,8 +92,12 @@ export class Mesh {
         schedule,
       },
       ...{ store: options.store, host: options.host, importFilters, exportFilters },
-      limits: { linkMaxBytesPerSecond, maxQueuedPassingBytes: PASSING_MAX_BYTES },
-      membership: { probePeriodMs },
+      limits: {
+        ...settings,
+        maxQueuedPassingBytes: PASSING_MAX_BYTES,
+        forward: { creditBytes: settings.creditBytes, wholeMaxBytes: settings.messageMaxBytes },
+      },
+      membership: { probePeriodMs, membersMaxCount },
       addresses: () => this.#addresses(),
       wanted: (ids) => this.transport.wanted(ids),
       matchesAdmin: (publicKey, salt) => swarmKey.matchesAdmin(publicKey, salt),
@@ -124,6 +124,34 @@ export class Mesh {
       tcp: tcp === undefined ? 'off' : `${tcp.host}:${tcp.port}`,
       udp: `${udp.host}:${udp.port}`,
     });
+  }
+
+  status(): MeshStatus {
+    const { settings, software } = this.#options;
+    const { node, transport, stoppedBecause } = this;
+    const state = stoppedBecause !== undefined ? 'stopped' : node.hasBegun ? 'running' : 'starting';
+    const self: MeshSelf = {
+      ...{ id: node.self, site: settings.site, version: software, state, addresses: this.#addresses() },
+      epoch: node.hasBegun ? node.epoch : { counter: 0, nonce: '' },
+      reason: stoppedBecause ?? null,
+    };
+    return statusOf(self, node, transport.status());
+  }
+
+  /** For good: the data folder is in no mesh any more. Clients are served on. @throws SprawlError MESH_FILE_FAILED */
+  async leave(): Promise<void> {
+    await this.stop();
+    this.stoppedBecause = 'it has left the mesh';
+    await this.#options.member.folder.membership.clear();
+  }
+
+  takeStatement(statement: Uint8Array): boolean {
+    return this.node.takeStatement(statement);
+  }
+
+  /** How much of this gateway is in use, for the others. @param health why it is not well */
+  setLoad(load: number, health: readonly string[]): void {
+    if (this.node.hasBegun) this.node.membership.setLoad(load, health);
   }
 
   /** Says goodbye to the others. Idempotent. */

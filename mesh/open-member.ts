@@ -1,8 +1,18 @@
+import type { Lineage } from '../lib/contracts/epoch.js';
+import type { GatewayId } from '../lib/contracts/gateway-id.js';
 import type { Logger } from '../lib/contracts/logger.js';
+import type { Roster } from './admission/roster.js';
 import { SwarmKey } from './admission/swarm-key.js';
 import { nodeMeshFiles } from './identity/mesh-files.js';
-import { openMeshFolder } from './identity/mesh-folder.js';
-import type { MeshMember } from './mesh.js';
+import { type MeshFolder, openMeshFolder } from './identity/mesh-folder.js';
+
+/** A data folder that belongs to a mesh. */
+export interface MeshMember {
+  readonly folder: MeshFolder;
+  readonly swarmKey: SwarmKey;
+  readonly roster: Roster | undefined;
+  readonly lineages: ReadonlyMap<GatewayId, Lineage>;
+}
 
 export interface OpenMemberOptions {
   readonly dataDir: string;

@@ -33,9 +33,7 @@ export async function runBootstrapCommand(
   } catch (error) {
     throw startFailure(error);
   }
-  world.stdout.write(
-    `gateways begin their search here with --bootstrap ADDRESS-OF-THIS-MACHINE:${node.port} (listening on ${node.host}, UDP)\n`,
-  );
+  world.stdout.write(`gateways begin their search here with --bootstrap ${node.host}:${node.port} (UDP)\n`);
   await stopped;
   await node.close();
   return ExitCode.done;

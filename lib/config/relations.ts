@@ -60,12 +60,6 @@ function checkSizes(config: Config, sourceOf: SourceOf): void {
       limit: delivery.retryMaxMs,
     },
     {
-      key: 'mesh.probeTimeoutMs',
-      value: mesh.probeTimeoutMs,
-      limitKey: 'mesh.probePeriodMs',
-      limit: mesh.probePeriodMs,
-    },
-    {
       key: 'mesh.peerKeepMaxBytes',
       value: mesh.peerKeepMaxBytes,
       limitKey: 'limits.diskMaxBytes',

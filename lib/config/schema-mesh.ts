@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isValidTopicFilter } from '../protocol/topic.js';
-import { BYTES_MAX, COUNT_MAX, KIB, MIB, SECONDS_FOR_EVER } from './bounds.js';
+import { BYTES_MAX, COUNT_MAX, KIB, MIB } from './bounds.js';
 import { derivedInteger, flag, integer, note, path, portOrOff } from './field.js';
 
 /** Of both protocols, so that one number goes into a firewall. */
@@ -151,17 +151,9 @@ const traffic = {
     max: BYTES_MAX,
     defaultText: 'a quarter of `limits.diskMaxBytes`',
     description:
-      'Log that is kept for gateways that are away. Beyond it the oldest is given up: it is counted, and the one that missed it is told.',
+      'Log that is kept for gateways that are away. Beyond it the oldest is given up, and the one that missed it is told.',
     higher: 'a gateway may be away for longer.',
     lower: 'less space on the disk.',
-  }),
-  peerKeepMaxAgeS: integer({
-    min: 0,
-    max: SECONDS_FOR_EVER,
-    default: 604_800,
-    description: 'The same by how long it was not met: 604800 is a week.',
-    higher: 'a gateway may be away for longer.',
-    lower: 'one that never comes back holds the log for less time.',
   }),
 };
 
@@ -174,40 +166,6 @@ const watching = {
     description: 'Time between two questions whether one of the others is alive.',
     higher: 'less traffic.',
     lower: 'the death of a gateway is noticed sooner; more traffic, and more false alarms on bad lines.',
-  }),
-  probeTimeoutMs: integer({
-    min: 10,
-    max: 60_000,
-    default: 300,
-    description: 'How long the answer may take until others are asked to ask as well.',
-    higher: 'fewer false alarms on slow lines.',
-    lower: 'the death of a gateway is noticed sooner.',
-  }),
-  suspicionMultiplier: integer({
-    min: 1,
-    max: 100,
-    default: 4,
-    description:
-      'How long a suspect may take to contradict before it counts as dead: as many probe periods, times the logarithm of the number of gateways.',
-    higher: 'fewer gateways are taken for dead that are only slow.',
-    lower: 'the dead are noticed sooner.',
-  }),
-  stallAfterMs: integer({
-    min: 100,
-    max: 3_600_000,
-    default: 5000,
-    description:
-      'A link that has something to send and has had nothing acknowledged for as long counts as stalled.',
-    higher: 'fewer alarms on slow lines.',
-    lower: 'a link that hangs is reported and made anew sooner.',
-  }),
-  redialMaxMs: integer({
-    min: 100,
-    max: 3_600_000,
-    default: 30_000,
-    description: 'Longest pause between two attempts to reach a gateway. They begin quickly and slow down.',
-    higher: 'less traffic while many are away.',
-    lower: 'a gateway that comes back is reached sooner.',
   }),
   membersMaxCount: integer({
     min: 2,

@@ -18,8 +18,11 @@ import {
 } from './limits.js';
 import { listenFailure } from './listen-failure.js';
 import { faultResponse, headersOf, HttpFault } from './response.js';
-import { type HttpResponse, RouteTable } from './route.js';
+import { type HttpResponse, type Route, RouteTable } from './route.js';
 import { createRoutes, type RouteOptions } from './routes.js';
+
+const BODY_TYPE = 'application/octet-stream';
+const NO_BODY = new Uint8Array(0);
 
 export interface HttpServerOptions extends RouteOptions {
   readonly host: string;
@@ -122,11 +125,11 @@ class NodeHttpServer implements HttpServer {
       case 'found':
         break;
     }
-    if (hasBody(request))
-      return faultResponse(HttpFault.bodyNotTaken, 'this path takes no body; ask without one');
     const { method, route } = match;
     try {
-      return await route.handle({ method, path, query, headers: request.headers });
+      const body = await bodyOf(request, route);
+      if (!(body instanceof Uint8Array)) return body;
+      return await route.handle({ method, path, query, headers: request.headers, body });
     } catch (error) {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#options.logger.error('an HTTP request failed: a bug', { method, path, error: text });
@@ -148,6 +151,31 @@ class NodeHttpServer implements HttpServer {
       'the Host header does not name this machine (localhost, 127.0.0.1 or [::1]): while the gateway listens on loopback, other names are refused, since a web page could use them to ask through a browser on this machine',
     );
   }
+}
+
+/** @returns why the request is refused, where it is */
+async function bodyOf(request: IncomingMessage, route: Route): Promise<Uint8Array | HttpResponse> {
+  const { bodyMaxBytes } = route;
+  if (bodyMaxBytes === undefined) {
+    if (!hasBody(request)) return NO_BODY;
+    return faultResponse(HttpFault.bodyNotTaken, 'this path takes no body; ask without one');
+  }
+  if (!isLoopbackAddress(request.socket.remoteAddress ?? ''))
+    return faultResponse(HttpFault.notLocal, 'only a program on the machine of the gateway may ask for this');
+  if (request.headers['content-type'] !== BODY_TYPE)
+    return faultResponse(
+      HttpFault.contentType,
+      `this path takes a body of the type ${BODY_TYPE}, which may be empty`,
+    );
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of request as AsyncIterable<Uint8Array>) {
+    bytes += part.length;
+    if (bytes > bodyMaxBytes)
+      return faultResponse(HttpFault.bodyNotTaken, `the body is larger than ${bodyMaxBytes} bytes`);
+    parts.push(part);
+  }
+  return Uint8Array.from(Buffer.concat(parts));
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -6,10 +6,12 @@ export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
 export const HttpFault = {
   badRequest: { status: 400, error: 'bad_request' },
   forbiddenHost: { status: 403, error: 'forbidden_host' },
+  notLocal: { status: 403, error: 'not_local' },
   notFound: { status: 404, error: 'not_found' },
   methodNotAllowed: { status: 405, error: 'method_not_allowed' },
   timeout: { status: 408, error: 'timeout' },
   bodyNotTaken: { status: 413, error: 'body_not_taken' },
+  contentType: { status: 415, error: 'content_type' },
   headersTooLarge: { status: 431, error: 'headers_too_large' },
   internal: { status: 500, error: 'internal' },
 } as const satisfies Record<string, { status: number; error: string }>;

@@ -9,6 +9,8 @@ export interface HttpRequest {
   /** What follows `?`, as it came. */
   readonly query: string;
   readonly headers: IncomingHttpHeaders;
+  /** Empty where the route takes none. */
+  readonly body: Uint8Array;
 }
 
 export interface HttpResponse {
@@ -24,6 +26,11 @@ export interface Route {
   readonly path: string;
   /** What it is for, in a few words; shown at `/`. */
   readonly summary: string;
+  /**
+   * It changes something: only a program on this machine may ask for it, with a body of so many bytes at most, which is
+   * `application/octet-stream`: no page of the web can send that without asking first.
+   */
+  readonly bodyMaxBytes?: number;
   /** What it throws is logged and answered with 500. */
   handle(request: HttpRequest): HttpResponse | Promise<HttpResponse>;
 }

@@ -5,7 +5,8 @@ import {
   type Counters,
   type GatewayView,
 } from '../telemetry/index.js';
-import { json } from './response.js';
+import type { MeshStatus } from '../contracts/mesh-status.js';
+import { faultResponse, HttpFault, json } from './response.js';
 import type { Route } from './route.js';
 
 /** Whether a gateway takes messages and can keep what it promises; where not, why, one line each. */
@@ -19,9 +20,21 @@ export interface RouteOptions {
   readonly counters: Counters;
   view(): GatewayView;
   isReady(): Readiness;
+  /** Of a gateway in a mesh. */
+  readonly mesh?: MeshView | undefined;
   /** Of the file system of the data folder, bytes; Infinity: unknown. */
   diskBytes(): number;
 }
+
+/** The mesh as those who ask for it see it. */
+export interface MeshView {
+  status(): MeshStatus;
+  leave(): Promise<void>;
+  /** A signed eviction. @returns whether it was news. @throws where it is none */
+  takeStatement(statement: Uint8Array): boolean;
+}
+
+const STATEMENT_MAX_BYTES = 4096;
 
 /** What is answered. docs/http-api.md has a section for each path (a test checks). */
 export function createRoutes(options: RouteOptions): readonly Route[] {
@@ -55,11 +68,46 @@ export function createRoutes(options: RouteOptions): readonly Route[] {
       handle: () => ({
         status: 200,
         contentType: PROMETHEUS_CONTENT_TYPE,
-        body: renderPrometheus(options.view(), counters),
+        body: renderPrometheus(options.view(), counters, options.mesh?.status()),
       }),
     },
   ];
-  return [createIndex(version, routes), ...routes];
+  const all = options.mesh === undefined ? routes : [...routes, ...meshRoutes(options.mesh)];
+  return [createIndex(version, all), ...all];
+}
+
+function meshRoutes(mesh: MeshView): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/mesh',
+      summary: 'the other gateways, and the links to them',
+      handle: () => json(200, mesh.status()),
+    },
+    {
+      method: 'POST',
+      path: '/mesh/leave',
+      summary: 'leaves the mesh for good',
+      bodyMaxBytes: 0,
+      handle: async () => {
+        await mesh.leave();
+        return json(200, { left: true });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/mesh/evict',
+      summary: 'takes a signed eviction, and tells all others of it',
+      bodyMaxBytes: STATEMENT_MAX_BYTES,
+      handle: ({ body }) => {
+        try {
+          return json(200, { isNews: mesh.takeStatement(body) });
+        } catch (error) {
+          return faultResponse(HttpFault.badRequest, error instanceof Error ? error.message : String(error));
+        }
+      },
+    },
+  ];
 }
 
 function createIndex(version: string, routes: readonly Route[]): Route {

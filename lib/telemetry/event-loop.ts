@@ -1,4 +1,4 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Clock } from '../contracts/clock.js';
 
 export interface EventLoopLag {
@@ -64,4 +64,15 @@ export function createEventLoopMonitor(clock: Clock, histogram = startHistogram(
 function lagS(histogram: DelayHistogram, percentile: number): number {
   if (histogram.count === 0) return 0;
   return Math.max(0, histogram.percentile(percentile) / 1e6 - RESOLUTION_MS) / 1000;
+}
+
+/** The share of its time that the event loop was busy since the last call, from 0 to 1. */
+export function createBusyShare(): () => number {
+  let last: EventLoopUtilization = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, last);
+    last = now;
+    return utilization;
+  };
 }

@@ -9,7 +9,12 @@ export {
   createCounters,
   definitionOf,
 } from './counters.js';
-export { createEventLoopMonitor, type EventLoopLag, type EventLoopMonitor } from './event-loop.js';
+export {
+  createBusyShare,
+  createEventLoopMonitor,
+  type EventLoopLag,
+  type EventLoopMonitor,
+} from './event-loop.js';
 export {
   createGaugeCollector,
   type GaugeCollector,

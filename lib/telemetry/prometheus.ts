@@ -2,6 +2,8 @@
  * The text exposition format of Prometheus, version 0.0.4:
  * https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  */
+import type { MeshStatus } from '../contracts/mesh-status.js';
+import { MESH_METRICS } from './mesh-metrics.js';
 import { COUNTER_NAMES, type Counters, definitionOf } from './counters.js';
 import { GAUGE_NAMES, type GatewayView, gaugeDefinitionOf } from './gauges.js';
 
@@ -89,11 +91,23 @@ function infoLines(view: GatewayView): string {
   return text;
 }
 
+function meshLines(mesh: MeshStatus): string {
+  let text = '';
+  for (const { name, type, help, samples } of MESH_METRICS) {
+    text += header(name, type, help);
+    for (const { labels, value } of samples(mesh))
+      text += `${name}${formatLabels(labels)} ${formatValue(value)}\n`;
+  }
+  return text;
+}
+
 /** All counters and gauges as the body of an answer to a scrape. */
-export function renderPrometheus(view: GatewayView, counters: Counters): string {
+/** @param mesh of a gateway that is in one */
+export function renderPrometheus(view: GatewayView, counters: Counters, mesh?: MeshStatus): string {
   let text = infoLines(view);
   for (const { index, text: before } of COUNTER_SAMPLES) {
     text += `${before}${formatValue(counters[index] ?? 0)}\n`;
   }
-  return text + gaugeLines(view);
+  text += gaugeLines(view);
+  return mesh === undefined ? text : text + meshLines(mesh);
 }

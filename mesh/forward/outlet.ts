@@ -47,6 +47,7 @@ export class Outlet {
   #isWritable = false;
   #wholeMaxBytes = 0;
   sentMessages = 0;
+  #batchMessages = 0;
 
   constructor(ports: OutletPorts, lineage: Lineage, bytesPerSecond: number, batchMaxBytes = BATCH_MAX_BYTES) {
     this.#ports = ports;
@@ -137,12 +138,14 @@ export class Outlet {
   message(message: Message, step: number, now: number): void {
     this.#encoder.write(message, step, now);
     this.sentMessages++;
+    this.#batchMessages++;
   }
 
   /** Sends the batch that was written. */
   finish(): void {
     const frame = this.#writer.finish();
-    this.window.sent(frame.length, this.now);
+    this.window.sent(frame.length, this.now, this.#batchMessages);
+    this.#batchMessages = 0;
     this.#isWritable = sendFrame(frame, this.#send);
   }
 

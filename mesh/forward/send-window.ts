@@ -8,8 +8,10 @@ export class SendWindow {
   readonly #bytesPerSecond: number;
   #grantedBytes = 0;
   #unackedBytes = 0;
-  /** Bytes and time of each frame that is not acknowledged, oldest first. */
-  #frames: { readonly bytes: number; readonly at: number }[] = [];
+  /** Messages that were acknowledged, over all links. */
+  ackedMessages = 0;
+  /** Of each frame that is not acknowledged, oldest first. */
+  #frames: { readonly bytes: number; readonly at: number; readonly messages: number }[] = [];
   #first = 0;
   #tokens: number;
   #filledAt: number;
@@ -51,10 +53,10 @@ export class SendWindow {
     return this.#unackedBytes === 0 && this.#grantedBytes > 0 && this.#hasTokens(now);
   }
 
-  sent(bytes: number, now: number): void {
+  sent(bytes: number, now: number, messages = 0): void {
     if (this.#unackedBytes === 0) this.#progressAt = now;
     this.#unackedBytes += bytes;
-    this.#frames.push({ bytes, at: now });
+    this.#frames.push({ bytes, at: now, messages });
     if (this.#bytesPerSecond > 0) this.#tokens -= bytes;
   }
 
@@ -64,6 +66,7 @@ export class SendWindow {
     for (let frame = this.#frames[this.#first]; left > 0; frame = this.#frames[this.#first]) {
       if (frame === undefined || frame.bytes > left) return false;
       left -= frame.bytes;
+      this.ackedMessages += frame.messages;
       this.#first++;
     }
     if (this.#first > 1024 && this.#first * 2 > this.#frames.length) {

@@ -68,6 +68,7 @@ export interface SenderStatus {
   readonly sent: LogPosition;
   readonly acked: LogPosition;
   readonly sentMessages: number;
+  readonly ackedMessages: number;
   readonly expressMessages: number;
   readonly aheadCount: number;
   readonly pendingTopics: number;
@@ -275,7 +276,13 @@ export class StreamSender {
     if (refill !== undefined) return refill;
     const { sent, through, queue } = this.#main;
     // What waits for credit does not wait for time.
-    if (through <= sent || this.#worthUpTo <= sent || queue.count > 0 || this.#outlet.budget(!this.#isLive) < 0) return undefined;
+    if (
+      through <= sent ||
+      this.#worthUpTo <= sent ||
+      queue.count > 0 ||
+      this.#outlet.budget(!this.#isLive) < 0
+    )
+      return undefined;
     return this.#coveredAt + limits.IDLE_COVER_MS;
   }
 
@@ -290,6 +297,7 @@ export class StreamSender {
       sent,
       acked: this.#acked,
       sentMessages,
+      ackedMessages: window.ackedMessages,
       expressMessages: this.#express.sentMessages,
       aheadCount: this.#express.aheadCount,
       pendingTopics: this.#pending.size,

@@ -2,8 +2,6 @@
 export const HELLO_WITHIN_MS = 3000;
 /** `tick` is to be called so often. */
 export const TICK_MS = 50;
-/** A SUBACK waits so long for others at most: with a tick on top it is less than a quarter of a second. */
-export const SUBACK_HOLD_MS = 200;
 /** A member without a link for so long is reached through another one. */
 export const RELAY_AFTER_MS = 3000;
 /** One neighbour after the other is asked. */

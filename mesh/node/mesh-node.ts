@@ -37,7 +37,7 @@ import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
-import { SUBACK_HOLD_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
+import { SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
@@ -118,7 +118,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#parts = {
       ...{ clock, logger, store, host, limits, local: this.#local },
       remote: new RemoteInterest((filter) => this.onRemoteChange?.(filter)),
-      gate: new SubackGate(SUBACK_HOLD_MS),
+      gate: new SubackGate(Math.max(0, limits.interestWaitMs - TICK_MS)),
       lineage: new OwnLineage(self, lineage),
       bookkeeping: new Bookkeeping(),
     };
@@ -129,7 +129,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       evicted: (id, reason) => this.#evicted(id, reason),
     });
     this.#relay = new Relay({
-      ...{ self, clock },
+      ...{ self, clock, isWilling: limits.relay },
       random: () => options.random(),
       direct: (id) => this.#peers.get(id)?.direct,
       neighbours: () =>
@@ -344,6 +344,15 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#options.stopped(reason);
   }
 
+  get hasBegun(): boolean {
+    return this.#membership !== undefined;
+  }
+
+  /** Why there is no way through other gateways; undefined: none was looked for. */
+  relayFailureOf(id: GatewayId): string | undefined {
+    return this.#relay.failureOf(id);
+  }
+
   get peers(): Iterable<Peer> {
     return this.#peers.values();
   }
@@ -406,7 +415,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       ...{ liveEpochs: [], isOldAlive: false },
     });
     this.#lineages.set(peer.gateway, hello.lineage);
-    this.#options.saveLineages(this.#lineages);
+    // Where it was put back, that is to be known before its new lives are.
+    this.#options.host.whenCommitted(() => this.#options.saveLineages(this.#lineages));
     const text = meetingText(verdict, { other: peer.gateway, address: peer.link?.remoteAddress ?? '' });
     if (text !== undefined) this.#options.logger.error(text, { gateway: peer.gateway });
     if (verdict.kind === 'clone') return text;

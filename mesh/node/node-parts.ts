@@ -21,6 +21,10 @@ export interface ForwardSizes {
 export interface NodeLimits {
   /** To one peer; 0: as fast as the link. */
   readonly linkMaxBytesPerSecond: number;
+  /** How long a SUBACK waits for others at most. */
+  readonly interestWaitMs: number;
+  /** Whether this gateway passes on what others say to each other. */
+  readonly relay: boolean;
   /** Of a link, above which messages of QoS 0 are dropped. */
   readonly maxQueuedPassingBytes: number;
   readonly forward?: ForwardSizes;

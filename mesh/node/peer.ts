@@ -31,7 +31,7 @@ import type { RetainedSync } from '../retained/index.js';
 import { MalformedFrame } from '../wire/bytes.js';
 import { decodeHello, type Hello } from './hello.js';
 import { HELLO_WITHIN_MS } from './limits.js';
-import { REPLACED } from './link-end.js';
+import { REPLACED, STALLED } from './link-end.js';
 import { PeerMatcher } from './peer-matcher.js';
 import { decodeRun, encodeRun } from './runs.js';
 import type { NodeParts } from './node-parts.js';
@@ -76,6 +76,7 @@ export class Peer implements RemoteTarget {
   #passing: PassingSender | undefined;
   #passingIn: PassingReceiver | undefined;
   #passingDropped = 0;
+  #isStalled = false;
   receivedPassing = 0;
 
   constructor(gateway: GatewayId, parts: NodeParts, events: PeerEvents) {
@@ -121,13 +122,24 @@ export class Peer implements RemoteTarget {
         readOwn: (from, maxBytes, done) => store.readOwn(from, maxBytes, done),
         setFloor: (position) => store.setFloor(floorName(gateway), position),
         pass: (message) => this.pass(message),
-        stalled: () => this.close('it takes messages and acknowledges none'),
+        stalled: () => this.#stall(),
       },
       {
         ...limits.forward,
         ...{ head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
       },
     );
+  }
+
+  /** It had work and made no progress: the link is made anew, and until it is up again this is what is to be seen. */
+  get isStalled(): boolean {
+    return this.#isStalled;
+  }
+
+  #stall(): void {
+    this.#isStalled = true;
+    this.#parts.logger.warn('a link is stalled and is made anew', { gateway: this.gateway });
+    this.close(STALLED);
   }
 
   get state(): PeerState {
@@ -227,6 +239,7 @@ export class Peer implements RemoteTarget {
   #enter(state: PeerState, reason: string): void {
     this.#state = state;
     this.#reason = reason;
+    if (state === 'up') this.#isStalled = false;
     this.#since = this.#clock.now();
   }
 

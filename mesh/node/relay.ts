@@ -26,6 +26,8 @@ const REASON_MAX_BYTES = 200;
 export interface RelayPorts {
   readonly self: GatewayId;
   readonly clock: Pick<Clock, 'now'>;
+  /** Whether this gateway passes on what others say. */
+  readonly isWilling: boolean;
   /** From 0 to below 1. */
   random(): number;
   /** A link of its own to the gateway, past hello; undefined: there is none. */
@@ -108,7 +110,7 @@ export class Relay {
   // In the middle.
 
   #passOn(from: GatewayId, to: GatewayId, kind: Kind, reader: ByteReader, frame: Uint8Array): void {
-    const link = this.#ports.direct(to);
+    const link = this.#ports.isWilling ? this.#ports.direct(to) : undefined;
     if (link === undefined) {
       if (kind !== Kind.close) this.#deliverReason(from, to, 'the gateway in the middle does not reach it');
       return;

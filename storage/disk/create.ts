@@ -9,8 +9,6 @@ import type { DiskStoreOptions } from './options.js';
 
 const MIB = 1_048_576;
 const BALLAST_BYTES = 8 * MIB;
-/** Of the quota: what other gateways have not fetched leaves room for what comes. */
-const FLOORS_SHARE = 0.5;
 /** Parts of the log that the quota has to have room for, so that freeing the oldest of them makes room. */
 const PARTS_OF_QUOTA = 8;
 const LEVELS_REMEMBERED = 10_000;
@@ -27,6 +25,8 @@ export interface DiskStoreSettings {
   readonly diskMaxBytes: number;
   readonly diskReserveBytes: number;
   readonly pendingMaxBytes: number;
+  /** What is kept for other gateways of a mesh. */
+  readonly floorsMaxBytes?: number;
   readonly encryptionKeyFile?: string | undefined;
   readonly encryptionKey?: string | undefined;
 }
@@ -57,7 +57,7 @@ export function createDiskStore(settings: DiskStoreSettings, parts: DiskStorePar
     snapshotEveryBytes: Math.min(settings.snapshotEveryBytes, part),
     keepMaxBytes: settings.keepMaxBytes,
     keepMaxAgeMs: settings.keepMaxAgeS * 1000,
-    floorsMaxBytes: diskMaxBytes * FLOORS_SHARE,
+    floorsMaxBytes: settings.floorsMaxBytes ?? 0,
     diskMaxBytes,
     diskReserveBytes: settings.diskReserveBytes,
     pendingMaxBytes: settings.pendingMaxBytes,

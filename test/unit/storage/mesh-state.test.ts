@@ -195,7 +195,11 @@ t.test('what somebody is to have yet stays in the log, and what is gone is named
 
 t.test('who does not come for its messages does not fill the disk', async (t) => {
   const options = { keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 };
-  const { store } = await opened(testStoreParts(), undefined, { ...options, snapshotEveryBytes: 4096, floorsMaxBytes: 20_000 });
+  const { store } = await opened(testStoreParts(), undefined, {
+    ...options,
+    snapshotEveryBytes: 4096,
+    floorsMaxBytes: 20_000,
+  });
   store.setFloor('peer', 1);
   for (let round = 0; round < 12; round++) {
     for (let n = 0; n < 100; n++) store.append(messageTo('t', 'x'.repeat(100)), undefined);

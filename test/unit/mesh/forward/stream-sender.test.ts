@@ -246,31 +246,37 @@ t.test('what expired, or is more than the peer takes, is passed over and counted
   t.match(bench.sender.status.refused, { expired: 1, tooLarge: 1 });
 });
 
-t.test('what is wanted with QoS 0 is acknowledged too: it would come in two ways when more is wanted', async (t) => {
-  const bench = new SenderBench();
-  bench.up(0, 'A');
-  bench.commit(messageAt(1));
-  t.same(bench.taken(), ['begin 0', 'v1 0-1: 1a']);
-  bench.sender.interestChanged(2, wants('a'), 0);
-  bench.read();
-  t.same(bench.taken(), ['backfill 2 0-1 done:']);
-  bench.commit(messageAt(2));
-  t.same(bench.taken(), ['v2 1-2: 2a']);
-  t.same(bench.passed, []);
-});
+t.test(
+  'what is wanted with QoS 0 is acknowledged too: it would come in two ways when more is wanted',
+  async (t) => {
+    const bench = new SenderBench();
+    bench.up(0, 'A');
+    bench.commit(messageAt(1));
+    t.same(bench.taken(), ['begin 0', 'v1 0-1: 1a']);
+    bench.sender.interestChanged(2, wants('a'), 0);
+    bench.read();
+    t.same(bench.taken(), ['backfill 2 0-1 done:']);
+    bench.commit(messageAt(2));
+    t.same(bench.taken(), ['v2 1-2: 2a']);
+    t.same(bench.passed, []);
+  },
+);
 
-t.test('positions that only say how much of other logs is here are covered with what comes next', async (t) => {
-  const bench = new SenderBench();
-  bench.up(0);
-  bench.taken();
-  bench.sender.headMoved(3, true);
-  t.equal(bench.sender.nextDeadlineMs, undefined);
-  bench.now += 60_000;
-  bench.sender.tick(bench.now);
-  t.same(bench.taken(), [], 'two gateways would tell each other for ever');
-  bench.commit(messageAt(4));
-  t.same(bench.taken(), ['v1 0-4: 4a']);
-});
+t.test(
+  'positions that only say how much of other logs is here are covered with what comes next',
+  async (t) => {
+    const bench = new SenderBench();
+    bench.up(0);
+    bench.taken();
+    bench.sender.headMoved(3, true);
+    t.equal(bench.sender.nextDeadlineMs, undefined);
+    bench.now += 60_000;
+    bench.sender.tick(bench.now);
+    t.same(bench.taken(), [], 'two gateways would tell each other for ever');
+    bench.commit(messageAt(4));
+    t.same(bench.taken(), ['v1 0-4: 4a']);
+  },
+);
 
 t.test('idle positions are covered now and then', async (t) => {
   const bench = new SenderBench();

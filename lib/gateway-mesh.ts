@@ -1,0 +1,83 @@
+/** Whether and how a gateway takes part in a mesh, by its configuration and its data folder. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { Mesh, type MeshMember, type MeshSettings, openMeshMember, siteNameOf } from '../mesh/index.js';
+import type { Lanes } from './broker/lanes.js';
+import type { Config } from './config/index.js';
+import type { Clock } from './contracts/clock.js';
+import { SprawlError } from './contracts/errors.js';
+import type { Logger } from './contracts/logger.js';
+import type { Store } from './contracts/store.js';
+import { realTimers } from './real-clock.js';
+import { version } from './version.js';
+
+/** Topic, properties and what else is beside the payload of a message. */
+const BESIDE_PAYLOAD_BYTES = 262_144;
+const ADDRESS = /^(?:\[(.+)\]|([^[\]:]+)):(\d+)$/;
+
+export interface MeshParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly lanes: Lanes;
+}
+
+/** undefined: the data folder is in no mesh, or `mesh.enabled` is false. @throws SprawlError MESH_MISSING, SWARM_KEY_INVALID, MESH_FILE_FAILED and others */
+export async function openMesh(config: Config, parts: MeshParts): Promise<Mesh | undefined> {
+  const { mesh, dataDir } = config;
+  if (mesh.enabled === false) return undefined;
+  const { clock, logger, store, lanes } = parts;
+  const folder = resolve(dataDir);
+  const member = await openMeshMember({
+    dataDir: folder,
+    swarmKeyFile: mesh.swarmKeyFile,
+    randomBytes,
+    logger,
+  });
+  if (member === undefined) {
+    if (mesh.enabled !== true) return undefined;
+    throw new SprawlError(
+      'MESH_MISSING',
+      `mesh.enabled is true, and ${dataDir} is in no mesh: "sprawl-edge init" makes one, "sprawl-edge join" joins one`,
+      { details: { dataDir } },
+    );
+  }
+  const settings = await settingsOf(config, member);
+  const created = new Mesh({
+    ...{ settings, member, clock, logger, store, host: lanes.createMeshHost(), software: version },
+    ...{ timers: realTimers, random: Math.random, randomBytes, schedule: setImmediate },
+  });
+  lanes.useMesh(created.node);
+  return created;
+}
+
+async function settingsOf(config: Config, { folder }: MeshMember): Promise<MeshSettings> {
+  const { mesh, mqtt } = config;
+  const { host, tcpPort, udpPort, bootstrap, peers } = mesh;
+  return {
+    ...mesh,
+    site: mesh.site ?? (await folder.membership.readSite()) ?? siteNameOf(hostname()),
+    listen: {
+      host,
+      tcpPort: tcpPort === false ? undefined : tcpPort,
+      udpPort: udpPort === false ? 0 : udpPort,
+    },
+    bootstrap: udpPort === false || bootstrap.includes('none') ? [] : bootstrapOf(bootstrap),
+    peers: peers.map(parseHostPort),
+    // On loopback nobody is behind a router.
+    firewalled: host.startsWith('127.') || host === 'localhost' ? false : undefined,
+    messageMaxBytes: mqtt.packetMaxBytes + BESIDE_PAYLOAD_BYTES,
+  };
+}
+
+/** undefined: the public ones. */
+function bootstrapOf(bootstrap: readonly string[]): MeshSettings['bootstrap'] {
+  return bootstrap.length === 0 ? undefined : bootstrap.map(parseHostPort);
+}
+
+/** @param text that the configuration has accepted */
+function parseHostPort(text: string): { host: string; port: number } {
+  const [, bracketed, plain, port] = ADDRESS.exec(text) ?? [];
+  return { host: bracketed ?? plain ?? '', port: Number(port) };
+}

@@ -1,0 +1,75 @@
+/** The mesh as `GET /mesh` and the metrics show it. */
+import type { GatewayId } from '../lib/contracts/gateway-id.js';
+import type { LinkState, MeshPeer, MeshSelf, MeshStatus } from '../lib/contracts/mesh-status.js';
+import type { Member } from './membership/index.js';
+import type { MeshNode } from './node/mesh-node.js';
+import type { Peer } from './node/peer.js';
+import type { PeerStatus as ReachStatus, TransportStatus } from './transport/index.js';
+
+export function statusOf(self: MeshSelf, node: MeshNode, transport: TransportStatus): MeshStatus {
+  const reach = new Map(transport.peers.map((peer) => [peer.id, peer]));
+  const peers = new Map([...node.peers].map((peer) => [peer.gateway, peer]));
+  const members = new Map(node.hasBegun ? [...node.membership.members()].map((one) => [one.id, one]) : []);
+  const ids = new Set<GatewayId>([...members.keys(), ...peers.keys(), ...reach.keys()]);
+  ids.delete(node.self);
+  return {
+    self,
+    peers: [...ids].map((id) => peerOf(id, node, members.get(id), peers.get(id), reach.get(id))),
+  };
+}
+
+function peerOf(
+  id: GatewayId,
+  node: MeshNode,
+  member: Member | undefined,
+  peer: Peer | undefined,
+  reach: ReachStatus | undefined,
+): MeshPeer {
+  const sender = peer?.sender?.status;
+  const receiver = peer?.receiver.status;
+  const passing = peer?.passingCounts ?? { sent: 0, dropped: 0 };
+  const state = stateOf(peer, reach);
+  const isUp = state === 'up' || state === 'relayed';
+  return {
+    id,
+    site: member?.metadata.site ?? peer?.hello?.site ?? '',
+    status: node.admission.isEvicted(id) ? 'evicted' : (member?.status ?? 'dead'),
+    epoch: member?.epoch ?? null,
+    path: peer?.link?.path ?? null,
+    remoteAddress: peer?.link?.remoteAddress ?? reach?.address ?? null,
+    state,
+    reason: isUp ? null : reasonOf(id, node, peer, reach),
+    rttMs: reach?.rttMs ?? null,
+    pendingMessages: sender?.pendingMessages ?? 0,
+    pendingBytes: sender?.pendingBytes ?? 0,
+    oldestUnackedMs: sender === undefined || sender.unackedBytes === 0 ? null : sender.oldestUnackedMs,
+    sentMessages: (sender?.sentMessages ?? 0) + passing.sent,
+    ackedMessages: sender?.ackedMessages ?? 0,
+    receivedMessages: (receiver?.received ?? 0) + (peer?.receivedPassing ?? 0),
+    refused: {
+      expired: sender?.refused.expired ?? 0,
+      too_large: sender?.refused.tooLarge ?? 0,
+      link_down: sender?.refused.passingDown ?? 0,
+      slow_link: passing.dropped,
+    },
+    load: member === undefined || member.metadata.version === 0 ? null : member.metadata.load,
+  };
+}
+
+function stateOf(peer: Peer | undefined, reach: ReachStatus | undefined): LinkState {
+  if (peer?.isStalled === true) return 'stalled';
+  if (peer === undefined || peer.state === 'apart') return reach?.state === 'down' ? 'down' : 'connecting';
+  if (peer.state !== 'up') return 'connecting';
+  return peer.link?.path === 'relayed' ? 'relayed' : 'up';
+}
+
+function reasonOf(
+  id: GatewayId,
+  node: MeshNode,
+  peer: Peer | undefined,
+  reach: ReachStatus | undefined,
+): string {
+  const direct = reach?.lastFailure ?? peer?.reason ?? 'nothing is known of it yet';
+  const relay = node.relayFailureOf(id);
+  return relay === undefined ? direct : `${direct}; through others: ${relay}`;
+}
