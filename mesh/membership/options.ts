@@ -12,8 +12,9 @@ export interface MembershipOptions {
   readonly closedSuspicionMinMs: number;
   readonly closedSuspicionMaxMs: number;
   /**
-   * The same for one that is only silent. It bounds the pause of an event loop that is survived: from the first unanswered ping on
-   * 3 x probeTimeoutMinMs pass until one is suspected, and then this. Shorter: a cut cable is known sooner.
+   * The same for one that is only silent. From the first unanswered ping on 3 x probeTimeoutMinMs pass until one is suspected, and then this: a gateway
+   * without power is known within two and a half seconds. One that only stands still for longer than that is held dead, and comes back by itself. Longer:
+   * longer pauses are survived, and a cut cable is known later.
    */
   readonly silentSuspicionMinMs: number;
   readonly silentSuspicionMaxMs: number;
@@ -51,8 +52,8 @@ export const MEMBERSHIP_DEFAULTS: MembershipOptions = {
   relayCount: 3,
   closedSuspicionMinMs: 600,
   closedSuspicionMaxMs: 1200,
-  silentSuspicionMinMs: 3000,
-  silentSuspicionMaxMs: 3600,
+  silentSuspicionMinMs: 700,
+  silentSuspicionMaxMs: 1300,
   confirmationsMax: 3,
   stallMs: 200,
   healthScoreMax: 3,

@@ -238,11 +238,11 @@ export async function runMembership(
     failures++;
     print(`  ${result.disagreement}`);
   }
-  const rate = deathsPerGatewayDay(deaths, gateways, seconds * seeds);
+  const rate = deathsPerGatewayDay(deaths - ofFrozen, gateways, seconds * seeds);
   const realSeconds = (performance.now() - startedAt) / 1000;
   print(
     `${faults}: ${gateways} gateways, ${seeds} x ${seconds} s: ${deaths} false deaths (${ofFrozen} of the frozen one), ` +
-      `${rate.toFixed(3)} per gateway and day; all see the same after ${healedMs} ms; ${failures} failures; ${realSeconds.toFixed(1)} s`,
+      `${rate.toFixed(3)} of others per gateway and day; all see the same after ${healedMs} ms; ${failures} failures; ${realSeconds.toFixed(1)} s`,
   );
   // In the mix gateways are cut off for longer than anybody waits: they are rightly held dead.
   return faults !== 'mixed' && rate > 1 ? failures + 1 : failures;

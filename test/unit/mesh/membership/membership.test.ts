@@ -143,7 +143,7 @@ t.test(
 );
 
 t.test('silence is asked after by others and by the link, suspected, and then a death', (t) => {
-  const rig = new Rig();
+  const rig = new Rig({ silentSuspicionMinMs: 3000, silentSuspicionMaxMs: 3600 });
   rig.meet(2, 3, 4);
   rig.runAnswered(1500, [2]);
   t.equal(rig.status(2), 'suspect');
