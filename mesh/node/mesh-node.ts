@@ -240,7 +240,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const { gate } = this.#parts;
     gate.tick(now);
     for (const peer of this.#peers.values()) peer.tick(now);
-    const { membership } = this;
+    const membership = this.#membership;
+    // A SUBACK may wait before the mesh has begun.
+    if (membership === undefined) {
+      this.#wakeAt(now + TICK_MS);
+      return;
+    }
     this.#relay.tick(this.#present());
     if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
