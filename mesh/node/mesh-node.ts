@@ -213,7 +213,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   /** Tells all that this gateway goes. Links are closed with `end`, a moment later. */
   leave(): void {
-    this.#membership?.leave();
+    if (this.#membership === undefined) return;
+    this.#membership.leave();
     this.#wakeAt(this.#options.clock.now());
   }
 
