@@ -105,6 +105,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** Of clones. */
   readonly #reported = new Set<string>();
   #membership: Membership | undefined;
+  #imageFloor: number | undefined;
   #bornBeyond = 0;
   #sweptAt = 0;
   #timer: TimerHandle | undefined;
@@ -169,7 +170,6 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   #createRetained(): RetainedNode {
     const { self, clock, random, store, host } = this.#options;
-    const note = store.note(RETAINED_NOTE);
     return new RetainedNode(
       {
         ...{ self, clock, random, store, host },
@@ -183,8 +183,15 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         remember: (image) => store.setNote(RETAINED_NOTE, Buffer.from(JSON.stringify(image), 'utf8')),
       },
       this.#parts.lineage.present,
-      note === undefined ? undefined : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage),
+      this.#rememberedImage(),
     );
+  }
+
+  #rememberedImage(): RetainedImage | undefined {
+    const note = this.#options.store.note(RETAINED_NOTE);
+    return note === undefined
+      ? undefined
+      : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage);
   }
 
   /** One object for each life of a gateway. */
@@ -199,7 +206,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   get retainedFloor(): number {
-    return this.#retained?.floor ?? 0;
+    // Before it takes part, too, clients publish.
+    return this.#retained?.floor ?? (this.#imageFloor ??= this.#rememberedImage()?.floor ?? 0);
   }
 
   mayRetain(message: Message): boolean {

@@ -100,7 +100,7 @@ export class RetainedNode {
       sourceOf: (origin, epoch) => this.#ports.sourceOf(origin, epoch),
       head: () => store.committed,
       rosterVersion: () => this.#ports.rosterVersion(),
-      completed: () => undefined,
+      completed: () => this.#remember(),
     });
   }
 
@@ -111,6 +111,19 @@ export class RetainedNode {
 
   memberLeft(id: GatewayId): void {
     this.#keeper.memberLeft(id);
+  }
+
+  /** What a comparison taught, and which counters are used up, outlives a restart: what is published after it, before the next one, counts. */
+  #remember(): void {
+    const { floor } = this.#merge;
+    const { known, dropped } = this.#keeper;
+    this.#ports.remember({ known: known.filter(([id]) => id !== this.#ports.self), dropped, floor });
+  }
+
+  #forgot(version: RetainedVersion): void {
+    const { floor } = this.#merge;
+    this.#merge.forgot(version);
+    if (this.#merge.floor > floor) this.#remember();
   }
 
   /** @returns whether it won */
@@ -144,14 +157,14 @@ export class RetainedNode {
     } else {
       // It has expired, or is not to be known any more.
       const version = this.index.versionOf(topic);
-      if (version !== undefined) this.#merge.forgot(version);
+      if (version !== undefined) this.#forgot(version);
       this.#keeper.unburied(topic);
       this.index.changed(topic, undefined);
     }
   }
 
   #drop(topic: string, version: RetainedVersion): void {
-    this.#merge.forgot(version);
+    this.#forgot(version);
     this.index.changed(topic, undefined);
     if (this.#ports.host.retained.tombstone(topic) !== undefined) this.#ports.host.discardRetained(topic);
   }
