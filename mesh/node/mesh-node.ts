@@ -173,6 +173,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     return new RetainedNode(
       {
         ...{ self, clock, random, store, host },
+        mayExport: (topic) => this.#local.mayExport(topic),
+        mayImport: (topic) => this.#local.mayImport(topic),
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
         rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
         coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
@@ -212,6 +214,21 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   mayRetain(message: Message): boolean {
     return this.#retained?.isSuspect(message) !== true;
+  }
+
+  notRetained(message: Message): void {
+    this.#retained?.notRetained(message);
+  }
+
+  /** A message of another gateway, in its stream. @returns where it is in the log here; 0: in none */
+  took(message: Message): LogPosition {
+    const { host } = this.#options;
+    // What is retained goes to everybody, whatever they let in.
+    if (message.retain && !this.#local.mayImport(message.topic)) {
+      this.notRetained(message);
+      return 0;
+    }
+    return host.publishForwarded(message);
   }
 
   get membership(): Membership {
