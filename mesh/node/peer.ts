@@ -128,7 +128,7 @@ export class Peer implements RemoteTarget {
       },
       {
         ...limits.forward,
-        ...{ head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+        ...{ head: store.committed, lineage: lineage.known, bytesPerSecond: limits.linkMaxBytesPerSecond },
       },
     );
   }
@@ -357,6 +357,11 @@ export class Peer implements RemoteTarget {
   }
 
   // Messages.
+
+  /** Something is retained here that is in no log. */
+  requestRound(): void {
+    this.#sync?.requestRound();
+  }
 
   /** One that nobody acknowledges. */
   pass(message: Message): void {
