@@ -67,6 +67,8 @@ export interface MeshPort {
   forwardRun(run: Run, topicBytes: Uint8Array, targets: readonly RemoteTarget[]): void;
   /** Whether a message that came in a stream may be retained: not where it may have been removed, and nobody knows any more. */
   mayRetain(message: Message): boolean;
+  /** There was no room to retain a message that was delivered: it is not to come again. */
+  notRetained(message: Message): void;
   /** No counter of a retained version begins below it: higher ones were forgotten. */
   readonly retainedFloor: number;
   /** Everything up to here is committed, and was forwarded. */

@@ -410,8 +410,12 @@ export class Ingest {
       return;
     }
     const refusal = retention.refusalOf(message);
-    if (refusal === undefined) retention.keep(message);
-    else count(counters, refusal === 'quota' ? C.refusedRetainedQuota : C.refusedRetained);
+    if (refusal === undefined) {
+      retention.keep(message);
+      return;
+    }
+    count(counters, refusal === 'quota' ? C.refusedRetainedQuota : C.refusedRetained);
+    this.#env.mesh?.notRetained(message);
   }
 
   /** The same of a message of QoS 0, for which nobody waits; it is stored, so that it is there after a restart. @returns false: it found no room */

@@ -36,7 +36,7 @@ import { isPresent, type Member, Membership, type MembershipOptions } from '../m
 import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
 import { Bookkeeping } from './bookkeeping.js';
-import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
+import { encodeHello, EPOCH_COUNTER_MAX, HELLO_VERSION, type Hello } from './hello.js';
 import { SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
@@ -85,6 +85,9 @@ const ADDRESS_MAX_BYTES = 128;
 const REPORTS_MAX_COUNT = 1024;
 /** What the store keeps for it. */
 const RETAINED_NOTE = 'retained';
+const LIVES_NOTE = 'lives';
+/** As long as what is retained since then is known by the life in which it was published. */
+const LIVES_MAX_COUNT = 4096;
 
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   onRemoteChange: ((filter: string) => void) | undefined;
@@ -105,6 +108,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** Of clones. */
   readonly #reported = new Set<string>();
   #membership: Membership | undefined;
+  #imageFloor: number | undefined;
   #bornBeyond = 0;
   #sweptAt = 0;
   #timer: TimerHandle | undefined;
@@ -119,7 +123,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       ...{ clock, logger, store, host, limits, local: this.#local },
       remote: new RemoteInterest((filter) => this.onRemoteChange?.(filter)),
       gate: new SubackGate(Math.max(0, limits.interestWaitMs - TICK_MS)),
-      lineage: new OwnLineage(self, lineage),
+      lineage: new OwnLineage(self, lineage, () => this.#earlierLives()),
       bookkeeping: new Bookkeeping(),
     };
     this.#lineages = new Map(options.lineages);
@@ -144,6 +148,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** A life of this gateway begins: it is durable, and the store is open. @param lineage with it as its last */
   begin(lineage: Lineage): void {
     this.#parts.lineage.begin(lineage);
+    const lives = this.#parts.lineage.known.slice(-LIVES_MAX_COUNT);
+    this.#options.store.setNote(LIVES_NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
     const retained = this.#createRetained();
     this.#retained = retained;
     for (const peer of this.#peers.values()) {
@@ -169,10 +175,11 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   #createRetained(): RetainedNode {
     const { self, clock, random, store, host } = this.#options;
-    const note = store.note(RETAINED_NOTE);
     return new RetainedNode(
       {
         ...{ self, clock, random, store, host },
+        mayExport: (topic) => this.#local.mayExport(topic),
+        mayImport: (topic) => this.#local.mayImport(topic),
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
         rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
         coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
@@ -183,8 +190,20 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         remember: (image) => store.setNote(RETAINED_NOTE, Buffer.from(JSON.stringify(image), 'utf8')),
       },
       this.#parts.lineage.present,
-      note === undefined ? undefined : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage),
+      this.#rememberedImage(),
     );
+  }
+
+  #earlierLives(): Lineage {
+    const note = this.#options.store.note(LIVES_NOTE);
+    return note === undefined ? [] : (JSON.parse(Buffer.from(note).toString('utf8')) as Lineage);
+  }
+
+  #rememberedImage(): RetainedImage | undefined {
+    const note = this.#options.store.note(RETAINED_NOTE);
+    return note === undefined
+      ? undefined
+      : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage);
   }
 
   /** One object for each life of a gateway. */
@@ -199,11 +218,27 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   get retainedFloor(): number {
-    return this.#retained?.floor ?? 0;
+    // Before it takes part, too, clients publish.
+    return this.#retained?.floor ?? (this.#imageFloor ??= this.#rememberedImage()?.floor ?? 0);
   }
 
   mayRetain(message: Message): boolean {
     return this.#retained?.isSuspect(message) !== true;
+  }
+
+  notRetained(message: Message): void {
+    this.#retained?.notRetained(message);
+  }
+
+  /** A message of another gateway, in its stream. @returns where it is in the log here; 0: in none */
+  took(message: Message): LogPosition {
+    const { host } = this.#options;
+    // What is retained goes to everybody, whatever they let in.
+    if (message.retain && !this.#local.mayImport(message.topic)) {
+      this.notRetained(message);
+      return 0;
+    }
+    return host.publishForwarded(message);
   }
 
   get membership(): Membership {
@@ -213,7 +248,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   /** Tells all that this gateway goes. Links are closed with `end`, a moment later. */
   leave(): void {
-    this.#membership?.leave();
+    if (this.#membership === undefined) return;
+    this.#membership.leave();
     this.#wakeAt(this.#options.clock.now());
   }
 
@@ -299,6 +335,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #beyond(known: Epoch): void {
     const { present } = this.#parts.lineage;
     if (known.counter < present.counter || this.#bornBeyond >= known.counter) return;
+    // Nobody has lived so often meanwhile: whoever says so would take the counters away that are left.
+    if (known.counter - present.counter > LIVES_MAX_COUNT || known.counter >= EPOCH_COUNTER_MAX) return;
     this.#bornBeyond = known.counter;
     this.#options.bearAnew(known.counter);
   }
@@ -552,11 +590,14 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   forward(message: Message, targets: readonly RemoteTarget[]): void {
     if (message.topic.startsWith('$') || !this.#local.mayExport(message.topic)) return;
     this.#flushSoon();
-    const isAcknowledged = message.position > 0 && (message.qos > 0 || message.retain);
-    if (isAcknowledged && message.retain) {
-      for (const peer of this.#peers.values()) peer.sender?.committed(message);
+    if (message.retain) {
+      // What is in no log comes with a comparison, alone: it would else come twice.
+      for (const peer of this.#peers.values())
+        if (message.position > 0) peer.sender?.committed(message);
+        else peer.requestRound();
       return;
     }
+    const isAcknowledged = message.position > 0 && message.qos > 0;
     if (isAcknowledged && targets.length < this.#peers.size) this.#notWanted(message, targets);
     for (const { gateway, qos } of targets) {
       const peer = this.#peers.get(gateway);

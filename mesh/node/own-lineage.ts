@@ -15,10 +15,13 @@ export class OwnLineage {
   readonly self: GatewayId;
   #lineage: EpochStart[];
   readonly #lives: Life[] = [];
+  #earlier: (() => Lineage) | undefined;
   readonly #beforeAny: MessageSource;
 
-  constructor(self: GatewayId, lineage: Lineage) {
+  /** @param earlier lives that the lineage does not tell any more; asked once, when the store is open */
+  constructor(self: GatewayId, lineage: Lineage, earlier?: () => Lineage) {
     this.self = self;
+    this.#earlier = earlier;
     this.#lineage = [...lineage];
     this.#beforeAny = { origin: self, epoch: BEFORE_ANY };
     for (const start of lineage) this.#remember(start);
@@ -26,6 +29,12 @@ export class OwnLineage {
 
   get all(): Lineage {
     return this.#lineage;
+  }
+
+  /** Also those that others are not told of any more: the messages that were retained in them are still theirs. */
+  get known(): Lineage {
+    this.#recall();
+    return this.#lives.map(({ epoch, after }) => ({ ...epoch, after }));
   }
 
   /** The present one. */
@@ -43,12 +52,24 @@ export class OwnLineage {
 
   /** One object for each epoch. */
   sourceAt(position: LogPosition): MessageSource {
+    this.#recall();
     const lives = this.#lives;
     for (let i = lives.length - 1; i >= 0; i--) {
       const life = lives[i];
       if (life !== undefined && (position > life.after || i === 0)) return life;
     }
     return this.#beforeAny;
+  }
+
+  #recall(): void {
+    const earlier = this.#earlier?.() ?? [];
+    this.#earlier = undefined;
+    const first = this.#lives[0]?.epoch.counter ?? Infinity;
+    const own = { origin: this.self };
+    const lost = earlier.filter(({ counter }) => counter < first);
+    this.#lives.unshift(
+      ...lost.map(({ counter, nonce, after }) => ({ ...own, epoch: { counter, nonce }, after })),
+    );
   }
 
   #remember({ counter, nonce, after }: EpochStart): void {

@@ -47,6 +47,8 @@ export interface PeerEvents {
   apart(peer: Peer, reason: string): void;
   frame(peer: Peer, channel: Channel, frame: Uint8Array): void;
   datagram(peer: Peer, bytes: Uint8Array): void;
+  /** @returns where it is in the log here; 0: in none */
+  took(message: Message): LogPosition;
   drained(peer: Peer): void;
 }
 
@@ -85,13 +87,13 @@ export class Peer implements RemoteTarget {
     this.#events = events;
     this.#clock = parts.clock;
     this.#since = parts.clock.now();
-    const { store, host, remote, local, limits, bookkeeping } = parts;
+    const { store, remote, local, limits, bookkeeping } = parts;
     const now = (): number => parts.clock.now();
     this.receiver = new StreamReceiver(
       gateway,
       {
         ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
-        append: (message) => host.publishForwarded(message),
+        append: (message) => events.took(message),
         record: (record) => bookkeeping.recorded(store.recordStream(record)),
         reportHole: (_origin, from, to) => this.#hole(from, to),
       },
@@ -126,7 +128,7 @@ export class Peer implements RemoteTarget {
       },
       {
         ...limits.forward,
-        ...{ head: store.committed, lineage: lineage.all, bytesPerSecond: limits.linkMaxBytesPerSecond },
+        ...{ head: store.committed, lineage: lineage.known, bytesPerSecond: limits.linkMaxBytesPerSecond },
       },
     );
   }
@@ -355,6 +357,11 @@ export class Peer implements RemoteTarget {
   }
 
   // Messages.
+
+  /** Something is retained here that is in no log. */
+  requestRound(): void {
+    this.#sync?.requestRound();
+  }
 
   /** One that nobody acknowledges. */
   pass(message: Message): void {

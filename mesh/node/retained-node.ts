@@ -10,7 +10,9 @@ import type { LogPosition, Store } from '../../lib/contracts/store.js';
 import type { MessageSource, RetainedVersion } from '../../lib/contracts/streams.js';
 import { createMessage, type Message } from '../../lib/message/message.js';
 import {
+  compareVersions,
   RetainedIndex,
+  type RetainedKind,
   RetainedMerge,
   RetainedSync,
   type TombstoneImage,
@@ -33,6 +35,9 @@ export interface RetainedNodePorts {
   random(): number;
   readonly store: Pick<Store, 'committed'>;
   readonly host: MeshHost;
+  /** What others are to have of this gateway's own, and what is let in. */
+  mayExport(topic: string): boolean;
+  mayImport(topic: string): boolean;
   /** The other members of the roster: all that were ever met and not evicted. */
   members(): Iterable<GatewayId>;
   rosterVersion(): number;
@@ -84,6 +89,16 @@ export class RetainedNode {
     return this.#keeper.isSuspect(source.origin, sequence, retainedCounter, this.#merge.floor);
   }
 
+  /** What the streams bring or clients here publish, and what finds no room or is not let in. */
+  notRetained(message: Message): void {
+    const { topic } = message;
+    if (topic.startsWith('$')) return;
+    const version = this.#ports.host.versionOf(message);
+    const known = this.index.versionOf(topic);
+    if (known === undefined || compareVersions(version, known) > 0)
+      this.index.changed(topic, version, 'shadow');
+  }
+
   createSync(peer: GatewayId, send: (frame: Uint8Array) => boolean): RetainedSync {
     const { self, clock, host, store } = this.#ports;
     return new RetainedSync(self, peer, {
@@ -100,7 +115,7 @@ export class RetainedNode {
       sourceOf: (origin, epoch) => this.#ports.sourceOf(origin, epoch),
       head: () => store.committed,
       rosterVersion: () => this.#ports.rosterVersion(),
-      completed: () => undefined,
+      completed: () => this.#remember(),
     });
   }
 
@@ -113,6 +128,19 @@ export class RetainedNode {
     this.#keeper.memberLeft(id);
   }
 
+  /** What a comparison taught, and which counters are used up, outlives a restart: what is published after it, before the next one, counts. */
+  #remember(): void {
+    const { floor } = this.#merge;
+    const { known, dropped } = this.#keeper;
+    this.#ports.remember({ known: known.filter(([id]) => id !== this.#ports.self), dropped, floor });
+  }
+
+  #forgot(version: RetainedVersion): void {
+    const { floor } = this.#merge;
+    this.#merge.forgot(version);
+    if (this.#merge.floor > floor) this.#remember();
+  }
+
   /** @returns whether it won */
   #apply(topic: string, version: RetainedVersion, message: Message | undefined): boolean {
     const verdict = this.#merge.judge(this.index.versionOf(topic), version, message === undefined);
@@ -122,6 +150,10 @@ export class RetainedNode {
     arrived.source = this.#ports.sourceOf(origin, epoch);
     arrived.sequence = sequence;
     arrived.retainedCounter = counter;
+    if (origin !== this.#ports.self && !this.#ports.mayImport(topic)) {
+      this.index.changed(topic, version, 'shadow');
+      return true;
+    }
     this.#ports.noteHave(origin, sequence);
     if (!this.#ports.host.mergeRetained(arrived, true)) return false;
     // It found no room: others are not to send it again and again.
@@ -136,22 +168,26 @@ export class RetainedNode {
     const tombstone = message === undefined ? host.retained.tombstone(topic) : undefined;
     if (message !== undefined) {
       this.#keeper.unburied(topic);
-      this.index.changed(topic, host.versionOf(message));
+      this.index.changed(topic, host.versionOf(message), this.#kindOf(message, 'message'));
     } else if (tombstone !== undefined) {
       const version = host.versionOf(tombstone);
       this.#keeper.buried(topic, version);
-      this.index.changed(topic, version, 'tombstone');
+      this.index.changed(topic, version, this.#kindOf(tombstone, 'tombstone'));
     } else {
       // It has expired, or is not to be known any more.
       const version = this.index.versionOf(topic);
-      if (version !== undefined) this.#merge.forgot(version);
+      if (version !== undefined) this.#forgot(version);
       this.#keeper.unburied(topic);
       this.index.changed(topic, undefined);
     }
   }
 
+  #kindOf({ topic, source }: Message, kind: RetainedKind): RetainedKind {
+    return source === undefined && !this.#ports.mayExport(topic) ? 'shadow' : kind;
+  }
+
   #drop(topic: string, version: RetainedVersion): void {
-    this.#merge.forgot(version);
+    this.#forgot(version);
     this.index.changed(topic, undefined);
     if (this.#ports.host.retained.tombstone(topic) !== undefined) this.#ports.host.discardRetained(topic);
   }

@@ -107,6 +107,8 @@ export class RetainedSync {
   #nextRoundAt = Infinity;
   /** Rounds in a row that carried something. */
   #busyRounds = 0;
+  /** Another round was asked for during this one. */
+  #isWanted = false;
   #arrivedBytes = 0;
 
   constructor(self: GatewayId, peer: GatewayId, ports: RetainedSyncPorts) {
@@ -139,6 +141,7 @@ export class RetainedSync {
     this.#linkNumber++;
     this.#round = undefined;
     this.#nextRoundAt = Infinity;
+    this.#isWanted = false;
     this.#busyRounds = 0;
     this.#arrivedBytes = 0;
     this.#bulk.reset();
@@ -147,8 +150,9 @@ export class RetainedSync {
 
   /** A round as soon as may be, for who knows that something differs. */
   requestRound(): void {
-    if (!this.#isLinked || this.#round !== undefined) return;
-    if (this.#isInitiator) this.#beginRound();
+    if (!this.#isLinked) return;
+    if (this.#round !== undefined) this.#isWanted = true;
+    else if (this.#isInitiator) this.#beginRound();
     else this.#bulk.push([encodeNudge()]);
   }
 
@@ -449,7 +453,10 @@ export class RetainedSync {
   #complete(round: Round, last: PeerState): void {
     this.#round = undefined;
     this.#busyRounds = round.transferred > 0 ? this.#busyRounds + 1 : 0;
-    if (this.#isInitiator) this.#nextRoundAt = this.#ports.now() + this.#pauseMs();
+    if (this.#isInitiator)
+      this.#nextRoundAt = this.#ports.now() + (this.#isWanted ? ROUND_AGAIN_MS : this.#pauseMs());
+    else if (this.#isWanted) this.#bulk.push([encodeNudge()]);
+    this.#isWanted = false;
     this.#ports.merge.raiseFloor(last.floor);
     this.#ports.keeper.completed(round.peer ?? last, last);
     this.#ports.completed({ peer: last, transferred: round.transferred });

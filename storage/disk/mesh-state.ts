@@ -24,7 +24,8 @@ const NOTE_PREFIX = `${LOADED_PREFIX}n/`;
 const POSITION_BYTES = 6;
 
 export class MeshState {
-  readonly #numbers = new Map<MessageSource, LogPosition>();
+  /** Whoever asks may do so with an object of its own each time. */
+  #numbers = new WeakMap<MessageSource, LogPosition>();
   readonly #byNumber = new Map<LogPosition, MessageSource>();
   readonly #unwrittenSources = new Map<LogPosition, MessageSource>();
   readonly #floors = new Map<string, LogPosition>();
@@ -103,7 +104,8 @@ export class MeshState {
 
   /** Nothing was restored after all. */
   reset(): void {
-    for (const map of [this.#numbers, this.#byNumber, this.#unwrittenSources, this.#floors, this.#notes])
+    this.#numbers = new WeakMap();
+    for (const map of [this.#byNumber, this.#unwrittenSources, this.#floors, this.#notes])
       map.clear();
     this.#changedFloors.clear();
     this.#changedNotes.clear();

@@ -12,6 +12,7 @@ export class MemoryStore implements Store {
   readonly retained = new MemoryRetainedStore();
   onCommitted: (() => void) | undefined;
   #position = 0;
+  #isTold = false;
 
   readonly status: StorageStatus = {
     fault: undefined,
@@ -35,6 +36,18 @@ export class MemoryStore implements Store {
     return this.#position;
   }
 
+  /** Whoever waits hears of it when who wrote has done with it. */
+  #next(): LogPosition {
+    if (!this.#isTold) {
+      this.#isTold = true;
+      queueMicrotask(() => {
+        this.#isTold = false;
+        this.onCommitted?.();
+      });
+    }
+    return ++this.#position;
+  }
+
   async open(): Promise<void> {}
 
   async reloadKeys(): Promise<void> {}
@@ -46,11 +59,11 @@ export class MemoryStore implements Store {
   }
 
   append(): LogPosition {
-    return ++this.#position;
+    return this.#next();
   }
 
   record(): LogPosition {
-    return ++this.#position;
+    return this.#next();
   }
 
   /** There is nothing to read back: what waits is in memory, with its messages. */
@@ -63,7 +76,7 @@ export class MemoryStore implements Store {
   }
 
   recordStream(): LogPosition {
-    return ++this.#position;
+    return this.#next();
   }
 
   readonly floors: ReadonlyMap<string, LogPosition> = new Map();

@@ -1,0 +1,189 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import t from 'tap';
+import { Channel } from '../../../../mesh/link/peer-link.js';
+import { MeshState } from '../../../../storage/disk/mesh-state.js';
+import { MemoryStore } from '../../../../storage/index.js';
+import { allTurns, Scheduler } from '../../../sim/scheduler.js';
+import { mesh, restarted, Site } from './site.js';
+
+t.test('a gateway that stops before it has begun to take part says no word of it', async (t) => {
+  const scheduler = new Scheduler(allTurns);
+  const site = new Site(scheduler, 1);
+  await site.openStore();
+  site.node.leave();
+  await t.resolves(scheduler.advance(100));
+  site.node.end('it stops');
+});
+
+t.test('a counter is above the floor also where it is given before the mesh begins', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  for (let n = 0; n < 5; n++) a.publish('state/x', `${n}`, 1, true);
+  await scheduler.advance(100);
+  for (let n = 0; n < 5; n++) {
+    a.publish('state/x', `${n}`, 1, true);
+    await scheduler.advance(100);
+  }
+  a.publish('state/x', '', 1, true);
+  await scheduler.advance(300_000);
+  t.equal(a.store.retained.tombstone('state/x'), undefined, 'the removal is forgotten');
+  const floor = a.node.retainedFloor;
+  t.ok(floor > 5);
+  const again = await restarted({ scheduler, network }, a);
+  await again.openStore();
+  t.equal(again.node.retainedFloor, floor);
+  again.publish('state/y', 'early', 1, true);
+  again.begin();
+  network.start(again);
+  await scheduler.advance(120_000);
+  t.equal(again.retained('state/y'), 'early');
+  t.equal(b.retained('state/y'), 'early');
+});
+
+t.test('what a gateway publishes between its restart and its first link stays retained', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  const remove = async (isDone: () => boolean): Promise<void> => {
+    b.publish('state/x', 'x', 1, true);
+    await scheduler.advance(100);
+    b.publish('state/x', '', 1, true);
+    await scheduler.advance(500);
+    for (let n = 0; n < 300 && !isDone(); n++) {
+      for (const site of sites) site.publish('tick', '');
+      await scheduler.advance(1000);
+    }
+  };
+  const isGone = ({ store }: Site): boolean => store.retained.tombstone('state/x') === undefined;
+  await remove(() => isGone(a) && isGone(b));
+  t.ok(isGone(a) && isGone(b), 'the removal is forgotten');
+  await remove(() => isGone(b));
+  t.ok(isGone(b), 'the second one is forgotten where it was made');
+  void b.subscribe('bulk/#');
+  await scheduler.advance(300);
+  const again = await restarted({ scheduler, network }, a);
+  await again.open();
+  // The comparison is done before the stream has come so far.
+  for (let n = 0; n < 3000; n++) again.publish('bulk/x', 'x'.repeat(2000));
+  again.publish('state/y', 'online', 1, true);
+  await scheduler.advance(1000);
+  network.start(again);
+  await scheduler.advance(120_000);
+  t.equal(again.retained('state/y'), 'online');
+  t.equal(b.retained('state/y'), 'online');
+});
+
+t.test('what may not leave a gateway does not leave it because retained messages are compared', async (t) => {
+  const { scheduler, sites } = await mesh([{ node: { exportFilters: ['public/#'] } }, {}]);
+  const [a, b] = sites as [Site, Site];
+  a.publish('private/x', 'secret', 1, true);
+  a.publish('public/x', 'open', 1, true);
+  b.publish('private/x', 'from elsewhere', 1, true);
+  await scheduler.advance(130_000);
+  t.equal(b.retained('public/x'), 'open');
+  t.equal(b.retained('private/x'), 'from elsewhere');
+  a.publish('private/x', 'newer secret', 1, true);
+  a.publish('private/y', 'secret', 0, true);
+  await scheduler.advance(130_000);
+  t.equal(b.retained('private/x'), 'from elsewhere');
+  t.equal(b.retained('private/y'), undefined);
+  t.equal(a.retained('private/x'), 'newer secret');
+  t.equal(a.retained('private/y'), 'secret');
+});
+
+t.test('what import filters keep out is not retained here', async (t) => {
+  const { scheduler, sites } = await mesh([{}, { node: { importFilters: ['in/#'] } }]);
+  const [a, b] = sites as [Site, Site];
+  void b.subscribe('#');
+  await scheduler.advance(300);
+  a.publish('in/x', 'in', 1, true);
+  a.publish('out/x', 'out', 1, true);
+  await scheduler.advance(130_000);
+  t.equal(b.retained('in/x'), 'in');
+  t.equal(b.retained('out/x'), undefined);
+  t.same(b.got, ['in/x in']);
+});
+
+t.test('a message that finds no room to be retained is delivered once', async (t) => {
+  const { scheduler, sites } = await mesh([{}, { limits: { retainedMaxCount: 1 } }]);
+  const [a, b] = sites as [Site, Site];
+  void b.subscribe('state/#');
+  await scheduler.advance(300);
+  a.publish('state/x', 'x', 2, true);
+  a.publish('state/y', 'y', 2, true);
+  await scheduler.advance(130_000);
+  t.same(b.got, ['state/x x', 'state/y y']);
+});
+
+t.test('a retained message of a topic that is kept in memory is delivered once', async (t) => {
+  const isOnDisk = (topic: string): boolean => !topic.startsWith('memory/');
+  const { scheduler, sites } = await mesh([{ isOnDisk }, { isOnDisk }]);
+  const [a, b] = sites as [Site, Site];
+  void b.subscribe('#');
+  await scheduler.advance(300);
+  a.publish('memory/x', 'x', 2, true);
+  await scheduler.advance(130_000);
+  t.same(b.got, ['memory/x x']);
+  t.equal(b.retained('memory/x'), 'x');
+});
+
+t.test('a gateway that stores in memory acknowledges what it takes', async (t) => {
+  const { scheduler, sites } = await mesh([{}, { store: new MemoryStore() }]);
+  const [a, b] = sites as [Site, Site];
+  void b.subscribe('site/#');
+  await scheduler.advance(300);
+  for (let n = 0; n < 20; n++) a.publish('site/x', `${n}`);
+  await scheduler.advance(20_000);
+  t.equal(b.got.length, 20);
+  const [peer] = [...a.node.peers];
+  t.equal(peer?.sender?.status.ackedMessages, 20);
+  t.equal(peer?.isStalled, false);
+});
+
+t.test('after many restarts what is retained since long is not news to others', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  void b.subscribe('state/#');
+  await scheduler.advance(300);
+  a.publish('state/x', 'x', 2, true);
+  await scheduler.advance(500);
+  t.same(b.got, ['state/x x']);
+  let again = a;
+  for (let n = 0; n < 66; n++) {
+    again = await restarted({ scheduler, network }, again);
+    await again.open();
+  }
+  network.start(again);
+  await scheduler.advance(130_000);
+  t.same(b.got, ['state/x x']);
+});
+
+t.test('a step of a stream does not stay in memory', (t) => {
+  const state = new MeshState();
+  const source = { origin: 'a'.repeat(64) as never, epoch: { counter: 1, nonce: '0'.repeat(16) } };
+  state.begin(source, 1);
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let n = 0; n < 300_000; n++) state.numberOf({ ...source, epoch: { ...source.epoch } });
+  collect();
+  const grown = process.memoryUsage().heapUsed - before;
+  t.ok(grown < 5_000_000, `${grown} bytes more`);
+  t.equal(state.numberOf(source), 1);
+  t.end();
+});
+
+t.test('what others say of the life of a gateway cannot take its epochs away', async (t) => {
+  let beyond: number[] = [];
+  const { scheduler, sites } = await mesh([{ node: { bearAnew: (counter) => void beyond.push(counter) } }, {}]);
+  const [a, b] = sites as [Site, Site];
+  const [peer] = [...b.node.peers];
+  const image = { origin: a.id, epoch: { counter: 2 ** 50, nonce: 'f'.repeat(16) }, covered: 1, have: [] };
+  peer?.receiver.restore(image);
+  peer?.close('again');
+  await scheduler.advance(3000);
+  t.same(beyond.filter((counter) => counter > 2 ** 21), []);
+  beyond = [];
+  t.ok(Channel.hello === 0);
+});
