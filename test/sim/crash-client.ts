@@ -119,7 +119,15 @@ export class CrashClient {
     this.#link = link;
     link.link = this.#world.dial(link, `${id} ${this.#random.u32()}`);
     this.#write({
-      ...{ e: 'conn!', cid: id, node: this.#world.node, clean: cleanStart, expiry, v: version, keepAlive: KEEP_ALIVE_S },
+      ...{
+        e: 'conn!',
+        cid: id,
+        node: this.#world.node,
+        clean: cleanStart,
+        expiry,
+        v: version,
+        keepAlive: KEEP_ALIVE_S,
+      },
       ...(created && { will: created.event }),
     });
     if (cleanStart) {

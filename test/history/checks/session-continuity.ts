@@ -54,7 +54,9 @@ export class SessionContinuity extends Check {
       const { isExcused } = this.model.options;
       const missing = this.#obligations
         .missing(session)
-        .filter(({ alone, publisher, seq }) => alone && isExcused?.(session.cid, publisher.mid(seq)) !== true);
+        .filter(
+          ({ alone, publisher, seq }) => alone && isExcused?.(session.cid, publisher.mid(seq)) !== true,
+        );
       for (const span of new Set(missing.map((one) => one.span))) {
         this.#survived(
           session,

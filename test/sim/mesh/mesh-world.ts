@@ -91,7 +91,12 @@ export class MeshWorld {
    */
   isExcused(cid: string, mid: Mid): boolean {
     const home = this.clients.find(({ client }) => client.profile.id === cid)?.gateway;
-    if (home?.ledger.wasOvertaken(mid, this.gateways.map(({ ledger }) => ledger)) === true) {
+    if (
+      home?.ledger.wasOvertaken(
+        mid,
+        this.gateways.map(({ ledger }) => ledger),
+      ) === true
+    ) {
       this.situations.saw('retained message overtaken by a newer one');
       return true;
     }
