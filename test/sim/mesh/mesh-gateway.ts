@@ -147,7 +147,8 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     return {
       streams: mesh,
       begin: async () => {
-        this.#cutLedger(store.log.position);
+        // What restored sessions have written since is behind it.
+        this.#cutLedger(store.committed);
         this.ledger.committed = store.committed;
         await bear(0);
         this.mesh = mesh;
