@@ -244,3 +244,18 @@ t.test(
     );
   },
 );
+
+t.test('after a kill nothing of the log goes that another gateway has not said it has', async (t) => {
+  const scheduler = new Scheduler(allTurns);
+  const network = new MeshNetwork(scheduler, new Random(1, 'network'), OPTIONS);
+  const parts = testStoreParts();
+  const [a, b] = [new Site(scheduler, 1, parts), new Site(scheduler, 2)];
+  for (const site of [a, b]) await site.open();
+  for (const site of [a, b]) network.start(site);
+  await scheduler.advance(500);
+  t.ok(a.store.floors.has(`peer/${b.id}`));
+  network.stop(a.id);
+  const again = new Site(scheduler, 1, parts);
+  await again.open();
+  t.equal(again.store.floors.get(`peer/${b.id}`), 0, 'no checkpoint had written it down');
+});
