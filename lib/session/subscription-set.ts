@@ -42,6 +42,8 @@ interface Judged {
 export class SubscriptionSet {
   /** By filter as the client wrote it, `$share/...` included. */
   readonly #byFilter = new Map<string, Subscription<Session>>();
+  /** What is retained is to be sent with their SUBACK. */
+  readonly #owing = new Set<Subscription<Session>>();
   /** Filters that are new and being stored: the limit is for them, too. */
   #storingCount = 0;
   readonly #session: Session;
@@ -285,9 +287,11 @@ export class SubscriptionSet {
 
   #apply(verdicts: readonly Verdict[], answer: (codes: number[]) => void): void {
     if (this.#session.ended) return;
-    const owed: Subscription<Session>[] = [];
+    const owed: [key: string, subscription: Subscription<Session>][] = [];
     for (const { key, subscription } of verdicts) {
-      if (subscription !== undefined && this.#put(key, subscription)) owed.push(subscription);
+      if (subscription === undefined || !this.#put(key, subscription)) continue;
+      owed.push([key, subscription]);
+      this.#owing.add(subscription);
     }
     const finish = (): void => {
       answer(verdicts.map((verdict) => verdict.code));
@@ -295,7 +299,7 @@ export class SubscriptionSet {
         this.#session,
         verdicts.map((verdict) => ({ topic: verdict.key, qos: verdict.code })),
       );
-      for (const subscription of owed) this.#sendRetained(subscription);
+      for (const [key, subscription] of owed) this.#settle(key, subscription);
     };
     const { mesh } = this.#env;
     if (mesh === undefined) finish();
@@ -303,6 +307,14 @@ export class SubscriptionSet {
       mesh.whenKnown(() => {
         if (!this.#session.ended) finish();
       });
+  }
+
+  /** While its SUBACK waited it may have gone, or another one have taken its place: which sends what is retained itself where it owes that. */
+  #settle(key: string, subscription: Subscription<Session>): void {
+    this.#owing.delete(subscription);
+    const present = this.#byFilter.get(key);
+    if (present === undefined || this.#owing.has(present)) return;
+    this.#sendRetained(present);
   }
 
   #sendRetained(subscription: Subscription<Session>): void {

@@ -85,6 +85,17 @@ export class LocalInterest {
     return this.#version;
   }
 
+  /**
+   * Before anybody is told: versions go on beyond this one. A backfill outlives the process that asked for it and is known by its version:
+   * one that is asked for later must have a greater one.
+   */
+  beginBeyond(version: number): void {
+    if (version <= this.#version) return;
+    this.#version = version;
+    this.#history = [];
+    this.#historyCount = 0;
+  }
+
   /** What others are told at `version`. Changes with `flush`. */
   get told(): ReadonlyMap<string, QoS> {
     return this.#told;

@@ -155,6 +155,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     for (const peer of this.#peers.values()) {
       peer.close(REBORN);
       peer.begin(retained);
+      this.#local.beginBeyond(peer.receiver.image?.backfill?.id ?? 0);
     }
     this.#local.life = Number.parseInt(this.#parts.lineage.present.nonce.slice(0, 12), 16);
     const { self, site, software, addresses, clock, random, membership } = this.#options;

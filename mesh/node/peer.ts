@@ -117,6 +117,8 @@ export class Peer implements RemoteTarget {
     this.#sync = retained.createSync(this.gateway, (frame) => this.#send(Channel.retained, frame));
     const { store, limits, lineage, clock } = this.#parts;
     const { gateway } = this;
+    // What it has of this log is not known before it says so: floors are written down only now and then.
+    if (!store.floors.has(floorName(gateway))) store.setFloor(floorName(gateway), 0);
     this.sender = new StreamSender(
       {
         now: () => clock.now(),

@@ -154,7 +154,8 @@ export class CrashProcess implements DoorObserver {
     const timers: Timers = {
       after: (delayMs, fire) => {
         let cancelled = false;
-        steps.after(delayMs, 'timer', () => {
+        // As setTimeout does.
+        steps.after(Math.max(1, delayMs), 'timer', () => {
           if (cancelled) return;
           fire();
           steps.settle();

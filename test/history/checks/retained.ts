@@ -90,7 +90,8 @@ export class Retained extends Check {
     reading.answeredAtMs = atMs;
     if (!reading.complete) return;
     reading.expected = [...this.#topics.values()].filter(
-      (topic) => reading.span.matches(topic.name) && this.#mustHave(reading, topic, atMs),
+      (topic) =>
+        topic.topic.judged && reading.span.matches(topic.name) && this.#mustHave(reading, topic, atMs),
     );
   }
 

@@ -153,7 +153,8 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     return {
       streams: mesh,
       begin: async () => {
-        this.#cutLedger(store.log.position);
+        // What restored sessions have written since is behind it.
+        this.#cutLedger(store.committed);
         this.ledger.committed = store.committed;
         await bear(0);
         this.mesh = mesh;
@@ -191,6 +192,10 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     const append = store.append.bind(store);
     store.append = (message, origin) => {
       const position = append(message, origin);
+      if (message.source !== undefined && message.retain)
+        this.#log(
+          `${this.#isStreaming ? 'is sent' : 'compares and takes'} ${message.topic} ${message.retainedCounter} of ${message.source.origin.slice(0, 2)} ${message.sequence}, at ${position}`,
+        );
       this.ledger.appended(message, position, this.#isStreaming, (id) => this.#world.gatewayOf(id)?.ledger);
       return position;
     };

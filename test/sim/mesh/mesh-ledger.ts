@@ -6,6 +6,7 @@ import { isSameEpoch, type Epoch, type EpochStart, type Lineage } from '../../..
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../../lib/contracts/store.js';
 import type { RetainedVersion } from '../../../lib/contracts/streams.js';
+import { compareVersions } from '../../../lib/ingest/retained-order.js';
 import type { Message } from '../../../lib/message/message.js';
 import type { Mid } from '../../history/event.js';
 import { parsePayload } from '../../history/payload.js';
@@ -79,6 +80,20 @@ export class GatewayLedger {
 
   has(mid: Mid): boolean {
     return this.#mids.has(nameOf(mid));
+  }
+
+  /** A retained message of another gateway, behind a newer one of its topic that is here. */
+  wasOvertaken(mid: Mid, all: readonly GatewayLedger[]): boolean {
+    for (const other of all) {
+      if (other === this) continue;
+      const entry = other.entries.find((one) => one.mid?.pub === mid.pub && one.mid.seq === mid.seq);
+      if (entry === undefined || !entry.retain || entry.source?.origin === this.id) continue;
+      const version = other.versionOf(entry);
+      return this.entries.some(
+        (one) => one.topic === entry.topic && one.retain && compareVersions(this.versionOf(one), version) > 0,
+      );
+    }
+    return false;
   }
 
   isLost(mid: Mid): boolean {

@@ -65,8 +65,16 @@ export function createMeshPlan(random: Random, options: MeshPlanOptions = {}): M
     gateways,
     gateway: {
       ...base,
-      limits: { ...base.limits, clientQueueMaxCount: 100_000, memoryMaxBytes: 1 << 26, retryInitialMs: 100 },
-      store: { ...base.store, keepMaxBytes: random.pick([0, 0, 1 << 26]) },
+      limits: {
+        ...base.limits,
+        ...{ clientQueueMaxCount: 100_000, memoryMaxBytes: 1 << 26, retryInitialMs: 100 },
+        windowMax: random.pick([3, 10]),
+      },
+      store: {
+        ...base.store,
+        keepMaxBytes: random.pick([0, 0, 1 << 26]),
+        sizes: { ...base.store.sizes, blockMaxCount: random.pick([16, 128]) },
+      },
       disk: {
         writeMaxMs: random.pick([0.2, 2, 10]),
         syncMaxMs: random.pick([1, 10, 50]),
@@ -95,9 +103,9 @@ export function createMeshPlan(random: Random, options: MeshPlanOptions = {}): M
     clients: createClients(random, gateways, isLarge),
     faults,
     faultEveryMaxMs: random.pick([300, 1000, 3000]),
-    activeMs: isLarge ? 6000 : random.integer(3000, 9000),
-    burstMaxCount: random.pick([5, 20, 60]),
-    actEveryMaxMs: isLarge ? 4000 : 300,
+    activeMs: isLarge ? 6000 : random.integer(2500, 6000),
+    burstMaxCount: random.pick([3, 10, 30]),
+    actEveryMaxMs: isLarge ? 4000 : 500,
     hasWills: mayRetain && !isLarge && random.chance(0.6),
     retained: mayRetain ? random.pick(['none', 'oneSite', 'oneSite', 'manySites'] as const) : 'none',
     driftMax: faults.has('clock') ? 0.002 : 0,
@@ -126,7 +134,7 @@ function createClients(random: Random, gateways: number, isLarge: boolean): Site
         group: undefined,
         eagerness: n === 0 ? 1 : random.pick([0.1, 0.5, 1]),
         cleanShare: random.pick([0, 0, 0.1]),
-        slow: random.chance(0.15),
+        slow: random.chance(0.1),
         quiet: false,
       });
     }

@@ -199,7 +199,7 @@ function judge(world: MeshWorld, restedAt: number): void {
     ...{ okShareMin: 0, judgedShareMin: 0, settleMs: SETTLE_MS, retainedMs: RETAINED_MS, quiescenceMs: 500 },
     // How fast is not what this is about.
     ...{ withheldMs: Infinity, takeoverMs: 30_000, routingMs: 100 },
-    ...{ noticeMs: 20_000, willLateMs: 30_000, willEarlyMs: 2000, forgetDisconnectMs: 500 },
+    ...{ noticeMs: 20_000, willLateMs: 60_000, willEarlyMs: 2000, forgetDisconnectMs: 500 },
     willLosingFaults: [],
     endingFaults: ['crash'],
     // Between gateways messages take as long as they take.

@@ -26,6 +26,7 @@ export const MESH_SITUATIONS = [
   'rollback found by another gateway',
   'acknowledged message lost with a rollback',
   'retained conflict decided',
+  'retained message overtaken by a newer one',
   'older retained message came behind a newer one',
 ] as const;
 export type MeshSituation = (typeof MESH_SITUATIONS)[number];

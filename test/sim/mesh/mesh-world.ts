@@ -85,11 +85,23 @@ export class MeshWorld {
   /** A gateway has something to say. */
   said(_gateway: MeshGateway, _text: string): void {}
 
-  /** Whether the message was lost with a rollback of its origin before the gateway of the client had it. */
+  /**
+   * Whether the message was lost with a rollback of its origin before the gateway of the client had it; or is a retained one of
+   * another gateway than the client's, which knew a newer one first.
+   */
   isExcused(cid: string, mid: Mid): boolean {
+    const home = this.clients.find(({ client }) => client.profile.id === cid)?.gateway;
+    if (
+      home?.ledger.wasOvertaken(
+        mid,
+        this.gateways.map(({ ledger }) => ledger),
+      ) === true
+    ) {
+      this.situations.saw('retained message overtaken by a newer one');
+      return true;
+    }
     const origin = this.gateways.find(({ ledger }) => ledger.isLost(mid));
     if (origin === undefined) return false;
-    const home = this.clients.find(({ client }) => client.profile.id === cid)?.gateway;
     if (home !== undefined && home !== origin && home.ledger.has(mid)) return false;
     this.situations.saw('acknowledged message lost with a rollback');
     return true;

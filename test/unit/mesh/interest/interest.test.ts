@@ -111,6 +111,20 @@ t.test('changes within a turn are one version', async (t) => {
   t.equal(interest.versionOf('a'), 2);
 });
 
+t.test('versions go on beyond those of an earlier life that are in use still', async (t) => {
+  const interest = new LocalInterest({ life: 1, importFilters: ['#'], exportFilters: ['#'] });
+  interest.add('a', 1);
+  interest.flush();
+  interest.beginBeyond(7);
+  t.equal(interest.changesSince(6), undefined, 'nobody was told of those');
+  interest.add('b', 1);
+  interest.flush();
+  t.equal(interest.version, 8);
+  t.same([...(interest.changesSince(7) ?? [])], [['b', 1]]);
+  interest.beginBeyond(3);
+  t.equal(interest.version, 8);
+});
+
 t.test('changes are remembered while they are fewer than what is announced', async (t) => {
   const interest = interestOf(['a']);
   for (let n = 0; n < 1_500; n++) {

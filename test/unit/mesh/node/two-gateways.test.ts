@@ -3,6 +3,7 @@ import { Lanes } from '../../../../lib/broker/lanes.js';
 import { type GatewayId, gatewayIdOf } from '../../../../lib/contracts/gateway-id.js';
 import { createMessage, type Message } from '../../../../lib/message/message.js';
 import { Listener } from '../../../../lib/routing/subscription.js';
+import { REPLACED } from '../../../../mesh/node/link-end.js';
 import { MeshNode } from '../../../../mesh/node/mesh-node.js';
 import type { DiskStore } from '../../../../storage/disk/disk-store.js';
 import { BASE_LIMITS } from '../../../sim/plan.js';
@@ -218,4 +219,43 @@ t.test('after a partition all retain the same, and every subscriber has seen wha
     t.equal(site.got.filter((line) => line === 'state/x at b again').length, 1);
     t.equal(site.got.filter((line) => line.startsWith('state/y')).at(-1), 'state/y ');
   }
+});
+
+t.test(
+  'clients subscribe while gateways greet each other, and nobody is sent what it has not asked for',
+  async (t) => {
+    const scheduler = new Scheduler(allTurns);
+    const network = new MeshNetwork(scheduler, new Random(1, 'network'), { ...OPTIONS, latencyMaxMs: 20 });
+    const closed: string[] = [];
+    network.onClose = (_from, _to, reason) => closed.push(reason);
+    const [a, b] = [new Site(scheduler, 1), new Site(scheduler, 2)];
+    for (const site of [a, b]) await site.open();
+    for (const site of [a, b]) network.start(site);
+    for (let n = 0; n < 200; n++) {
+      void a.subscribe(`site/${n}`);
+      b.publish(`site/${n}`, 'x');
+      await scheduler.advance(1);
+      if (n % 50 === 49) network.flap(a.id, b.id);
+    }
+    await scheduler.advance(3000);
+    t.same(
+      closed.filter((reason) => reason !== REPLACED),
+      [],
+    );
+  },
+);
+
+t.test('after a kill nothing of the log goes that another gateway has not said it has', async (t) => {
+  const scheduler = new Scheduler(allTurns);
+  const network = new MeshNetwork(scheduler, new Random(1, 'network'), OPTIONS);
+  const parts = testStoreParts();
+  const [a, b] = [new Site(scheduler, 1, parts), new Site(scheduler, 2)];
+  for (const site of [a, b]) await site.open();
+  for (const site of [a, b]) network.start(site);
+  await scheduler.advance(500);
+  t.ok(a.store.floors.has(`peer/${b.id}`));
+  network.stop(a.id);
+  const again = new Site(scheduler, 1, parts);
+  await again.open();
+  t.equal(again.store.floors.get(`peer/${b.id}`), 0, 'no checkpoint had written it down');
 });
