@@ -42,7 +42,14 @@ export function memberLines({ self, peers }: MeshStatus): string[] {
   ]);
   return table([
     ['SITE', 'ID', 'STATUS', 'LINK', 'LOAD', 'HEALTH'],
-    [self.site, shortId(self.id), own, 'itself', loadText(self.load), healthText(own, self.load, self.health)],
+    [
+      self.site,
+      shortId(self.id),
+      own,
+      'itself',
+      loadText(self.load),
+      healthText(own, self.load, self.health),
+    ],
     ...rows,
   ]);
 }

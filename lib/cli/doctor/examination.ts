@@ -171,4 +171,3 @@ async function reachFindings(examined: Examined): Promise<Finding[]> {
     judgeReach(plan, await probes.reach(host, isInUse ? 0 : udpPort, bootstrap)),
   ]);
 }
-

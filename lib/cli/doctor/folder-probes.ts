@@ -3,7 +3,9 @@ import { constants } from 'node:fs';
 import { access, open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import process from 'node:process';
+import type { Config } from '../../config/index.js';
 import { realClock } from '../../real-clock.js';
+import { askGateway, urlOf } from '../gateway-http.js';
 import type { FolderFound, SpaceFound } from './judge-folder.js';
 
 const WRITE_COUNT = 100;
@@ -12,6 +14,7 @@ const WRITE_BYTES = 4096;
 const WRITES_MAX_MS = 3000;
 /** Of the data folder; more would take longer than it is worth. */
 const FILES_MAX_COUNT = 20_000;
+const UNUSED = '.doctor-';
 
 function faultOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
@@ -24,16 +27,38 @@ function isMissing(error: unknown): boolean {
 export async function folderProbe(path: string): Promise<Omit<FolderFound, 'isInUse'>> {
   const folder = resolve(path);
   for (let lookedAt = folder; ; lookedAt = dirname(lookedAt)) {
-    const found = { path, lookedAt, exists: lookedAt === folder };
+    const found = { path, lookedAt, exists: lookedAt === folder, isOwn: true };
     try {
       await access(lookedAt, constants.F_OK);
-      const isFolder = (await stat(lookedAt)).isDirectory();
-      const fault = isFolder ? await writeFault(lookedAt) : 'it is no folder';
-      return { ...found, fault };
+      const status = await stat(lookedAt);
+      const fault = status.isDirectory() ? await writeFault(lookedAt) : 'it is no folder';
+      return { ...found, isOwn: isOwn(status.uid), fault };
     } catch (error) {
       if (!isMissing(error) || lookedAt === dirname(lookedAt)) return { ...found, fault: faultOf(error) };
     }
   }
+}
+
+/** Windows has no such numbers. */
+function isOwn(uid: number): boolean {
+  return process.getuid === undefined || process.getuid() === uid;
+}
+
+/**
+ * Whether a gateway runs on the folder. To look at its lock makes files, which the gateway could not open where root made them: of the
+ * folder of another user the gateway itself is asked.
+ */
+export async function useProbe(config: Config): Promise<boolean> {
+  const uid = await stat(config.dataDir).then(
+    (status) => status.uid,
+    () => undefined,
+  );
+  if (uid === undefined) return false;
+  if (isOwn(uid)) return (await import('../../storage-tools.js')).isFolderInUse(config);
+  return askGateway(urlOf(config), '/healthz').then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Permissions do not tell of quotas, and of file systems that are mounted to be read only. */
@@ -50,7 +75,7 @@ async function writeFault(folder: string): Promise<string | undefined> {
 }
 
 function unusedPath(folder: string): string {
-  return join(folder, `.doctor-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  return join(folder, `${UNUSED}${process.pid}-${Math.random().toString(36).slice(2)}`);
 }
 
 export async function spaceProbe({ path, lookedAt, exists }: FolderFound): Promise<SpaceFound> {
@@ -62,7 +87,7 @@ async function usedBytesOf(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   let bytes = 0;
   for (const entry of entries.slice(0, FILES_MAX_COUNT)) {
-    if (!entry.isFile()) continue;
+    if (!entry.isFile() || entry.name.startsWith(UNUSED)) continue;
     // A gateway that runs removes some meanwhile.
     bytes += await stat(join(entry.parentPath ?? entry.path, entry.name)).then(
       ({ size }) => size,

@@ -8,11 +8,13 @@ export interface FolderFound {
   readonly lookedAt: string;
   readonly exists: boolean;
   readonly isInUse: boolean;
+  /** It belongs to the user that looks. */
+  readonly isOwn: boolean;
   /** Why nothing can be written there; undefined: it can. */
   readonly fault: string | undefined;
 }
 
-export function judgeFolder({ path, lookedAt, exists, isInUse, fault }: FolderFound): Finding {
+export function judgeFolder({ path, lookedAt, exists, isInUse, isOwn, fault }: FolderFound): Finding {
   if (fault !== undefined) {
     const value = exists
       ? `${path} cannot be written: ${fault}`
@@ -24,7 +26,13 @@ export function judgeFolder({ path, lookedAt, exists, isInUse, fault }: FolderFo
     );
   }
   if (!exists) return ok('data folder', `${path} does not exist yet, and can be made`);
-  return ok('data folder', `${path} can be written${isInUse ? ', and a gateway runs on it' : ''}`);
+  const value = `${path} can be written${isInUse ? ', and a gateway runs on it' : ''}`;
+  if (isOwn) return ok('data folder', value);
+  return warning(
+    'data folder',
+    `${value}; it belongs to another user`,
+    'run this as the user that runs the gateway: what another one may do says little',
+  );
 }
 
 export interface SpaceFound {

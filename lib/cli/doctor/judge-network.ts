@@ -57,6 +57,8 @@ export interface ReachPlan {
 
 /** What the nodes of the hash table say. */
 export interface ReachSeen {
+  /** UDP, on this machine. */
+  readonly port: number;
   readonly nodes: number;
   readonly observers: number;
   readonly seenAt: readonly string[];
@@ -67,14 +69,17 @@ const CHECK = 'hash table';
 const RELAY = 'a member that both sides reach passes the messages on (mesh.relay), or open the UDP port';
 
 export function judgeReach(plan: ReachPlan, seen: ReachSeen): Finding {
-  const { nodes, observers, seenAt, isFirewalled } = seen;
+  const { port, nodes, observers, seenAt, isFirewalled } = seen;
   const measured = { ...seen, isFirewalled: isFirewalled ?? null };
   if (observers === 0) return unanswered(plan, nodes, measured);
   const machines = observers === 1 ? '1 machine sees' : `${observers} machines see`;
   const value = `${machines} this one at ${seenAt.join(', ')}`;
   if (isFirewalled === undefined)
     return warning(CHECK, `${value}; whether others reach it was not told in time`, 'run it again', measured);
-  if (!isFirewalled) return ok(CHECK, `${value}: others reach it directly`, measured);
+  if (!isFirewalled) {
+    const hosts = [...new Set(seenAt.map(hostOf))].join(', ');
+    return ok(CHECK, `${machines} this one at ${hosts}, and UDP port ${port} is reached directly`, measured);
+  }
   const behind = `${value}: behind a router or firewall`;
   const hint = plan.isOtherPort
     ? 'the port of the mesh is in use, and another one was tried: where a router forwards that port, stop the gateway and run this again'

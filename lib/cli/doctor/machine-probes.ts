@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Writable } from 'node:stream';
 import { realClock } from '../../real-clock.js';
 import { toolLogger } from '../tool-logger.js';
-import { folderProbe, spaceProbe, syncProbe } from './folder-probes.js';
+import { folderProbe, spaceProbe, syncProbe, useProbe } from './folder-probes.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
 import type { PortWanted } from './judge-network.js';
 import type { Probes } from './probes.js';
@@ -28,13 +28,12 @@ export function createProbes(stderr: Writable): Probes {
     wall: () => realClock.wall(),
     builtMs,
     isSynchronized,
-    isInUse: async (config) => (await import('../../storage-tools.js')).isFolderInUse(config),
+    isInUse: useProbe,
     folder: folderProbe,
     space: spaceProbe,
     syncs: syncProbe,
     port: (wanted) => (wanted.kind === 'tcp' ? tcpPortProbe(wanted) : udpPortProbe(wanted)),
-    mesh: async (config) =>
-      (await import('../../mesh-tools.js')).lookAtMesh(config, toolLogger(stderr)),
+    mesh: async (config) => (await import('../../mesh-tools.js')).lookAtMesh(config, toolLogger(stderr)),
     reach: async (host, port, bootstrap) =>
       (await import('../../mesh-tools.js')).lookAtReach({
         ...{ host, port, bootstrap },
@@ -65,7 +64,11 @@ export async function packageProbe(name: string): Promise<PackageFound> {
   try {
     const code = `await import(${JSON.stringify(import.meta.resolve(name))})`;
     // The code does not end the process by itself where it leaves something open.
-    await run(process.execPath, ['--input-type=module', '--eval', `${code}; process.exit(0)`], LOAD_TIMEOUT_MS);
+    await run(
+      process.execPath,
+      ['--input-type=module', '--eval', `${code}; process.exit(0)`],
+      LOAD_TIMEOUT_MS,
+    );
     return { name, fault: undefined };
   } catch (error) {
     return { name, fault: faultOf(error) };
