@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -151,7 +152,7 @@ t.test('the command prints a line for each check, and ends with 1 where one fail
   t.match(text, /\n\nnothing is wrong\n$/);
   const [odd, warned] = await run([], { isSynchronized: async () => false });
   t.equal(odd, 0);
-  t.match(warned, /^warn {2}time server .*\n {24}-> timedatectl[^]*\n0 failed, 1 to look at\n$/m);
+  t.match(warned, /^warn {2}time server .*\n {23}-> timedatectl[^]*\n0 failed, 1 to look at\n$/m);
   const [bad, json] = await run(['--json'], { syncs: async () => [200] });
   t.equal(bad, 1);
   const { verdict, checks } = JSON.parse(json) as { verdict: string; checks: Record<string, unknown>[] };
@@ -202,6 +203,30 @@ t.test(
     const path = folder(t);
     chmodSync(path, 0o500);
     t.match(await folderProbe(path), { exists: true, fault: /EACCES/ });
+  },
+);
+
+t.test(
+  'the lock of a folder of another user is left alone',
+  { skip: process.getuid?.() !== 0 && 'root only' },
+  async (t) => {
+    const path = folder(t);
+    chownSync(path, 65_534, 65_534);
+    t.match(await folderProbe(path), { isOwn: false });
+    let asked = '';
+    const server = createHttpServer(({ url }, response) => {
+      asked = url ?? '';
+      response.end('{}');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const config = parseConfig({ overrides: { dataDir: path, http: { port } } });
+    t.equal(await useProbe(config), true);
+    t.equal(asked, '/healthz');
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    t.equal(await useProbe(config), false);
+    t.same(readdirSync(path), []);
   },
 );
 
