@@ -18,7 +18,7 @@ export function meshRows(mesh: MeshSummary): (readonly [string, string])[] {
   return [
     ['mesh', `${mesh.site} (${mesh.id.slice(0, 8)}), ${mesh.state}${why}`],
     ['  members', countsText(members) || 'none'],
-    ['  links', countsText(links) || 'none: no other gateway has been met yet'],
+    ['  links', countsText(links) || 'none'],
     ['  waiting', `${pendingMessages} messages for other gateways (${size(pendingBytes)})`],
   ];
 }
