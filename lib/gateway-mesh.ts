@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Mesh, type MeshMember, type MeshSettings, openMeshMember, siteNameOf } from '../mesh/index.js';
 import type { Lanes } from './broker/lanes.js';
-import type { Config } from './config/index.js';
+import { type Config, parseBootstrap, parseHostPort } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
 import { SprawlError } from './contracts/errors.js';
 import type { Logger } from './contracts/logger.js';
@@ -14,7 +14,6 @@ import { version } from './version.js';
 
 /** Topic, properties and what else is beside the payload of a message. */
 const BESIDE_PAYLOAD_BYTES = 262_144;
-const ADDRESS = /^(?:\[(.+)\]|([^[\]:]+)):(\d+)$/;
 
 export interface MeshParts {
   readonly clock: Clock;
@@ -63,21 +62,10 @@ async function settingsOf(config: Config, { folder }: MeshMember): Promise<MeshS
       tcpPort: tcpPort === false ? undefined : tcpPort,
       udpPort: udpPort === false ? 0 : udpPort,
     },
-    bootstrap: udpPort === false || bootstrap.includes('none') ? [] : bootstrapOf(bootstrap),
+    bootstrap: udpPort === false ? [] : parseBootstrap(bootstrap),
     peers: peers.map(parseHostPort),
     // On loopback nobody is behind a router.
     firewalled: host.startsWith('127.') || host === 'localhost' ? false : undefined,
     messageMaxBytes: mqtt.packetMaxBytes + BESIDE_PAYLOAD_BYTES,
   };
-}
-
-/** undefined: the public ones. */
-function bootstrapOf(bootstrap: readonly string[]): MeshSettings['bootstrap'] {
-  return bootstrap.length === 0 ? undefined : bootstrap.map(parseHostPort);
-}
-
-/** @param text that the configuration has accepted */
-function parseHostPort(text: string): { host: string; port: number } {
-  const [, bracketed, plain, port] = ADDRESS.exec(text) ?? [];
-  return { host: bracketed ?? plain ?? '', port: Number(port) };
 }

@@ -8,10 +8,13 @@ import { encodeEvictions, Roster } from '../mesh/admission/roster.js';
 import { SwarmKey } from '../mesh/admission/swarm-key.js';
 import { MembershipFiles } from '../mesh/identity/membership-files.js';
 import { removeIdentity } from '../mesh/identity/mesh-folder.js';
-import { nodeMeshFiles } from '../mesh/identity/mesh-files.js';
+import { readKeyFile } from '../mesh/identity/key-file.js';
+import { isExposed, nodeMeshFiles } from '../mesh/identity/mesh-files.js';
 import { meshLayoutOf } from '../mesh/identity/mesh-layout.js';
 import { openAddressBook } from '../mesh/identity/peer-files.js';
-import type { Config } from './config/index.js';
+import type { ReachFound } from '../mesh/transport/reach-probe.js';
+import { probeTcp, type TcpFound } from '../mesh/transport/tcp-probe.js';
+import type { Config, HostPort } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 import { type GatewayId, parseGatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
@@ -137,6 +140,9 @@ export async function leaveMesh(config: Config, logger: Logger): Promise<void> {
   });
 }
 
+export type { ReachFound } from '../mesh/transport/reach-probe.js';
+export type { TcpFound } from '../mesh/transport/tcp-probe.js';
+
 export interface SignedStatement {
   readonly gateway: GatewayId;
   /** What a running gateway takes at POST /mesh/evict. */
@@ -238,4 +244,68 @@ function ownAddress(): string {
     .flat()
     .find((one) => one?.family === 'IPv4' && !one.internal);
   return found?.address ?? '127.0.0.1';
+}
+
+/** What a data folder says of its mesh. */
+export interface MeshLook {
+  /** Where the swarm key is, or would be. */
+  readonly keyPath: string;
+  readonly hasKey: boolean;
+  /** undefined: it has not been started in a mesh yet. */
+  readonly gateway: GatewayId | undefined;
+  /** Why it cannot take part; empty: it can. */
+  readonly faults: readonly string[];
+  /** Secret files that other users of the machine can read. */
+  readonly exposed: readonly string[];
+  /** The latest time that was ever seen, milliseconds since 1970; 0: none. */
+  readonly timeFloorMs: number;
+}
+
+/** Changes nothing, and tells no secret. Never rejects. */
+export async function lookAtMesh(config: Config, logger: Logger): Promise<MeshLook> {
+  const layout = meshLayoutOf(folderOf(config));
+  const keyPath = config.mesh.swarmKeyFile ?? layout.swarmKey;
+  const faults: string[] = [];
+  const attempt = async <T>(look: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await look();
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      if (!faults.includes(text)) faults.push(text);
+      return undefined;
+    }
+  };
+  const key = await attempt(async () => {
+    const bytes = await nodeMeshFiles.read(keyPath);
+    if (bytes === undefined) return false;
+    SwarmKey.parse(Buffer.from(bytes).toString('latin1'));
+    return true;
+  });
+  const gatewayKey = await attempt(() => readKeyFile(nodeMeshFiles, layout.identityKey));
+  const exposed: string[] = [];
+  for (const path of [keyPath, layout.identityKey])
+    if ((await attempt(() => isExposed(path))) === true) exposed.push(path);
+  // Of a time that is not later than the floor nothing is written.
+  const timeFloorMs = (await attempt(() => membershipOf(config, logger).timeAtLeast(0))) ?? 0;
+  // A key that cannot be read is one.
+  return { keyPath, hasKey: key !== false, gateway: gatewayKey?.id, faults, exposed, timeFloorMs };
+}
+
+export interface ReachAsked {
+  readonly host: string;
+  readonly port: number;
+  /** undefined: the public ones. */
+  readonly bootstrap: readonly HostPort[] | undefined;
+  readonly timeoutMs: number;
+}
+
+/** What the nodes of the hash table see of this machine. @throws SprawlError LISTEN_FAILED */
+export async function lookAtReach(asked: ReachAsked): Promise<ReachFound> {
+  const { probeReach } = await import('../mesh/transport/reach-probe.js');
+  return probeReach({ ...asked, timers: realTimers });
+}
+
+/** Whether something takes connections there. Never rejects. */
+export function lookAtPeer(address: HostPort): Promise<TcpFound> {
+  return probeTcp(address, realClock, realTimers);
 }

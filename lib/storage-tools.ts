@@ -4,6 +4,7 @@ import {
   layoutOf,
   type Progress,
   type ToolParts,
+  whileLooking,
   withFolderLock,
 } from '../storage/index.js';
 import type { Config } from './config/index.js';
@@ -58,4 +59,10 @@ export function toolPartsOf(
 export function whileStopped<T>(config: Config, task: () => Promise<T>): Promise<T> {
   const parts = toolPartsOf(config, nothing);
   return withFolderLock(parts, layoutOf(parts.folder), task);
+}
+
+/** Whether a gateway runs on the data folder; nothing is made where there is none. */
+export function isFolderInUse(config: Config): Promise<boolean> {
+  const parts = toolPartsOf(config, nothing);
+  return whileLooking(parts, layoutOf(parts.folder), async (isInUse) => isInUse);
 }

@@ -134,6 +134,8 @@ export class Mesh {
       ...{ id: node.self, site: settings.site, version: software, state, addresses: this.#addresses() },
       epoch: node.hasBegun ? node.epoch : { counter: 0, nonce: '' },
       reason: stoppedBecause ?? null,
+      load: node.hasBegun ? node.membership.self.metadata.load : null,
+      health: node.hasBegun ? node.membership.self.metadata.health : [],
     };
     return statusOf(self, node, transport.status());
   }

@@ -53,6 +53,7 @@ function peerOf(
       slow_link: passing.dropped,
     },
     load: member === undefined || member.metadata.version === 0 ? null : member.metadata.load,
+    health: member?.metadata.health ?? [],
   };
 }
 

@@ -49,17 +49,39 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Ask a running gateway how it is.',
     usage: '[OPTIONS]',
     details: [
-      'Prints in short whether the gateway is ready, who is connected, what waits, what it has on disk and how long a memory card will last under it. Ends with 0 where it is ready, with 1 where it is not or does not answer.',
+      'Prints in short whether the gateway is ready, who is connected, what waits, what it has on disk, how long a memory card will last under it, and how its mesh is. Ends with 0 where it is ready, with 1 where it is not or does not answer.',
       'The life of a card is an order of magnitude: what the gateway has written since it started, at the same rate, to a card whose cells take 500 writes, with a journal and the moving of blocks by the card counted as twice as much. Look after a day, not after a minute.',
+      'With --mesh it lists every gateway of the mesh, this one first, with what each says of itself: any one can be asked for all. "sprawl-edge peers" and "links" say more of the ways to them.',
     ],
     options: STATUS_OPTIONS,
     positionals: NO_POSITIONALS,
     examples: [
       { purpose: 'Of the gateway on this machine', line: 'sprawl-edge status' },
+      { purpose: 'And of all others of its mesh', line: 'sprawl-edge status --mesh' },
       { purpose: 'For a program', line: 'sprawl-edge status --json' },
     ],
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) => (await import('./status.js')).runStatus(invocation, world),
+  },
+  {
+    name: 'doctor',
+    summary: 'Look at this machine: can a gateway run here, and be reached?',
+    usage: '[--json] [OPTIONS]',
+    details: [
+      'Says for each check ok, warn, fail or skip, what was measured, and what to do: Node.js and the system, the packages with machine code, the data folder with its free space and the speed of its disk, the clock, the ports, the mesh and its key files, whether others reach this machine through its router, and each --peer. It needs no gateway that runs, and no root; it changes nothing, prints no secret and ends within ten seconds.',
+      'The disk is measured with up to 100 writes of 4 KiB to a file that is removed again. The hash table is asked only where a gateway with this configuration would use it: never where mesh.bootstrap is "none", and its public nodes only by a member of a mesh. Takes the options of "up". Ends with 1 where a check failed, else with 0.',
+    ],
+    options: [...CONFIG_OPTIONS, { long: 'json', description: 'Print it for programs.' }],
+    positionals: NO_POSITIONALS,
+    examples: [
+      { purpose: 'Before the first start', line: 'sprawl-edge doctor' },
+      {
+        purpose: 'Why does it not meet the others?',
+        line: 'sprawl-edge doctor --config sprawl.yaml --peer 10.0.0.7:4430',
+      },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) => (await import('./doctor/doctor.js')).runDoctor(invocation, world),
   },
   ...MESH_COMMANDS,
   {

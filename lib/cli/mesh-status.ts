@@ -8,8 +8,8 @@ import { duration, size, table } from './size.js';
 
 const NOTHING = '-';
 
-/** @throws SprawlError HTTP_FAILED, MESH_MISSING */
-async function ask(invocation: Invocation): Promise<MeshStatus> {
+/** What the gateway at `--url` says of its mesh. @throws SprawlError HTTP_FAILED, MESH_MISSING */
+export async function askMesh(invocation: Invocation): Promise<MeshStatus> {
   const url = invocation.value('url') ?? DEFAULT_URL;
   const answer = await askGateway(url, '/mesh');
   expectDone(url, answer);
@@ -51,7 +51,7 @@ function age(ms: number | null): string {
 
 /** `peers`: who is in the mesh. @throws SprawlError HTTP_FAILED, MESH_MISSING */
 export async function runPeers(invocation: Invocation, world: World): Promise<number> {
-  const status = await ask(invocation);
+  const status = await askMesh(invocation);
   const rows = status.peers.map((peer) => [
     peer.site,
     shortId(peer.id),
@@ -80,7 +80,7 @@ function isFaulty({ state, status }: MeshPeer): boolean {
 
 /** `links`: what goes to each other gateway. Resolves to 1 where a link is stalled or down. @throws SprawlError HTTP_FAILED, MESH_MISSING */
 export async function runLinks(invocation: Invocation, world: World): Promise<number> {
-  const status = await ask(invocation);
+  const status = await askMesh(invocation);
   const rows = status.peers.map((peer) => [
     peer.site,
     shortId(peer.id),

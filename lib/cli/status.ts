@@ -1,18 +1,29 @@
 import { SprawlError } from '../contracts/errors.js';
+import type { MeshStatus } from '../contracts/mesh-status.js';
 import type { GatewayStatus } from '../telemetry/status.js';
 import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
+import { memberLines, meshRows } from './mesh-members.js';
+import { askMesh } from './mesh-status.js';
 import { columns, duration, size } from './size.js';
 
 const DEFAULT_URL = 'http://127.0.0.1:8880';
 const TIMEOUT_MS = 5000;
 
-/** `status`: asks a running gateway how it is. Resolves to 0 where it is ready, to 1 where it is not. @throws SprawlError HTTP_FAILED */
+/** `status`: asks a running gateway how it is. Resolves to 0 where it is ready, to 1 where it is not. @throws SprawlError HTTP_FAILED, MESH_MISSING */
 export async function runStatus(invocation: Invocation, world: World): Promise<number> {
   const status = await ask(invocation.value('url') ?? DEFAULT_URL);
-  const text = invocation.has('json') ? JSON.stringify(status, undefined, 2) : describe(status).join('\n');
+  const mesh = invocation.has('mesh') ? await askMesh(invocation) : undefined;
+  const text = invocation.has('json')
+    ? JSON.stringify(forPrograms(status, mesh), undefined, 2)
+    : [...describe(status), ...(mesh === undefined ? [] : ['', ...memberLines(mesh)])].join('\n');
   world.stdout.write(`${text}\n`);
   return status.ready ? ExitCode.done : ExitCode.failed;
+}
+
+/** With `--mesh`: what `GET /mesh` says of the gateways stands beside the summary. */
+function forPrograms(status: GatewayStatus, mesh: MeshStatus | undefined): unknown {
+  return mesh === undefined ? status : { ...status, gateways: [mesh.self, ...mesh.peers] };
 }
 
 async function ask(url: string): Promise<GatewayStatus> {
@@ -60,6 +71,8 @@ function describe(status: GatewayStatus): string[] {
       lines.push(['lost', `${storage.lostPositions} records: "sprawl-edge storage verify" names them`]);
     lines.push(['flash', flashText(status)]);
   }
+  // A gateway of an earlier version does not say.
+  if (status.mesh != null) lines.push(...meshRows(status.mesh));
   return columns(lines);
 }
 

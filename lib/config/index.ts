@@ -1,5 +1,6 @@
 export { isLoopback } from './config.js';
 export type { Config } from './config.js';
+export { type HostPort, parseBootstrap, parseHostPort } from './host-port.js';
 export { CONFIG_KEYS, configJsonSchema } from './key-table.js';
 export type { ConfigKey } from './key-table.js';
 export { connectionsMaxFor, memoryMaxBytesFor, readMachine } from './machine.js';

@@ -21,6 +21,10 @@ export interface MeshSelf {
   readonly reason: string | null;
   /** Where it listens: `HOST:PORT`. */
   readonly addresses: readonly string[];
+  /** As the others are told: share of its capacity that is in use, from 0 to 1; null: it has not begun. */
+  readonly load: number | null;
+  /** Why it is not well, as the others are told; empty: it is. */
+  readonly health: readonly string[];
 }
 
 export interface MeshPeer {
@@ -47,6 +51,8 @@ export interface MeshPeer {
   readonly refused: Readonly<Record<string, number>>;
   /** Share of its capacity that is in use, as it says itself: from 0 to 1. */
   readonly load: number | null;
+  /** Why it is not well, as it says itself; empty: it is, or `load` is null and nothing is known. */
+  readonly health: readonly string[];
 }
 
 export interface MeshStatus {

@@ -59,7 +59,8 @@ export function createRoutes(options: RouteOptions): readonly Route[] {
       method: 'GET',
       path: '/status',
       summary: 'how the gateway is, in short',
-      handle: () => json(200, statusOf(options.view(), options.isReady(), options.diskBytes())),
+      handle: () =>
+        json(200, statusOf(options.view(), options.isReady(), options.diskBytes(), options.mesh?.status())),
     },
     {
       method: 'GET',

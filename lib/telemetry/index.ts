@@ -25,5 +25,6 @@ export { type GatewayView, GAUGE_NAMES, type GaugeName, GAUGES } from './gauges.
 export { createLogWriter, type LogFormat, type LogWriter, type LogWriterOptions } from './log-writer.js';
 export { createProcessFigures, type ProcessFigures } from './process-figures.js';
 export { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.js';
+export type { MeshSummary } from './mesh-summary.js';
 export { type GatewayStatus, statusOf } from './status.js';
 export { createSysTopics, SYS_TOPICS, type SysTopics, type SysTopicsOptions } from './sys-topics.js';

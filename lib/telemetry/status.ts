@@ -1,5 +1,7 @@
+import type { MeshStatus } from '../contracts/mesh-status.js';
 import { FLASH_CYCLES, type FlashLife, flashLife } from './flash-life.js';
 import type { GatewayView } from './gauges.js';
+import { type MeshSummary, meshSummaryOf } from './mesh-summary.js';
 
 const FLASH_TELLS_AFTER_S = 600;
 
@@ -37,13 +39,16 @@ export interface GatewayStatus {
     /** Writes of each cell that it assumes. */
     readonly cycles: number;
   };
+  /** null: the gateway is in none. */
+  readonly mesh: MeshSummary | null;
 }
 
-/** @param diskBytes size of the file system of the data folder; Infinity: unknown. */
+/** @param diskBytes size of the file system of the data folder; Infinity: unknown. @param mesh of a gateway in one */
 export function statusOf(
   view: GatewayView,
   readiness: { readonly ready: boolean; readonly reasons: readonly string[] },
   diskBytes: number,
+  mesh?: MeshStatus,
 ): GatewayStatus {
   // Without /proc what was handed to the file system is the better part of it.
   const written = view.deviceWrittenBytes > 0 ? view.deviceWrittenBytes : view.storageWrittenBytes;
@@ -83,5 +88,6 @@ export function statusOf(
       years: view.uptimeS < FLASH_TELLS_AFTER_S ? null : (life.years ?? null),
       cycles: FLASH_CYCLES,
     },
+    mesh: mesh === undefined ? null : meshSummaryOf(mesh),
   };
 }

@@ -28,11 +28,17 @@ export async function openKeyFile(
   path: string,
   randomBytes: (size: number) => Uint8Array,
 ): Promise<OpenedKey> {
-  const bytes = await files.read(path);
-  if (bytes !== undefined) return { key: parseKeyFile(bytes, path), isNew: false };
+  const known = await readKeyFile(files, path);
+  if (known !== undefined) return { key: known, isNew: false };
   const seed = Uint8Array.from(randomBytes(SEED_BYTES));
   await files.replace(path, renderKeyFile(seed));
   return { key: new GatewayKey(seed), isNew: true };
+}
+
+/** @returns undefined: it was never made. @throws SprawlError MESH_FILE_FAILED, MESH_FILE_DAMAGED */
+export async function readKeyFile(files: MeshFiles, path: string): Promise<GatewayKey | undefined> {
+  const bytes = await files.read(path);
+  return bytes === undefined ? undefined : parseKeyFile(bytes, path);
 }
 
 function renderKeyFile(seed: Uint8Array): Uint8Array {

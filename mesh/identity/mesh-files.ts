@@ -77,6 +77,16 @@ async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
+/** Whether other users of the machine could read it; false where it does not exist. Changes nothing. */
+export async function isExposed(path: string): Promise<boolean> {
+  try {
+    return ((await lstat(path)).mode & OTHERS) !== 0;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw toMeshFileError(error, `look at ${path}`);
+  }
+}
+
 export const nodeMeshFiles: MeshFiles = {
   makeFolder: (folder) =>
     attempt(`create the folder ${folder}`, async () => {

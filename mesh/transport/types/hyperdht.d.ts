@@ -60,6 +60,15 @@ declare module 'hyperdht' {
     readonly bootstrapped: boolean;
     readonly online: boolean;
     readonly destroyed: boolean;
+    /** Others cannot reach it without help. True until it has found out. */
+    readonly firewalled: boolean;
+    /** The address as the other one sees it is `to`. @throws where no answer comes */
+    ping(
+      node: HostPort,
+      options?: { readonly retry?: boolean },
+    ): Promise<{ readonly from: HostPort; readonly to: HostPort }>;
+    /** Not documented: asks others to reach a port that they were not spoken to from. */
+    _checkIfFirewalled(): Promise<boolean>;
     bind(): Promise<void>;
     fullyBootstrapped(): Promise<void>;
     /** Of the socket that others reach. */

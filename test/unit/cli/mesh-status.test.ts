@@ -27,6 +27,7 @@ const UP: MeshPeer = {
   receivedMessages: 5,
   refused: { too_large: 2, acl: 0 },
   load: 0.25,
+  health: [],
 };
 const STALLED: MeshPeer = {
   ...UP,
@@ -53,6 +54,8 @@ const STATUS: MeshStatus = {
     state: 'running',
     reason: null,
     addresses: ['10.0.0.5:4430'],
+    load: 0.5,
+    health: [],
   },
   peers: [UP],
 };

@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
+import { gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
+import type { MeshPeer, MeshStatus } from '../../../lib/contracts/mesh-status.js';
 import { statusOf } from '../../../lib/telemetry/status.js';
 import { runHere } from '../../integration/cli-in-process.js';
 import { createView } from '../telemetry/view.js';
@@ -13,13 +15,16 @@ async function told(
   changes: Changes,
   readiness = READY,
   diskBytes = 32e9,
+  mesh?: MeshStatus,
+  args: readonly string[] = [],
 ): Promise<{ code: number; out: string }> {
-  const server = createServer((_request, response) =>
-    response.end(JSON.stringify(statusOf(createView(changes), readiness, diskBytes))),
-  );
+  const server = createServer(({ url }, response) => {
+    const answer = url === '/mesh' ? mesh : statusOf(createView(changes), readiness, diskBytes, mesh);
+    response.end(JSON.stringify(answer));
+  });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
-  const { code, out } = await runHere(['status', '--url', `http://127.0.0.1:${port}`]);
+  const { code, out } = await runHere(['status', '--url', `http://127.0.0.1:${port}`, ...args]);
   server.close();
   return { code: code ?? -1, out };
 }
@@ -41,6 +46,80 @@ t.test('status says in words what a gateway says in numbers', async (t) => {
   t.notMatch(memory.out, /^log/m);
   const stuck = await told(onDisk, { ready: false, reasons: ['storage: no space'] } as never);
   t.match(stuck, { code: 1, out: /^state +not ready: storage: no space$/m });
+});
+
+const EPOCH = { counter: 1, nonce: 'ab'.repeat(8) };
+const PEER: MeshPeer = {
+  id: gatewayIdOf(new Uint8Array(32).fill(2)),
+  site: 'mill',
+  status: 'alive',
+  epoch: EPOCH,
+  path: 'tcp',
+  remoteAddress: '10.0.0.7:4430',
+  state: 'up',
+  reason: null,
+  rttMs: 1,
+  pendingMessages: 3,
+  pendingBytes: 2048,
+  oldestUnackedMs: null,
+  sentMessages: 0,
+  ackedMessages: 0,
+  receivedMessages: 0,
+  refused: {},
+  load: 0.25,
+  health: [],
+};
+const MESH: MeshStatus = {
+  self: {
+    id: gatewayIdOf(new Uint8Array(32).fill(1)),
+    site: 'harbour',
+    epoch: EPOCH,
+    version: '0.1.0',
+    state: 'running',
+    reason: null,
+    addresses: [],
+    load: 0.5,
+    health: ['storage: no space'],
+  },
+  peers: [
+    PEER,
+    { ...PEER, status: 'suspect', state: 'stalled', health: ['storage: slow', 'memory'] },
+    { ...PEER, site: '', status: 'dead', state: 'down', pendingMessages: 0, load: null },
+    { ...PEER, status: 'left', state: 'down', pendingMessages: 0 },
+  ],
+};
+
+t.test('status has its mesh in four lines, and all members where asked', async (t) => {
+  const { out } = await told({}, READY, 32e9, MESH);
+  t.match(out, /^mesh +harbour \(01010101\), running$/m);
+  t.match(out, /^  members +2 alive, 1 suspect, 1 dead, 1 left$/m);
+  t.match(out, /^  links +1 up, 1 stalled, 1 down$/m, 'not to one that has left');
+  t.match(out, /^  waiting +6 messages for other gateways \(8\.0 KiB\)$/m);
+  t.notMatch(out, /^SITE/m);
+  t.notMatch((await told({})).out, /^mesh/m);
+
+  const all = (await told({}, READY, 32e9, MESH, ['--mesh'])).out;
+  t.match(all, /^harbour +01010101 +alive +itself +50 % +storage: no space$/m);
+  t.match(all, /^mill +02020202 +alive +up +25 % +well$/m);
+  t.match(all, /^mill +02020202 +suspect +stalled +25 % +storage: slow; memory$/m);
+  t.match(all, /^- +02020202 +dead +down +- +-$/m);
+  t.match(all, /^mill +02020202 +left +down +25 % +-$/m);
+
+  const json = JSON.parse((await told({}, READY, 32e9, MESH, ['--mesh', '--json'])).out) as {
+    mesh: unknown;
+    gateways: unknown[];
+  };
+  t.match(json.mesh, { members: { alive: 2 }, pendingMessages: 6 });
+  t.equal(json.gateways.length, 5);
+});
+
+t.test('a mesh that was left is told of, and one of which nobody else is known', async (t) => {
+  const self = { ...MESH.self, state: 'stopped', reason: 'it has left the mesh', load: null } as const;
+  const { out } = await told({}, READY, 32e9, { self, peers: [] }, ['--mesh']);
+  t.match(out, /^mesh +harbour \(01010101\), stopped: it has left the mesh$/m);
+  t.match(out, /^  members +none$/m);
+  t.match(out, /^  links +none$/m);
+  t.match(out, /^harbour +01010101 +stopped +itself +- +-$/m);
 });
 
 t.test('what does not answer as a gateway does is named', async (t) => {

@@ -1,0 +1,173 @@
+/** Puts the checks together: what is looked at, in which order, and what becomes of a probe that fails or does not end. */
+import { type Config, parseBootstrap, parseHostPort } from '../../config/index.js';
+import { failure, type Finding, skipped, warning } from './finding.js';
+import { type FolderFound, judgeFolder, judgeSpace, judgeSync } from './judge-folder.js';
+import { judgeClock, judgeNode, judgePackages, judgePlatform, judgeTimeServer } from './judge-machine.js';
+import { judgeKeyFiles, judgeMembership } from './judge-mesh.js';
+import {
+  judgePeer,
+  judgePort,
+  judgeReach,
+  judgeReachPlan,
+  type PortWanted,
+  type ReachPlan,
+  skippedReach,
+} from './judge-network.js';
+import type { Probes } from './probes.js';
+
+/** All of it is done by then: whoever waits for it is at a terminal. */
+const DEADLINE_MS = 8500;
+
+type MeshFound = Awaited<ReturnType<Probes['mesh']>>;
+
+interface Examined {
+  readonly config: Config;
+  readonly probes: Probes;
+  readonly deadline: Promise<undefined>;
+  readonly isInUse: boolean;
+  /** undefined: it could not be looked at. */
+  readonly mesh: MeshFound | undefined;
+}
+
+/** Looks at everything. Never rejects. @param after resolves so many milliseconds later */
+export async function examine(
+  config: Config,
+  probes: Probes,
+  after: (ms: number) => Promise<undefined>,
+): Promise<Finding[]> {
+  const deadline = after(DEADLINE_MS);
+  const packages = bounded(deadline, 'native packages', async () => [judgePackages(await probes.packages())]);
+  // What cannot be found out of the folder its own checks say.
+  const [isInUse, mesh] = await Promise.all([
+    Promise.race([probes.isInUse(config), deadline]).catch(() => undefined),
+    Promise.race([probes.mesh(config), deadline]).catch(() => undefined),
+  ]);
+  const examined: Examined = { config, probes, deadline, isInUse: isInUse ?? false, mesh };
+  const groups = await Promise.all([
+    bounded(deadline, 'platform', async () => {
+      const machine = probes.machine();
+      return [judgeNode(machine), judgePlatform(machine)];
+    }),
+    packages,
+    folderFindings(examined),
+    clockFindings(examined),
+    portFindings(examined),
+    [meshFindings(examined)].flat(),
+    reachFindings(examined),
+    ...config.mesh.peers.map((peer) =>
+      bounded(deadline, `peer ${peer}`, async () => [
+        judgePeer(peer, await probes.peer(parseHostPort(peer))),
+      ]),
+    ),
+  ]);
+  return [...groups.flat(), skipped('archive', 'not configured')];
+}
+
+/** A probe that throws is a failed check, one that does not end a warning. */
+async function bounded(
+  deadline: Promise<undefined>,
+  check: string,
+  look: () => Promise<Finding[]>,
+): Promise<Finding[]> {
+  try {
+    const findings = await Promise.race([look(), deadline]);
+    return findings ?? [warning(check, 'it took too long', 'run it again when the machine has less to do')];
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return [failure(check, `it could not be looked at: ${text}`, '')];
+  }
+}
+
+async function folderFindings({ config, probes, deadline, isInUse }: Examined): Promise<Finding[]> {
+  let folder: FolderFound | undefined;
+  const first = await bounded(deadline, 'data folder', async () => {
+    folder = { ...(await probes.folder(config.dataDir)), isInUse };
+    return [judgeFolder(folder)];
+  });
+  const found = folder;
+  if (found === undefined || found.fault !== undefined) return first;
+  if (config.storage.durability === 'memory') {
+    const why = 'storage.durability is memory: nothing is written';
+    return [...first, skipped('free space', why), skipped('sync speed', why)];
+  }
+  const rest = await Promise.all([
+    bounded(deadline, 'free space', async () => [judgeSpace(await probes.space(found), config.limits)]),
+    bounded(deadline, 'sync speed', async () => [judgeSync(await probes.syncs(found.lookedAt))]),
+  ]);
+  return [...first, ...rest.flat()];
+}
+
+async function clockFindings({ probes, deadline, mesh }: Examined): Promise<Finding[]> {
+  const groups = await Promise.all([
+    bounded(deadline, 'clock', async () => {
+      const [wallMs, builtMs, floorMs] = [probes.wall(), probes.builtMs(), mesh?.timeFloorMs ?? 0];
+      return [judgeClock({ wallMs, builtMs, floorMs })];
+    }),
+    bounded(deadline, 'time server', async () => [judgeTimeServer(await probes.isSynchronized())]),
+  ]);
+  return groups.flat();
+}
+
+function takesPart({ config, mesh }: Examined): boolean {
+  return config.mesh.enabled !== false && mesh?.hasKey === true;
+}
+
+/** Those that are opened; 0 is any free one. */
+function portsOf(examined: Examined): PortWanted[] {
+  const { listeners, http, mesh } = examined.config;
+  const { host } = listeners;
+  const all: (Omit<PortWanted, 'port'> & { readonly port: number | false | undefined })[] = [
+    { name: 'mqtt', key: 'listeners.mqttPort', kind: 'tcp', host, port: listeners.mqttPort },
+    { name: 'ws', key: 'listeners.wsPort', kind: 'tcp', host, port: listeners.wsPort },
+    { name: 'tls', key: 'listeners.tlsPort', kind: 'tcp', host, port: listeners.tlsPort },
+    { name: 'wss', key: 'listeners.wssPort', kind: 'tcp', host, port: listeners.wssPort },
+    { name: 'http', key: 'http.port', kind: 'tcp', host: http.host, port: http.port },
+  ];
+  if (takesPart(examined)) {
+    all.push(
+      { name: 'mesh tcp', key: 'mesh.tcpPort', kind: 'tcp', host: mesh.host, port: mesh.tcpPort },
+      { name: 'mesh udp', key: 'mesh.udpPort', kind: 'udp', host: mesh.host, port: mesh.udpPort },
+    );
+  }
+  return all.flatMap(({ port, ...rest }) =>
+    port === undefined || port === false || port === 0 ? [] : [{ ...rest, port }],
+  );
+}
+
+async function portFindings(examined: Examined): Promise<Finding[]> {
+  const { probes, deadline, isInUse } = examined;
+  const groups = await Promise.all(
+    portsOf(examined).map((wanted) =>
+      bounded(deadline, `port ${wanted.name}`, async () => [
+        judgePort(wanted, await probes.port(wanted), isInUse),
+      ]),
+    ),
+  );
+  return groups.flat();
+}
+
+function meshFindings({ config, mesh }: Examined): Finding[] {
+  if (mesh === undefined) return [failure('mesh', 'it could not be looked at', 'see "native packages"')];
+  return [judgeMembership(mesh, config.mesh.enabled), judgeKeyFiles(mesh)];
+}
+
+async function reachFindings(examined: Examined): Promise<Finding[]> {
+  const { config, probes, deadline, isInUse } = examined;
+  const { host, udpPort, bootstrap: texts } = config.mesh;
+  const bootstrap = parseBootstrap(texts);
+  if (udpPort === false) return [skippedReach('mesh.udpPort is false')];
+  if (bootstrap?.length === 0) return [skippedReach('mesh.bootstrap is none')];
+  // Nobody is told of a machine that has no mesh.
+  if (bootstrap === undefined && !takesPart(examined))
+    return [skippedReach('the public nodes are asked only by a member of a mesh')];
+  const plan: ReachPlan = {
+    host,
+    bootstrap: bootstrap === undefined ? undefined : texts,
+    isOtherPort: isInUse,
+  };
+  const senseless = judgeReachPlan(plan);
+  if (senseless !== undefined) return [senseless];
+  return bounded(deadline, 'hash table', async () => [
+    judgeReach(plan, await probes.reach(host, isInUse ? 0 : udpPort, bootstrap)),
+  ]);
+}

@@ -1,0 +1,27 @@
+/** What is measured. The judging is elsewhere, so that it is tested without a machine; tests put others in the place of these. */
+import type { Config, HostPort } from '../../config/index.js';
+import type { FolderFound, SpaceFound } from './judge-folder.js';
+import type { MachineFound, PackageFound } from './judge-machine.js';
+import type { MeshSeen } from './judge-mesh.js';
+import type { PeerSeen, PortWanted, ReachSeen } from './judge-network.js';
+
+export interface Probes {
+  machine(): MachineFound;
+  packages(): Promise<readonly PackageFound[]>;
+  /** Milliseconds since 1970. */
+  wall(): number;
+  /** When the program was built or installed; 0: unknown. */
+  builtMs(): number;
+  /** undefined: the machine does not tell. */
+  isSynchronized(): Promise<boolean | undefined>;
+  isInUse(config: Config): Promise<boolean>;
+  folder(path: string): Promise<Omit<FolderFound, 'isInUse'>>;
+  space(folder: FolderFound): Promise<SpaceFound>;
+  /** How long writes of 4 KiB with their sync took, milliseconds. */
+  syncs(folder: string): Promise<readonly number[]>;
+  /** @returns the code of the system where it cannot be opened */
+  port(wanted: PortWanted): Promise<string | undefined>;
+  mesh(config: Config): Promise<MeshSeen & { readonly timeFloorMs: number }>;
+  reach(host: string, port: number, bootstrap: readonly HostPort[] | undefined): Promise<ReachSeen>;
+  peer(address: HostPort): Promise<PeerSeen>;
+}

@@ -1,0 +1,260 @@
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import t, { type Test } from 'tap';
+import { parseArguments } from '../../../lib/cli/arguments.js';
+import { COMMANDS } from '../../../lib/cli/commands.js';
+import { runDoctor } from '../../../lib/cli/doctor/doctor.js';
+import { examine } from '../../../lib/cli/doctor/examination.js';
+import type { Finding } from '../../../lib/cli/doctor/finding.js';
+import { folderProbe, spaceProbe, syncProbe, useProbe } from '../../../lib/cli/doctor/folder-probes.js';
+import { createProbes, packageProbe, parseGlibcVersion } from '../../../lib/cli/doctor/machine-probes.js';
+import type { Probes } from '../../../lib/cli/doctor/probes.js';
+import { parseConfig } from '../../../lib/config/index.js';
+import { FakeWorld } from './fake-world.js';
+
+const GIB = 1024 ** 3;
+const LIMITS = { diskMaxBytes: 10 * GIB, diskReserveBytes: GIB };
+const MESH = {
+  ...{ keyPath: 'k', hasKey: true, gateway: 'ab'.repeat(32) },
+  ...{ faults: [], exposed: [], timeFloorMs: 0 },
+};
+const REACHED = { port: 4430, nodes: 3, observers: 3, seenAt: ['203.0.113.7:4430'], isFirewalled: false };
+
+/** Of a machine on which all is well. */
+function probesOf(changes: Partial<Probes> = {}): Probes {
+  return {
+    machine: () => ({
+      nodeVersion: '20.19.0',
+      platform: 'linux',
+      architecture: 'arm64',
+      glibcVersion: '2.36',
+    }),
+    packages: async () => [{ name: 'level', fault: undefined }],
+    wall: () => Date.UTC(2026, 0, 1),
+    builtMs: () => 0,
+    isSynchronized: async () => true,
+    isInUse: async () => false,
+    folder: async (path) => ({ path, lookedAt: path, exists: true, isOwn: true, fault: undefined }),
+    space: async () => ({ freeBytes: 100 * GIB, usedBytes: 0 }),
+    syncs: async () => [1, 2, 3],
+    port: async () => undefined,
+    mesh: async () => MESH,
+    reach: async () => REACHED,
+    peer: async () => ({ tookMs: 1 }),
+    ...changes,
+  };
+}
+
+const never = (): Promise<undefined> => new Promise(() => undefined);
+const atOnce = async (): Promise<undefined> => undefined;
+
+async function examined(
+  changes: Partial<Probes> = {},
+  overrides: Record<string, unknown> = {},
+  after = never,
+): Promise<Map<string, Finding>> {
+  const config = parseConfig({ overrides: { limits: LIMITS, ...overrides } });
+  const findings = await examine(config, probesOf(changes), after);
+  return new Map(findings.map((finding) => [finding.check, finding]));
+}
+
+t.test('on a machine on which all is well every check is ok, in one order', async (t) => {
+  const found = await examined({}, { mesh: { host: '0.0.0.0', peers: ['10.0.0.7:4430'] } });
+  t.same(
+    [...found.keys()],
+    [
+      ...['node', 'platform', 'native packages', 'data folder', 'free space', 'sync speed', 'clock'],
+      ...['time server', 'port mqtt', 'port ws', 'port http', 'port mesh tcp', 'port mesh udp'],
+      ...['mesh', 'key files', 'hash table', 'peer 10.0.0.7:4430', 'archive'],
+    ],
+  );
+  for (const [check, { verdict }] of found) t.equal(verdict, check === 'archive' ? 'skip' : 'ok', check);
+});
+
+t.test('a probe that fails is a failed check, and the others are told all the same', async (t) => {
+  const broken = async (): Promise<never> => {
+    throw new Error('it broke');
+  };
+  const found = await examined({
+    machine: () => {
+      throw new Error('no report');
+    },
+    ...{ packages: broken, isInUse: broken, mesh: broken, space: broken, port: broken },
+  });
+  t.match(found.get('platform'), { verdict: 'fail', value: /no report/ });
+  for (const check of ['native packages', 'free space', 'port mqtt', 'mesh'])
+    t.match(found.get(check), { verdict: 'fail', value: /could not be looked at/ }, check);
+  t.match(found.get('sync speed'), { verdict: 'ok' });
+  t.notOk(found.has('port mesh tcp'));
+});
+
+t.test('what does not end is given up', async (t) => {
+  const changes = {
+    syncs: never,
+    packages: never,
+    isInUse: never,
+    mesh: never,
+  } as unknown as Partial<Probes>;
+  const found = await examined(changes, {}, atOnce);
+  t.match(found.get('native packages'), { verdict: 'warn', value: 'it took too long' });
+  t.match(found.get('mesh'), { verdict: 'fail' });
+});
+
+t.test('a folder that cannot be written is not measured, nor one for nothing', async (t) => {
+  const found = await examined({
+    folder: async (path) => ({ path, lookedAt: path, exists: true, isOwn: true, fault: 'EROFS' }),
+  });
+  t.match(found.get('data folder'), { verdict: 'fail' });
+  t.notOk(found.has('sync speed'));
+  const memory = await examined({}, { storage: { durability: 'memory' } });
+  t.match(memory.get('sync speed'), { verdict: 'skip', value: /memory/ });
+});
+
+t.test('the hash table is asked only where a gateway would ask it', async (t) => {
+  const asked: unknown[] = [];
+  const reach: Probes['reach'] = async (...args) => {
+    asked.push(args);
+    return REACHED;
+  };
+  const verdictOf = async (mesh: Record<string, unknown>, changes: Partial<Probes> = {}): Promise<unknown> =>
+    (await examined({ reach, ...changes }, { mesh })).get('hash table')?.verdict;
+  const alone = { mesh: async () => ({ ...MESH, hasKey: false }) };
+  t.equal(await verdictOf({ host: '0.0.0.0', bootstrap: ['none'] }), 'skip');
+  t.equal(await verdictOf({ host: '0.0.0.0', udpPort: false }), 'skip');
+  t.equal(await verdictOf({ host: '0.0.0.0' }, alone), 'skip', 'not the public ones without a mesh');
+  t.equal(await verdictOf({ host: '0.0.0.0', enabled: false }), 'skip');
+  t.equal(await verdictOf({}), 'warn', 'listens on loopback');
+  t.same(asked, []);
+  t.equal(await verdictOf({ host: '0.0.0.0', bootstrap: ['10.0.0.1:5'] }, alone), 'ok');
+  t.equal(await verdictOf({ host: '0.0.0.0' }, { isInUse: async () => true }), 'ok');
+  t.same(asked, [
+    ['0.0.0.0', 4430, [{ host: '10.0.0.1', port: 5 }]],
+    ['0.0.0.0', 0, undefined],
+  ]);
+});
+
+t.test('the command prints a line for each check, and ends with 1 where one failed', async (t) => {
+  const command = COMMANDS.find(({ name }) => name === 'doctor');
+  if (command === undefined) throw new Error('no doctor');
+  const run = async (args: readonly string[], changes: Partial<Probes> = {}): Promise<[number, string]> => {
+    const world = new FakeWorld();
+    const given = ['--set', `limits.diskMaxBytes=${GIB}`, '--bootstrap', 'none', ...args];
+    const code = await runDoctor(parseArguments(command, given), world, probesOf(changes));
+    return [code, world.stdout.text];
+  };
+  const [fine, text] = await run([]);
+  t.equal(fine, 0);
+  t.match(text, /^ok    node {13}20\.19\.0$/m);
+  t.match(text, /\n\nnothing is wrong\n$/);
+  const [odd, warned] = await run([], { isSynchronized: async () => false });
+  t.equal(odd, 0);
+  t.match(warned, /^warn {2}time server .*\n {23}-> timedatectl[^]*\n0 failed, 1 to look at\n$/m);
+  const [bad, json] = await run(['--json'], { syncs: async () => [200] });
+  t.equal(bad, 1);
+  const { verdict, checks } = JSON.parse(json) as { verdict: string; checks: Record<string, unknown>[] };
+  t.equal(verdict, 'fail');
+  t.match(
+    checks.find(({ check }) => check === 'sync speed'),
+    {
+      verdict: 'fail',
+      advice: /SSD/,
+      measured: { p50Ms: 200 },
+    },
+  );
+  t.match(checks[0], { check: 'node', advice: null, measured: null });
+});
+
+function folder(t: Test): string {
+  const made = mkdtempSync(join(tmpdir(), 'sprawl-doctor-'));
+  t.teardown(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+t.test('a folder is measured, and nothing is left behind', async (t) => {
+  const path = folder(t);
+  const found = await folderProbe(path);
+  t.match(found, { lookedAt: path, exists: true, isOwn: true, fault: undefined });
+  mkdirSync(join(path, 'log'));
+  writeFileSync(join(path, 'log', '1'), Buffer.alloc(5000));
+  const space = await spaceProbe({ ...found, isInUse: false });
+  t.equal(space.usedBytes, 5000);
+  t.ok(space.freeBytes > 0);
+  const tookMs = await syncProbe(path);
+  t.ok(tookMs.length > 0 && tookMs.length <= 100);
+  t.same(readdirSync(path), ['log']);
+
+  const missing = await folderProbe(join(path, 'a', 'b'));
+  t.match(missing, { lookedAt: path, exists: false, fault: undefined });
+  t.equal((await spaceProbe({ ...missing, isInUse: false })).usedBytes, 0);
+  t.match(await folderProbe(join(path, 'log', '1')), { fault: 'it is no folder' });
+  t.match(await folderProbe(join(path, 'log', '1', 'x')), { fault: /ENOTDIR/ });
+  t.equal(await useProbe(parseConfig({ overrides: { dataDir: join(path, 'a') } })), false);
+  t.equal(await useProbe(parseConfig({ overrides: { dataDir: path } })), false);
+});
+
+t.test(
+  'a folder that cannot be written says why',
+  { skip: process.getuid?.() === 0 && 'root may' },
+  async (t) => {
+    const path = folder(t);
+    chmodSync(path, 0o500);
+    t.match(await folderProbe(path), { exists: true, fault: /EACCES/ });
+  },
+);
+
+t.test(
+  'the lock of a folder of another user is left alone',
+  { skip: process.getuid?.() !== 0 && 'root only' },
+  async (t) => {
+    const path = folder(t);
+    chownSync(path, 65_534, 65_534);
+    t.match(await folderProbe(path), { isOwn: false });
+    let asked = '';
+    const server = createHttpServer(({ url }, response) => {
+      asked = url ?? '';
+      response.end('{}');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const config = parseConfig({ overrides: { dataDir: path, http: { port } } });
+    t.equal(await useProbe(config), true);
+    t.equal(asked, '/healthz');
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    t.equal(await useProbe(config), false);
+    t.same(readdirSync(path), []);
+  },
+);
+
+t.test('the machine is looked at without a gateway', async (t) => {
+  const probes = createProbes(new PassThrough());
+  t.equal(probes.machine().nodeVersion, process.versions.node);
+  t.ok(probes.builtMs() > 0 && probes.wall() > 0);
+  await t.resolves(probes.isSynchronized());
+  t.match(await packageProbe('level'), { name: 'level', fault: undefined });
+  t.match(await packageProbe('there-is-no-such-package'), { fault: /there-is-no-such-package/ });
+  t.equal(parseGlibcVersion({ header: { glibcVersionRuntime: '2.36' } }), '2.36');
+  t.equal(parseGlibcVersion({ header: {} }), undefined);
+  t.equal(parseGlibcVersion(undefined), undefined);
+});
+
+t.test('ports are tried, and peers too', async (t) => {
+  const probes = createProbes(new PassThrough());
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const wanted = { name: 'x', key: 'x', host: '127.0.0.1', port } as const;
+  t.equal(await probes.port({ ...wanted, kind: 'tcp' }), 'EADDRINUSE');
+  t.equal(await probes.port({ ...wanted, kind: 'udp', host: '192.0.2.1' }), 'EADDRNOTAVAIL');
+  t.match(await probes.peer({ host: '127.0.0.1', port }), { tookMs: Number });
+  await new Promise((resolve) => server.close(resolve));
+  t.equal(await probes.port({ ...wanted, kind: 'tcp' }), undefined);
+  t.equal(await probes.port({ ...wanted, kind: 'udp' }), undefined);
+  t.match(await probes.peer({ host: '127.0.0.1', port }), {
+    failure: `refused: nothing listens at 127.0.0.1:${port}`,
+  });
+});
