@@ -142,7 +142,7 @@ export class Lanes {
       set onRetainedChange(changed) {
         retention.onChange = changed;
       },
-      mergeRetained: (message, replace) => ingest.mergeRetained(message, replace),
+      mergeRetained: (message, replace, isDelivered) => ingest.mergeRetained(message, replace, isDelivered),
       discardRetained: (topic) => ingest.discardRetained(topic),
       versionOf: (message) => versionOf(message, mesh()),
       whenCommitted: (done) => commits.after(0, { committed: done }),

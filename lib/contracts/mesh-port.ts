@@ -32,7 +32,7 @@ export interface MeshHost {
   /** What is known of a topic has changed; set by the mesh. */
   onRetainedChange: ((topic: string) => void) | undefined;
   /** Newer or older than what is here, by its version: `source`, `sequence`, `retainedCounter`. An empty one removes. @returns whether it was news */
-  mergeRetained(message: Message, replace: boolean): boolean;
+  mergeRetained(message: Message, replace: boolean, isDelivered?: boolean): boolean;
   /** The topic has nothing any more, not even a tombstone. */
   discardRetained(topic: string): void;
   versionOf(message: Message): RetainedVersion;

@@ -372,10 +372,15 @@ export class Ingest {
   /**
    * A retained message of another gateway, or an empty one that removes it, which is missing here: not from a stream, but because the two
    * compared what they have. Its version is set and its bytes are its own.
-   * @param replace whatever is here gives way @returns whether it was news
+   * @param replace whatever is here gives way @param isDelivered its stream has brought this very message, which is stored and was delivered
+   * @returns whether it was news
    */
-  mergeRetained(message: Message, replace: boolean): boolean {
+  mergeRetained(message: Message, replace: boolean, isDelivered = false): boolean {
     if (!replace && this.#isKnown(message)) return false;
+    if (isDelivered) {
+      this.#keepOrClear(message);
+      return true;
+    }
     const { store, commits } = this.#env;
     const position = store.append(message, undefined);
     this.#keepOrClear(message);

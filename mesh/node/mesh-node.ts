@@ -202,9 +202,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   #rememberedImage(): RetainedImage | undefined {
     const note = this.#options.store.note(RETAINED_NOTE);
-    return note === undefined
-      ? undefined
-      : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage);
+    return note === undefined ? undefined : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage);
   }
 
   /** One object for each life of a gateway. */
@@ -224,7 +222,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   mayRetain(message: Message): boolean {
-    return this.#retained?.isSuspect(message) !== true;
+    if (this.#retained?.isSuspect(message) !== true) return true;
+    this.#retained.wasDelivered(message);
+    return false;
   }
 
   notRetained(message: Message): void {

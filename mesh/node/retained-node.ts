@@ -20,6 +20,7 @@ import {
 } from '../retained/index.js';
 
 const NO_BYTES = new Uint8Array(0);
+const DELIVERED_MAX_COUNT = 1000;
 /** Ticks of one epoch: those of the next one are above all of them. */
 const TICKS_OF_EPOCH = 2 ** 32;
 
@@ -51,6 +52,8 @@ export interface RetainedNodePorts {
 
 export class RetainedNode {
   readonly index = new RetainedIndex();
+  /** What a stream brought that was delivered and not retained, as it was suspect: by topic, the newest ones. A comparison may say that it stands. */
+  readonly #delivered = new Map<string, Message>();
   readonly #merge: RetainedMerge;
   readonly #keeper: TombstoneKeeper;
   readonly #ports: RetainedNodePorts;
@@ -87,6 +90,16 @@ export class RetainedNode {
   isSuspect({ topic, source, sequence, retainedCounter }: Message): boolean {
     if (source === undefined || this.index.versionOf(topic) !== undefined) return false;
     return this.#keeper.isSuspect(source.origin, sequence, retainedCounter, this.#merge.floor);
+  }
+
+  /** One that is suspect was delivered, and is stored. */
+  wasDelivered(message: Message): void {
+    const { topic } = message;
+    this.#delivered.delete(topic);
+    this.#delivered.set(topic, message);
+    if (this.#delivered.size <= DELIVERED_MAX_COUNT) return;
+    const [oldest] = this.#delivered.keys();
+    if (oldest !== undefined) this.#delivered.delete(oldest);
   }
 
   /** What the streams bring or clients here publish, and what finds no room or is not let in. */
@@ -155,7 +168,10 @@ export class RetainedNode {
       return true;
     }
     this.#ports.noteHave(origin, sequence);
-    if (!this.#ports.host.mergeRetained(arrived, true)) return false;
+    const delivered = this.#delivered.get(topic);
+    this.#delivered.delete(topic);
+    const isDelivered = delivered !== undefined && isSame(this.#ports.host.versionOf(delivered), version);
+    if (!this.#ports.host.mergeRetained(isDelivered ? delivered : arrived, true, isDelivered)) return false;
     // It found no room: others are not to send it again and again.
     if (!isSame(this.index.versionOf(topic), version)) this.index.changed(topic, version, 'shadow');
     return true;
