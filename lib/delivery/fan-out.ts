@@ -149,8 +149,8 @@ export class FanOut {
   /** What this gateway took in itself. A retained message of QoS 0 goes when it is in the log: see Ingest. */
   #toOthers(message: Message, { remotes }: Route<Session, Message>): void {
     if (this.mesh === undefined || message.source !== undefined) return;
-    if (remotes.length === 0 && !message.retain) return;
-    if (message.qos > 0 || !message.retain) this.mesh.forward(message, remotes);
+    // One that nobody wants now may be wanted before others have come to it in the log.
+    if (message.qos > 0 || (remotes.length > 0 && !message.retain)) this.mesh.forward(message, remotes);
   }
 
   #oneByOne(run: Run, target: RouteTarget<Session>): void {

@@ -11,8 +11,9 @@ export const WHOLE_MAX_BYTES = 16 * 1024 * 1024;
 /** Messages of a live peer that wait in memory, by weight and count; then they are read from the log again. */
 export const LIVE_MAX_BYTES = 1024 * 1024;
 export const LIVE_MAX_COUNT = 4096;
-/** Read from the log at once. */
-export const READ_BYTES = 256 * 1024;
+/** Read from the log at once, and sent of it at once: neither side is busy with a backlog for more than some milliseconds. */
+export const READ_BYTES = 128 * 1024;
+export const BACKLOG_BATCH_BYTES = 48 * 1024;
 /** Topics that are known to have something pending; beyond it nothing overtakes until the backlog is done. */
 export const PENDING_TOPICS_MAX = 100_000;
 /** Messages that a receiver has ahead of what it has covered. */
@@ -31,3 +32,5 @@ export const PASSING_QUEUED_MAX_BYTES = 1024 * 1024;
 export const PASSING_BATCH_BYTES = 64 * 1024;
 /** Topics and client ids of another gateway that are kept decoded; a power of two. */
 export const TEXT_SLOTS = 4096;
+/** How long live messages may wait for what a backlog has on its way, besides twice what an acknowledgement takes. */
+export const BACKLOG_DELAY_MS = 8;

@@ -14,7 +14,7 @@ import {
   writeCoverHeader,
   writeExpressHeader,
 } from './frames.js';
-import { BATCH_MAX_BYTES } from './limits.js';
+import { BACKLOG_BATCH_BYTES, BATCH_MAX_BYTES } from './limits.js';
 import { encodedMaxBytes, MessageEncoder } from './message-codec.js';
 import { SendWindow } from './send-window.js';
 
@@ -108,7 +108,8 @@ export class Outlet {
   /** Bytes of messages that a batch may have now, besides its header; negative: none may be sent. */
   budget(isBacklog: boolean): number {
     if (!this.#isWritable) return -1;
-    return Math.min(this.#batchMaxBytes, this.window.room(isBacklog, this.now)) - HEADER_MAX_BYTES;
+    const most = isBacklog ? Math.min(this.#batchMaxBytes, BACKLOG_BATCH_BYTES) : this.#batchMaxBytes;
+    return Math.min(most, this.window.room(isBacklog, this.now)) - HEADER_MAX_BYTES;
   }
 
   get mayOverdraw(): boolean {

@@ -1,6 +1,6 @@
 /**
- * Which topics have messages pending for a peer, so that nothing newer of theirs may overtake. `last` is the newest wanted message of a
- * topic, `unsent` the newest of them that has to go in its turn. Where nothing is known of a stretch of the log (a restart, a lost
+ * Which topics have messages pending for a peer, so that nothing newer of theirs may overtake. `last` is the newest message of a topic, wanted or
+ * not: what the peer wants may change before main comes there. `unsent` is the newest of them that has to go in its turn. Where nothing is known of a stretch of the log (a restart, a lost
  * link, too many topics) every topic counts as pending until main has passed it.
  */
 import type { LogPosition } from '../../lib/contracts/store.js';
@@ -73,16 +73,21 @@ export class PendingTopics {
     if (known !== undefined && known.last <= position) this.#topics.delete(topic);
   }
 
-  /** The link is lost: what went ahead may not have arrived, and so may what main sent, up to `sent`. */
-  linkLost(sent: LogPosition): void {
+  /** The link is lost: what went ahead may not have arrived, and so may what main sent; and of what a live peer did not want nothing was noted. @param head newest position */
+  linkLost(head: LogPosition): void {
     for (const known of this.#topics.values()) known.unsent = known.last;
-    this.#unknownUpTo = Math.max(this.#unknownUpTo, sent);
+    this.unknownTo(head);
   }
 
   /** Nothing is known of the log up to here. */
   forget(upTo: LogPosition): void {
     this.#topics.clear();
     this.#unknownUpTo = Math.max(this.#unknownUpTo, upTo);
+  }
+
+  /** Of what stands before it not everything was noted. */
+  unknownTo(position: LogPosition): void {
+    this.#unknownUpTo = Math.max(this.#unknownUpTo, position);
   }
 
   /** Main has sent everything. */

@@ -2,7 +2,7 @@
  * How much may be on its way to a peer: what the receiver has granted, less what it has not committed; and how much in a second, where a
  * link is to be spared.
  */
-import { BACKLOG_SHARE } from './limits.js';
+import { BACKLOG_DELAY_MS, BACKLOG_SHARE } from './limits.js';
 
 export class SendWindow {
   readonly #bytesPerSecond: number;
@@ -16,6 +16,8 @@ export class SendWindow {
   #tokens: number;
   #filledAt: number;
   #progressAt = 0;
+  /** The quickest acknowledgement on this link: what it takes where nothing waits. */
+  #quickestMs = Infinity;
 
   /** @param bytesPerSecond 0: no limit */
   constructor(bytesPerSecond: number, now: number) {
@@ -39,11 +41,16 @@ export class SendWindow {
     this.#frames = [];
     this.#first = 0;
     this.#progressAt = now;
+    this.#quickestMs = Infinity;
   }
 
-  /** Bytes that may go now. @param isBacklog leaves room for what is live */
+  /**
+   * Bytes that may go now. @param isBacklog leaves room for what is live, and does not make it wait: what is on its way waits at the receiver for
+   * what is before it, so that no more goes where that takes much longer than an acknowledgement has to
+   */
   room(isBacklog: boolean, now: number): number {
     if (!this.#hasTokens(now)) return 0;
+    if (isBacklog && this.oldestUnackedMs(now) > this.#quickestMs * 2 + BACKLOG_DELAY_MS) return 0;
     const limit = isBacklog ? Math.floor(this.#grantedBytes * BACKLOG_SHARE) : this.#grantedBytes;
     return Math.max(0, limit - this.#unackedBytes);
   }
@@ -66,6 +73,7 @@ export class SendWindow {
     for (let frame = this.#frames[this.#first]; left > 0; frame = this.#frames[this.#first]) {
       if (frame === undefined || frame.bytes > left) return false;
       left -= frame.bytes;
+      this.#quickestMs = Math.min(this.#quickestMs, now - frame.at);
       this.ackedMessages += frame.messages;
       this.#first++;
     }

@@ -138,8 +138,6 @@ export class StreamSender {
     const rolledBack = rolledBackTo ?? (covered > this.#head ? this.#head : undefined);
     const start = Math.min(covered, rolledBack ?? covered);
     const limit = rolledBack ?? Infinity;
-    if (interest.version !== this.#interest.version || interest.matcher !== this.#interest.matcher)
-      this.#pending.forget(this.#head);
     this.#interest = interest;
     this.#start = start;
     this.#main.sent = start;
@@ -163,7 +161,7 @@ export class StreamSender {
     if (!this.#outlet.isUp) return;
     this.#trackQueue(this.#main.queue);
     this.#express.linkDown();
-    this.#pending.linkLost(this.#main.sent);
+    this.#pending.linkLost(this.#head);
     this.#outlet.close();
     this.#main.forget();
     this.#backfill = undefined;
@@ -203,11 +201,21 @@ export class StreamSender {
     if (position > this.#worthUpTo) this.#worthUpTo = position;
     const carriage = carriageOf(message, this.#interest.matcher, wanted);
     if (carriage === 'acknowledged') this.#accept(message);
-    else if (carriage === 'passing') {
+    else this.notWanted(message);
+    if (carriage === 'passing') {
       if (this.#outlet.isUp) this.#ports.pass(message);
       else this.#outlet.refused.passingDown++;
     }
     if (this.#isLive && position > this.#main.through) this.#main.through = position;
+  }
+
+  /**
+   * The same of one that the peer does not want, or not acknowledged. While it is behind it may come to want it: then nothing newer of the topic may
+   * overtake it.
+   */
+  notWanted({ topic, position }: Message): void {
+    if (this.#isLive && this.#backfill === undefined) return;
+    if (position > this.#main.sent || !this.#outlet.isUp) this.#pending.add(topic, position);
   }
 
   /**
@@ -235,7 +243,6 @@ export class StreamSender {
   interestChanged(version: number, matcher: InterestMatcher, since?: LogPosition): void {
     const old = this.#interest.matcher;
     if (!this.#outlet.isUp) {
-      this.#pending.forget(this.#head);
       this.#interest = { version, matcher };
       return;
     }
@@ -247,8 +254,8 @@ export class StreamSender {
     }
     this.#closeMain();
     this.#interest = { version, matcher };
-    // Of what the new interest wants nothing is known yet in the backlog.
-    this.#pending.forget(this.#head);
+    // What a live peer did not want was not noted.
+    if (this.#isLive) this.#pending.forget(this.#head);
     const { sent } = this.#main;
     const start = since === 0 ? Math.min(this.#resumedFrom, this.#start) : Math.min(since, sent);
     const known = this.#backfill === undefined ? old : undefined;
@@ -361,7 +368,10 @@ export class StreamSender {
 
   /** What waits in memory is read from the log when it is its turn. */
   #leaveLive(): void {
-    if (this.#isLive) this.#trackQueue(this.#main.queue);
+    if (this.#isLive) {
+      this.#trackQueue(this.#main.queue);
+      this.#pending.unknownTo(this.#head);
+    }
     this.#isLive = false;
     this.#joining = undefined;
     this.#main.forget();

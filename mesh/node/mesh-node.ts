@@ -240,7 +240,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const { gate } = this.#parts;
     gate.tick(now);
     for (const peer of this.#peers.values()) peer.tick(now);
-    const { membership } = this;
+    const membership = this.#membership;
+    // A SUBACK may wait before the mesh has begun.
+    if (membership === undefined) {
+      this.#wakeAt(now + TICK_MS);
+      return;
+    }
     this.#relay.tick(this.#present());
     if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
@@ -552,12 +557,19 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       for (const peer of this.#peers.values()) peer.sender?.committed(message);
       return;
     }
+    if (isAcknowledged && targets.length < this.#peers.size) this.#notWanted(message, targets);
     for (const { gateway, qos } of targets) {
       const peer = this.#peers.get(gateway);
       if (peer === undefined) continue;
       if (isAcknowledged) peer.sender?.committed(message, qos);
       else peer.pass(message);
     }
+  }
+
+  /** Those that do not want it now may come to want it before they have come to it. */
+  #notWanted(message: Message, targets: readonly RemoteTarget[]): void {
+    for (const { gateway, sender } of this.#peers.values())
+      if (!targets.some((target) => target.gateway === gateway)) sender?.notWanted(message);
   }
 
   forwardRun(run: Run, _topicBytes: Uint8Array, targets: readonly RemoteTarget[]): void {

@@ -177,7 +177,10 @@ export class Origin {
       if (message === undefined) continue;
       for (const [index, sender] of this.senders.entries()) {
         const matcher = this.matchers[index] ?? NOBODY;
-        if (carriageOf(message, matcher) === 'none') continue;
+        if (carriageOf(message, matcher) === 'none') {
+          sender?.notWanted(message);
+          continue;
+        }
         if (this.random.chance(0.5)) sender?.committed(message);
         else sender?.committed(message, matcher(message.topic));
       }
