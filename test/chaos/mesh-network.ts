@@ -59,15 +59,17 @@ export function namespacesMissing(): string | undefined {
   return reason;
 }
 
+const tableOf = (rules: readonly string[]): string =>
+  ['table inet chaos {', 'chain in {', 'type filter hook input priority 0;', ...rules, '}', '}', ''].join(
+    '\n',
+  );
+
 function tryNamespaces(): string | undefined {
   if (process.getuid?.() !== 0) return 'network namespaces need root';
   const name = `scprobe${process.pid}`;
   try {
     run(`ip netns add ${name}`);
-    run(
-      `ip netns exec ${name} nft -f -`,
-      'table inet chaos { chain in { type filter hook input priority 0; }; }\n',
-    );
+    run(`ip netns exec ${name} nft -f -`, tableOf([]));
     run(`ip -n ${name} link add v0 type veth peer name v1`);
     run(`ip -n ${name} link add b0 type bridge`);
     return undefined;
@@ -191,7 +193,7 @@ export class Namespaces implements MeshNetwork {
   #filter(place: Place, rules: readonly string[]): void {
     run(
       `ip netns exec ${namespaceOf(place)} nft -f -`,
-      `table inet chaos\ndelete table inet chaos\ntable inet chaos { chain in { type filter hook input priority 0;\n${rules.join('\n')}\n} }\n`,
+      `table inet chaos\ndelete table inet chaos\n${tableOf(rules)}`,
     );
   }
 
