@@ -62,6 +62,8 @@ export interface MeshNodeOptions {
   readonly membership?: Partial<MembershipOptions>;
   /** The members that should have a link. */
   readonly wanted: (ids: Iterable<GatewayId>) => void;
+  /** Where a member says that it is reached, each time that this changes. */
+  readonly heardOf?: (id: GatewayId, addresses: readonly string[]) => void;
   /** Calls back once, after everything that is already in the current turn. */
   readonly schedule: (run: () => void) => void;
   readonly limits: NodeLimits;
@@ -265,6 +267,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (before?.status !== status)
       this.#options.logger.info('a gateway of the mesh', { gateway: id, status, site: member.metadata.site });
     if (before === undefined || before.status !== status) this.#tellWanted();
+    // After a return, too: the one that came back may have been elsewhere before.
+    const { addresses } = member.metadata;
+    const isNews = before?.status !== status || before.metadata.addresses !== addresses;
+    if (isPresent(status) && addresses.length > 0 && isNews) this.#options.heardOf?.(id, addresses);
   }
 
   *#present(): Iterable<GatewayId> {
