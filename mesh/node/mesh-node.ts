@@ -27,7 +27,7 @@ import {
   readCloneReport,
   writeCloneReport,
 } from '../identity/clone-report.js';
-import { epochText } from '../identity/lineage.js';
+import { epochText, lineageHas } from '../identity/lineage.js';
 import { judge } from '../identity/meeting.js';
 import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
@@ -178,6 +178,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
         rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
         coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
+        isStreaming: (id, epoch) =>
+          this.#peers.get(id)?.isReachable === true && lineageHas(this.#lineages.get(id) ?? [], epoch),
         sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),
         noteHave: (origin, sequence) => {
           if (origin !== self) this.#peerOf(origin).receiver.replayForwarded(sequence);

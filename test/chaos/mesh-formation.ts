@@ -87,7 +87,8 @@ export class MeshFormation {
           .filter((other) => other !== one)
           .flatMap((other) => {
             const peer = status.peers.find(({ id }) => id === other.id);
-            const isUp = (peer?.state === 'up' || peer?.state === 'relayed') && peer.status === 'alive';
+            // Through a third one is not enough where there is a way.
+            const isUp = peer?.state === 'up' && peer.status === 'alive';
             return isUp
               ? []
               : [`${one.name} to ${other.name}: ${peer?.state} (${peer?.status}), ${peer?.reason}`];
