@@ -2,6 +2,7 @@
  * The mesh of one gateway put together: the node, which decides, and the transport, which has the sockets. The only one of the two that
  * waits for anything.
  */
+import { isIP } from 'node:net';
 import type { Clock, Timers } from '../lib/contracts/clock.js';
 import type { Logger } from '../lib/contracts/logger.js';
 import type { MeshHost } from '../lib/contracts/mesh-port.js';
@@ -13,8 +14,16 @@ import { epochOfInstance, instanceOf } from './instance.js';
 import { MeshNode } from './node/mesh-node.js';
 import type { MeshMember } from './open-member.js';
 import { statusOf } from './status.js';
-import { createTransport, type HostPort, type Transport, type Twins } from './transport/index.js';
+import {
+  createTransport,
+  type HostPort,
+  ownHosts,
+  type PeerAddress,
+  type Transport,
+  type Twins,
+} from './transport/index.js';
 
+const MEMBER_ADDRESS = /^(?:\[(.+)\]|([^[\]:]+)):(\d{1,5})$/;
 /** Between the goodbye and the end of the links. */
 const GOODBYE_MS = 200;
 
@@ -100,6 +109,7 @@ export class Mesh {
       membership: { probePeriodMs, membersMaxCount },
       addresses: () => this.#addresses(),
       wanted: (ids) => this.transport.wanted(ids),
+      heardOf: (id, addresses) => this.transport.hint(id, addresses.flatMap(parseMemberAddress)),
       matchesAdmin: (publicKey, salt) => swarmKey.matchesAdmin(publicKey, salt),
       saveRoster: (roster) => this.#saved('the roster', folder.membership.writeRoster(roster)),
       saveLineages: (lineages) => this.#saved('the starts of others', folder.lineages.save(lineages)),
@@ -197,8 +207,24 @@ export class Mesh {
     );
   }
 
+  /** What others may dial: every address of the machine where it listens on all of them. */
   #addresses(): string[] {
     const { tcp, udp } = this.transport.addresses;
-    return tcp === undefined ? [`${udp.host}:${udp.port}`] : [`${tcp.host}:${tcp.port}`];
+    const { host, port } = tcp ?? udp;
+    const hosts = ownHosts(host);
+    return (hosts.length === 0 ? [host] : hosts).map(
+      (one) => `${one.includes(':') ? `[${one}]` : one}:${port}`,
+    );
   }
+}
+
+/** `HOST:PORT` of another member, for both protocols: most have one number for both. Numbers only: nobody makes this gateway look up names. */
+export function parseMemberAddress(text: string): PeerAddress[] {
+  const [, bracketed, plain, port] = MEMBER_ADDRESS.exec(text) ?? [];
+  const address = { host: bracketed ?? plain ?? '', port: Number(port) };
+  if (isIP(address.host) === 0) return [];
+  return [
+    { kind: 'tcp', ...address },
+    { kind: 'udp', ...address },
+  ];
 }

@@ -27,7 +27,7 @@ import {
   readCloneReport,
   writeCloneReport,
 } from '../identity/clone-report.js';
-import { epochText } from '../identity/lineage.js';
+import { epochText, lineageHas } from '../identity/lineage.js';
 import { judge } from '../identity/meeting.js';
 import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
@@ -62,6 +62,8 @@ export interface MeshNodeOptions {
   readonly membership?: Partial<MembershipOptions>;
   /** The members that should have a link. */
   readonly wanted: (ids: Iterable<GatewayId>) => void;
+  /** Where a member says that it is reached, each time that this changes. */
+  readonly heardOf?: (id: GatewayId, addresses: readonly string[]) => void;
   /** Calls back once, after everything that is already in the current turn. */
   readonly schedule: (run: () => void) => void;
   readonly limits: NodeLimits;
@@ -184,6 +186,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
         rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
         coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
+        isStreaming: (id, epoch) =>
+          this.#peers.get(id)?.isReachable === true && lineageHas(this.#lineages.get(id) ?? [], epoch),
         sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),
         noteHave: (origin, sequence) => {
           if (origin !== self) this.#peerOf(origin).receiver.replayForwarded(sequence);
@@ -302,6 +306,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (before?.status !== status)
       this.#options.logger.info('a gateway of the mesh', { gateway: id, status, site: member.metadata.site });
     if (before === undefined || before.status !== status) this.#tellWanted();
+    // After a return, too: the one that came back may have been elsewhere before.
+    const { addresses } = member.metadata;
+    const isNews = before?.status !== status || before.metadata.addresses !== addresses;
+    if (isPresent(status) && addresses.length > 0 && isNews) this.#options.heardOf?.(id, addresses);
   }
 
   *#present(): Iterable<GatewayId> {

@@ -43,6 +43,8 @@ export interface RetainedNodePorts {
   members(): Iterable<GatewayId>;
   rosterVersion(): number;
   coveredOf(member: GatewayId): LogPosition;
+  /** Whether there is a link to `origin`, and the message is of a life that its stream goes over. */
+  isStreaming(origin: GatewayId, epoch: Epoch): boolean;
   sourceOf(origin: GatewayId, epoch: Epoch): MessageSource;
   /** The log of `origin` up to now has this message: it is not to be taken from its stream again. */
   noteHave(origin: GatewayId, sequence: LogPosition): void;
@@ -158,8 +160,10 @@ export class RetainedNode {
   #apply(topic: string, version: RetainedVersion, message: Message | undefined): boolean {
     const verdict = this.#merge.judge(this.index.versionOf(topic), version, message === undefined);
     if (verdict !== 'wins') return false;
-    const arrived = message ?? tombstoneOf(topic);
     const { origin, epoch, sequence, counter } = version;
+    // The stream is on its way to it. Taken now, it would make older ones of its topic superseded, which subscribers are owed.
+    if (sequence > this.#ports.coveredOf(origin) && this.#ports.isStreaming(origin, epoch)) return false;
+    const arrived = message ?? tombstoneOf(topic);
     arrived.source = this.#ports.sourceOf(origin, epoch);
     arrived.sequence = sequence;
     arrived.retainedCounter = counter;

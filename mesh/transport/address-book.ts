@@ -2,7 +2,7 @@ import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { TimerHandle, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import { isPort, isSameAddress, type PeerAddress } from './address.js';
-import { BOOK_ADDRESSES_MAX_COUNT, BOOK_PEERS_MAX_COUNT, BOOK_SAVE_MS } from './limits.js';
+import { BOOK_ADDRESSES_MAX_COUNT, BOOK_PEERS_MAX_COUNT, BOOK_SAVE_MS, BOOK_SAVE_NEW_MS } from './limits.js';
 
 /** Another gateway that showed that it is a member, and where it was reached; the last good address first. */
 export interface KnownPeer {
@@ -27,6 +27,8 @@ export class AddressBook {
   /** The last good one last. */
   readonly #peers = new Map<GatewayId, readonly PeerAddress[]>();
   #saving: TimerHandle | undefined;
+  /** How long `saving` was to wait. */
+  #savesInMs = 0;
 
   constructor(store: AddressBookStore, timers: Timers, logger: Logger) {
     this.#store = store;
@@ -69,14 +71,14 @@ export class AddressBook {
       const isKnown = merged.some((other) => other.kind === address.kind && isSameAddress(other, address));
       if (!isKnown && address.host !== '' && isPort(address.port)) merged.push(address);
     }
-    this.#peers.delete(id);
+    const isNew = !this.#peers.delete(id);
     this.#peers.set(id, merged.slice(0, BOOK_ADDRESSES_MAX_COUNT));
     this.#evict();
-    this.#saveSoon();
+    this.#saveSoon(isNew ? BOOK_SAVE_NEW_MS : BOOK_SAVE_MS);
   }
 
   forget(id: GatewayId): void {
-    if (this.#peers.delete(id)) this.#saveSoon();
+    if (this.#peers.delete(id)) this.#saveSoon(BOOK_SAVE_MS);
   }
 
   /** At once, if there is something new. */
@@ -93,8 +95,11 @@ export class AddressBook {
     }
   }
 
-  #saveSoon(): void {
-    this.#saving ??= this.#timers.after(BOOK_SAVE_MS, () => void this.#save());
+  #saveSoon(waitMs: number): void {
+    if (this.#saving !== undefined && this.#savesInMs <= waitMs) return;
+    this.#saving?.cancel();
+    this.#savesInMs = waitMs;
+    this.#saving = this.#timers.after(waitMs, () => void this.#save());
   }
 
   async #save(): Promise<void> {

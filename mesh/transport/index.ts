@@ -1,6 +1,6 @@
 export { createBootstrapNode } from './bootstrap-node.js';
 export { createMulticastPort } from './multicast.js';
-export { createTransport } from './transport.js';
+export { createTransport, ownHosts } from './transport.js';
 export type { HostPort, PeerAddress } from './address.js';
 export type { KnownPeer } from './address-book.js';
 export type { AddressBookStore } from './address-book.js';

@@ -62,6 +62,8 @@ export const UDX_DIAL_MAX_COUNT = 4;
 export const BOOK_PEERS_MAX_COUNT = 1024;
 export const BOOK_ADDRESSES_MAX_COUNT = 16;
 export const BOOK_SAVE_MS = 10_000;
+/** Who is new is written down at once: after a loss of power there may be no other way to it. */
+export const BOOK_SAVE_NEW_MS = 100;
 /** Peers that discovery tells of and that nobody wants: strangers may announce themselves, so they are few and soon forgotten. */
 export const DISCOVERED_MAX_COUNT = 256;
 export const DISCOVERED_ATTEMPTS_MAX_COUNT = 6;

@@ -112,6 +112,8 @@ export interface Transport {
   onLink: ((link: PeerLink) => void) | undefined;
   /** The members that should have a link, all of them: each is tried until it has one. */
   wanted(ids: Iterable<GatewayId>): void;
+  /** Where somebody says that `id` is. It is tried beside what is known, and believed when it has proved itself there. */
+  hint(id: GatewayId, addresses: readonly PeerAddress[]): void;
   status(): TransportStatus;
 }
 
@@ -198,6 +200,10 @@ class MeshTransport implements Transport {
       if (this.#tick !== undefined) neighbour.update();
     }
     if (this.#isMissing()) this.#discovery.missing();
+  }
+
+  hint(id: GatewayId, addresses: readonly PeerAddress[]): void {
+    if (this.#tick !== undefined) this.#discovered(id, addresses);
   }
 
   status(): TransportStatus {
@@ -510,7 +516,7 @@ function addressesOf(connection: Connection): PeerAddress[] {
 }
 
 /** What others on the same network may dial. */
-function ownHosts(listenHost: string): readonly string[] {
+export function ownHosts(listenHost: string): readonly string[] {
   if (isLoopback(listenHost)) return [];
   if (!isAnyHost(listenHost)) return [listenHost];
   return Object.values(networkInterfaces())

@@ -27,6 +27,12 @@ export interface GatewayProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Folder with `bin` and `dist`; default: this project. */
   readonly project?: string;
+  /** Subcommand with arguments of its own. Default: `up`. */
+  readonly command?: readonly string[];
+  /** What runs it and is replaced by it, as `ip netns exec NAME`. */
+  readonly within?: readonly string[];
+  /** Default: off. */
+  readonly httpPort?: number;
 }
 
 /** One line of the log. */
@@ -54,19 +60,18 @@ export class GatewayProcess {
 
   constructor(options: GatewayProcessOptions) {
     const { dataDir, port, set = {}, strace, env = {}, project = PROJECT } = options;
+    const { command = ['up'], within = [], httpPort = false } = options;
     const settings = Object.entries({ ...SMALL_FILES, ...set }).flatMap(([key, value]) => [
       '--set',
       `${key}=${value}`,
     ]);
     const args = [
-      ...[join(project, 'bin/sprawl-edge.cjs'), 'up', '--data-dir', dataDir, '--mqtt-port', `${port}`],
-      ...['--ws-port', 'false', '--http-port', 'false', ...settings],
+      ...[join(project, 'bin/sprawl-edge.cjs'), ...command, '--data-dir', dataDir],
+      ...['--mqtt-port', `${port}`, '--ws-port', 'false', '--http-port', `${httpPort}`, ...settings],
     ];
     // -D: the child is the gateway and strace its grandchild, so that signals and ends are those of the gateway.
-    const [file, all] =
-      strace === undefined
-        ? [process.execPath, args]
-        : ['strace', ['-D', '-f', ...strace, process.execPath, ...args]];
+    const traced = strace === undefined ? [] : ['strace', '-D', '-f', ...strace];
+    const [file = '', ...all] = [...within, ...traced, process.execPath, ...args];
     this.child = spawn(file, all, {
       env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -113,6 +118,7 @@ export class GatewayProcess {
     return true;
   }
 
+  /** Also while it stands still. */
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');
     await this.ended;

@@ -7,7 +7,6 @@ import { HistoryFiles } from '../history/history-reader.js';
 import { HistoryWriter } from '../history/history-writer.js';
 import { DEFAULT_OPTIONS, type CheckOptions } from '../history/options.js';
 import type { Verdict } from '../history/verdict.js';
-import type { Fleet } from './fleet.js';
 
 /** How long the gateway may take to serve again after a fault has ended. */
 export const RECOVERY_MAX_MS = 5000;
@@ -35,6 +34,15 @@ export function recoveryFault(what: string, tookMs: number): string[] {
     : [];
 }
 
+/** Clients whose work can be ended. */
+export interface JudgedClients {
+  /** What the gateway did against the protocol. */
+  readonly faults: readonly string[];
+  drain(): Promise<void>;
+  whenQuiet(forMs: number, maxMs: number): Promise<void>;
+  leave(): void;
+}
+
 export class Recording {
   readonly folder: string;
   readonly history: HistoryWriter;
@@ -51,12 +59,12 @@ export class Recording {
     return join(this.folder, 'data');
   }
 
-  fault(what: string): void {
-    this.history.write('harness', { e: 'fault', what, nodes: [NODE] });
+  fault(what: string, nodes: readonly string[] = [NODE]): void {
+    this.history.write('harness', { e: 'fault', what, nodes });
   }
 
-  heal(what: string): void {
-    this.history.write('harness', { e: 'heal', what, nodes: [NODE] });
+  heal(what: string, nodes: readonly string[] = [NODE]): void {
+    this.history.write('harness', { e: 'heal', what, nodes });
   }
 
   /**
@@ -65,9 +73,10 @@ export class Recording {
    * @param nemeses as in CheckOptions. @param quietMs nothing came for so long: then nothing waits any more.
    */
   async judge(
-    fleet: Fleet,
+    fleet: JudgedClients,
     nemeses: Readonly<Record<string, number>>,
     quietMs = QUIET_MS,
+    changes: Partial<CheckOptions> = {},
   ): Promise<Judgement> {
     await fleet.drain();
     this.history.write('harness', { e: 'drain!' });
@@ -76,7 +85,10 @@ export class Recording {
     const faults = fleet.faults;
     fleet.leave();
     this.history.close();
-    const verdict = checkHistory(new HistoryFiles([this.#path]), { ...OPTIONS, nemeses });
+    const verdict = checkHistory(new HistoryFiles([this.#path]), {
+      ...{ ...OPTIONS, nemeses },
+      ...changes,
+    });
     return judgementOf(verdict, faults);
   }
 

@@ -1,7 +1,8 @@
-/** `npm run chaos -- NAME [--rounds N] [--seed S] [--mutants]`: one proof in its long form. Ends with 1 where it failed. */
+/** `npm run chaos -- NAME [--rounds N] [--seed S] [--mutants] [--gateways N] [--only PART]`: one proof in its long form. Ends with 1 where it failed. */
 import { parseArgs } from 'node:util';
 import { disk } from './disk/disk.js';
 import { kill } from './kill.js';
+import { mesh } from './mesh.js';
 import { powerMutants } from './power/power-mutants.js';
 import { power } from './power/power.js';
 import type { ProofReport } from './report.js';
@@ -11,6 +12,10 @@ interface ProofArguments {
   readonly seed: number;
   /** Breaks of the gateway instead, each of which the proof has to notice. */
   readonly mutants: boolean;
+  /** Of a mesh. */
+  readonly gateways: number;
+  /** One part. */
+  readonly only: string | undefined;
 }
 
 const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofReport>>> = {
@@ -30,6 +35,8 @@ const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofRe
         print({ figures, failures: [] });
       },
     ),
+  mesh: ({ rounds = 3, seed, gateways, only }) =>
+    mesh({ rounds, seed, gateways, only, backlog: 100_000, tell: (text) => console.log(`-- ${text}`) }),
 };
 
 const { values, positionals } = parseArgs({
@@ -38,6 +45,8 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     seed: { type: 'string', default: '1' },
     mutants: { type: 'boolean', default: false },
+    gateways: { type: 'string', default: '5' },
+    only: { type: 'string' },
   },
 });
 const [name = ''] = positionals;
@@ -55,7 +64,8 @@ function print({ figures, failures, skipped = [] }: ProofReport): void {
 
 const startedAtMs = performance.now();
 const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-proof({ rounds, seed: Number(values.seed), mutants: values.mutants }).then(
+const { mutants, gateways, only } = values;
+proof({ rounds, seed: Number(values.seed), mutants, gateways: Number(gateways), only }).then(
   (report) => {
     print(report);
     console.log(`${name}, seed ${values.seed}: ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`);

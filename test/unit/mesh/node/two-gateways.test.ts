@@ -259,3 +259,25 @@ t.test('after a kill nothing of the log goes that another gateway has not said i
   await again.open();
   t.equal(again.store.floors.get(`peer/${b.id}`), 0, 'no checkpoint had written it down');
 });
+
+t.test('after a partition nothing that was retained meanwhile is skipped by who is subscribed', async (t) => {
+  const { scheduler, network, sites } = await mesh(2);
+  const [a, b] = sites as [Site, Site];
+  void b.subscribe('state/#');
+  await scheduler.advance(300);
+  network.cut(a.id, b.id);
+  network.cut(b.id, a.id);
+  await scheduler.advance(3000);
+  const filler = 'x'.repeat(2000);
+  // So much that what is compared is there before the end of the stream.
+  for (let n = 0; n < 500; n++) a.publish(`state/${n % 50}`, `${n} ${filler}`, 1, true);
+  await scheduler.advance(500);
+  network.heal();
+  await scheduler.advance(20_000);
+  const numbers = b.got.map((line) => Number(line.split(' ')[1]));
+  t.equal(numbers.length, 500);
+  t.same(
+    numbers.toSorted((x, y) => x - y),
+    Array.from({ length: 500 }, (_, n) => n),
+  );
+});

@@ -48,25 +48,48 @@ test('sixteen addresses of a peer, and 1,024 peers: what was good longest ago go
   t.ok(book.has(idOf(1100)));
 });
 
-test('changes are saved ten seconds later, together, and at the end', async (t) => {
+test('who is new is saved at once, also while something else waits to be', async (t) => {
+  const { book, time, saves } = createBook();
+  book.learn(idOf(1), [at(1)]);
+  await time.advance(100);
+  t.same(saves, [[{ id: idOf(1), addresses: [at(1)] }]]);
+  book.learn(idOf(1), [at(2)]);
+  await time.advance(5000);
+  t.equal(saves.length, 1, 'another address of somebody known can wait');
+  book.learn(idOf(2), [at(2)]);
+  book.learn(idOf(1), [at(3)]);
+  await time.advance(100);
+  t.same(saves[1], [
+    { id: idOf(2), addresses: [at(2)] },
+    { id: idOf(1), addresses: [at(3), at(2), at(1)] },
+  ]);
+  await time.advance(60_000);
+  t.equal(saves.length, 2);
+});
+
+test('other changes are saved ten seconds later, together, and at the end', async (t) => {
   const { book, time, saves } = createBook();
   await book.flush();
   t.equal(saves.length, 0, 'nothing new');
   book.learn(idOf(1), [at(1)]);
-  await time.advance(9000);
   book.learn(idOf(2), [at(2)]);
+  await time.advance(100);
+  saves.length = 0;
+  book.learn(idOf(1), [at(3)]);
+  await time.advance(9000);
+  book.learn(idOf(2), [at(3)]);
   t.equal(saves.length, 0);
   await time.advance(1000);
   t.same(saves, [
     [
-      { id: idOf(1), addresses: [at(1)] },
-      { id: idOf(2), addresses: [at(2)] },
+      { id: idOf(1), addresses: [at(3), at(1)] },
+      { id: idOf(2), addresses: [at(3), at(2)] },
     ],
   ]);
   book.forget(idOf(1));
   book.forget(idOf(3));
   await book.flush();
-  t.same(saves[1], [{ id: idOf(2), addresses: [at(2)] }]);
+  t.same(saves[1], [{ id: idOf(2), addresses: [at(3), at(2)] }]);
   await time.advance(60_000);
   t.equal(saves.length, 2);
 });
