@@ -180,7 +180,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const { self, clock, random, store, host } = this.#options;
     return new RetainedNode(
       {
-        ...{ self, clock, random, store, host },
+        ...{ self, clock, random, store, host, tombstoneMinAgeMs: this.#options.limits.tombstoneMinAgeMs },
         mayExport: (topic) => this.#local.mayExport(topic),
         mayImport: (topic) => this.#local.mayImport(topic),
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),

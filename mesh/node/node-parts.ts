@@ -21,6 +21,8 @@ export interface ForwardSizes {
 export interface NodeLimits {
   /** To one peer; 0: as fast as the link. */
   readonly linkMaxBytesPerSecond: number;
+  /** Default: a day. */
+  readonly tombstoneMinAgeMs?: number;
   /** How long a SUBACK waits for others at most. */
   readonly interestWaitMs: number;
   /** Whether this gateway passes on what others say to each other. */

@@ -21,6 +21,11 @@ import {
 
 const NO_BYTES = new Uint8Array(0);
 const DELIVERED_MAX_COUNT = 1000;
+/**
+ * A day. What a gateway knows of the removals of others is durable with its checkpoints; one that lost its power before the last of them would have
+ * to give up what it retained itself, were those removals forgotten by then.
+ */
+const TOMBSTONE_MIN_AGE_MS = 86_400_000;
 /** Ticks of one epoch: those of the next one are above all of them. */
 const TICKS_OF_EPOCH = 2 ** 32;
 
@@ -33,6 +38,7 @@ export interface RetainedImage extends TombstoneImage {
 export interface RetainedNodePorts {
   readonly self: GatewayId;
   readonly clock: Pick<Clock, 'now'>;
+  readonly tombstoneMinAgeMs: number | undefined;
   random(): number;
   readonly store: Pick<Store, 'committed'>;
   readonly host: MeshHost;
@@ -66,13 +72,14 @@ export class RetainedNode {
     this.#keeper = new TombstoneKeeper(
       {
         self: ports.self,
+        now: () => ports.clock.now(),
         members: () => ports.members(),
         rosterVersion: () => ports.rosterVersion(),
         coveredOf: (member) => ports.coveredOf(member),
         drop: (topic, version) => this.#drop(topic, version),
         remember: (remembered) => ports.remember({ ...remembered, floor: this.#merge.floor }),
       },
-      { firstTick: epoch.counter * TICKS_OF_EPOCH, image },
+      { firstTick: epoch.counter * TICKS_OF_EPOCH, image, minAgeMs: ports.tombstoneMinAgeMs ?? TOMBSTONE_MIN_AGE_MS },
     );
     const { host } = ports;
     host.retained.forEach(({ topic }) => this.#changed(topic));

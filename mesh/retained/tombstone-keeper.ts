@@ -30,6 +30,8 @@ import type { Ticks, PeerState } from './retained-frames.js';
 
 export interface TombstoneKeeperPorts {
   readonly self: GatewayId;
+  /** Milliseconds; where tombstones have an age. */
+  now?(): number;
   /** The other members of the roster; without who was evicted. */
   members(): Iterable<GatewayId>;
   rosterVersion(): number;
@@ -52,11 +54,15 @@ export interface TombstoneKeeperOptions {
   readonly firstTick: number;
   readonly image?: TombstoneImage | undefined;
   readonly maxCount?: number | undefined;
+  /** None goes that is younger, but for want of room: until then what is known of others is durable everywhere. Default 0. */
+  readonly minAgeMs?: number | undefined;
 }
 
 interface Tombstone {
   readonly version: RetainedVersion;
   readonly tick: number;
+  /** On the clock of the gateway. */
+  readonly at: number;
 }
 
 /** What a member said; it counts when its stream has come as far. */
@@ -70,6 +76,7 @@ const FORCED_PART = 100;
 export class TombstoneKeeper {
   readonly #ports: TombstoneKeeperPorts;
   readonly #maxCount: number;
+  readonly #minAgeMs: number;
   /** In the order of their ticks. */
   readonly #tombstones = new Map<string, Tombstone>();
   readonly #known: Map<GatewayId, number>;
@@ -92,6 +99,7 @@ export class TombstoneKeeper {
   constructor(ports: TombstoneKeeperPorts, options: TombstoneKeeperOptions) {
     this.#ports = ports;
     this.#maxCount = options.maxCount ?? TOMBSTONES_MAX_COUNT;
+    this.#minAgeMs = options.minAgeMs ?? 0;
     this.#tick = options.firstTick;
     this.#known = new Map(options.image?.known);
     this.#dropped = new Map(options.image?.dropped);
@@ -119,7 +127,7 @@ export class TombstoneKeeper {
   /** The topic has a tombstone now, or a newer one. */
   buried(topic: string, version: RetainedVersion): void {
     this.#tombstones.delete(topic);
-    this.#tombstones.set(topic, { version, tick: ++this.#tick });
+    this.#tombstones.set(topic, { version, tick: ++this.#tick, at: this.#ports.now?.() ?? 0 });
     if (this.#tombstones.size > this.#maxCount) this.#force();
   }
 
@@ -188,8 +196,9 @@ export class TombstoneKeeper {
     let horizon = this.#tick;
     for (const id of this.#ports.members()) horizon = Math.min(horizon, this.#confirm(id));
     const gone: [string, Tombstone][] = [];
+    const bornBefore = (this.#ports.now?.() ?? 0) - this.#minAgeMs;
     for (const one of this.#tombstones) {
-      if (one[1].tick > horizon) break;
+      if (one[1].tick > horizon || one[1].at > bornBefore) break;
       gone.push(one);
     }
     this.#drop(gone);
