@@ -243,6 +243,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.notRetained(message);
       return 0;
     }
+    if (message.retain) this.#retained?.took(message);
     return host.publishForwarded(message);
   }
 

@@ -62,6 +62,8 @@ export class RetainedNode {
   readonly index = new RetainedIndex();
   /** What a stream brought that was delivered and not retained, as it was suspect: by topic, the newest ones. A comparison may say that it stands. */
   readonly #delivered = new Map<string, Message>();
+  /** What streams brought that is not committed yet, so that the index does not have it: by topic, the newest. */
+  readonly #taken = new Map<string, RetainedVersion>();
   readonly #merge: RetainedMerge;
   readonly #keeper: TombstoneKeeper;
   readonly #ports: RetainedNodePorts;
@@ -79,7 +81,11 @@ export class RetainedNode {
         drop: (topic, version) => this.#drop(topic, version),
         remember: (remembered) => ports.remember({ ...remembered, floor: this.#merge.floor }),
       },
-      { firstTick: epoch.counter * TICKS_OF_EPOCH, image, minAgeMs: ports.tombstoneMinAgeMs ?? TOMBSTONE_MIN_AGE_MS },
+      {
+        firstTick: epoch.counter * TICKS_OF_EPOCH,
+        image,
+        minAgeMs: ports.tombstoneMinAgeMs ?? TOMBSTONE_MIN_AGE_MS,
+      },
     );
     const { host } = ports;
     host.retained.forEach(({ topic }) => this.#changed(topic));
@@ -101,9 +107,33 @@ export class RetainedNode {
     return this.#keeper.isSuspect(source.origin, sequence, retainedCounter, this.#merge.floor);
   }
 
+  /** A stream has brought it; it counts when it is committed, and a comparison is not to bring it, or an older one, meanwhile. */
+  took(message: Message): void {
+    const { topic } = message;
+    const version = this.#ports.host.versionOf(message);
+    const known = this.#knownOf(topic);
+    if (known === undefined || compareVersions(version, known) > 0) this.#taken.set(topic, version);
+  }
+
+  #knownOf(topic: string): RetainedVersion | undefined {
+    const known = this.index.versionOf(topic);
+    const taken = this.#taken.get(topic);
+    if (taken === undefined) return known;
+    return known === undefined || compareVersions(taken, known) > 0 ? taken : known;
+  }
+
+  /** What was taken and is not to be had any more, is not known: a comparison may bring it. */
+  #settle(topic: string): void {
+    const taken = this.#taken.get(topic);
+    const known = this.index.versionOf(topic);
+    if (taken !== undefined && known !== undefined && compareVersions(known, taken) >= 0)
+      this.#taken.delete(topic);
+  }
+
   /** One that is suspect was delivered, and is stored. */
   wasDelivered(message: Message): void {
     const { topic } = message;
+    this.#taken.delete(topic);
     this.#delivered.delete(topic);
     this.#delivered.set(topic, message);
     if (this.#delivered.size <= DELIVERED_MAX_COUNT) return;
@@ -119,6 +149,7 @@ export class RetainedNode {
     const known = this.index.versionOf(topic);
     if (known === undefined || compareVersions(version, known) > 0)
       this.index.changed(topic, version, 'shadow');
+    this.#settle(topic);
   }
 
   createSync(peer: GatewayId, send: (frame: Uint8Array) => boolean): RetainedSync {
@@ -165,7 +196,7 @@ export class RetainedNode {
 
   /** @returns whether it won */
   #apply(topic: string, version: RetainedVersion, message: Message | undefined): boolean {
-    const verdict = this.#merge.judge(this.index.versionOf(topic), version, message === undefined);
+    const verdict = this.#merge.judge(this.#knownOf(topic), version, message === undefined);
     if (verdict !== 'wins') return false;
     const { origin, epoch, sequence, counter } = version;
     // The stream is on its way to it. Taken now, it would make older ones of its topic superseded, which subscribers are owed.
@@ -190,6 +221,11 @@ export class RetainedNode {
 
   #changed(topic: string): void {
     if (topic.startsWith('$')) return;
+    this.#indexChanged(topic);
+    this.#settle(topic);
+  }
+
+  #indexChanged(topic: string): void {
     const { host } = this.#ports;
     const message = host.retained.get(topic);
     const tombstone = message === undefined ? host.retained.tombstone(topic) : undefined;
