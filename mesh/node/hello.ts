@@ -21,6 +21,8 @@ const ADDRESSES_MAX_COUNT = 16;
 const ROSTER_VERSION_MAX_BYTES = 32;
 const ADMIN_BYTES = 32;
 const NONCE_BYTES = 8;
+/** Six bytes, as everywhere else that it is written. */
+const EPOCH_COUNTER_MAX = 2 ** 48 - 1;
 const KNOWS_EPOCH = 1;
 const HAS_INTEREST = 2;
 const HAS_ADMIN = 4;
@@ -118,6 +120,8 @@ function writeEpoch(writer: ByteWriter, { counter, nonce }: Epoch): void {
 
 function readEpoch(reader: ByteReader): Epoch {
   const counter = reader.varint();
+  if (counter === 0 || counter > EPOCH_COUNTER_MAX)
+    throw new MalformedFrame(`an epoch with the counter ${counter}`);
   return { counter, nonce: Buffer.from(reader.raw(NONCE_BYTES)).toString('hex') };
 }
 

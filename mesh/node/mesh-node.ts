@@ -37,7 +37,7 @@ import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, HELLO_VERSION, type Hello } from './hello.js';
-import { SWEEP_EVERY_MS, TICK_MS } from './limits.js';
+import { EPOCH_BEYOND_MAX, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
@@ -299,6 +299,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #beyond(known: Epoch): void {
     const { present } = this.#parts.lineage;
     if (known.counter < present.counter || this.#bornBeyond >= known.counter) return;
+    if (known.counter > EPOCH_BEYOND_MAX) return;
     this.#bornBeyond = known.counter;
     this.#options.bearAnew(known.counter);
   }
