@@ -109,6 +109,11 @@ export class Mesh {
     this.transport.onLink = (link) => this.node.linkUp(link);
   }
 
+  /** What it was made of. */
+  get settings(): MeshSettings {
+    return this.#options.settings;
+  }
+
   /** After the store was opened. @throws SprawlError LISTEN_FAILED, MESH_FOLDER and others */
   async start(): Promise<void> {
     const { store, logger, member } = this.#options;

@@ -84,7 +84,10 @@ t.test('a free topic overtakes a backlog, a pending one does not', async (t) => 
   bench.read();
   bench.taken();
   bench.commit(messageAt(7, 'c'));
-  t.notOk(bench.taken().some((line) => line.includes('express 7c')), 'nor overtakes what it came to want');
+  t.notOk(
+    bench.taken().some((line) => line.includes('express 7c')),
+    'nor overtakes what it came to want',
+  );
 });
 
 t.test(
