@@ -120,6 +120,10 @@ export class Mesh {
     const { folder } = member;
     const isFirst = folder.lineage.length === 0;
     this.node.begin(await folder.startEpoch(isFirst ? 0 : store.committed));
+    if (this.node.endIfEvicted()) {
+      logger.warn('this gateway is not in its mesh any more', { reason: this.stoppedBecause ?? '' });
+      return;
+    }
     await this.transport.start();
     this.node.membership.setAddresses(this.#addresses());
     const { tcp, udp } = this.transport.addresses;

@@ -275,6 +275,7 @@ t.test('an eviction is passed on to all others, and ends the link with the evict
   for (const link of [teller, third]) link.take(Channel.roster);
   teller.handlers?.onFrame(Channel.roster, frame);
   t.same(evicted.closed, ['it is no member any more']);
+  t.same(evicted.take(Channel.roster).at(-1), frame, 'the evicted one is told why');
   t.same(third.take(Channel.roster), [frame]);
   t.same(teller.take(Channel.roster), [], 'not to the one that told it');
   t.notOk([...node.peers].some(({ gateway }) => gateway === OTHER));
@@ -296,6 +297,17 @@ t.test('a gateway that is evicted itself stops, and its clients are served on', 
   link.handlers?.onFrame(Channel.roster, frame);
   t.match(world.stopped, [/evicted from the mesh \(moved\): its own clients are served on/]);
   t.equal(link.closed.length, 1);
+});
+
+t.test('a gateway that was evicted in an earlier life takes part no more', async (t) => {
+  const { adminKey, binding } = createMesh(randomBytes);
+  const roster = new Roster(binding);
+  const world = await World.begun({ roster });
+  t.notOk(world.site.node.endIfEvicted());
+  roster.evict(adminKey, world.site.id, 'moved');
+  t.ok(world.site.node.endIfEvicted());
+  t.match(world.stopped, [/evicted from the mesh \(moved\)/]);
+  t.same(world.link().closed, ['this gateway is not in the mesh']);
 });
 
 t.test('rosters are told where they differ, and the administrator is learnt from a hello', async (t) => {
