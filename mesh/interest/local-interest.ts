@@ -90,6 +90,11 @@ export class LocalInterest {
     return this.#told;
   }
 
+  /** Whether a message of another gateway on the topic may come in. */
+  mayImport(topic: string): boolean {
+    return this.#imports.allows(topic);
+  }
+
   /** Whether a message on the topic may leave this gateway. */
   mayExport(topic: string): boolean {
     return this.#exports.allows(topic);

@@ -174,6 +174,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       {
         ...{ self, clock, random, store, host },
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
+        mayExport: (topic) => this.#local.mayExport(topic),
+        mayImport: (topic) => this.#local.mayImport(topic),
         rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
         coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
         sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),

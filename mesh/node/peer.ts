@@ -102,7 +102,8 @@ export class Peer implements RemoteTarget {
       gateway,
       {
         ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
-        append: (message) => host.publishForwarded(message),
+        // What is retained comes whatever this gateway wants.
+        append: (message) => (local.mayImport(message.topic) ? host.publishForwarded(message) : 0),
         record: (record) => bookkeeping.recorded(store.recordStream(record)),
         reportHole: (_origin, from, to) => this.#hole(from, to),
       },

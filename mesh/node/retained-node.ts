@@ -10,6 +10,7 @@ import type { LogPosition, Store } from '../../lib/contracts/store.js';
 import type { MessageSource, RetainedVersion } from '../../lib/contracts/streams.js';
 import { createMessage, type Message } from '../../lib/message/message.js';
 import {
+  compareVersions,
   RetainedIndex,
   RetainedMerge,
   RetainedSync,
@@ -36,6 +37,9 @@ export interface RetainedNodePorts {
   /** The other members of the roster: all that were ever met and not evicted. */
   members(): Iterable<GatewayId>;
   rosterVersion(): number;
+  /** What this gateway keeps to itself, and what it does not want of others. */
+  mayExport(topic: string): boolean;
+  mayImport(topic: string): boolean;
   coveredOf(member: GatewayId): LogPosition;
   sourceOf(origin: GatewayId, epoch: Epoch): MessageSource;
   /** The log of `origin` up to now has this message: it is not to be taken from its stream again. */
@@ -117,6 +121,12 @@ export class RetainedNode {
   #apply(topic: string, version: RetainedVersion, message: Message | undefined): boolean {
     const verdict = this.#merge.judge(this.index.versionOf(topic), version, message === undefined);
     if (verdict !== 'wins') return false;
+    if (!this.#ports.mayImport(topic) || this.#hasNewer(topic, version)) {
+      // The others are not to send it again, and get nothing for it.
+      this.#ports.noteHave(version.origin, version.sequence);
+      this.index.changed(topic, version, 'shadow');
+      return true;
+    }
     const arrived = message ?? tombstoneOf(topic);
     const { origin, epoch, sequence, counter } = version;
     arrived.source = this.#ports.sourceOf(origin, epoch);
@@ -134,7 +144,14 @@ export class RetainedNode {
     const { host } = this.#ports;
     const message = host.retained.get(topic);
     const tombstone = message === undefined ? host.retained.tombstone(topic) : undefined;
-    if (message !== undefined) {
+    const here = message ?? tombstone;
+    if (here !== undefined && this.#isPrivate(here)) {
+      const ofOthers = this.index.versionOf(topic);
+      this.#keeper.unburied(topic);
+      this.index.changed(topic, ofOthers, 'shadow');
+      // Nobody else has to hear of the removal.
+      if (tombstone !== undefined && ofOthers === undefined) host.discardRetained(topic);
+    } else if (message !== undefined) {
       this.#keeper.unburied(topic);
       this.index.changed(topic, host.versionOf(message));
     } else if (tombstone !== undefined) {
@@ -148,6 +165,19 @@ export class RetainedNode {
       this.#keeper.unburied(topic);
       this.index.changed(topic, undefined);
     }
+  }
+
+  /** Published here, of a topic that is not exported. */
+  #isPrivate(message: Message): boolean {
+    const { self, host, mayExport } = this.#ports;
+    return !mayExport(message.topic) && host.versionOf(message).origin === self;
+  }
+
+  /** What is private is in no comparison, and may be newer all the same. */
+  #hasNewer(topic: string, version: RetainedVersion): boolean {
+    const { retained, versionOf } = this.#ports.host;
+    const here = retained.get(topic) ?? retained.tombstone(topic);
+    return here !== undefined && compareVersions(versionOf(here), version) >= 0;
   }
 
   #drop(topic: string, version: RetainedVersion): void {

@@ -146,7 +146,10 @@ t.test('an evicted gateway is told why, takes part no more, and knows that after
     out: `evicted ${id.slice(0, 8)} (${id}): the others are being told\n`,
   });
   await untilState(states, '0');
-  t.match((await meshOf(mill)).self, { state: 'stopped', reason: /evicted from the mesh \(stolen in June\)/ });
+  t.match((await meshOf(mill)).self, {
+    state: 'stopped',
+    reason: /evicted from the mesh \(stolen in June\)/,
+  });
   t.notOk((await meshOf(harbour)).peers.some(({ state }) => state === 'up'));
 
   mill.process.child.kill('SIGTERM');

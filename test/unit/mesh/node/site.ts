@@ -12,7 +12,7 @@ import { allTurns, Scheduler } from '../../../sim/scheduler.js';
 import { testStore, type TestStoreParts, testStoreParts } from '../../../support/disk-store.js';
 import { nullLogger } from '../../../support/null-logger.js';
 
-const OPTIONS = {
+export const NETWORK = {
   ...{ latencyMaxMs: 2, lossShare: 0, doubleShare: 0, noticeMaxMs: 100, dialMaxMs: 20, windowBytes: 65_536 },
 };
 
@@ -100,7 +100,7 @@ export async function mesh(
   count: number,
 ): Promise<{ scheduler: Scheduler; network: MeshNetwork; sites: Site[] }> {
   const scheduler = new Scheduler(allTurns);
-  const network = new MeshNetwork(scheduler, new Random(1, 'network'), OPTIONS);
+  const network = new MeshNetwork(scheduler, new Random(1, 'network'), NETWORK);
   const sites = Array.from({ length: count }, (_, n) => new Site(scheduler, n + 1));
   for (const site of sites) await site.open();
   for (const site of sites) network.start(site);
