@@ -118,6 +118,8 @@ t.test('a hello with more than may be, or with lives in disorder, is malformed',
   const cases: readonly (readonly [Partial<Hello>, RegExp])[] = [
     [{ version: 0 }, /version 0/],
     [{ lineage: [] }, /without an epoch/],
+    [{ lineage: [{ counter: 0, nonce: '00'.repeat(8), after: 0 }] }, /epoch with the counter 0/],
+    [{ knownEpoch: { counter: 2 ** 48, nonce: '00'.repeat(8) } }, /epoch with the counter 281474976710656/],
     [{ lineage: starts(65) }, /65 where 64 are the most/],
     [{ lineage: starts(2).toReversed() }, /do not follow each other/],
     [{ addresses: Array.from({ length: 17 }, () => 'a:1') }, /17 where 16 are the most/],
