@@ -216,7 +216,7 @@ async function findGateway(config: Config, text: string, logger: Logger): Promis
 
 export interface BootstrapOptions {
   readonly host: string;
-  /** 0: any free one. */
+  /** From 1 to 65535. */
   readonly port: number;
 }
 

@@ -119,12 +119,21 @@ export class Mesh {
     this.transport.onLink = (link) => this.node.linkUp(link);
   }
 
+  /** What it was made of. */
+  get settings(): MeshSettings {
+    return this.#options.settings;
+  }
+
   /** After the store was opened. @throws SprawlError LISTEN_FAILED, MESH_FOLDER and others */
   async start(): Promise<void> {
     const { store, logger, member } = this.#options;
     const { folder } = member;
     const isFirst = folder.lineage.length === 0;
     this.node.begin(await folder.startEpoch(isFirst ? 0 : store.committed));
+    if (this.node.endIfEvicted()) {
+      logger.warn('this gateway is not in its mesh any more', { reason: this.stoppedBecause ?? '' });
+      return;
+    }
     await this.transport.start();
     this.node.membership.setAddresses(this.#addresses());
     const { tcp, udp } = this.transport.addresses;

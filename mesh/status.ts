@@ -27,7 +27,7 @@ function peerOf(
 ): MeshPeer {
   const sender = peer?.sender?.status;
   const receiver = peer?.receiver.status;
-  const passing = peer?.passingCounts ?? { sent: 0, dropped: 0 };
+  const passing = peer?.passingCounts;
   const state = stateOf(peer, reach);
   const isUp = state === 'up' || state === 'relayed';
   return {
@@ -43,14 +43,14 @@ function peerOf(
     pendingMessages: sender?.pendingMessages ?? 0,
     pendingBytes: sender?.pendingBytes ?? 0,
     oldestUnackedMs: sender === undefined || sender.unackedBytes === 0 ? null : sender.oldestUnackedMs,
-    sentMessages: (sender?.sentMessages ?? 0) + passing.sent,
+    sentMessages: (sender?.sentMessages ?? 0) + (passing?.sent ?? 0),
     ackedMessages: sender?.ackedMessages ?? 0,
     receivedMessages: (receiver?.received ?? 0) + (peer?.receivedPassing ?? 0),
     refused: {
-      expired: sender?.refused.expired ?? 0,
-      too_large: sender?.refused.tooLarge ?? 0,
-      link_down: sender?.refused.passingDown ?? 0,
-      slow_link: passing.dropped,
+      expired: (sender?.refused.expired ?? 0) + (passing?.expired ?? 0),
+      too_large: (sender?.refused.tooLarge ?? 0) + (passing?.tooLarge ?? 0),
+      link_down: (sender?.refused.passingDown ?? 0) + (passing?.linkDown ?? 0),
+      slow_link: passing?.slowLink ?? 0,
     },
     load: member === undefined || member.metadata.version === 0 ? null : member.metadata.load,
     health: member?.metadata.health ?? [],

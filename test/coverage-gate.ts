@@ -34,9 +34,12 @@ function hasCode(source: string): boolean {
 }
 
 function sourcesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join(folder, name));
+  return (
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      // Declarations of packages that bring none have nothing to run.
+      .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
+      .map((name) => join(folder, name))
+  );
 }
 
 function percent(metrics: readonly Metric[]): number {

@@ -151,7 +151,7 @@ export class Lanes {
       publishRun: (frames, v5, publisher) => {
         const parsed = parseRun(frames, v5, publisher, router);
         if (parsed !== undefined) ingest.publishForwardedRun(parsed.run, parsed.route);
-        return parsed !== undefined;
+        return parsed?.run.count ?? 0;
       },
     };
   }

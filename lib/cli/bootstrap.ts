@@ -10,10 +10,11 @@ const STOP_SIGNALS: readonly ProcessEvent[] = ['SIGINT', 'SIGTERM'];
 
 function portOf(invocation: Invocation): number {
   const text = invocation.value('port') ?? String(BOOTSTRAP_PORT);
-  if (/^\d{1,5}$/.test(text) && Number(text) <= PORT_MAX) return Number(text);
+  // Gateways have to know it in advance: "any free one" would help nobody.
+  if (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= PORT_MAX) return Number(text);
   throw usageError(
     invocation.command,
-    `--port needs a whole number from 0 to ${PORT_MAX}, not ${JSON.stringify(text)}`,
+    `--port needs a whole number from 1 to ${PORT_MAX}, not ${JSON.stringify(text)}`,
   );
 }
 

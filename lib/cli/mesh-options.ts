@@ -52,5 +52,5 @@ export const EVICT_OPTIONS: readonly OptionSpec[] = [
 
 export const BOOTSTRAP_OPTIONS: readonly OptionSpec[] = [
   { long: 'host', values: ['HOST'], description: 'Address to listen on (default 0.0.0.0: every network).' },
-  { long: 'port', values: ['PORT'], description: 'UDP port (default 49737; 0 is any free one).' },
+  { long: 'port', values: ['PORT'], description: 'UDP port (default 49737).' },
 ];

@@ -24,9 +24,9 @@ export interface MeshHost {
   publishPassing(message: Message): void;
   /**
    * Frames of QoS 0 as a client of another gateway sent them. @param frames nobody changes them any more
-   * @returns false where they are no such frames
+   * @returns how many messages they are; 0 where they are no such frames
    */
-  publishRun(frames: Uint8Array, v5: boolean, publisher: string): boolean;
+  publishRun(frames: Uint8Array, v5: boolean, publisher: string): number;
 
   readonly retained: RetainedView;
   /** What is known of a topic has changed; set by the mesh. */

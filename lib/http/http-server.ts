@@ -167,12 +167,21 @@ async function bodyOf(request: IncomingMessage, route: Route): Promise<Uint8Arra
       HttpFault.contentType,
       `this path takes a body of the type ${BODY_TYPE}, which may be empty`,
     );
+  try {
+    return await readBody(request, bodyMaxBytes);
+  } catch {
+    // Whoever asked has gone before its body was here: nobody reads the answer.
+    return faultResponse(HttpFault.badRequest, 'the body did not come whole');
+  }
+}
+
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array | HttpResponse> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const part of request as AsyncIterable<Uint8Array>) {
     bytes += part.length;
-    if (bytes > bodyMaxBytes)
-      return faultResponse(HttpFault.bodyNotTaken, `the body is larger than ${bodyMaxBytes} bytes`);
+    if (bytes > maxBytes)
+      return faultResponse(HttpFault.bodyNotTaken, `the body is larger than ${maxBytes} bytes`);
     parts.push(part);
   }
   return Uint8Array.from(Buffer.concat(parts));

@@ -94,15 +94,14 @@ function infoLines(view: GatewayView): string {
 function meshLines(mesh: MeshStatus): string {
   let text = '';
   for (const { name, type, help, samples } of MESH_METRICS) {
-    text += header(name, type, help);
-    for (const { labels, value } of samples(mesh))
-      text += `${name}${formatLabels(labels)} ${formatValue(value)}\n`;
+    const shown = samples(mesh);
+    if (shown.length > 0) text += header(name, type, help);
+    for (const { labels, value } of shown) text += `${name}${formatLabels(labels)} ${formatValue(value)}\n`;
   }
   return text;
 }
 
-/** All counters and gauges as the body of an answer to a scrape. */
-/** @param mesh of a gateway that is in one */
+/** All counters and gauges as the body of an answer to a scrape. @param mesh of a gateway that is in one */
 export function renderPrometheus(view: GatewayView, counters: Counters, mesh?: MeshStatus): string {
   let text = infoLines(view);
   for (const { index, text: before } of COUNTER_SAMPLES) {

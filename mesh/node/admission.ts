@@ -4,7 +4,7 @@
  */
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { AdminBinding } from '../admission/admin-key.js';
-import { decodeEvictions, Roster } from '../admission/roster.js';
+import { decodeEvictions, encodeEvictions, Roster } from '../admission/roster.js';
 
 export interface AdmissionPorts {
   /** Whether the swarm key was made for this administrator. */
@@ -39,6 +39,12 @@ export class Admission {
 
   reasonOf(id: GatewayId): string {
     return this.#roster?.evictionOf(id)?.reason ?? '';
+  }
+
+  /** What the evicted one is shown, as a frame; undefined: it is not evicted. */
+  statementOn(id: GatewayId): Uint8Array | undefined {
+    const eviction = this.#roster?.evictionOf(id);
+    return eviction === undefined ? undefined : encodeEvictions([eviction])[0];
   }
 
   frames(): readonly Uint8Array[] {

@@ -120,7 +120,7 @@ function writeEpoch(writer: ByteWriter, { counter, nonce }: Epoch): void {
 
 function readEpoch(reader: ByteReader): Epoch {
   const counter = reader.varint();
-  if (counter > EPOCH_COUNTER_MAX) throw new MalformedFrame(`epoch ${counter}`);
+  if (counter === 0 || counter > EPOCH_COUNTER_MAX) throw new MalformedFrame(`epoch ${counter}`);
   return { counter, nonce: Buffer.from(reader.raw(NONCE_BYTES)).toString('hex') };
 }
 

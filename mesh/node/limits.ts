@@ -1,5 +1,10 @@
 /** How long a proven link may be without the first frame. */
 export const HELLO_WITHIN_MS = 3000;
+/**
+ * Whoever says that it knows a later life of this gateway makes it begin one that is later still. Nobody starts so often: beyond it
+ * it is a lie, and a counter that goes on from there would soon fit nowhere.
+ */
+export const EPOCH_BEYOND_MAX = 2 ** 40;
 /** `tick` is to be called so often. */
 export const TICK_MS = 50;
 /** A member without a link for so long is reached through another one. */

@@ -527,16 +527,31 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #evicted(id: GatewayId, reason: string): void {
     this.#options.logger.warn('a gateway was evicted from the mesh', { gateway: id, reason });
     if (id === this.self) {
-      const text = `this gateway was evicted from the mesh (${reason}): its own clients are served on`;
-      this.end(text);
-      this.#options.stopped(text);
+      this.#stopAsEvicted(reason);
       return;
     }
-    this.#peers.get(id)?.forget();
+    const peer = this.#peers.get(id);
+    const statement = this.admission.statementOn(id);
+    // It is told, too: else it would take all others for dead, and try for ever.
+    if (peer?.isReachable === true && statement !== undefined) peer.link?.send(Channel.roster, statement);
+    peer?.forget();
     this.#peers.delete(id);
     this.#membership?.forget(id);
     this.#retained?.memberLeft(id);
     this.#tellWanted();
+  }
+
+  #stopAsEvicted(reason: string): void {
+    const text = `this gateway was evicted from the mesh (${reason}): its own clients are served on`;
+    this.end(text);
+    this.#options.stopped(text);
+  }
+
+  /** @returns whether it was evicted in an earlier life: then it takes part no more */
+  endIfEvicted(): boolean {
+    if (!this.admission.isEvicted(this.self)) return false;
+    this.#stopAsEvicted(this.admission.reasonOf(this.self));
+    return true;
   }
 
   drained(peer: Peer): void {

@@ -16,7 +16,7 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { addresseeOf, type ReceiverGreeting } from '../forward/frames.js';
-import { PassingReceiver, PassingSender } from '../forward/passing.js';
+import { type PassingCounts, PassingReceiver, PassingSender } from '../forward/passing.js';
 import { StreamReceiver } from '../forward/stream-receiver.js';
 import { StreamSender } from '../forward/stream-sender.js';
 import {
@@ -52,6 +52,16 @@ export interface PeerEvents {
   drained(peer: Peer): void;
 }
 
+/** What became of messages of QoS 0. */
+export interface PassedCounts {
+  sent: number;
+  /** Too much waited on the link. */
+  slowLink: number;
+  linkDown: number;
+  expired: number;
+  tooLarge: number;
+}
+
 export class Peer implements RemoteTarget {
   readonly gateway: GatewayId;
   /** Which is asked for by whoever has a route to it. */
@@ -77,7 +87,8 @@ export class Peer implements RemoteTarget {
   #sync: RetainedSync | undefined;
   #passing: PassingSender | undefined;
   #passingIn: PassingReceiver | undefined;
-  #passingDropped = 0;
+  /** Of QoS 0, over all links. */
+  readonly #passed: PassedCounts = { sent: 0, slowLink: 0, linkDown: 0, expired: 0, tooLarge: 0 };
   #isStalled = false;
   receivedPassing = 0;
 
@@ -177,11 +188,9 @@ export class Peer implements RemoteTarget {
     return this.#state === 'telling' || this.#state === 'up';
   }
 
-  get passingCounts(): { readonly sent: number; readonly dropped: number } {
-    return {
-      sent: this.#passing?.counts.sent ?? 0,
-      dropped: this.#passingDropped + (this.#passing?.counts.dropped ?? 0),
-    };
+  /** Of QoS 0. They only rise. */
+  get passingCounts(): Readonly<PassedCounts> {
+    return sum(this.#passed, this.#passing?.counts);
   }
 
   // Links.
@@ -234,7 +243,7 @@ export class Peer implements RemoteTarget {
     this.#sync?.stop();
     this.#interestIn.unlinked();
     this.#parts.gate.peerGone(this.gateway);
-    this.#passingDropped += this.#passing?.counts.dropped ?? 0;
+    Object.assign(this.#passed, sum(this.#passed, this.#passing?.counts));
     this.#passing = undefined;
     this.#passingIn = undefined;
     if (wasReachable) this.#events.apart(this, reason);
@@ -367,14 +376,18 @@ export class Peer implements RemoteTarget {
 
   /** One that nobody acknowledges. */
   pass(message: Message): void {
-    if (this.#passing === undefined) this.#passingDropped++;
+    if (this.#passing === undefined) this.#passed.linkDown++;
     else this.#passing.send(message);
   }
 
   passRun(v5: boolean, publisher: string, frames: Uint8Array, count: number): void {
     const { maxQueuedPassingBytes } = this.#parts.limits;
-    if (this.#passing === undefined || (this.#link?.queuedBytes ?? 0) > maxQueuedPassingBytes) {
-      this.#passingDropped += count;
+    if (this.#passing === undefined) {
+      this.#passed.linkDown += count;
+      return;
+    }
+    if ((this.#link?.queuedBytes ?? 0) > maxQueuedPassingBytes) {
+      this.#passed.slowLink += count;
       return;
     }
     // What came before it leaves before it.
@@ -385,8 +398,9 @@ export class Peer implements RemoteTarget {
 
   #takeRun(frame: Uint8Array): string | undefined {
     const { v5, publisher, frames } = decodeRun(frame);
-    this.receivedPassing++;
-    return this.#parts.host.publishRun(frames, v5, publisher) ? undefined : 'it sent messages that are none';
+    const count = this.#parts.host.publishRun(frames, v5, publisher);
+    this.receivedPassing += count;
+    return count > 0 ? undefined : 'it sent messages that are none';
   }
 
   flush(): void {
@@ -417,4 +431,16 @@ export class Peer implements RemoteTarget {
 
 export function floorName(gateway: GatewayId): string {
   return `peer/${gateway}`;
+}
+
+function sum(counts: PassedCounts, onLink: PassingCounts | undefined): PassedCounts {
+  if (onLink === undefined) return counts;
+  const { sent, dropped, expired, tooLarge } = onLink;
+  return {
+    sent: counts.sent + sent,
+    slowLink: counts.slowLink + dropped,
+    linkDown: counts.linkDown,
+    expired: counts.expired + expired,
+    tooLarge: counts.tooLarge + tooLarge,
+  };
 }

@@ -20,6 +20,7 @@ import { RelayedLink, type RelayPath } from './relayed-link.js';
 
 const Kind = { open: 1, accept: 2, data: 3, datagram: 4, close: 5 } as const;
 type Kind = (typeof Kind)[keyof typeof Kind];
+const KINDS: readonly Kind[] = Object.values(Kind);
 const DELIVERED = 0x80;
 const REASON_MAX_BYTES = 200;
 
@@ -103,13 +104,14 @@ export class Relay {
     const reader = new ByteReader(frame);
     const kind = reader.u8();
     const other = gatewayIdOf(reader.raw(PUBLIC_KEY_BYTES));
-    if ((kind & DELIVERED) === 0) this.#passOn(from, other, kind as Kind, reader, frame);
+    if ((kind & DELIVERED) === 0)
+      this.#passOn(from, other, parseAsked(kind, frame, reader.offset), reader.offset, frame);
     else this.#take(from, other, (kind & ~DELIVERED) as Kind, reader, frame);
   }
 
   // In the middle.
 
-  #passOn(from: GatewayId, to: GatewayId, kind: Kind, reader: ByteReader, frame: Uint8Array): void {
+  #passOn(from: GatewayId, to: GatewayId, kind: Kind, offset: number, frame: Uint8Array): void {
     const link = this.#ports.isWilling ? this.#ports.direct(to) : undefined;
     if (link === undefined) {
       if (kind !== Kind.close) this.#deliverReason(from, to, 'the gateway in the middle does not reach it');
@@ -125,7 +127,7 @@ export class Relay {
     this.#writer
       .u8(kind | DELIVERED)
       .raw(publicKeyOf(from))
-      .raw(frame, reader.offset);
+      .raw(frame, offset);
     link.send(Channel.relay, this.#writer.finish());
   }
 
@@ -243,9 +245,17 @@ export class Relay {
       link.ended('relay: the gateway in the middle is gone');
     }
   }
+}
 
-  /** A link of its own took the place of a relayed one. */
-  superseded(peer: GatewayId): void {
-    this.#links.get(peer)?.close('relay: there is a direct link');
-  }
+/**
+ * What is to be passed on, as far as the other end would blame the one in the middle for it. @param at where what follows begins
+ * @throws MalformedFrame
+ */
+function parseAsked(kind: number, frame: Uint8Array, at: number): Kind {
+  const known = KINDS.find((one) => one === kind);
+  if (known === undefined) throw new MalformedFrame(`to be relayed: ${kind}`);
+  const rest = new ByteReader(frame.subarray(at));
+  if (known === Kind.data) rest.u8();
+  if (known === Kind.close) rest.text(REASON_MAX_BYTES);
+  return known;
 }

@@ -105,8 +105,7 @@ export class MeshState {
   /** Nothing was restored after all. */
   reset(): void {
     this.#numbers = new WeakMap();
-    for (const map of [this.#byNumber, this.#unwrittenSources, this.#floors, this.#notes])
-      map.clear();
+    for (const map of [this.#byNumber, this.#unwrittenSources, this.#floors, this.#notes]) map.clear();
     this.#changedFloors.clear();
     this.#changedNotes.clear();
     this.#images = [];

@@ -122,7 +122,8 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
       wanted: () => undefined,
       limits: {
         linkMaxBytesPerSecond: 0,
-        maxQueuedPassingBytes: 1 << 20, tombstoneMinAgeMs: 0,
+        maxQueuedPassingBytes: 1 << 20,
+        tombstoneMinAgeMs: 0,
         interestWaitMs: 250,
         relay: true,
         forward: plan.forward,

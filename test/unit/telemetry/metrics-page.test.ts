@@ -2,11 +2,14 @@ import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { createCounters, renderPrometheus, SYS_TOPICS } from '../../../lib/telemetry/index.js';
 import { formatLabels, INFOS } from '../../../lib/telemetry/prometheus.js';
+import { MESH_METRICS } from '../../../lib/telemetry/mesh-metrics.js';
+import { createMeshStatus } from './mesh-view.js';
 import { parseExposition } from './exposition.js';
 import { createView } from './view.js';
 
 const PAGE = new URL('../../../../docs/metrics.md', import.meta.url);
 const SYS_HEADING = '## The topics of `$SYS/broker`';
+const MESH_HEADING = '\n## The mesh\n';
 /** Families whose every row says what to do about it. */
 const WITH_REMEDY = /dropped|refused|disconnects/;
 
@@ -32,7 +35,8 @@ function parseRows(page: string): Row[] {
   return rows;
 }
 
-const [metricsPart = '', sysPart = ''] = (await readFile(PAGE, 'utf8')).split(SYS_HEADING);
+const [beforeSys = '', sysPart = ''] = (await readFile(PAGE, 'utf8')).split(SYS_HEADING);
+const [metricsPart = '', meshPart = ''] = beforeSys.split(MESH_HEADING);
 
 t.test('the page explains every metric and every reason, each once, and nothing else', (t) => {
   const families = parseExposition(renderPrometheus(createView(), createCounters()));
@@ -49,6 +53,25 @@ t.test('the page explains every metric and every reason, each once, and nothing 
     const labelled = key.includes('{') && WITH_REMEDY.test(key);
     t.equal(cells.length, labelled ? 2 : 1, `${key}: what it means${labelled ? ' and what to do' : ''}`);
   }
+  t.end();
+});
+
+t.test('the page explains every metric of the mesh, and every value of its labels', (t) => {
+  const status = createMeshStatus();
+  const words = new Set<string>();
+  for (const { samples } of MESH_METRICS) {
+    for (const { labels } of samples(status)) {
+      const { gateway: _gateway, site: _site, ...closed } = labels;
+      for (const [label, value] of Object.entries(closed)) words.add(label).add(value);
+    }
+  }
+  t.strictSame(
+    parseRows(meshPart)
+      .map(({ key }) => key)
+      .sort(),
+    [...MESH_METRICS.map(({ name }) => name), ...words].sort(),
+  );
+  t.match(meshPart, '`$SYS/broker/connection/<site>.<id>/state`');
   t.end();
 });
 

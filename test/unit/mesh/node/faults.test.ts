@@ -176,14 +176,20 @@ t.test('a step of a stream does not stay in memory', (t) => {
 
 t.test('what others say of the life of a gateway cannot take its epochs away', async (t) => {
   let beyond: number[] = [];
-  const { scheduler, sites } = await mesh([{ node: { bearAnew: (counter) => void beyond.push(counter) } }, {}]);
+  const { scheduler, sites } = await mesh([
+    { node: { bearAnew: (counter) => void beyond.push(counter) } },
+    {},
+  ]);
   const [a, b] = sites as [Site, Site];
   const [peer] = [...b.node.peers];
   const image = { origin: a.id, epoch: { counter: 2 ** 50, nonce: 'f'.repeat(16) }, covered: 1, have: [] };
   peer?.receiver.restore(image);
   peer?.close('again');
   await scheduler.advance(3000);
-  t.same(beyond.filter((counter) => counter > 2 ** 21), []);
+  t.same(
+    beyond.filter((counter) => counter > 2 ** 21),
+    [],
+  );
   beyond = [];
   t.ok(Channel.hello === 0);
 });

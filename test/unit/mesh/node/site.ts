@@ -79,7 +79,13 @@ export class Site {
           return { cancel: () => (cancelled = true) };
         },
       },
-      limits: { linkMaxBytesPerSecond: 0, maxQueuedPassingBytes: 1 << 20, tombstoneMinAgeMs: 0, interestWaitMs: 250, relay: true },
+      limits: {
+        linkMaxBytesPerSecond: 0,
+        maxQueuedPassingBytes: 1 << 20,
+        tombstoneMinAgeMs: 0,
+        interestWaitMs: 250,
+        relay: true,
+      },
       importFilters: ['#'],
       exportFilters: ['#'],
       addresses: () => [],
