@@ -492,7 +492,11 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.#options.stopped(text);
       return;
     }
-    this.#peers.get(id)?.forget();
+    const peer = this.#peers.get(id);
+    // It is told, so that its people see why: nobody talks to it later.
+    if (peer?.isReachable === true)
+      for (const frame of this.admission.frames()) peer.link?.send(Channel.roster, frame);
+    peer?.forget();
     this.#peers.delete(id);
     this.#membership?.forget(id);
     this.#retained?.memberLeft(id);

@@ -21,6 +21,8 @@ export interface FormationOptions {
   readonly count: number;
   readonly set?: Readonly<Record<string, number | string>>;
   readonly network?: MeshNetwork;
+  /** Places that stay empty. */
+  readonly spare?: number;
 }
 
 /** @throws Error where it fails */
@@ -43,13 +45,13 @@ export class MeshFormation {
 
   constructor(options: FormationOptions) {
     this.#options = options;
-    this.network = options.network ?? createNetwork(options.count);
+    this.network = options.network ?? createNetwork(options.count + (options.spare ?? 0));
   }
 
   /** @throws Error where they do not find each other */
   async start(): Promise<void> {
     const { folder, set = {} } = this.#options;
-    for (const place of this.network.places) {
+    for (const place of this.network.places.slice(0, this.#options.count)) {
       const dataDir = join(folder, place.name);
       // Ports are taken one after the other.
       // eslint-disable-next-line no-await-in-loop

@@ -1,4 +1,6 @@
 /** Gateways of one mesh that are killed, stopped, cut off, copied, put back and evicted, with clients that are never told. */
+import { meshBacklog } from './mesh-backlog.js';
+import { meshCards } from './mesh-cards.js';
 import { MESH_FAULTS, meshFaults } from './mesh-faults.js';
 import type { ProofReport } from './report.js';
 
@@ -13,12 +15,19 @@ export interface MeshProofOptions {
   readonly tell?: (text: string) => void;
 }
 
+const CARDS = ['clone', 'restore', 'evict'];
+
 type Part = (options: MeshProofOptions) => Promise<ProofReport>;
 
 const PARTS: Readonly<Record<string, Part>> = {
   faults: ({ gateways, rounds, seed, tell = () => {}, only }) => {
     const names = only?.split(',').filter((name) => name in MESH_FAULTS);
     return meshFaults({ gateways, rounds, seed, tell, only: names?.length === 0 ? undefined : names });
+  },
+  backlog: ({ gateways, backlog, seed }) => meshBacklog(gateways, backlog, seed),
+  cards: ({ gateways, seed, only }) => {
+    const names = only?.split(',').filter((name) => CARDS.includes(name));
+    return meshCards(gateways, seed, names?.length === 0 ? undefined : names);
   },
 };
 
@@ -30,7 +39,8 @@ export async function mesh(options: MeshProofOptions): Promise<ProofReport> {
     const isMeant =
       names === undefined ||
       names.includes(name) ||
-      (name === 'faults' && names.some((one) => one in MESH_FAULTS));
+      (name === 'faults' && names.some((one) => one in MESH_FAULTS)) ||
+      (name === 'cards' && names.some((one) => CARDS.includes(one)));
     if (!isMeant) continue;
     tell(`== ${name}`);
     // One after the other: each needs the machine.
