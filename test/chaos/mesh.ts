@@ -2,6 +2,7 @@
 import { meshBacklog } from './mesh-backlog.js';
 import { meshCards } from './mesh-cards.js';
 import { MESH_FAULTS, meshFaults } from './mesh-faults.js';
+import { meshLan, meshNat } from './mesh-finding.js';
 import type { ProofReport } from './report.js';
 
 export interface MeshProofOptions {
@@ -25,6 +26,8 @@ const PARTS: Readonly<Record<string, Part>> = {
     return meshFaults({ gateways, rounds, seed, tell, only: names?.length === 0 ? undefined : names });
   },
   backlog: ({ gateways, backlog, seed }) => meshBacklog(gateways, backlog, seed),
+  lan: ({ gateways }) => meshLan(gateways),
+  nat: () => meshNat(),
   cards: ({ gateways, seed, only }) => {
     const names = only?.split(',').filter((name) => CARDS.includes(name));
     return meshCards(gateways, seed, names?.length === 0 ? undefined : names);
