@@ -11,7 +11,7 @@ const BIN = fileURLToPath(new URL('../../../bin/sprawl-edge.cjs', import.meta.ur
 /** Beyond it the machine, not the gateway, is slow. */
 export const LAG_MAX_MS = 250;
 const LAG_EVERY_MS = 3000;
-const MEET_MAX_MS = 40_000;
+const MEET_MAX_MS = 80_000;
 const REST_MAX_MS = 300_000;
 const SWARM_KEY = /\bsprawl1[a-z0-9]+/;
 const ADMIN_KEY = /\bsprawladmin1[a-z0-9]+/;
