@@ -120,7 +120,8 @@ function writeEpoch(writer: ByteWriter, { counter, nonce }: Epoch): void {
 
 function readEpoch(reader: ByteReader): Epoch {
   const counter = reader.varint();
-  if (counter === 0 || counter > EPOCH_COUNTER_MAX) throw new MalformedFrame(`epoch ${counter}`);
+  if (counter === 0 || counter > EPOCH_COUNTER_MAX)
+    throw new MalformedFrame(`an epoch with the counter ${counter} where ${EPOCH_COUNTER_MAX} is the most`);
   return { counter, nonce: Buffer.from(reader.raw(NONCE_BYTES)).toString('hex') };
 }
 

@@ -29,7 +29,7 @@ const others = (run: MeshRun, some: readonly MeshGateway[]): MeshGateway[] =>
 export const MESH_FAULTS: Readonly<Record<string, Fault>> = {
   'kill one': (run) => run.kill(run.pick(1), run.random.integer(50, 3000)),
   'kill two at once': (run) => run.kill(run.pick(2), run.random.integer(50, 3000)),
-  'kill a third, away': (run) => run.kill(run.pick(Math.max(1, Math.floor(run.gateways.length / 3))), 6000),
+  'kill a third': (run) => run.kill(run.pick(Math.max(1, Math.floor(run.gateways.length / 3))), 6000),
   'kill twice in two seconds': async (run) => {
     const who = run.pick(1);
     await run.kill(who, 100);
@@ -77,7 +77,7 @@ export const MESH_FAULTS: Readonly<Record<string, Fault>> = {
       for (const { options } of run.pick(2)) network.slow(options.place);
     });
   },
-  'all at once, no DHT': (run) => run.kill(run.gateways, 200),
+  'all at once without DHT': (run) => run.kill(run.gateways, 200),
   'mixed: partition and kill': async (run) => {
     const some = run.pick(2);
     await Promise.all([
@@ -85,7 +85,7 @@ export const MESH_FAULTS: Readonly<Record<string, Fault>> = {
       elapse(run.random.integer(200, 1500)).then(() => run.kill(run.pick(1), run.random.integer(50, 1000))),
     ]);
   },
-  'mixed: pause, loss and kill': async (run) => {
+  'mixed: pause and loss and kill': async (run) => {
     const [stopped, killed] = run.pick(2) as [MeshGateway, MeshGateway];
     await Promise.all([
       run.badLines('loss', 5000, () => run.formation.network.lose(10)),

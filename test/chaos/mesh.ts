@@ -1,5 +1,8 @@
 /** Gateways of one mesh that are killed, stopped, cut off, copied, put back and evicted, with clients that are never told. */
+import { meshBacklog } from './mesh-backlog.js';
+import { meshCards } from './mesh-cards.js';
 import { MESH_FAULTS, meshFaults } from './mesh-faults.js';
+import { meshLan, meshNat } from './mesh-finding.js';
 import type { ProofReport } from './report.js';
 
 export interface MeshProofOptions {
@@ -13,12 +16,21 @@ export interface MeshProofOptions {
   readonly tell?: (text: string) => void;
 }
 
+const CARDS = ['clone', 'restore', 'evict'];
+
 type Part = (options: MeshProofOptions) => Promise<ProofReport>;
 
 const PARTS: Readonly<Record<string, Part>> = {
   faults: ({ gateways, rounds, seed, tell = () => {}, only }) => {
     const names = only?.split(',').filter((name) => name in MESH_FAULTS);
     return meshFaults({ gateways, rounds, seed, tell, only: names?.length === 0 ? undefined : names });
+  },
+  backlog: ({ gateways, backlog, seed }) => meshBacklog(gateways, backlog, seed),
+  lan: ({ gateways }) => meshLan(gateways),
+  nat: () => meshNat(),
+  cards: ({ gateways, seed, only }) => {
+    const names = only?.split(',').filter((name) => CARDS.includes(name));
+    return meshCards(gateways, seed, names?.length === 0 ? undefined : names);
   },
 };
 
@@ -30,7 +42,8 @@ export async function mesh(options: MeshProofOptions): Promise<ProofReport> {
     const isMeant =
       names === undefined ||
       names.includes(name) ||
-      (name === 'faults' && names.some((one) => one in MESH_FAULTS));
+      (name === 'faults' && names.some((one) => one in MESH_FAULTS)) ||
+      (name === 'cards' && names.some((one) => CARDS.includes(one)));
     if (!isMeant) continue;
     tell(`== ${name}`);
     // One after the other: each needs the machine.
