@@ -42,8 +42,6 @@ interface Judged {
 export class SubscriptionSet {
   /** By filter as the client wrote it, `$share/...` included. */
   readonly #byFilter = new Map<string, Subscription<Session>>();
-  /** What is retained is to be sent with their SUBACK. */
-  readonly #owing = new Set<Subscription<Session>>();
   /** Filters that are new and being stored: the limit is for them, too. */
   #storingCount = 0;
   readonly #session: Session;
@@ -291,7 +289,6 @@ export class SubscriptionSet {
     for (const { key, subscription } of verdicts) {
       if (subscription === undefined || !this.#put(key, subscription)) continue;
       owed.push([key, subscription]);
-      this.#owing.add(subscription);
     }
     const finish = (): void => {
       answer(verdicts.map((verdict) => verdict.code));
@@ -309,12 +306,9 @@ export class SubscriptionSet {
       });
   }
 
-  /** While its SUBACK waited it may have gone, or another one have taken its place: which sends what is retained itself where it owes that. */
+  /** While its SUBACK waited it may have gone. Where another one took its place, each SUBSCRIBE is owed what is retained [MQTT-3.8.4-3]. */
   #settle(key: string, subscription: Subscription<Session>): void {
-    this.#owing.delete(subscription);
-    const present = this.#byFilter.get(key);
-    if (present === undefined || this.#owing.has(present)) return;
-    this.#sendRetained(present);
+    if (this.#byFilter.has(key)) this.#sendRetained(subscription);
   }
 
   #sendRetained(subscription: Subscription<Session>): void {
