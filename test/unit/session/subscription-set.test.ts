@@ -242,6 +242,24 @@ t.test('retained messages come as Retain Handling asks, never for shared subscri
   t.same(payloads(), []);
 });
 
+t.test(
+  'while SUBACKs wait for other gateways: each SUBSCRIBE is owed what is retained, one that went is not',
+  async (t) => {
+    const { world, link, subscribe, unsubscribe } = fixture();
+    world.store.retained.set(message({ topic: 'a', retain: true }));
+    world.store.retained.set(message({ topic: 'b', retain: true }));
+    const waiting: (() => void)[] = [];
+    Object.assign(world.env, { mesh: { whenKnown: (answer: () => void) => waiting.push(answer) } });
+    t.equal(subscribe({ filter: 'a' }), undefined, 'it waits');
+    subscribe({ filter: 'a' });
+    subscribe({ filter: 'b' });
+    unsubscribe('b');
+    t.same(link.take(), []);
+    for (const answer of waiting) answer();
+    t.match(link.take(), [{ topic: 'a' }, { topic: 'a' }]);
+  },
+);
+
 t.test('retained messages that may not be received do not come', async (t) => {
   const { world, link, subscribe } = fixture();
   world.store.retained.set(message({ topic: 'a/open', retain: true }));
