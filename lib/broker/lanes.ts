@@ -19,7 +19,7 @@ import { FanOut } from '../delivery/fan-out.js';
 import { CommitQueue } from '../ingest/commit-queue.js';
 import { Ingest } from '../ingest/ingest.js';
 import { Retention } from '../ingest/retention.js';
-import { versionOf } from '../ingest/retained-order.js';
+import { versionOf } from '../ingest/retained-version.js';
 import type { Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { Router } from '../routing/router.js';

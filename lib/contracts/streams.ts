@@ -26,6 +26,15 @@ export interface RetainedVersion {
   readonly sequence: LogPosition;
 }
 
+/** Below 0: `a` is the older; 0: they are one. */
+export function compareVersions(a: RetainedVersion, b: RetainedVersion): number {
+  if (a.counter !== b.counter) return a.counter - b.counter;
+  if (a.origin !== b.origin) return a.origin < b.origin ? -1 : 1;
+  if (a.epoch.counter !== b.epoch.counter) return a.epoch.counter - b.epoch.counter;
+  if (a.epoch.nonce !== b.epoch.nonce) return a.epoch.nonce < b.epoch.nonce ? -1 : 1;
+  return a.sequence - b.sequence;
+}
+
 /** How much of another gateway's log this one has. */
 export interface StreamImage {
   readonly origin: GatewayId;

@@ -11,6 +11,7 @@
  */
 import { PUBACK, PUBCOMP, PUBREC, writeAck } from '../delivery/ack-writer.js';
 import type { LogPosition, MessageOrigin } from '../contracts/store.js';
+import { compareVersions } from '../contracts/streams.js';
 import { createMessage, type Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { type Route, RouteState } from '../routing/router.js';
@@ -20,7 +21,7 @@ import { count, C } from '../telemetry/counters.js';
 import { encodeForwardedProperties } from './forwarded-properties.js';
 import type { Run } from '../delivery/fan-out.js';
 import type { Waiter } from './commit-queue.js';
-import { compareVersions, versionOf } from './retained-order.js';
+import { versionOf } from './retained-version.js';
 
 /** How often a 3.1.1 publisher whose message cannot be stored is looked at again. */
 const HOLD_RETRY_MS = 100;

@@ -1,12 +1,8 @@
-/**
- * Which of two retained messages of a topic is the newer. In a mesh it is a matter of their versions, see RetainedVersion; without one, of
- * where they are in the log.
- */
-import type { Epoch } from '../contracts/epoch.js';
 import type { MeshPort } from '../contracts/mesh-port.js';
 import type { RetainedVersion } from '../contracts/streams.js';
 import type { Message } from '../message/message.js';
 
+/** What decides which of two retained messages of a topic is the newer, see compareVersions. @param message in the log, or of it */
 export function versionOf(message: Message, mesh: MeshPort): RetainedVersion {
   const { source, retainedCounter, position } = message;
   const { origin, epoch } = source ?? mesh.sourceAt(position);
@@ -16,17 +12,4 @@ export function versionOf(message: Message, mesh: MeshPort): RetainedVersion {
     epoch,
     sequence: source === undefined ? position : message.sequence,
   };
-}
-
-/** Below 0: `a` is the older; 0: they are one. */
-export function compareVersions(a: RetainedVersion, b: RetainedVersion): number {
-  if (a.counter !== b.counter) return a.counter - b.counter;
-  if (a.origin !== b.origin) return a.origin < b.origin ? -1 : 1;
-  return compareEpochs(a.epoch, b.epoch) || a.sequence - b.sequence;
-}
-
-function compareEpochs(a: Epoch, b: Epoch): number {
-  if (a.counter !== b.counter) return a.counter - b.counter;
-  if (a.nonce === b.nonce) return 0;
-  return a.nonce < b.nonce ? -1 : 1;
 }

@@ -14,7 +14,8 @@ import type {
   SessionRecord,
   UnassignedImage,
 } from '../contracts/store.js';
-import { compareVersions, versionOf } from '../ingest/retained-order.js';
+import { compareVersions } from '../contracts/streams.js';
+import { versionOf } from '../ingest/retained-version.js';
 import type { Message } from '../message/message.js';
 import type { SharedGroup, Subscription } from '../routing/subscription.js';
 import type { SessionEnvironment } from './environment.js';

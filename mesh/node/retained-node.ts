@@ -7,10 +7,9 @@ import type { Epoch } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { MeshHost } from '../../lib/contracts/mesh-port.js';
 import type { LogPosition, Store } from '../../lib/contracts/store.js';
-import type { MessageSource, RetainedVersion } from '../../lib/contracts/streams.js';
+import { compareVersions, type MessageSource, type RetainedVersion } from '../../lib/contracts/streams.js';
 import { createMessage, type Message } from '../../lib/message/message.js';
 import {
-  compareVersions,
   RetainedIndex,
   type RetainedKind,
   RetainedMerge,

@@ -7,7 +7,7 @@ export {
   RetainedIndex,
   type RetainedKind,
 } from './retained-index.js';
-export { compareVersions, type MergeVerdict, RetainedMerge } from './retained-merge.js';
+export { type MergeVerdict, RetainedMerge } from './retained-merge.js';
 export { type CompletedRound, RetainedSync, type RetainedSyncPorts } from './retained-sync.js';
 export {
   type TombstoneImage,

@@ -5,20 +5,9 @@
  * taken for older than a tombstone which somebody else still has, no counter begins below the highest one that was ever forgotten:
  * the floor. It is told to others with each comparison.
  */
-import type { LogPosition } from '../../lib/contracts/store.js';
-import type { RetainedVersion } from '../../lib/contracts/streams.js';
+import { compareVersions, type RetainedVersion } from '../../lib/contracts/streams.js';
 
 export type MergeVerdict = 'wins' | 'loses' | 'same';
-
-/** Below 0: `a` is older; 0: they are the same. */
-export function compareVersions(a: RetainedVersion, b: RetainedVersion): number {
-  if (a.counter !== b.counter) return a.counter - b.counter;
-  if (a.origin !== b.origin) return a.origin < b.origin ? -1 : 1;
-  if (a.epoch.counter !== b.epoch.counter) return a.epoch.counter - b.epoch.counter;
-  if (a.epoch.nonce !== b.epoch.nonce) return a.epoch.nonce < b.epoch.nonce ? -1 : 1;
-  const left: LogPosition = a.sequence;
-  return left - b.sequence;
-}
 
 export class RetainedMerge {
   #floor: number;

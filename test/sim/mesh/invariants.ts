@@ -3,7 +3,7 @@
  * together, such as equal views of the members or equal retained messages, are added to `WHILE_RUNNING` and `AT_REST`.
  */
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
-import { compareVersions } from '../../../lib/ingest/retained-order.js';
+import { compareVersions } from '../../../lib/contracts/streams.js';
 import { REBORN, REPLACED } from '../../../mesh/node/link-end.js';
 import type { StreamSender } from '../../../mesh/forward/stream-sender.js';
 import type { Peer } from '../../../mesh/node/peer.js';

@@ -5,8 +5,7 @@
 import { isSameEpoch, type Epoch, type EpochStart, type Lineage } from '../../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../../lib/contracts/store.js';
-import type { RetainedVersion } from '../../../lib/contracts/streams.js';
-import { compareVersions } from '../../../lib/ingest/retained-order.js';
+import { compareVersions, type RetainedVersion } from '../../../lib/contracts/streams.js';
 import type { Message } from '../../../lib/message/message.js';
 import type { Mid } from '../../history/event.js';
 import { parsePayload } from '../../history/payload.js';

@@ -3,8 +3,7 @@
  * roster and taken back; then everything heals, and what all of them retain is judged.
  */
 import type { GatewayId } from '../../../../lib/contracts/gateway-id.js';
-import type { RetainedVersion } from '../../../../lib/contracts/streams.js';
-import { compareVersions } from '../../../../mesh/retained/index.js';
+import { compareVersions, type RetainedVersion } from '../../../../lib/contracts/streams.js';
 import { Random } from '../../random.js';
 import { keyOf, type LogRecord, type Mutant, type NodeWorld, SimNode } from './node.js';
 

@@ -1,9 +1,8 @@
 import t from 'tap';
 import { gatewayIdOf, type GatewayId } from '../../../../lib/contracts/gateway-id.js';
-import type { RetainedVersion } from '../../../../lib/contracts/streams.js';
+import { compareVersions, type RetainedVersion } from '../../../../lib/contracts/streams.js';
 import { createMessage, type Message } from '../../../../lib/message/message.js';
 import {
-  compareVersions,
   RetainedIndex,
   RetainedMerge,
   RetainedSync,
