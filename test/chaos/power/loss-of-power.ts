@@ -87,7 +87,9 @@ export class LossOfPower {
     await this.#judgeImage(promises, undefined);
     if (this.images % MIXED_EVERY !== 0) return;
     this.mixedImages++;
-    await this.#judgeImage(promises, this.#options.random);
+    // What was written since they left is in this one.
+    const standing = promises.filter((promise) => !promise.isOver());
+    await this.#judgeImage(standing, this.#options.random);
   }
 
   async #judgeImage(promises: readonly PacketPromise[], random: Random | undefined): Promise<void> {

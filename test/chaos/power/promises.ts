@@ -31,6 +31,8 @@ export interface PacketPromise {
   readonly clientId: string;
   /** @returns what is not as it was promised; undefined: nothing. */
   broken(restored: Restored): string | undefined;
+  /** Its client has asked for something else since: what was written after that, and not synced, may be there instead. */
+  isOver(): boolean;
 }
 
 /** What a client id has asked for, over all its connections. */
@@ -42,7 +44,42 @@ class ClientState {
   /** By packet id of SUBSCRIBE and UNSUBSCRIBE. */
   readonly filters = new Map<number, readonly string[]>();
   readonly lastAsked = new Map<string, 'subscribe' | 'unsubscribe'>();
+  /** How often it asked for each thing: packet ids `in` and `out`, filters, and anything at all. */
+  readonly #asked = new Map<string, number>();
+  #cleanStarts = 0;
+
+  asks(...things: readonly string[]): void {
+    for (const thing of ['anything', ...things]) this.#asked.set(thing, this.#count(thing) + 1);
+  }
+
+  startsClean(): void {
+    this.lastAsked.clear();
+    this.#cleanStarts++;
+  }
+
+  /** @returns whether one of the things was asked for from now on, or everything was thrown away. */
+  watch(...things: readonly string[]): () => boolean {
+    const cleanStarts = this.#cleanStarts;
+    const counts = things.map((thing) => this.#count(thing));
+    return () =>
+      this.#cleanStarts !== cleanStarts || things.some((thing, i) => this.#count(thing) !== counts[i]);
+  }
+
+  #count(thing: string): number {
+    return this.#asked.get(thing) ?? 0;
+  }
 }
+
+const incoming = (packetId: number): string => `in ${packetId}`;
+const outgoing = (packetId: number): string => `out ${packetId}`;
+const subscription = (filter: string): string => `filter ${filter}`;
+const never = (): boolean => false;
+
+type MakePromise = (
+  kind: PromiseKind,
+  isOver: PacketPromise['isOver'],
+  broken: PacketPromise['broken'],
+) => PacketPromise;
 
 interface WatchedConnection {
   version: ProtocolVersion;
@@ -118,7 +155,8 @@ export class PacketWatch {
       connection.version = packet.version;
       connection.connect = packet;
       const client = this.#client(packet.clientId);
-      if (packet.cleanStart) client.lastAsked.clear();
+      client.asks();
+      if (packet.cleanStart) client.startsClean();
       return;
     }
     if (connection.connect === undefined) return;
@@ -126,26 +164,27 @@ export class PacketWatch {
     switch (packet.type) {
       case 'publish':
         if (packet.packetId === undefined) return;
+        client.asks(incoming(packet.packetId));
         client.published.set(packet.packetId, { topic: packet.topic, payload: payloadOf(packet) });
         client.releaseAsked.delete(packet.packetId);
         return;
       case 'pubrel':
+        client.asks(incoming(packet.packetId));
         client.releaseAsked.add(packet.packetId);
         return;
       case 'pubcomp':
+        client.asks(outgoing(packet.packetId));
         client.completed.add(packet.packetId);
         return;
       case 'subscribe':
-        client.filters.set(
-          packet.packetId,
-          packet.subscriptions.map(({ filter }) => filter),
-        );
-        for (const { filter } of packet.subscriptions) client.lastAsked.set(filter, 'subscribe');
+      case 'unsubscribe': {
+        const filters =
+          packet.type === 'subscribe' ? packet.subscriptions.map(({ filter }) => filter) : packet.filters;
+        client.asks(...filters.map(subscription));
+        client.filters.set(packet.packetId, filters);
+        for (const filter of filters) client.lastAsked.set(filter, packet.type);
         return;
-      case 'unsubscribe':
-        client.filters.set(packet.packetId, packet.filters);
-        for (const filter of packet.filters) client.lastAsked.set(filter, 'unsubscribe');
-        return;
+      }
       default:
     }
   }
@@ -154,13 +193,11 @@ export class PacketWatch {
     const { clientId } = connect;
     const client = this.#client(clientId);
     const isDurable = outlivesConnection(connect);
-    const promise = (kind: PromiseKind, broken: PacketPromise['broken']): PacketPromise => ({
-      kind,
-      clientId,
-      broken,
-    });
+    const promise: MakePromise = (kind, isOver, broken) => ({ kind, clientId, isOver, broken });
     if (packet.type === 'connack')
-      return packet.reasonCode === 0 ? connackPromise(connect, packet.sessionPresent, promise) : undefined;
+      return packet.reasonCode === 0
+        ? connackPromise(connect, packet.sessionPresent, client.watch('anything'), promise)
+        : undefined;
     if ('reasonCode' in packet && packet.reasonCode >= 0x80) return undefined;
     switch (packet.type) {
       case 'puback':
@@ -169,7 +206,8 @@ export class PacketWatch {
         const { topic = '', payload = '' } = client.published.get(packetId) ?? {};
         const isOpen = type === 'pubrec' && isDurable && !client.releaseAsked.has(packetId);
         this.#note(topic, payload);
-        return promise(type === 'puback' ? 'PUBACK' : 'PUBREC', (restored) => {
+        const isOver = isOpen ? client.watch(incoming(packetId)) : never;
+        return promise(type === 'puback' ? 'PUBACK' : 'PUBREC', isOver, (restored) => {
           const stored = storedMessage(restored, payload);
           if (isOpen && restored.session(clientId)?.inbound.includes(packetId) !== true)
             return `packet id ${packetId} is not known to be received`;
@@ -183,7 +221,7 @@ export class PacketWatch {
       case 'pubcomp': {
         const { packetId } = packet;
         if (!isDurable || !client.releaseAsked.has(packetId)) return undefined;
-        return promise('PUBCOMP', (restored) =>
+        return promise('PUBCOMP', client.watch(incoming(packetId)), (restored) =>
           restored.session(clientId)?.inbound.includes(packetId) === true
             ? `packet id ${packetId} is not free`
             : undefined,
@@ -194,12 +232,14 @@ export class PacketWatch {
         if (packetId > 0) client.completed.delete(packetId);
         if (qos !== 2 || !isDurable) return undefined;
         const payload = payloadOf(packet);
-        return promise('PUBLISH', (restored) => inFlightFault(restored, clientId, packetId, payload));
+        return promise('PUBLISH', client.watch(outgoing(packetId)), (restored) =>
+          inFlightFault(restored, clientId, packetId, payload),
+        );
       }
       case 'pubrel': {
         const { packetId } = packet;
         if (!isDurable || client.completed.has(packetId)) return undefined;
-        return promise('PUBREL', (restored) => {
+        return promise('PUBREL', client.watch(outgoing(packetId)), (restored) => {
           const image = restored.session(clientId)?.inFlight.find((one) => one.packetId === packetId);
           return image?.released === true ? undefined : `the PUBREC of packet id ${packetId} is not known`;
         });
@@ -213,7 +253,8 @@ export class PacketWatch {
         const filters = (client.filters.get(packet.packetId) ?? []).filter(
           (filter, i) => (codes[i] ?? 0) < 0x80 && client.lastAsked.get(filter) === asked,
         );
-        return promise(isThere ? 'SUBACK' : 'UNSUBACK', (restored) => {
+        const isOver = client.watch(...filters.map(subscription));
+        return promise(isThere ? 'SUBACK' : 'UNSUBACK', isOver, (restored) => {
           const there = new Set(restored.session(clientId)?.subscriptions.map(({ filter }) => filter));
           const wrong = filters.find((filter) => there.has(filter) !== isThere);
           return wrong === undefined ? undefined : `${wrong} is ${isThere ? 'not' : 'still'} subscribed`;
@@ -234,13 +275,14 @@ export class PacketWatch {
 function connackPromise(
   connect: ConnectPacket,
   present: boolean,
-  promise: (kind: PromiseKind, broken: PacketPromise['broken']) => PacketPromise,
+  isOver: PacketPromise['isOver'],
+  promise: MakePromise,
 ): PacketPromise {
   const { clientId } = connect;
   const kind = connect.cleanStart
     ? 'CONNACK of a clean start'
     : `CONNACK of a ${present ? 'resumed' : 'new'} session`;
-  return promise(kind as PromiseKind, (restored) => {
+  return promise(kind as PromiseKind, isOver, (restored) => {
     const session = restored.session(clientId);
     const isDurable = outlivesConnection(connect);
     if (isDurable && session === undefined) return 'the session is not there';
