@@ -142,7 +142,8 @@ export class Lanes {
       set onRetainedChange(changed) {
         retention.onChange = changed;
       },
-      mergeRetained: (message, replace, isDelivered) => ingest.mergeRetained(message, replace, isDelivered),
+      mergeRetained: (message, isDelivered) => ingest.mergeRetained(message, isDelivered),
+      deliverAhead: (topic) => ingest.deliverAhead(topic),
       discardRetained: (topic) => ingest.discardRetained(topic),
       versionOf: (message) => versionOf(message, mesh()),
       whenCommitted: (done) => commits.after(0, { committed: done }),

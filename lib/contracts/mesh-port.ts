@@ -31,8 +31,14 @@ export interface MeshHost {
   readonly retained: RetainedView;
   /** What is known of a topic has changed; set by the mesh. */
   onRetainedChange: ((topic: string) => void) | undefined;
-  /** Newer or older than what is here, by its version: `source`, `sequence`, `retainedCounter`. An empty one removes. @returns whether it was news */
-  mergeRetained(message: Message, replace: boolean, isDelivered?: boolean): boolean;
+  /**
+   * Takes the place of what the topic retains: not from a stream, but because the two compared what they have. Its version is set and its
+   * bytes are its own; an empty one removes. Subscribers get it when it is committed, but for one that is ahead of its stream.
+   * @param isDelivered its stream has brought this very message, which is stored and was delivered
+   */
+  mergeRetained(message: Message, isDelivered: boolean): void;
+  /** What the topic retains, or its removal, is ahead of its stream and is not to be waited for there any longer: subscribers get it now. */
+  deliverAhead(topic: string): void;
   /** The topic has nothing any more, not even a tombstone. */
   discardRetained(topic: string): void;
   versionOf(message: Message): RetainedVersion;

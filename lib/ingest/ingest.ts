@@ -233,15 +233,24 @@ export class Ingest {
 
   /** @internal its record is durable. */
   committedForwarded(message: Message): void {
-    if (message.retain) {
-      // The newer one is what everybody has seen, or will; and what came when retained messages were compared was delivered then.
-      if (this.#isKnown(message)) {
-        count(this.#env.counters, C.meshRetainedSuperseded);
-        return;
-      }
-      if (this.#env.mesh?.mayRetain(message) !== false) this.#retain(message);
+    if (message.retain && !this.#retainForwarded(message)) {
+      count(this.#env.counters, C.meshRetainedSuperseded);
+      return;
     }
     this.publishPassing(message);
+  }
+
+  /** @returns whether subscribers get it: not where they have the newer one that is here */
+  #retainForwarded(message: Message): boolean {
+    const { mesh, retention } = this.#env;
+    const newest = retention.newestOf(message.topic);
+    const order =
+      mesh === undefined || newest === undefined
+        ? 1
+        : compareVersions(versionOf(message, mesh), versionOf(newest, mesh));
+    if (order <= 0 && newest?.aheadOfStream !== true) return false;
+    if (order === 0 || (order > 0 && mesh?.mayRetain(message) !== false)) this.#keepOrClear(message);
+    return true;
   }
 
   /** What cannot be delivered to a client goes to the dead-letter topic, with whom it was for and why. */
@@ -370,23 +379,19 @@ export class Ingest {
     });
   }
 
-  /**
-   * A retained message of another gateway, or an empty one that removes it, which is missing here: not from a stream, but because the two
-   * compared what they have. Its version is set and its bytes are its own.
-   * @param replace whatever is here gives way @param isDelivered its stream has brought this very message, which is stored and was delivered
-   * @returns whether it was news
-   */
-  mergeRetained(message: Message, replace: boolean, isDelivered = false): boolean {
-    if (!replace && this.#isKnown(message)) return false;
-    if (isDelivered) {
-      this.#keepOrClear(message);
-      return true;
-    }
+  /** See MeshHost. */
+  mergeRetained(message: Message, isDelivered: boolean): void {
     const { store, commits } = this.#env;
-    const position = store.append(message, undefined);
+    const position = isDelivered ? 0 : store.append(message, undefined);
     this.#keepOrClear(message);
-    commits.after(position, { committed: () => this.publishPassing(message) });
-    return true;
+    if (!isDelivered && !message.aheadOfStream)
+      commits.after(position, { committed: () => this.publishPassing(message) });
+  }
+
+  /** See MeshHost. */
+  deliverAhead(topic: string): void {
+    const ahead = this.#env.retention.newestOf(topic);
+    if (ahead?.aheadOfStream === true) this.mergeRetained(ahead.copy(), false);
   }
 
   /** The topic has nothing any more, and nothing is said of it. */
@@ -394,14 +399,6 @@ export class Ingest {
     const { retention } = this.#env;
     retention.delete(topic);
     retention.forgetTombstone(topic);
-  }
-
-  /** Something that is as new is here already. */
-  #isKnown(message: Message): boolean {
-    const { mesh, retention } = this.#env;
-    const newest = retention.newestOf(message.topic);
-    if (mesh === undefined || newest === undefined) return false;
-    return compareVersions(versionOf(newest, mesh), versionOf(message, mesh)) >= 0;
   }
 
   /** Keeps or clears the retained message of the topic: one that is stored. */

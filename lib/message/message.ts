@@ -21,6 +21,8 @@ export class Message {
   retainedCounter = 0;
   /** The bridge of another broker published it: to bridges at other gateways of the mesh it does not go, or it might go round for ever. */
   fromBridge = false;
+  /** A retained one that a third gateway told of before the stream of `source` brought it: subscribers get it when it comes there, behind what is owed to them first. */
+  aheadOfStream = false;
 
   constructor(
     readonly topic: string,
@@ -63,6 +65,21 @@ export class Message {
   detach(): void {
     // The whole buffer counts: a WebSocket frame or a run is a view of a larger read.
     if (this.bytes.buffer.byteLength - this.payloadLength >= 1024) this.copyBytes();
+  }
+
+  /** The same message of the same source and version, which is nowhere in the log yet, and not ahead of its stream. */
+  copy(): Message {
+    const { bytes, payloadStart, payloadEnd, properties } = this;
+    const { topic, topicBytes, qos, retain, expiresAt, publisher } = this;
+    const copy = new Message(
+      ...([topic, topicBytes, bytes, payloadStart, payloadEnd, properties] as const),
+      ...([qos, retain, expiresAt, publisher] as const),
+    );
+    copy.source = this.source;
+    copy.sequence = this.sequence;
+    copy.retainedCounter = this.retainedCounter;
+    copy.fromBridge = this.fromBridge;
+    return copy;
   }
 
   /** Makes the bytes the message's own, whatever becomes of the buffer that they were in. */

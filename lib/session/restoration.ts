@@ -147,8 +147,11 @@ export class Restoration implements DurableSessions {
   replayRetained(message: Message): void {
     const { retention, mesh } = this.#env;
     const newest = mesh === undefined ? undefined : retention.newestOf(message.topic);
-    if (mesh !== undefined && newest !== undefined)
-      if (compareVersions(versionOf(newest, mesh), versionOf(message, mesh)) > 0) return;
+    if (mesh !== undefined && newest !== undefined) {
+      const order = compareVersions(versionOf(newest, mesh), versionOf(message, mesh));
+      // Its stream had brought it before, and subscribers have it.
+      if (order > 0 || (order === 0 && message.aheadOfStream)) return;
+    }
     if (message.payloadLength === 0) retention.clear(message);
     else if (retention.refusalOf(message) === undefined) retention.keep(message);
   }

@@ -14,5 +14,12 @@ export const RELAY_AGAIN_MS = 1000;
 /** Waiting for one gateway at the one in the middle: its memory is not for a pair that cannot talk. */
 export const RELAY_MAX_QUEUED_BYTES = 8 * 1_048_576;
 export const RELAYED_MAX_COUNT = 256;
+/**
+ * What a third gateway tells of is given to subscribers when the stream of its origin brings it, behind what that owes them first; but not
+ * later than this after the last link to the origin: one that is gone for good owes for ever.
+ */
+export const AHEAD_MAX_MS = 30_000;
+/** Whether a stream is still to bring what was told of is looked at. */
+export const AHEAD_EVERY_MS = 1000;
 /** Tombstones that every member knows of go. */
 export const SWEEP_EVERY_MS = 10_000;

@@ -11,6 +11,7 @@ import type { LogPosition, Store } from '../../lib/contracts/store.js';
 import type {
   DurableStreams,
   MessageSource,
+  RetainedVersion,
   StreamImage,
   StreamRecord,
 } from '../../lib/contracts/streams.js';
@@ -37,7 +38,7 @@ import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, EPOCH_COUNTER_MAX, HELLO_VERSION, type Hello } from './hello.js';
-import { SWEEP_EVERY_MS, TICK_MS } from './limits.js';
+import { AHEAD_EVERY_MS, AHEAD_MAX_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
@@ -113,6 +114,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #imageFloor: number | undefined;
   #bornBeyond = 0;
   #sweptAt = 0;
+  #aheadAt = 0;
   #timer: TimerHandle | undefined;
   #wakesAt = Infinity;
 
@@ -186,8 +188,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
         rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
         coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
-        isStreaming: (id, epoch) =>
-          this.#peers.get(id)?.isReachable === true && lineageHas(this.#lineages.get(id) ?? [], epoch),
+        isToCome: (version) => this.#isToCome(version),
         sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),
         noteHave: (origin, sequence) => {
           if (origin !== self) this.#peerOf(origin).receiver.replayForwarded(sequence);
@@ -197,6 +198,16 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.#parts.lineage.present,
       this.#rememberedImage(),
     );
+  }
+
+  /** Whether the stream of another gateway is to bring what it retained, unless it is not to be reached for long. */
+  #isToCome({ origin, epoch, sequence }: RetainedVersion): boolean {
+    const peer = this.#peers.get(origin);
+    // Of one that was never met nothing is owed, and what came before the first meeting is not sent.
+    if (peer?.receiver.image === undefined || sequence <= peer.receiver.status.durable) return false;
+    if (peer.unreachableForMs > AHEAD_MAX_MS) return false;
+    const lineage = this.#lineages.get(origin) ?? [];
+    return lineageHas(lineage, epoch) || epoch.counter > (lineage.at(-1)?.counter ?? 0);
   }
 
   #earlierLives(): Lineage {
@@ -228,7 +239,15 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   mayRetain(message: Message): boolean {
     if (this.#retained?.isSuspect(message) !== true) return true;
     this.#retained.wasDelivered(message);
+    this.#compareSoon(message.source?.origin);
     return false;
+  }
+
+  /** Whether the message of this gateway is still retained, it knows best; without a link to it, the others. */
+  #compareSoon(origin: GatewayId | undefined): void {
+    const peer = origin === undefined ? undefined : this.#peers.get(origin);
+    if (peer?.isReachable === true) peer.requestRound();
+    else for (const one of this.#peers.values()) one.requestRound();
   }
 
   notRetained(message: Message): void {
@@ -243,7 +262,6 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.notRetained(message);
       return 0;
     }
-    if (message.retain) this.#retained?.took(message);
     return host.publishForwarded(message);
   }
 
@@ -292,6 +310,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
       this.#retained?.sweep();
+    }
+    if (now - this.#aheadAt >= AHEAD_EVERY_MS) {
+      this.#aheadAt = now;
+      this.#retained?.deliverOverdue();
     }
     if (now >= membership.nextDeadlineMs) membership.tick(now);
     this.#wakeAt(Math.min(now + TICK_MS, Math.max(now, membership.nextDeadlineMs)));

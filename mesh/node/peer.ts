@@ -77,6 +77,7 @@ export class Peer implements RemoteTarget {
   #state: PeerState = 'apart';
   #link: PeerLink | undefined;
   #since: number;
+  #unreachableSince: number;
   #reason = 'not connected yet';
   #hello: Hello | undefined;
   /** Where the log here was put back to, of what the peer has; undefined: it was not. */
@@ -98,6 +99,7 @@ export class Peer implements RemoteTarget {
     this.#events = events;
     this.#clock = parts.clock;
     this.#since = parts.clock.now();
+    this.#unreachableSince = this.#since;
     const { store, remote, local, limits, bookkeeping } = parts;
     const now = (): number => parts.clock.now();
     this.receiver = new StreamReceiver(
@@ -188,6 +190,11 @@ export class Peer implements RemoteTarget {
     return this.#state === 'telling' || this.#state === 'up';
   }
 
+  /** 0: it is reachable. */
+  get unreachableForMs(): number {
+    return this.isReachable ? 0 : this.#clock.now() - this.#unreachableSince;
+  }
+
   /** Of QoS 0. They only rise. */
   get passingCounts(): Readonly<PassedCounts> {
     return sum(this.#passed, this.#passing?.counts);
@@ -236,6 +243,7 @@ export class Peer implements RemoteTarget {
 
   #apart(reason: string): void {
     const wasReachable = this.isReachable;
+    if (wasReachable) this.#unreachableSince = this.#clock.now();
     this.#enter('apart', reason);
     this.receiver.linkDown();
     this.sender?.linkDown();

@@ -48,8 +48,8 @@ export interface RetainedNodePorts {
   members(): Iterable<GatewayId>;
   rosterVersion(): number;
   coveredOf(member: GatewayId): LogPosition;
-  /** Whether there is a link to `origin`, and the message is of a life that its stream goes over. */
-  isStreaming(origin: GatewayId, epoch: Epoch): boolean;
+  /** Whether the stream of its origin is to bring it, before long. */
+  isToCome(version: RetainedVersion): boolean;
   sourceOf(origin: GatewayId, epoch: Epoch): MessageSource;
   /** The log of `origin` up to now has this message: it is not to be taken from its stream again. */
   noteHave(origin: GatewayId, sequence: LogPosition): void;
@@ -61,8 +61,8 @@ export class RetainedNode {
   readonly index = new RetainedIndex();
   /** What a stream brought that was delivered and not retained, as it was suspect: by topic, the newest ones. A comparison may say that it stands. */
   readonly #delivered = new Map<string, Message>();
-  /** What streams brought that is not committed yet, so that the index does not have it: by topic, the newest. */
-  readonly #taken = new Map<string, RetainedVersion>();
+  /** What is retained, or removed, and is ahead of its stream: by topic. */
+  readonly #ahead = new Map<string, RetainedVersion>();
   readonly #merge: RetainedMerge;
   readonly #keeper: TombstoneKeeper;
   readonly #ports: RetainedNodePorts;
@@ -106,33 +106,9 @@ export class RetainedNode {
     return this.#keeper.isSuspect(source.origin, sequence, retainedCounter, this.#merge.floor);
   }
 
-  /** A stream has brought it; it counts when it is committed, and a comparison is not to bring it, or an older one, meanwhile. */
-  took(message: Message): void {
-    const { topic } = message;
-    const version = this.#ports.host.versionOf(message);
-    const known = this.#knownOf(topic);
-    if (known === undefined || compareVersions(version, known) > 0) this.#taken.set(topic, version);
-  }
-
-  #knownOf(topic: string): RetainedVersion | undefined {
-    const known = this.index.versionOf(topic);
-    const taken = this.#taken.get(topic);
-    if (taken === undefined) return known;
-    return known === undefined || compareVersions(taken, known) > 0 ? taken : known;
-  }
-
-  /** What was taken and is not to be had any more, is not known: a comparison may bring it. */
-  #settle(topic: string): void {
-    const taken = this.#taken.get(topic);
-    const known = this.index.versionOf(topic);
-    if (taken !== undefined && known !== undefined && compareVersions(known, taken) >= 0)
-      this.#taken.delete(topic);
-  }
-
   /** One that is suspect was delivered, and is stored. */
   wasDelivered(message: Message): void {
     const { topic } = message;
-    this.#taken.delete(topic);
     this.#delivered.delete(topic);
     this.#delivered.set(topic, message);
     if (this.#delivered.size <= DELIVERED_MAX_COUNT) return;
@@ -148,7 +124,6 @@ export class RetainedNode {
     const known = this.index.versionOf(topic);
     if (known === undefined || compareVersions(version, known) > 0)
       this.index.changed(topic, version, 'shadow');
-    this.#settle(topic);
   }
 
   createSync(peer: GatewayId, send: (frame: Uint8Array) => boolean): RetainedSync {
@@ -176,6 +151,27 @@ export class RetainedNode {
     this.#keeper.sweep();
   }
 
+  /** Now and then: what was ahead of a stream that is not to bring it after all. */
+  deliverOverdue(): void {
+    const overdue = this.#overdue();
+    if (overdue.length === 0) return;
+    const { host } = this.#ports;
+    // What a stream has brought may wait for its commit.
+    host.whenCommitted(() => {
+      for (const [topic, { origin, sequence }] of this.#overdue()) {
+        this.#ports.noteHave(origin, sequence);
+        host.deliverAhead(topic);
+      }
+    });
+  }
+
+  #overdue(): [topic: string, version: RetainedVersion][] {
+    const overdue: [string, RetainedVersion][] = [];
+    for (const [topic, version] of this.#ahead)
+      if (!this.#ports.isToCome(version)) overdue.push([topic, version]);
+    return overdue;
+  }
+
   memberLeft(id: GatewayId): void {
     this.#keeper.memberLeft(id);
   }
@@ -195,11 +191,9 @@ export class RetainedNode {
 
   /** @returns whether it won */
   #apply(topic: string, version: RetainedVersion, message: Message | undefined): boolean {
-    const verdict = this.#merge.judge(this.#knownOf(topic), version, message === undefined);
+    const verdict = this.#merge.judge(this.index.versionOf(topic), version, message === undefined);
     if (verdict !== 'wins') return false;
     const { origin, epoch, sequence, counter } = version;
-    // The stream is on its way to it. Taken now, it would make older ones of its topic superseded, which subscribers are owed.
-    if (sequence > this.#ports.coveredOf(origin) && this.#ports.isStreaming(origin, epoch)) return false;
     const arrived = message ?? tombstoneOf(topic);
     arrived.source = this.#ports.sourceOf(origin, epoch);
     arrived.sequence = sequence;
@@ -208,11 +202,13 @@ export class RetainedNode {
       this.index.changed(topic, version, 'shadow');
       return true;
     }
-    this.#ports.noteHave(origin, sequence);
     const delivered = this.#delivered.get(topic);
     this.#delivered.delete(topic);
     const isDelivered = delivered !== undefined && isSame(this.#ports.host.versionOf(delivered), version);
-    if (!this.#ports.host.mergeRetained(isDelivered ? delivered : arrived, true, isDelivered)) return false;
+    // Subscribers are owed what its stream brings before it.
+    arrived.aheadOfStream = !isDelivered && this.#ports.isToCome(version);
+    if (!arrived.aheadOfStream) this.#ports.noteHave(origin, sequence);
+    this.#ports.host.mergeRetained(isDelivered ? delivered : arrived, isDelivered);
     // It found no room: others are not to send it again and again.
     if (!isSame(this.index.versionOf(topic), version)) this.index.changed(topic, version, 'shadow');
     return true;
@@ -220,11 +216,6 @@ export class RetainedNode {
 
   #changed(topic: string): void {
     if (topic.startsWith('$')) return;
-    this.#indexChanged(topic);
-    this.#settle(topic);
-  }
-
-  #indexChanged(topic: string): void {
     const { host } = this.#ports;
     const message = host.retained.get(topic);
     const tombstone = message === undefined ? host.retained.tombstone(topic) : undefined;
@@ -233,7 +224,7 @@ export class RetainedNode {
       this.index.changed(topic, host.versionOf(message), this.#kindOf(message, 'message'));
     } else if (tombstone !== undefined) {
       const version = host.versionOf(tombstone);
-      this.#keeper.buried(topic, version);
+      if (!isSame(this.#keeper.versionOf(topic), version)) this.#keeper.buried(topic, version);
       this.index.changed(topic, version, this.#kindOf(tombstone, 'tombstone'));
     } else {
       // It has expired, or is not to be known any more.
@@ -242,6 +233,9 @@ export class RetainedNode {
       this.#keeper.unburied(topic);
       this.index.changed(topic, undefined);
     }
+    const newest = message ?? tombstone;
+    if (newest?.aheadOfStream === true) this.#ahead.set(topic, host.versionOf(newest));
+    else this.#ahead.delete(topic);
   }
 
   #kindOf({ topic, source }: Message, kind: RetainedKind): RetainedKind {

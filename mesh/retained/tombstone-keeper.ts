@@ -124,6 +124,10 @@ export class TombstoneKeeper {
     return [...this.#dropped];
   }
 
+  versionOf(topic: string): RetainedVersion | undefined {
+    return this.#tombstones.get(topic)?.version;
+  }
+
   /** The topic has a tombstone now, or a newer one. */
   buried(topic: string, version: RetainedVersion): void {
     this.#tombstones.delete(topic);

@@ -85,14 +85,15 @@ export class Replay {
       message.position = position;
       if (sourceNumber !== 0) {
         message.source = mesh.source(sourceNumber);
-        if (message.source !== undefined) streams?.replayForwarded(message.source, message.sequence);
+        if (message.source !== undefined && !message.aheadOfStream)
+          streams?.replayForwarded(message.source, message.sequence);
       }
       topics.add(message.topic, position, wallMs);
       const publisher = packetId === 0 && !isWill ? undefined : this.#sessionAt(position, message.publisher);
       if (publisher !== undefined) table.changed(publisher, 0);
       if (isWill && publisher !== undefined)
         sessions.replayStep({ kind: 'willPublished', clientId: publisher.clientId });
-      if (type === RecordType.message)
+      if (type === RecordType.message && !message.aheadOfStream)
         sessions.replayMessage(message, publisher === undefined ? 0 : packetId);
       else sessions.replayRetained(message);
       return;

@@ -54,12 +54,14 @@ t.test('a message comes back from its record as it was', async (t) => {
         sequence: position,
         counter: fc.nat(),
         fromBridge: fc.boolean(),
+        aheadOfStream: fc.boolean(),
       }),
-      (fields, wallMs, id, offset, { sourceNumber, sequence, counter, fromBridge }) => {
+      (fields, wallMs, id, offset, { sourceNumber, sequence, counter, fromBridge, aheadOfStream }) => {
         const message = createMessage({ ...fields, topicBytes: topicBytesOf(fields.topic) });
         if (sourceNumber !== 0) {
           message.source = { origin: gatewayIdOf(new Uint8Array(32)), epoch: { counter: 1, nonce: '' } };
           message.sequence = sequence;
+          message.aheadOfStream = aheadOfStream;
         }
         message.retainedCounter = counter;
         message.fromBridge = fromBridge;
@@ -77,6 +79,7 @@ t.test('a message comes back from its record as it was', async (t) => {
           back.sequence === message.sequence &&
           back.retainedCounter === counter &&
           back.fromBridge === fromBridge &&
+          back.aheadOfStream === message.aheadOfStream &&
           back.topic === message.topic &&
           Buffer.compare(back.topicBytes, message.topicBytes) === 0 &&
           Buffer.compare(back.payload, message.payload) === 0 &&

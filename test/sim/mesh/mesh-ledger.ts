@@ -18,6 +18,8 @@ export interface LedgerEntry {
   readonly mid: Mid | undefined;
   readonly retain: boolean;
   readonly isEmpty: boolean;
+  /** It was not given to subscribers. */
+  readonly isAhead: boolean;
   /** undefined: its own. */
   readonly source: { readonly origin: GatewayId; readonly epoch: Epoch } | undefined;
   readonly sequence: LogPosition;
@@ -61,17 +63,10 @@ export class GatewayLedger {
     if (position === 0) return;
     const parsed = parsePayload(Buffer.from(message.payload), this.#run, topic);
     const mid = parsed.kind === 'message' ? parsed.mid : undefined;
-    const isEmpty = message.payloadLength === 0;
     const entry: LedgerEntry = {
-      position,
-      byStream,
-      topic,
-      mid,
-      retain,
-      isEmpty,
-      source,
-      sequence,
-      retainedCounter,
+      ...{ position, byStream, topic, mid, retain, source, sequence, retainedCounter },
+      isEmpty: message.payloadLength === 0,
+      isAhead: message.aheadOfStream,
     };
     if (source !== undefined && byStream) this.#judge(entry, originOf(source.origin));
     this.#keep(entry);
@@ -81,18 +76,21 @@ export class GatewayLedger {
     return this.#mids.has(nameOf(mid));
   }
 
-  /** A retained message of another gateway, behind a newer one of its topic that is here. */
-  wasOvertaken(mid: Mid, all: readonly GatewayLedger[]): boolean {
-    for (const other of all) {
-      if (other === this) continue;
-      const entry = other.entries.find((one) => one.mid?.pub === mid.pub && one.mid.seq === mid.seq);
-      if (entry === undefined || !entry.retain || entry.source?.origin === this.id) continue;
-      const version = other.versionOf(entry);
-      return this.entries.some(
-        (one) => one.topic === entry.topic && one.retain && compareVersions(this.versionOf(one), version) > 0,
-      );
-    }
-    return false;
+  /** A retained message came from another gateway, behind a newer one of its topic that a third one, or this one, took in. */
+  wasOvertaken(mid: Mid): boolean {
+    const late = this.entries.find((one) => one.mid?.pub === mid.pub && one.mid.seq === mid.seq);
+    if (late === undefined || !late.retain || late.source === undefined || !late.byStream) return false;
+    const { origin } = late.source;
+    const version = this.versionOf(late);
+    return this.entries.some(
+      (one) =>
+        one.topic === late.topic &&
+        one.retain &&
+        one.position < late.position &&
+        one.source?.origin !== origin &&
+        !one.isAhead &&
+        compareVersions(this.versionOf(one), version) > 0,
+    );
   }
 
   isLost(mid: Mid): boolean {

@@ -86,17 +86,12 @@ export class MeshWorld {
   said(_gateway: MeshGateway, _text: string): void {}
 
   /**
-   * Whether the message was lost with a rollback of its origin before the gateway of the client had it; or is a retained one of
-   * another gateway than the client's, which knew a newer one first.
+   * Whether the message was lost with a rollback of its origin before the gateway of the client had it; or is a retained one that
+   * came behind a newer one of another gateway.
    */
   isExcused(cid: string, mid: Mid): boolean {
     const home = this.clients.find(({ client }) => client.profile.id === cid)?.gateway;
-    if (
-      home?.ledger.wasOvertaken(
-        mid,
-        this.gateways.map(({ ledger }) => ledger),
-      ) === true
-    ) {
+    if (home?.ledger.wasOvertaken(mid) === true) {
       this.situations.saw('retained message overtaken by a newer one');
       return true;
     }
