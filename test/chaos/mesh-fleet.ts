@@ -67,7 +67,10 @@ export class MeshFleet {
     const brief = gateways.map((home) => this.#create('z', home, { clean: true, expiryS: 0 }));
     for (const client of this.clients) client.start();
     await Promise.all([
-      ...this.#stayers.map((client) => client.subscribe('t/#', { qos: 2 })),
+      ...this.#stayers.flatMap((client) => [
+        client.subscribe('t/#', { qos: 2 }),
+        client.subscribe('r/#', { qos: 2 }),
+      ]),
       ...this.#parked.map((client) => client.subscribe('t/+/0', { qos: 2 })),
       ...old.flatMap((client) => [
         client.subscribe('t/+/1', { qos: 1 }),
@@ -75,8 +78,7 @@ export class MeshFleet {
       ]),
       ...brief.flatMap((client) => [
         client.subscribe('t/+/2', { qos: 0 }),
-        // Not owed: see "Not covered" in the README.
-        client.subscribe('r/#', { qos: 0 }),
+        client.subscribe('r/#', { qos: 1 }),
       ]),
       this.#churner.subscribe('c/#', { qos: 1 }),
     ]);
