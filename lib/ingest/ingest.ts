@@ -249,7 +249,8 @@ export class Ingest {
         ? 1
         : compareVersions(versionOf(message, mesh), versionOf(newest, mesh));
     if (order <= 0 && newest?.aheadOfStream !== true) return false;
-    if (order === 0 || (order > 0 && mesh?.mayRetain(message) !== false)) this.#keepOrClear(message);
+    if (order > 0 && message.mayBeRemoved) mesh?.deliveredUnretained(message);
+    else if (order >= 0) this.#keepOrClear(message);
     return true;
   }
 

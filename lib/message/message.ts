@@ -23,6 +23,8 @@ export class Message {
   fromBridge = false;
   /** A retained one that a third gateway told of before the stream of `source` brought it: subscribers get it when it comes there, behind what is owed to them first. */
   aheadOfStream = false;
+  /** A retained one of another gateway that may have been removed long ago, and nobody knows any more: subscribers get it, and whether it stands a comparison tells. */
+  mayBeRemoved = false;
 
   constructor(
     readonly topic: string,

@@ -114,7 +114,7 @@ export class Restoration implements DurableSessions {
     // A client of another gateway may have the name of one here.
     const publisher = message.source === undefined ? this.#registry.get(message.publisher) : undefined;
     if (packetId !== 0) publisher?.inbound.ids.add(packetId);
-    if (message.retain) this.replayRetained(message);
+    if (message.retain && !this.#retainAgain(message)) return;
     const { topic, topicBytes } = message;
     const route = router.find(topicBytes, 2, topicBytes.length) ?? router.resolve(topic);
     fanOut.replay(message, route, publisher, (group) => this.#wait(message, group));
@@ -145,13 +145,25 @@ export class Restoration implements DurableSessions {
   }
 
   replayRetained(message: Message): void {
+    this.#retainAgain(message);
+  }
+
+  /** @returns whether subscribers had it: of another gateway not behind a newer one that they had, see Ingest */
+  #retainAgain(message: Message): boolean {
     const { retention, mesh } = this.#env;
     const newest = mesh === undefined ? undefined : retention.newestOf(message.topic);
     if (mesh !== undefined && newest !== undefined) {
-      const order = compareVersions(versionOf(newest, mesh), versionOf(message, mesh));
+      const order = compareVersions(versionOf(message, mesh), versionOf(newest, mesh));
+      if (order < 0) return message.source === undefined || newest.aheadOfStream;
       // Its stream had brought it before, and subscribers have it.
-      if (order > 0 || (order === 0 && message.aheadOfStream)) return;
+      if (order === 0 && message.aheadOfStream) return false;
     }
+    if (!message.mayBeRemoved) this.#keepOrClear(message);
+    return true;
+  }
+
+  #keepOrClear(message: Message): void {
+    const { retention } = this.#env;
     if (message.payloadLength === 0) retention.clear(message);
     else if (retention.refusalOf(message) === undefined) retention.keep(message);
   }

@@ -236,11 +236,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     return this.#retained?.floor ?? (this.#imageFloor ??= this.#rememberedImage()?.floor ?? 0);
   }
 
-  mayRetain(message: Message): boolean {
-    if (this.#retained?.isSuspect(message) !== true) return true;
-    this.#retained.wasDelivered(message);
+  deliveredUnretained(message: Message): void {
+    this.#retained?.wasDelivered(message);
     this.#compareSoon(message.source?.origin);
-    return false;
   }
 
   /** Whether the message of this gateway is still retained, it knows best; without a link to it, the others. */
@@ -262,6 +260,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.notRetained(message);
       return 0;
     }
+    if (message.retain) message.mayBeRemoved = this.#retained?.isSuspect(message) === true;
     return host.publishForwarded(message);
   }
 

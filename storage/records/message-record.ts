@@ -2,7 +2,7 @@
  * Body of a message record, numbers least significant byte first:
  *
  *     u8   bits 0 and 1 QoS, 2 retain, 3 expires, 4 has properties, 5 has a packet id, 6 is the will of its publisher's session, 7 has mesh flags
- *     u8   only with bit 7: bit 0 comes from another gateway, 1 has the counter of a retained version, 2 a bridge brought it, 3 is ahead of its stream
+ *     u8   only with bit 7: bit 0 comes from another gateway, 1 has the counter of a retained version, 2 a bridge brought it, 3 is ahead of its stream, 4 may have been removed
  *     u48  only from another gateway: position of the record that names it, then u48, its position in that gateway's log
  *     u32  only with a counter: it
  *     u48  milliseconds since 1970, as good as the machine knew
@@ -30,6 +30,7 @@ const FROM_ANOTHER = 0x01;
 const COUNTER = 0x02;
 const BRIDGE = 0x04;
 const AHEAD = 0x08;
+const REMOVED = 0x10;
 const FIXED_BYTES = 7;
 const NO_BYTES = new Uint8Array(0);
 
@@ -145,7 +146,8 @@ function writeMesh(out: Uint8Array, at: number, message: Message, sourceNumber: 
     (source === undefined ? 0 : FROM_ANOTHER) |
     (retainedCounter === 0 ? 0 : COUNTER) |
     (message.fromBridge ? BRIDGE : 0) |
-    (message.aheadOfStream ? AHEAD : 0);
+    (message.aheadOfStream ? AHEAD : 0) |
+    (message.mayBeRemoved ? REMOVED : 0);
   if (source !== undefined) {
     writeU48(out, at, sourceNumber);
     writeU48(out, at + 6, sequence);
@@ -197,10 +199,12 @@ export function viewMessageRecord(
   let retainedCounter = 0;
   let fromBridge = false;
   let aheadOfStream = false;
+  let mayBeRemoved = false;
   if ((flags & MESH) !== 0) {
     const mesh = bytes[++start] as number;
     fromBridge = (mesh & BRIDGE) !== 0;
     aheadOfStream = (mesh & AHEAD) !== 0;
+    mayBeRemoved = (mesh & REMOVED) !== 0;
     if ((mesh & FROM_ANOTHER) !== 0) {
       sourceNumber = readU48(bytes, start + 1);
       sequence = readU48(bytes, start + 7);
@@ -250,5 +254,6 @@ export function viewMessageRecord(
   message.retainedCounter = retainedCounter;
   message.fromBridge = fromBridge;
   message.aheadOfStream = aheadOfStream;
+  message.mayBeRemoved = mayBeRemoved;
   return { message, wallMs, packetId, isWill: (flags & WILL) !== 0, sourceNumber };
 }

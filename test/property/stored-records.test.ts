@@ -55,13 +55,21 @@ t.test('a message comes back from its record as it was', async (t) => {
         counter: fc.nat(),
         fromBridge: fc.boolean(),
         aheadOfStream: fc.boolean(),
+        mayBeRemoved: fc.boolean(),
       }),
-      (fields, wallMs, id, offset, { sourceNumber, sequence, counter, fromBridge, aheadOfStream }) => {
+      (
+        fields,
+        wallMs,
+        id,
+        offset,
+        { sourceNumber, sequence, counter, fromBridge, aheadOfStream, mayBeRemoved },
+      ) => {
         const message = createMessage({ ...fields, topicBytes: topicBytesOf(fields.topic) });
         if (sourceNumber !== 0) {
           message.source = { origin: gatewayIdOf(new Uint8Array(32)), epoch: { counter: 1, nonce: '' } };
           message.sequence = sequence;
           message.aheadOfStream = aheadOfStream;
+          message.mayBeRemoved = mayBeRemoved;
         }
         message.retainedCounter = counter;
         message.fromBridge = fromBridge;
@@ -80,6 +88,7 @@ t.test('a message comes back from its record as it was', async (t) => {
           back.retainedCounter === counter &&
           back.fromBridge === fromBridge &&
           back.aheadOfStream === message.aheadOfStream &&
+          back.mayBeRemoved === message.mayBeRemoved &&
           back.topic === message.topic &&
           Buffer.compare(back.topicBytes, message.topicBytes) === 0 &&
           Buffer.compare(back.payload, message.payload) === 0 &&
