@@ -9,6 +9,7 @@ import { type LogPosition, OWED_FLAG } from '../../lib/contracts/store.js';
 import type { Ballast } from './ballast.js';
 import { type OpenParts, pause } from './open-parts.js';
 import type { SegmentCare } from './segment-care.js';
+import { retainedChange } from './retained.js';
 import { RETRY_MS } from './session-queues.js';
 import {
   CLOCK_KEY,
@@ -26,6 +27,7 @@ import type { Changes } from './state-index.js';
 
 /** Sessions that are encoded in one turn. */
 const ENCODE_PER_TURN = 64;
+const RETAINED_PER_TURN = 256;
 
 const EMPTY_QUEUE = {
   ...{ from: 0, to: 0, storedCount: 0, storedBytes: 0, head: [], tail: [], floor: 0 },
@@ -169,7 +171,10 @@ export class Checkpoints {
     const changes: Changes = new Map();
     for (const { clientId } of ended)
       if (table.get(clientId) === undefined) for (const key of sessionKeys(clientId)) changes.set(key, null);
-    for (const topic of topicsChanged) changes.set(...retained.change(topic, names, mesh));
+    // Messages do not change: they are encoded later.
+    const retainedNow = [...topicsChanged].map(
+      (topic) => [topic, retained.get(topic) ?? retained.tombstone(topic)] as const,
+    );
     const giveBackMesh = mesh.addChanges(changes, streams?.images() ?? []);
     changes.set(CLOCK_KEY, clock.bytes());
     const logFloor = this.#logFloor ?? log.reader.first;
@@ -184,9 +189,13 @@ export class Checkpoints {
         for (const [key, value] of encodeSession(session, withSubscriptions)) changes.set(key, value);
         if (i % ENCODE_PER_TURN === ENCODE_PER_TURN - 1) await pause(this.#parts);
       }
+      for (const [i, [topic, message]] of retainedNow.entries()) {
+        changes.set(...retainedChange(topic, message, names, mesh));
+        if (i % RETAINED_PER_TURN === RETAINED_PER_TURN - 1) await pause(this.#parts);
+      }
       await topics.encode(changes, () => pause(this.#parts));
       await this.#committedTo(knows);
-      await index.write(applied, changes);
+      await index.write(applied, changes, () => pause(this.#parts));
     } catch (error) {
       table.giveBack(due, ended);
       retained.giveBack(topicsChanged);

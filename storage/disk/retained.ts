@@ -76,25 +76,25 @@ export class DiskRetainedStore extends MemoryRetainedStore {
     for (const topic of changed) this.#changed.add(topic);
   }
 
-  /** What is to be written of a topic. */
-  change(
-    topic: string,
-    names: PublisherNames,
-    sources: SourceTable,
-  ): readonly [key: string, value: Uint8Array | null] {
-    const message = this.get(topic) ?? this.tombstone(topic);
-    const key = RETAINED_PREFIX + topic;
-    if (message === undefined) return [key, null];
-    const publisher = names.bytesOf(message.publisher);
-    const value = Buffer.allocUnsafe(POSITION_BYTES + messageRecordBytes(message, publisher, 0));
-    writeU48(value, 0, message.position);
-    const source = message.source === undefined ? 0 : (sources.numberOf(message.source) ?? 0);
-    writeMessageRecord(value, POSITION_BYTES, message, publisher, 0, 0, false, source);
-    return [key, value];
-  }
-
   #note(topic: string): void {
     // What the gateway says of itself is said anew after a restart.
     if (!topic.startsWith('$SYS/')) this.#changed.add(topic);
   }
+}
+
+/** What is to be written of a topic. @param message that it retains, or its removal; undefined: nothing is known of it */
+export function retainedChange(
+  topic: string,
+  message: Message | undefined,
+  names: PublisherNames,
+  sources: SourceTable,
+): readonly [key: string, value: Uint8Array | null] {
+  const key = RETAINED_PREFIX + topic;
+  if (message === undefined) return [key, null];
+  const publisher = names.bytesOf(message.publisher);
+  const value = Buffer.allocUnsafe(POSITION_BYTES + messageRecordBytes(message, publisher, 0));
+  writeU48(value, 0, message.position);
+  const source = message.source === undefined ? 0 : (sources.numberOf(message.source) ?? 0);
+  writeMessageRecord(value, POSITION_BYTES, message, publisher, 0, 0, false, source);
+  return [key, value];
 }

@@ -169,14 +169,17 @@ export class StateIndex {
     this.#pendingBytes = 0;
   }
 
-  /** Everything that the checkpoint changes, besides its blocks: all or nothing. After a failure it may be tried again. */
-  async write(applied: LogPosition, changes: Changes): Promise<void> {
+  /**
+   * Everything that the checkpoint changes, besides its blocks: all or nothing. After a failure it may be tried again.
+   * @param pause between two parts of the work
+   */
+  async write(applied: LogPosition, changes: Changes, pause?: () => Promise<void>): Promise<void> {
     for (const [key, value] of this.#writing) changes.set(key, value);
     let bytes = 0;
     for (const [key, value] of changes) bytes += key.length + (value?.length ?? 0);
     const store = await this.#reopened();
     try {
-      await store.write(applied, changes);
+      await store.write(applied, changes, pause);
     } catch (error) {
       // Nothing that it acknowledged before is certain either: it is looked at anew before it is used again.
       this.#store = undefined;

@@ -22,6 +22,8 @@ const MARKS_MAX_COUNT = 1024;
 const MARK_PREFIX = '!mark/';
 const HEAD_KEY = '!head';
 const CRC_BYTES = 4;
+/** About a millisecond's worth. */
+const WRAPPED_PER_TURN = 256;
 const NO_BYTES = new Uint8Array(0);
 
 interface Digest {
@@ -120,14 +122,19 @@ export class CheckedStore {
 
   /**
    * The state after `applied`: all changes or none. After a failure nothing that was written before is certain either, and this is
-   * not to be used again: open it anew. @throws SprawlError
+   * not to be used again: open it anew. @param pause between two parts of the work @throws SprawlError
    */
-  async write(applied: LogPosition, changes: ReadonlyMap<string, Uint8Array | null>): Promise<void> {
+  async write(
+    applied: LogPosition,
+    changes: ReadonlyMap<string, Uint8Array | null>,
+    pause?: () => Promise<void>,
+  ): Promise<void> {
     const wrapped = new Map<string, Uint8Array | null>();
     let { count, sum } = this.#head.digest;
     for (const [key, value] of changes) {
       const bytes = value === null ? null : wrap(key, value);
       wrapped.set(key, bytes);
+      if (pause !== undefined && wrapped.size % WRAPPED_PER_TURN === 0) await pause();
       if (!key.startsWith(this.#loadedPrefix)) continue;
       const old = this.#crcs.get(key);
       if (old !== undefined) ({ count, sum } = { count: count - 1, sum: sum - old });
