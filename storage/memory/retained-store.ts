@@ -4,6 +4,8 @@ import { TopicTree } from '../../lib/routing/topic-tree.js';
 
 export class MemoryRetainedStore implements RetainedStore {
   readonly #tree = new TopicTree<Message>();
+  /** The same once more: one topic is asked for several times for each message that is retained. */
+  readonly #byTopic = new Map<string, Message>();
   readonly #tombstones = new Map<string, Message>();
   #bytes = 0;
 
@@ -16,14 +18,15 @@ export class MemoryRetainedStore implements RetainedStore {
   }
 
   get(topic: string): Message | undefined {
-    return this.#tree.get(topic);
+    return this.#byTopic.get(topic);
   }
 
   set(message: Message): void {
-    const old = this.#tree.get(message.topic);
+    const old = this.#byTopic.get(message.topic);
     if (old !== undefined) this.#bytes -= old.weight;
     message.detach();
     this.#tree.set(message.topic, message);
+    this.#byTopic.set(message.topic, message);
     this.#bytes += message.weight;
     this.#tombstones.delete(message.topic);
   }
@@ -52,9 +55,10 @@ export class MemoryRetainedStore implements RetainedStore {
   }
 
   delete(topic: string): boolean {
-    const old = this.#tree.get(topic);
+    const old = this.#byTopic.get(topic);
     if (old === undefined) return false;
     this.#bytes -= old.weight;
+    this.#byTopic.delete(topic);
     return this.#tree.delete(topic);
   }
 
