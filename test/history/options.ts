@@ -54,6 +54,11 @@ export interface CheckOptions {
   readonly refusingLateMs: number;
   /** Filters of topics on which others publish too. */
   readonly unjudgedTopics: readonly string[];
+  /**
+   * Filters of topics that clients of several nodes write while those may be apart. Which of two retained writes stands there is no matter
+   * of time: a reader may find any of them, until all have to agree.
+   */
+  readonly concurrentTopics: readonly string[];
 }
 
 export const DEFAULT_OPTIONS: CheckOptions = {
@@ -80,4 +85,5 @@ export const DEFAULT_OPTIONS: CheckOptions = {
   refusingFaults: [],
   refusingLateMs: 2500,
   unjudgedTopics: ['$SYS/#', 'sprawl/dead-letter'],
+  concurrentTopics: [],
 };

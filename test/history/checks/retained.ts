@@ -190,11 +190,12 @@ export class Retained extends Check {
   }
 
   #mayBe(reading: Reading, topic: RetainedTopic, value: RetainedValue): boolean {
-    const isBehind = this.#isBehind(reading, [value.publisher.node]);
+    const isBehind = topic.topic.concurrent || this.#isBehind(reading, [value.publisher.node]);
     return topic.mayBe(value, isBehind ? -Infinity : reading.askedAtMs);
   }
 
   #mustHave(reading: Reading, topic: RetainedTopic, answeredAtMs: number): boolean {
+    if (topic.topic.concurrent) return false;
     return !this.#isBehind(reading, topic.nodes) && topic.mustHaveValue(reading.askedAtMs, answeredAtMs);
   }
 

@@ -46,6 +46,7 @@ export class HistoryModel {
   drainedAtMs: number | undefined;
   readonly #report: Report;
   readonly #unjudged: readonly ParsedFilter[];
+  readonly #concurrent: readonly ParsedFilter[];
   readonly #topicByName = new Map<string, Topic>();
   readonly #actors = new Map<string, Actor>();
   readonly #clients = new Map<string, ClientRecord>();
@@ -59,6 +60,7 @@ export class HistoryModel {
     this.options = options;
     this.#report = report;
     this.#unjudged = options.unjudgedTopics.map(parseFilter);
+    this.#concurrent = options.concurrentTopics.map(parseFilter);
   }
 
   run(events: Iterable<HistoryEvent>, checks: readonly Check[]): void {
@@ -98,8 +100,9 @@ export class HistoryModel {
   topicNamed(name: string): Topic {
     let topic = this.#topicByName.get(name);
     if (topic === undefined) {
-      const judged = !this.#unjudged.some((filter) => matches(filter, name));
-      topic = new Topic(this.topics.length, name, judged);
+      const isOneOf = (filters: readonly ParsedFilter[]): boolean =>
+        filters.some((filter) => matches(filter, name));
+      topic = new Topic(this.topics.length, name, !isOneOf(this.#unjudged), isOneOf(this.#concurrent));
       this.topics.push(topic);
       this.#topicByName.set(name, topic);
     }

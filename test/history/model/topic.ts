@@ -5,5 +5,7 @@ export class Topic {
     readonly name: string,
     /** Only clients of the run publish on it. */
     readonly judged: boolean,
+    /** Several nodes write it, which may be apart. */
+    readonly concurrent: boolean,
   ) {}
 }

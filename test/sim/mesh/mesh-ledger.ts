@@ -20,6 +20,10 @@ export interface LedgerEntry {
   readonly isEmpty: boolean;
   /** It was not given to subscribers. */
   readonly isAhead: boolean;
+  /** It was retained before it was committed, and what was not committed by then came behind it. */
+  readonly isAtOnce: boolean;
+  /** Up to where the log was committed when it was appended. */
+  readonly committed: LogPosition;
   /** undefined: its own. */
   readonly source: { readonly origin: GatewayId; readonly epoch: Epoch } | undefined;
   readonly sequence: LogPosition;
@@ -67,6 +71,8 @@ export class GatewayLedger {
       ...{ position, byStream, topic, mid, retain, source, sequence, retainedCounter },
       isEmpty: message.payloadLength === 0,
       isAhead: message.aheadOfStream,
+      isAtOnce: source === undefined ? message.qos === 0 : !byStream,
+      committed: this.committed,
     };
     if (source !== undefined && byStream) this.#judge(entry, originOf(source.origin));
     this.#keep(entry);
@@ -78,15 +84,17 @@ export class GatewayLedger {
 
   /** A retained message came from another gateway, behind a newer one of its topic that a third one, or this one, took in. */
   wasOvertaken(mid: Mid): boolean {
-    const late = this.entries.find((one) => one.mid?.pub === mid.pub && one.mid.seq === mid.seq);
-    if (late === undefined || !late.retain || late.source === undefined || !late.byStream) return false;
+    const late = this.entries.find(
+      (one) => one.byStream && one.mid?.pub === mid.pub && one.mid.seq === mid.seq,
+    );
+    if (late?.source === undefined || !late.retain) return false;
     const { origin } = late.source;
     const version = this.versionOf(late);
     return this.entries.some(
       (one) =>
         one.topic === late.topic &&
         one.retain &&
-        one.position < late.position &&
+        (one.position < late.position || (one.isAtOnce && one.committed < late.position)) &&
         one.source?.origin !== origin &&
         !one.isAhead &&
         compareVersions(this.versionOf(one), version) > 0,

@@ -205,7 +205,8 @@ function judge(world: MeshWorld, restedAt: number): void {
     // Between gateways messages take as long as they take.
     elsewhereMs: 1e9,
     retainedElsewhereFromMs: restedAt - beganAt,
-    unjudgedTopics: ['$SYS/#', 'sprawl/dead-letter', ...(world.plan.retained === 'manySites' ? ['m/#'] : [])],
+    unjudgedTopics: ['$SYS/#', 'sprawl/dead-letter'],
+    concurrentTopics: world.plan.retained === 'manySites' ? ['m/#'] : [],
     isExcused: (cid, mid) => world.isExcused(cid, mid),
   };
   const { violations, reasons } = checkHistory(history.events, options);
