@@ -36,7 +36,15 @@ const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofRe
       },
     ),
   mesh: ({ rounds = 3, seed, gateways, only }) =>
-    mesh({ rounds, seed, gateways, only, backlog: 100_000, tell: (text) => console.log(`-- ${text}`) }),
+    mesh({
+      rounds,
+      seed,
+      gateways,
+      only,
+      backlog: 100_000,
+      topics: 100_000,
+      tell: (text) => console.log(`-- ${text}`),
+    }),
 };
 
 const { values, positionals } = parseArgs({

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { mesh } from './mesh.js';
 import { judge } from './short-form.js';
 
-const SHORT = { gateways: 4, rounds: 1, seed: 1, backlog: 5000 };
+const SHORT = { gateways: 4, rounds: 1, seed: 1, backlog: 5000, topics: 3000 };
 
 test('gateways of a mesh that are killed, stopped and cut off lose and double nothing', async (t) => {
   judge(t, await mesh({ ...SHORT, only: 'kill two at once,partition in two,all at once without DHT' }));
@@ -10,6 +10,10 @@ test('gateways of a mesh that are killed, stopped and cut off lose and double no
 
 test('what waits on both sides of a partition is delivered in order when it ends', async (t) => {
   judge(t, await mesh({ ...SHORT, gateways: 3, only: 'backlog' }));
+});
+
+test('what was retained on both sides of a partition is the same everywhere soon after it', async (t) => {
+  judge(t, await mesh({ ...SHORT, only: 'retained' }));
 });
 
 test('a data folder that is put back is noticed, an evicted gateway is refused, and the others lose nothing', async (t) => {

@@ -3,6 +3,7 @@ import { meshBacklog } from './mesh-backlog.js';
 import { meshCards } from './mesh-cards.js';
 import { MESH_FAULTS, meshFaults } from './mesh-faults.js';
 import { meshLan, meshNat } from './mesh-finding.js';
+import { meshRetained } from './mesh-retained.js';
 import type { ProofReport } from './report.js';
 
 export interface MeshProofOptions {
@@ -11,6 +12,8 @@ export interface MeshProofOptions {
   readonly seed: number;
   /** Messages that wait on each side of a long partition. */
   readonly backlog: number;
+  /** Topics that are retained. */
+  readonly topics: number;
   /** Names of parts or of faults, with commas. Default: all. */
   readonly only?: string | undefined;
   readonly tell?: (text: string) => void;
@@ -26,6 +29,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     return meshFaults({ gateways, rounds, seed, tell, only: names?.length === 0 ? undefined : names });
   },
   backlog: ({ gateways, backlog, seed }) => meshBacklog(gateways, backlog, seed),
+  retained: ({ topics }) => meshRetained(topics),
   lan: ({ gateways }) => meshLan(gateways),
   nat: () => meshNat(),
   cards: ({ gateways, seed, only }) => {
