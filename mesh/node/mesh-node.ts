@@ -581,6 +581,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   replayForwarded({ origin }: MessageSource, sequence: LogPosition): void {
+    // Its own came back where it had been forgotten here: it has no stream to itself.
+    if (origin === this.self) return;
     this.#peerOf(origin).receiver.replayForwarded(sequence);
   }
 
