@@ -289,7 +289,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     this.disk = image.disk;
     this.#lineage = image.lineage;
     this.#lineages = image.lineages;
-    this.ledger.lineage = image.lineage;
+    this.ledger.putBack(image.lineage);
     this.#isPutBack = true;
     this.#log('is put back');
     this.#world.situations.saw('gateway put back to an old image');
