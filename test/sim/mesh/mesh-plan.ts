@@ -15,6 +15,7 @@ export const FAULT_KINDS = [
   'freeze',
   'clock',
   'rollback',
+  'island',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -60,7 +61,7 @@ export function createMeshPlan(random: Random, options: MeshPlanOptions = {}): M
   const size = <T>(small: readonly [T, ...T[]], real: T): T => (tiny ? random.pick(small) : real);
   const faults = chooseFaults(random, options.faults ?? FAULT_KINDS);
   // After a rollback versions of retained messages begin anew, and a will may be fired by both lives.
-  const mayRetain = !faults.has('rollback');
+  const mayRetain = !faults.has('rollback') && !faults.has('island');
   return {
     gateways,
     gateway: {
@@ -116,7 +117,11 @@ export function createMeshPlan(random: Random, options: MeshPlanOptions = {}): M
 function chooseFaults(random: Random, kinds: readonly FaultKind[]): ReadonlySet<FaultKind> {
   if (random.chance(0.1)) return new Set();
   const share = random.pick([0.2, 0.4, 0.8]);
-  return new Set(kinds.filter(() => random.chance(share)));
+  const chosen = new Set(kinds.filter((kind) => kind !== 'island' && random.chance(share)));
+  // It ends with a rollback: where there are others retained messages are left out already. Its chance does not move what is decided after it.
+  const mayPutBack = chosen.has('rollback') || !kinds.includes('rollback');
+  if (kinds.includes('island') && mayPutBack && random.fork('island').chance(0.6)) chosen.add('island');
+  return chosen;
 }
 
 function createClients(random: Random, gateways: number, isLarge: boolean): SiteClientProfile[] {
