@@ -10,7 +10,7 @@ import { encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { encodeHello, type Hello } from '../../../../mesh/node/hello.js';
 import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS } from '../../../../mesh/node/limits.js';
-import { REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
+import { REBORN, REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
 import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
 import type { Peer } from '../../../../mesh/node/peer.js';
 import { encodeRun, RUN_MAX_BYTES } from '../../../../mesh/node/runs.js';
@@ -340,18 +340,29 @@ t.test('a gateway of which others know a later life begins one that is later sti
     });
   };
   world.up(OTHER, knows(EPOCH_BEYOND_MAX + 1));
+  await world.scheduler.advance(1);
   t.same(world.bornBeyond, [], 'a counter that no gateway ever reaches is a lie');
-  world.up(OTHER, knows(7));
-  world.up(THIRD, knows(7));
-  t.same(world.bornBeyond, [7], 'once for each');
-  t.match(world.log.join('\n'), /was put back to an old copy of its data folder/);
-  const link = world.up();
-  world.site.node.begin([
-    { counter: 1, nonce: '1'.padStart(16, '0'), after: 0 },
-    { ...epoch(8), after: 0 },
-  ]);
-  t.same(link.closed, ['the gateway begins a new life']);
+  const first = world.up(OTHER, knows(7));
+  const second = world.up(THIRD, knows(9));
+  await world.scheduler.advance(1);
+  t.same(world.bornBeyond, [7], 'one at a time');
+  t.same([...first.closed, ...second.closed, ...world.link().closed], Array<string>(3).fill(REBORN));
+  const begin = (counter: number): void =>
+    world.site.node.begin([
+      { counter: 1, nonce: '1'.padStart(16, '0'), after: 0 },
+      { ...epoch(counter), after: 0 },
+    ]);
+  begin(8);
   t.equal(world.site.node.epoch.counter, 8);
+  world.up(OTHER, knows(7));
+  t.match(world.log.join('\n'), /was put back to an old copy of its data folder/);
+  t.equal(world.peer().state, 'up');
+  world.up(THIRD, knows(9));
+  await world.scheduler.advance(1);
+  t.same(world.bornBeyond, [7, 9]);
+  t.equal(world.peer().state, 'apart', 'nothing leaves that the next life would have');
+  begin(10);
+  t.same(world.up().closed, []);
 });
 
 t.test(
