@@ -326,7 +326,6 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
       situations.saw('live messages were too many for memory', sender.overflows);
       situations.saw('catch-up became live', Math.max(0, sender.switchesToLive - 1));
       situations.saw('message came a second time to a gateway', receiver.duplicates);
-      situations.saw('batch came a second time to a gateway', receiver.duplicateBatches);
     }
   }
 

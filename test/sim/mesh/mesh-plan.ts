@@ -1,5 +1,6 @@
 /** What a seed of the mesh simulation decides before anything happens: how many gateways, their sizes, clients, and which faults there are. */
 import { createCrashPlan, type CrashClientProfile, type CrashPlan } from '../crash-plan.js';
+import { STALL_MS } from '../../../mesh/forward/limits.js';
 import type { ForwardSizes } from '../../../mesh/node/node-parts.js';
 import type { Random } from '../random.js';
 import type { NetworkOptions } from './network.js';
@@ -104,13 +105,20 @@ export function createMeshPlan(random: Random, options: MeshPlanOptions = {}): M
     clients: createClients(random, gateways, isLarge),
     faults,
     faultEveryMaxMs: random.pick([300, 1000, 3000]),
-    activeMs: isLarge ? 6000 : random.integer(2500, 6000),
+    activeMs: activeMs(random, faults, isLarge),
     burstMaxCount: isLarge ? 3 : random.pick([3, 10, 30]),
     actEveryMaxMs: isLarge ? 20_000 : 500,
     hasWills: mayRetain && !isLarge && random.chance(0.6),
     retained: mayRetain ? random.pick(['none', 'oneSite', 'oneSite', 'manySites'] as const) : 'none',
     driftMax: faults.has('clock') ? 0.002 : 0,
   };
+}
+
+/** Some are so long that a gateway may stand still for longer than a link waits for an acknowledgement. */
+function activeMs(random: Random, faults: ReadonlySet<FaultKind>, isLarge: boolean): number {
+  if (isLarge) return 6000;
+  const usual = random.integer(2500, 6000);
+  return faults.has('freeze') && random.fork('long').chance(0.2) ? usual + STALL_MS + 1000 : usual;
 }
 
 /** Some of them, so that what one hides another seed shows. */
