@@ -86,13 +86,13 @@ t.test('a gateway to which its own removal came back is no peer of itself after 
     retain: true,
   });
   Object.assign(back, { source: a.node.sourceAt(1), sequence: 1, retainedCounter: 9 });
-  t.equal(a.lanes.createMeshHost().mergeRetained(back, true), true);
+  const position = a.store.append(back, undefined);
   await scheduler.advance(100);
   network.stop(a.id);
   const { parts, lineage, lineages } = a;
   const again = new Site(scheduler, a.number, { parts, lineage, lineages });
   await again.open();
-  t.equal(again.store.retained.tombstone('state/x')?.sequence, 1, 'it is in the log');
+  t.ok(again.store.committed >= position, 'it is in the log');
   t.same(
     [...again.node.peers].map(({ gateway }) => gateway),
     [b.id],
