@@ -42,6 +42,8 @@ interface Judged {
 export class SubscriptionSet {
   /** By filter as the client wrote it, `$share/...` included. */
   readonly #byFilter = new Map<string, Subscription<Session>>();
+  /** By filter, those whose SUBACK waits and that are owed what is retained. An UNSUBSCRIBE ends that for all of a filter. */
+  readonly #owing = new Map<string, Set<Subscription<Session>>>();
   /** Filters that are new and being stored: the limit is for them, too. */
   #storingCount = 0;
   readonly #session: Session;
@@ -111,6 +113,7 @@ export class SubscriptionSet {
     const subscription = this.#byFilter.get(filter);
     if (subscription === undefined) return false;
     this.#byFilter.delete(filter);
+    this.#owing.delete(filter);
     this.#env.router.remove(subscription);
     this.#session.outbound.dropOwed(filter);
     return true;
@@ -155,6 +158,7 @@ export class SubscriptionSet {
   clear(): void {
     for (const subscription of this.#byFilter.values()) this.#env.router.remove(subscription);
     this.#byFilter.clear();
+    this.#owing.clear();
   }
 
   /** Access rules changed: which filters need to be asked topic by topic is decided again. */
@@ -289,6 +293,9 @@ export class SubscriptionSet {
     for (const { key, subscription } of verdicts) {
       if (subscription === undefined || !this.#put(key, subscription)) continue;
       owed.push([key, subscription]);
+      const owing = this.#owing.get(key);
+      if (owing === undefined) this.#owing.set(key, new Set([subscription]));
+      else owing.add(subscription);
     }
     const finish = (): void => {
       answer(verdicts.map((verdict) => verdict.code));
@@ -306,9 +313,15 @@ export class SubscriptionSet {
       });
   }
 
-  /** While its SUBACK waited it may have gone. Where another one took its place, each SUBSCRIBE is owed what is retained [MQTT-3.8.4-3]. */
+  /**
+   * While its SUBACK waited it may have gone [MQTT-3.10.4-2], also where another SUBSCRIBE has come since. Where that one took its place, each of
+   * the two is owed what is retained [MQTT-3.8.4-3].
+   */
   #settle(key: string, subscription: Subscription<Session>): void {
-    if (this.#byFilter.has(key)) this.#sendRetained(subscription);
+    const owing = this.#owing.get(key);
+    if (owing?.delete(subscription) !== true) return;
+    if (owing.size === 0) this.#owing.delete(key);
+    this.#sendRetained(subscription);
   }
 
   #sendRetained(subscription: Subscription<Session>): void {

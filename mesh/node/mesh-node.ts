@@ -113,6 +113,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #membership: Membership | undefined;
   #imageFloor: number | undefined;
   #bornBeyond = 0;
+  /** A later life is being written down: until it begins no other gateway is met, as what it would be sent is of no life yet. */
+  #isBearing = false;
   #sweptAt = 0;
   #aheadAt = 0;
   #timer: TimerHandle | undefined;
@@ -151,6 +153,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   /** A life of this gateway begins: it is durable, and the store is open. @param lineage with it as its last */
   begin(lineage: Lineage): void {
+    this.#isBearing = false;
     this.#parts.lineage.begin(lineage);
     const lives = this.#parts.lineage.known.slice(-LIVES_MAX_COUNT);
     this.#options.store.setNote(LIVES_NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
@@ -362,14 +365,24 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     );
   }
 
-  /** Others know a life of this gateway that it does not know itself: it goes on in one that is later. */
-  #beyond(known: Epoch): void {
+  /**
+   * Others know a life of this gateway that it does not know itself: it goes on in one that is later.
+   * @returns whether such a one is to begin
+   */
+  #beyond(known: Epoch): boolean {
     const { present } = this.#parts.lineage;
-    if (known.counter < present.counter || this.#bornBeyond >= known.counter) return;
+    if (known.counter < present.counter || this.#bornBeyond >= known.counter) return false;
     // Nobody has lived so often meanwhile: whoever says so would take the counters away that are left.
-    if (known.counter - present.counter > LIVES_MAX_COUNT || known.counter >= EPOCH_COUNTER_MAX) return;
+    if (known.counter - present.counter > LIVES_MAX_COUNT || known.counter >= EPOCH_COUNTER_MAX) return false;
     this.#bornBeyond = known.counter;
-    this.#options.bearAnew(known.counter);
+    this.#isBearing = true;
+    // What is committed while it is written down is of the new life: it must not leave as of this one.
+    this.#options.schedule(() => {
+      if (this.#isOver) return;
+      for (const peer of this.#peers.values()) peer.close(REBORN);
+      this.#options.bearAnew(known.counter);
+    });
+    return true;
   }
 
   /** The present life of this gateway. */
@@ -436,6 +449,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       link.close(link.peer === this.self ? 'this is the same gateway' : 'this gateway is not in the mesh');
       return;
     }
+    if (this.#isBearing) {
+      link.close(REBORN);
+      return;
+    }
     const peer = this.#peerOf(link.peer);
     // A link of its own is better than one through another gateway.
     if (link.path === 'relayed' && peer.direct !== undefined) {
@@ -475,6 +492,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const { admission, self } = this;
     admission.learnAdmin(hello.admin);
     if (admission.isEvicted(peer.gateway)) return `evicted: ${admission.reasonOf(peer.gateway)}`;
+    if (this.#isBearing) return REBORN;
     const { lineage } = this.#parts;
     const { image } = peer.receiver;
     const { covered } = hello.greeting;
@@ -488,18 +506,19 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       ...{ image, theirImage, remembered: this.#lineages.get(peer.gateway) },
       ...{ liveEpochs: [], isOldAlive: false },
     });
+    const weAreBack = verdict.kind === 'weAreRolledBack' ? verdict : undefined;
+    // The two meet again when it has begun; what follows is for that meeting.
+    if (weAreBack !== undefined && this.#beyond(weAreBack.known)) return REBORN;
     this.#lineages.set(peer.gateway, hello.lineage);
     // Where it was put back, that is to be known before its new lives are.
     this.#options.host.whenCommitted(() => this.#options.saveLineages(this.#lineages));
     const text = meetingText(verdict, { other: peer.gateway, address: peer.link?.remoteAddress ?? '' });
     if (text !== undefined) this.#options.logger.error(text, { gateway: peer.gateway });
     if (verdict.kind === 'clone') return text;
-    const weAreBack = verdict.kind === 'weAreRolledBack' ? verdict : undefined;
     const standing = weAreBack?.other ?? verdict;
     if (standing.kind === 'rolledBack') peer.receiver.reset(standing.covered, standing.present);
     const rolledBackTo = weAreBack === undefined ? undefined : Math.max(0, weAreBack.lostFrom - 1);
     peer.helloCame(hello, weAreBack === undefined || weAreBack.lostTo === 0 ? undefined : rolledBackTo);
-    if (weAreBack !== undefined) this.#beyond(weAreBack.known);
     if (hello.rosterVersion !== admission.version)
       for (const frame of admission.frames()) peer.link?.send(Channel.roster, frame);
     this.membership.linkUp(peer.gateway);
@@ -602,6 +621,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   replayForwarded({ origin }: MessageSource, sequence: LogPosition): void {
+    // Its own came back where it had been forgotten here: it has no stream to itself.
+    if (origin === this.self) return;
     this.#peerOf(origin).receiver.replayForwarded(sequence);
   }
 

@@ -82,6 +82,8 @@ export class Peer implements RemoteTarget {
   #hello: Hello | undefined;
   /** Where the log here was put back to, of what the peer has; undefined: it was not. */
   #rolledBackTo: LogPosition | undefined;
+  /** How much of the log here the peer has, as it says with its first interest on this link. */
+  #hasUpTo: LogPosition | undefined;
   #matcher: PeerMatcher | undefined;
   /** On this link, whether or not it was answered. */
   #hasToldInterest = false;
@@ -282,7 +284,10 @@ export class Peer implements RemoteTarget {
       case Channel.interest: {
         const update = decodeInterest(frame);
         if (update.kind === 'answer') this.interestOut.answered(update);
-        else this.#interestIn.updated(update);
+        else {
+          this.#hasUpTo ??= update.since;
+          this.#interestIn.updated(update);
+        }
         return undefined;
       }
       case Channel.forward:
@@ -305,6 +310,7 @@ export class Peer implements RemoteTarget {
     const { gate, clock, host } = this.#parts;
     this.#hello = hello;
     this.#rolledBackTo = rolledBackTo;
+    this.#hasUpTo = undefined;
     const present = hello.lineage.at(-1) as Epoch;
     const source = { origin: this.gateway, epoch: { counter: present.counter, nonce: present.nonce } };
     const now = (): number => clock.now();
@@ -364,8 +370,18 @@ export class Peer implements RemoteTarget {
       'up',
       this.#link === undefined ? '' : `by ${this.#link.path} with ${this.#link.remoteAddress}`,
     );
-    this.sender?.linkUp(greeting, { version, matcher: matcher.match }, this.#rolledBackTo);
+    this.sender?.linkUp(greeting, { version, matcher: matcher.match }, this.#sharedUpTo(greeting));
     this.#events.up(this);
+  }
+
+  /**
+   * Where the log here was put back to, as both see it: the peer remembers more of the lives that were lost, and may have found since its
+   * greeting that less of what it has is in this log.
+   */
+  #sharedUpTo({ covered = 0 }: ReceiverGreeting): LogPosition | undefined {
+    const hasUpTo = this.#hasUpTo ?? covered;
+    if (hasUpTo >= covered) return this.#rolledBackTo;
+    return Math.min(hasUpTo, this.#rolledBackTo ?? hasUpTo);
   }
 
   /** It is no member any more. */

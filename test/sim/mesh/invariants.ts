@@ -188,8 +188,14 @@ function newestRetained(world: MeshWorld): Map<string, LedgerEntry> {
       if (!entry.retain || entry.topic.startsWith('$')) continue;
       owners.set(entry, gateway);
       const known = newest.get(entry.topic);
-      if (known === undefined || compareVersions(versionIn(world, known), versionIn(world, entry)) < 0)
+      if (known === undefined) {
         newest.set(entry.topic, entry);
+        continue;
+      }
+      const [one, other] = [versionIn(world, known), versionIn(world, entry)];
+      if (one.counter === other.counter && one.origin !== other.origin)
+        world.situations.saw('retained conflict decided');
+      if (compareVersions(one, other) < 0) newest.set(entry.topic, entry);
     }
   }
   return newest;

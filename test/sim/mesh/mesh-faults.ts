@@ -71,6 +71,8 @@ export class MeshFaults {
         return this.#jump(this.#anyone());
       case 'rollback':
         return this.#rollBack(this.#anyone());
+      case 'island':
+        return this.#island(this.#anyone());
     }
   }
 
@@ -128,6 +130,37 @@ export class MeshFaults {
     scheduler.after(random.pick([200, 1000, 5000]) * random.float(), 'partition heals', () => this.#heal());
   }
 
+  /**
+   * A machine is put back when others know more of it than its image, and it has taken in what nobody else knows: a later process begins, it
+   * is cut off from all, and works on alone until the image is put back.
+   */
+  #island(gateway: MeshGateway): void {
+    if (!gateway.isServing || gateway.isFrozen) return;
+    const random = this.#random;
+    const { scheduler } = this.#world;
+    gateway.takeImage();
+    if (random.chance(0.7)) this.#crash(gateway, random.chance(0.5));
+    scheduler.after(random.pick([200, 600]) * (0.5 + random.float()), 'island', () => {
+      if (this.#world.isHealing || this.#isCut !== 'no') return;
+      this.#cutOff(gateway);
+      scheduler.after(random.pick([200, 800]) * (0.5 + random.float()), 'island is put back', () => {
+        if (!this.#world.isHealing) this.#putBack(gateway);
+        this.#heal();
+      });
+    });
+  }
+
+  #cutOff(gateway: MeshGateway): void {
+    const { gateways, network } = this.#world;
+    for (const { id } of gateways)
+      if (id !== gateway.id) {
+        network.cut(gateway.id, id);
+        network.cut(id, gateway.id);
+      }
+    this.#isCut = 'both ways';
+    this.#say('fault', 'partition', []);
+  }
+
   #heal(): void {
     if (this.#isCut === 'no') return;
     const { situations, network } = this.#world;
@@ -171,10 +204,12 @@ export class MeshFaults {
 
   /** First an image is made, and some time later its machine is put back to it. */
   #rollBack(gateway: MeshGateway): void {
-    if (!gateway.hasImage) {
-      gateway.takeImage();
-      return;
-    }
+    if (gateway.hasImage) this.#putBack(gateway);
+    else gateway.takeImage();
+  }
+
+  #putBack(gateway: MeshGateway): void {
+    if (!gateway.hasImage) return;
     this.#world.mayLose = true;
     if (gateway.process !== undefined) gateway.crash(false);
     gateway.rollBack();

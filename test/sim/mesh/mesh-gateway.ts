@@ -5,6 +5,7 @@ import { type GatewayId, gatewayIdOf } from '../../../lib/contracts/gateway-id.j
 import type { MeshHost } from '../../../lib/contracts/mesh-port.js';
 import type { Logger } from '../../../lib/contracts/logger.js';
 import { COUNTER_NAMES, C } from '../../../lib/telemetry/counters.js';
+import { TICK_MS } from '../../../mesh/node/limits.js';
 import { MeshNode } from '../../../mesh/node/mesh-node.js';
 import type { EventBody } from '../../history/event.js';
 import type { Received } from '../../support/wire-decode.js';
@@ -19,9 +20,11 @@ import type { Scheduler } from '../scheduler.js';
 import { GatewayLedger } from './mesh-ledger.js';
 import type { MeshWorld } from './mesh-world.js';
 import type { NetworkNode } from './network.js';
+import { watchSituations } from './situation-watch.js';
 
 const EPOCHS_PATH = 'data/mesh/epochs';
 const LINEAGE_MAX_COUNT = 64;
+const INTEREST_WAIT_MS = 250;
 /** What a gateway may not say, as no fault of the simulation takes what was synced. */
 const LOSSES: readonly string[] = [
   'a message that waited for a client is lost',
@@ -124,7 +127,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
         linkMaxBytesPerSecond: 0,
         maxQueuedPassingBytes: 1 << 20,
         tombstoneMinAgeMs: 0,
-        interestWaitMs: 250,
+        interestWaitMs: INTEREST_WAIT_MS,
         relay: true,
         forward: plan.forward,
       },
@@ -151,6 +154,10 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
       mesh.begin(this.#lineage);
     };
     lanes.useMesh(mesh);
+    watchSituations(
+      { store, mesh, holdMaxMs: INTEREST_WAIT_MS - TICK_MS, now: () => scheduler.now() },
+      this.#world.situations,
+    );
     return {
       streams: mesh,
       begin: async () => {
@@ -289,7 +296,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     this.disk = image.disk;
     this.#lineage = image.lineage;
     this.#lineages = image.lineages;
-    this.ledger.lineage = image.lineage;
+    this.ledger.putBack(image.lineage);
     this.#isPutBack = true;
     this.#log('is put back');
     this.#world.situations.saw('gateway put back to an old image');
@@ -319,7 +326,6 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
       situations.saw('live messages were too many for memory', sender.overflows);
       situations.saw('catch-up became live', Math.max(0, sender.switchesToLive - 1));
       situations.saw('message came a second time to a gateway', receiver.duplicates);
-      situations.saw('batch came a second time to a gateway', receiver.duplicateBatches);
     }
   }
 

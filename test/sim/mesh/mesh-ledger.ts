@@ -30,6 +30,12 @@ export interface LedgerEntry {
   readonly retainedCounter: number;
 }
 
+/** What was committed on a disk, in which lives, from an image of it to its end. */
+interface DiskHistory {
+  readonly lineage: Lineage;
+  readonly committed: LogPosition;
+}
+
 export type Complaint = (invariant: string, text: string) => void;
 
 const nameOf = ({ pub, seq }: Mid): string => `${pub}/${seq}`;
@@ -48,6 +54,10 @@ export class GatewayLedger {
   readonly #complain: Complaint;
   /** `origin counter/nonce sequence` of what came from others. */
   readonly #keys = new Set<string>();
+  /** Those that a rollback has ended, oldest first: what they forwarded may be on its way still, or wait for a gateway that is frozen. */
+  readonly #ended: DiskHistory[] = [];
+  /** By origin, up to which of its histories something came from. */
+  readonly #reached = new Map<GatewayId, number>();
   readonly #mids = new Set<string>();
 
   constructor(id: GatewayId, run: string, complain: Complaint) {
@@ -105,6 +115,13 @@ export class GatewayLedger {
     return this.lost.has(nameOf(mid));
   }
 
+  /** The disk is what it was when an image of it was made, and goes on differently. */
+  putBack(lineage: Lineage): void {
+    const { committed } = this;
+    this.#ended.push({ lineage: this.lineage, committed });
+    this.lineage = lineage;
+  }
+
   /** The log ends here. */
   truncate(head: LogPosition): readonly LedgerEntry[] {
     const kept = this.entries.filter(({ position }) => position <= head);
@@ -118,7 +135,7 @@ export class GatewayLedger {
   }
 
   epochAt(position: LogPosition): EpochStart | undefined {
-    return this.lineage.findLast(({ after }, index) => position > after || index === 0);
+    return lifeAt(this.lineage, position);
   }
 
   versionOf(entry: LedgerEntry): RetainedVersion {
@@ -146,18 +163,37 @@ export class GatewayLedger {
       );
     if (origin === undefined) return;
     if (source.origin === this.id) this.#complain('no message comes back to its origin', `${sequence}`);
-    const start = origin.epochAt(sequence);
-    if (sequence <= origin.committed && start !== undefined && !isSameEpoch(start, source.epoch))
+    const histories = [...origin.#ended, { lineage: origin.lineage, committed: origin.committed }];
+    const isOfLife = ({ lineage }: DiskHistory): boolean => {
+      const start = lifeAt(lineage, sequence);
+      return start !== undefined && isSameEpoch(start, source.epoch);
+    };
+    const has = (history: DiskHistory): boolean => isOfLife(history) && sequence <= history.committed;
+    const newest = histories.findLastIndex(has);
+    if (newest < 0) {
+      const name = `${sequence} of ${origin.id.slice(0, 2)}`;
+      if (histories.some(isOfLife))
+        this.#complain('only what is committed is forwarded', `${name}, committed up to ${origin.committed}`);
+      else
+        this.#complain(
+          'a message is of the life in which it was taken in',
+          `${name} is of epoch ${origin.epochAt(sequence)?.counter}, and came as of epoch ${source.epoch.counter}`,
+        );
+      return;
+    }
+    // Who has met the gateway since its rollback is on a link with what it is now.
+    const reached = this.#reached.get(origin.id) ?? 0;
+    if (newest < reached)
       this.#complain(
-        'a message is of the life in which it was taken in',
-        `${sequence} of ${origin.id.slice(0, 2)} is of epoch ${start.counter}, and came as of epoch ${source.epoch.counter}`,
+        'what a rollback took does not come behind what came after it',
+        `${sequence} of ${origin.id.slice(0, 2)} of epoch ${source.epoch.counter}`,
       );
-    if (sequence > origin.committed)
-      this.#complain(
-        'only what is committed is forwarded',
-        `${sequence} of ${origin.id.slice(0, 2)}, committed up to ${origin.committed}`,
-      );
+    this.#reached.set(origin.id, Math.max(reached, histories.findIndex(has)));
   }
+}
+
+function lifeAt(lineage: Lineage, position: LogPosition): EpochStart | undefined {
+  return lineage.findLast(({ after }, index) => position > after || index === 0);
 }
 
 function keyOf({ origin, epoch }: { origin: GatewayId; epoch: Epoch }, sequence: LogPosition): string {

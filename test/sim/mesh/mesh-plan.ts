@@ -1,5 +1,6 @@
 /** What a seed of the mesh simulation decides before anything happens: how many gateways, their sizes, clients, and which faults there are. */
 import { createCrashPlan, type CrashClientProfile, type CrashPlan } from '../crash-plan.js';
+import { STALL_MS } from '../../../mesh/forward/limits.js';
 import type { ForwardSizes } from '../../../mesh/node/node-parts.js';
 import type { Random } from '../random.js';
 import type { NetworkOptions } from './network.js';
@@ -15,6 +16,7 @@ export const FAULT_KINDS = [
   'freeze',
   'clock',
   'rollback',
+  'island',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -60,7 +62,7 @@ export function createMeshPlan(random: Random, options: MeshPlanOptions = {}): M
   const size = <T>(small: readonly [T, ...T[]], real: T): T => (tiny ? random.pick(small) : real);
   const faults = chooseFaults(random, options.faults ?? FAULT_KINDS);
   // After a rollback versions of retained messages begin anew, and a will may be fired by both lives.
-  const mayRetain = !faults.has('rollback');
+  const mayRetain = !faults.has('rollback') && !faults.has('island');
   return {
     gateways,
     gateway: {
@@ -103,7 +105,7 @@ export function createMeshPlan(random: Random, options: MeshPlanOptions = {}): M
     clients: createClients(random, gateways, isLarge),
     faults,
     faultEveryMaxMs: random.pick([300, 1000, 3000]),
-    activeMs: isLarge ? 6000 : random.integer(2500, 6000),
+    activeMs: activeMs(random, faults, isLarge),
     burstMaxCount: isLarge ? 3 : random.pick([3, 10, 30]),
     actEveryMaxMs: isLarge ? 20_000 : 500,
     hasWills: mayRetain && !isLarge && random.chance(0.6),
@@ -112,11 +114,22 @@ export function createMeshPlan(random: Random, options: MeshPlanOptions = {}): M
   };
 }
 
+/** Some are so long that a gateway may stand still for longer than a link waits for an acknowledgement. */
+function activeMs(random: Random, faults: ReadonlySet<FaultKind>, isLarge: boolean): number {
+  if (isLarge) return 6000;
+  const usual = random.integer(2500, 6000);
+  return faults.has('freeze') && random.fork('long').chance(0.2) ? usual + STALL_MS + 1000 : usual;
+}
+
 /** Some of them, so that what one hides another seed shows. */
 function chooseFaults(random: Random, kinds: readonly FaultKind[]): ReadonlySet<FaultKind> {
   if (random.chance(0.1)) return new Set();
   const share = random.pick([0.2, 0.4, 0.8]);
-  return new Set(kinds.filter(() => random.chance(share)));
+  const chosen = new Set(kinds.filter((kind) => kind !== 'island' && random.chance(share)));
+  // It ends with a rollback: where there are others retained messages are left out already. Its chance does not move what is decided after it.
+  const mayPutBack = chosen.has('rollback') || !kinds.includes('rollback');
+  if (kinds.includes('island') && mayPutBack && random.fork('island').chance(0.6)) chosen.add('island');
+  return chosen;
 }
 
 function createClients(random: Random, gateways: number, isLarge: boolean): SiteClientProfile[] {

@@ -14,7 +14,6 @@ export const MESH_SITUATIONS = [
   'link replaced while frames were on their way',
   'link rebuilt because it stalled',
   'message came a second time to a gateway',
-  'batch came a second time to a gateway',
   'receiver ended between append and commit',
   'sender ended with messages not acknowledged',
   'gateway killed',

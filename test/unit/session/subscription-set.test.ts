@@ -260,6 +260,27 @@ t.test(
   },
 );
 
+t.test(
+  'an UNSUBSCRIBE ends what the SUBSCRIBEs before it are owed, and not what the one behind it is',
+  async (t) => {
+    const { world, link, subscribe, unsubscribe } = fixture();
+    world.store.retained.set(message({ topic: 'a', qos: 2, retain: true }));
+    const waiting: (() => void)[] = [];
+    Object.assign(world.env, { mesh: { whenKnown: (answer: () => void) => waiting.push(answer) } });
+    subscribe({ filter: 'a', qos: 2 });
+    unsubscribe('a');
+    subscribe({ filter: 'a', qos: 1, retainHandling: 2 });
+    for (const answer of waiting.splice(0)) answer();
+    t.same(link.take(), [], 'the second one did not ask for it');
+    unsubscribe('a');
+    subscribe({ filter: 'a', qos: 2 });
+    unsubscribe('a');
+    subscribe({ filter: 'a', qos: 1 });
+    for (const answer of waiting) answer();
+    t.match(link.take(), [{ topic: 'a', qos: 1 }]);
+  },
+);
+
 t.test('retained messages that may not be received do not come', async (t) => {
   const { world, link, subscribe } = fixture();
   world.store.retained.set(message({ topic: 'a/open', retain: true }));

@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
+import { createMessage } from '../../../../lib/message/message.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { MeshState } from '../../../../storage/disk/mesh-state.js';
 import { MemoryStore } from '../../../../storage/index.js';
@@ -71,6 +72,32 @@ t.test('what a gateway publishes between its restart and its first link stays re
   await scheduler.advance(120_000);
   t.equal(again.retained('state/y'), 'online');
   t.equal(b.retained('state/y'), 'online');
+});
+
+t.test('a gateway to which its own removal came back is no peer of itself after a kill', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  const { bytes: topicBytes } = a.lanes.router.resolve('state/x');
+  const back = createMessage({
+    topic: 'state/x',
+    topicBytes,
+    payload: new Uint8Array(0),
+    qos: 0,
+    retain: true,
+  });
+  Object.assign(back, { source: a.node.sourceAt(1), sequence: 1, retainedCounter: 9 });
+  const position = a.store.append(back, undefined);
+  await scheduler.advance(100);
+  network.stop(a.id);
+  const { parts, lineage, lineages } = a;
+  const again = new Site(scheduler, a.number, { parts, lineage, lineages });
+  await again.open();
+  t.ok(again.store.committed >= position, 'it is in the log');
+  t.same(
+    [...again.node.peers].map(({ gateway }) => gateway),
+    [b.id],
+  );
+  t.notOk(again.store.floors.has(`peer/${a.id}`), 'it keeps nothing of its log for itself');
 });
 
 t.test('what may not leave a gateway does not leave it because retained messages are compared', async (t) => {

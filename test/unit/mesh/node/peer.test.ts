@@ -7,10 +7,12 @@ import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { encodeEvictions, Roster } from '../../../../mesh/admission/roster.js';
 import { cloneReportOf, writeCloneReport } from '../../../../mesh/identity/clone-report.js';
 import { encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
+import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';
+import { TextCache } from '../../../../mesh/forward/text-cache.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { encodeHello, type Hello } from '../../../../mesh/node/hello.js';
 import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS } from '../../../../mesh/node/limits.js';
-import { REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
+import { REBORN, REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
 import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
 import type { Peer } from '../../../../mesh/node/peer.js';
 import { encodeRun, RUN_MAX_BYTES } from '../../../../mesh/node/runs.js';
@@ -39,7 +41,12 @@ function helloOf(changes: Partial<Hello> = {}): Uint8Array {
 
 /** What the others want, as a frame. */
 function interestOf(...filters: readonly string[]): Uint8Array {
-  const head = { life: 1, base: undefined, version: 1, since: 0 };
+  return interestSince(0, ...filters);
+}
+
+/** @param since up to where they have what they wanted before */
+function interestSince(since: number, ...filters: readonly string[]): Uint8Array {
+  const head = { life: 1, base: undefined, version: 1, since };
   return [
     ...encodeUpdate(
       head,
@@ -340,18 +347,29 @@ t.test('a gateway of which others know a later life begins one that is later sti
     });
   };
   world.up(OTHER, knows(EPOCH_BEYOND_MAX + 1));
+  await world.scheduler.advance(1);
   t.same(world.bornBeyond, [], 'a counter that no gateway ever reaches is a lie');
-  world.up(OTHER, knows(7));
-  world.up(THIRD, knows(7));
-  t.same(world.bornBeyond, [7], 'once for each');
-  t.match(world.log.join('\n'), /was put back to an old copy of its data folder/);
-  const link = world.up();
-  world.site.node.begin([
-    { counter: 1, nonce: '1'.padStart(16, '0'), after: 0 },
-    { ...epoch(8), after: 0 },
-  ]);
-  t.same(link.closed, ['the gateway begins a new life']);
+  const first = world.up(OTHER, knows(7));
+  const second = world.up(THIRD, knows(9));
+  await world.scheduler.advance(1);
+  t.same(world.bornBeyond, [7], 'one at a time');
+  t.same([...first.closed, ...second.closed, ...world.link().closed], Array<string>(3).fill(REBORN));
+  const begin = (counter: number): void =>
+    world.site.node.begin([
+      { counter: 1, nonce: '1'.padStart(16, '0'), after: 0 },
+      { ...epoch(counter), after: 0 },
+    ]);
+  begin(8);
   t.equal(world.site.node.epoch.counter, 8);
+  world.up(OTHER, knows(7));
+  t.match(world.log.join('\n'), /was put back to an old copy of its data folder/);
+  t.equal(world.peer().state, 'up');
+  world.up(THIRD, knows(9));
+  await world.scheduler.advance(1);
+  t.same(world.bornBeyond, [7, 9]);
+  t.equal(world.peer().state, 'apart', 'nothing leaves that the next life would have');
+  begin(10);
+  t.same(world.up().closed, []);
 });
 
 t.test(
@@ -381,6 +399,30 @@ t.test(
     );
     t.match(world.log.join('\n'), /was put back to an old copy of its data folder/);
     t.ok(world.peer().receiver.status.covered < 50);
+  },
+);
+
+t.test(
+  'a peer that has found since its greeting that less of what it has is in the log gets the rest of it',
+  async (t) => {
+    const world = await World.begun();
+    const { site, scheduler } = world;
+    for (let n = 0; n < 9; n++) site.publish('site/x', `${n}`);
+    await scheduler.advance(100);
+    const has = {
+      ...{ covered: 5, durable: 5, floor: 5, have: [8], backfill: undefined },
+      ...{ creditBytes: 1 << 20, wholeMaxBytes: 1 << 20 },
+    };
+    const begun = async (since: number): Promise<ReturnType<typeof decodeStreamFrame> | undefined> => {
+      const link = world.link();
+      link.handlers?.onFrame(Channel.hello, helloOf({ knownEpoch: site.node.epoch, greeting: has }));
+      link.handlers?.onFrame(Channel.interest, interestSince(since, '#'));
+      await scheduler.advance(10);
+      const [first] = link.take(Channel.forward);
+      return first === undefined ? undefined : decodeStreamFrame(first, 0, new TextCache(8));
+    };
+    t.match(await begun(5), { from: 5, rolledBackTo: 0 });
+    t.match(await begun(3), { from: 3, rolledBackTo: 4 }, 'one more than where the two part');
   },
 );
 
