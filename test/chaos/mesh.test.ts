@@ -12,6 +12,6 @@ test('what waits on both sides of a partition is delivered in order when it ends
   judge(t, await mesh({ ...SHORT, gateways: 3, only: 'backlog' }));
 });
 
-test('a data folder that is put back is noticed, an evicted gateway is refused, and the others lose nothing', async (t) => {
-  judge(t, await mesh({ ...SHORT, gateways: 3, only: 'restore,evict' }));
+test('a data folder that is copied or put back is noticed, an evicted gateway is refused, and the others lose nothing', async (t) => {
+  judge(t, await mesh({ ...SHORT, gateways: 3, only: 'clone,restore,evict' }));
 });
