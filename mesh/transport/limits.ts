@@ -81,3 +81,7 @@ export const LAN_QUERY_EVERY_MS = 60_000;
 /** Answers of everyone to one question spread over so long (RFC 6762 section 6). */
 export const LAN_ANSWER_JITTER_MS = 100;
 export const LAN_ANSWER_SOONEST_MS = 1000;
+/** Networks come and go: a cable, a modem, an access point that was switched on. */
+export const LAN_INTERFACES_EVERY_MS = 5000;
+/** Linux lets a socket be a member of 20 groups (igmp_max_memberships); on a host of many containers not every bridge is a LAN. */
+export const LAN_INTERFACES_MAX_COUNT = 16;

@@ -277,7 +277,7 @@ class MeshTransport implements Transport {
     const { lan, listen, multicast, swarmKey, clock, timers, random, logger } = this.#options;
     if (!lan || (multicast === undefined && isLoopback(listen.host))) return undefined;
     return new LanBeacon({
-      multicast: multicast ?? createMulticastPort(listen.host),
+      multicast: multicast ?? createMulticastPort(listen.host, timers),
       own: this.#own,
       secret: swarmKey.derive('transport lan'),
       clock,

@@ -13,9 +13,11 @@ import {
   createBootstrapNode,
   createMulticastPort,
   createTransport,
+  type LanInterface,
   type LanPacket,
   type MulticastPort,
 } from '../../mesh/transport/index.js';
+import { LAN_INTERFACES_EVERY_MS } from '../../mesh/transport/limits.js';
 import { secureSocket } from '../../mesh/transport/tcp-handshake.js';
 import {
   allLinked,
@@ -26,6 +28,7 @@ import {
   startGateway,
   TestGateway,
 } from './mesh-transport.js';
+import { VirtualTime } from '../unit/mesh/transport/virtual-time.js';
 import { eventually } from './mesh-transport-net.js';
 
 /** Knows the swarm key, and says what it likes. */
@@ -220,10 +223,16 @@ function createBus(): () => MulticastPort {
 }
 
 test('multicast DNS carries questions and texts from one socket to another of this machine', async (t) => {
-  const [one, two] = [createMulticastPort(LOCAL), createMulticastPort(LOCAL)];
+  const [one, two] = [createMulticastPort(LOCAL, realTimers), createMulticastPort(LOCAL, realTimers)];
   const heard: LanPacket[] = [];
-  await one.open((packet) => void heard.push(packet));
-  await two.open(() => {});
+  await one.open(
+    (packet) => void heard.push(packet),
+    () => t.fail('the networks are the same'),
+  );
+  await two.open(
+    () => {},
+    () => {},
+  );
   t.teardown(() => Promise.all([one.close(), two.close()]));
   const name = `${randomBytes(8).toString('hex')}._sprawl-edge._tcp.local`;
   two.query(name);
@@ -231,6 +240,47 @@ test('multicast DNS carries questions and texts from one socket to another of th
   await eventually(() => heard.some(({ questions }) => questions.includes(name)));
   await eventually(() => heard.some(({ texts }) => texts.some((text) => text.name === `x.${name}`)));
   t.match(heard.find(({ texts }) => texts.length > 0)?.texts, [{ texts: ['k=1'] }]);
+});
+
+test('what is said by multicast goes to the networks that are there now, and their coming is told', async (t) => {
+  const time = new VirtualTime();
+  let networks: LanInterface[] = [];
+  const [one, two] = [createMulticastPort('0.0.0.0', time, () => networks), createMulticastPort(LOCAL, time)];
+  let news = 0;
+  const heard: string[] = [];
+  await one.open(
+    () => {},
+    () => void news++,
+  );
+  await two.open(
+    ({ questions }) => void heard.push(...questions),
+    () => {},
+  );
+  t.teardown(() => Promise.all([one.close(), two.close()]));
+  const names = ['before', 'with', 'after', 'again'].map(
+    (when) => `${when}-${randomBytes(8).toString('hex')}`,
+  );
+  const [before = '', during = '', after = '', again = ''] = names;
+  one.query(before);
+  const turnTo = async (now: LanInterface[], told: number): Promise<void> => {
+    networks = now;
+    await time.advance(LAN_INTERFACES_EVERY_MS);
+    await eventually(() => news === told);
+  };
+  await turnTo([{ name: 'lo', address: LOCAL }], 1);
+  one.query(during);
+  await eventually(() => heard.includes(during));
+  await turnTo([], 2);
+  one.query(after);
+  await turnTo([{ name: 'lo', address: LOCAL }], 3);
+  one.query(again);
+  await eventually(() => heard.includes(again));
+  t.same(
+    heard.filter((name) => names.includes(name)),
+    [during, again],
+  );
+  await time.advance(LAN_INTERFACES_EVERY_MS * 3);
+  t.equal(news, 3, 'what stays is no news');
 });
 
 test('a port that is in use is said so, for TCP, UDP and the bootstrap node', async (t) => {
@@ -311,7 +361,10 @@ test('who is only said to be a member and never answers is forgotten', async (t)
   const announcer = bus();
   const gateway = await startGateway(t, { swarmKey, lan: true, multicast: bus(), random: () => 0 });
   const names: string[] = [];
-  await announcer.open(({ questions }) => void names.push(...questions));
+  await announcer.open(
+    ({ questions }) => void names.push(...questions),
+    () => {},
+  );
   await eventually(() => names.length > 0);
   const ghost = new TestGateway({ swarmKey });
   const data = [`k=${ghost.id}`, 't=1', 'u=0'];
