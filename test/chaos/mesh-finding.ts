@@ -18,11 +18,10 @@ import type { ProofReport } from './report.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/sprawl-edge.cjs', import.meta.url));
 const BOOTSTRAP_PORT = 49_737;
-/** Machines that tell a gateway where they see it. HyperDHT wants four answers before it believes anything of a router. */
-const OBSERVERS = 5;
 /** A machine looks every five seconds for new networks. */
 const PLUGGED_MAX_MS = 15_000;
-const DIRECT_MAX_MS = 60_000;
+/** Ports are tried at random for 15 s; where that found none, which is one time in sixteen, again after half a minute. */
+const DIRECT_MAX_MS = 90_000;
 
 type Figures = Record<string, string | number>;
 
@@ -92,10 +91,14 @@ interface NatExpectation {
 
 const NATS: Readonly<Record<string, NatExpectation>> = {
   'two routers with even ports': { mappings: ['even', 'even'], path: 'udx' },
-  'two routers with random ports': { mappings: ['random', 'random'], path: 'relayed', reason: /no route/ },
+  'random ports behind one router': { mappings: ['even', 'random'], path: 'udx' },
+  'two routers with random ports': {
+    ...{ mappings: ['random', 'random'], path: 'relayed' },
+    reason: /the router here takes another port for each destination/,
+  },
 };
 
-/** Two sites behind a router each, with private addresses; a third gateway and the nodes of a hash table are between them. */
+/** Two sites behind a router each, with private addresses; a third gateway and a bootstrap node are between them. */
 export async function meshNat(): Promise<ProofReport> {
   const missing = namespacesMissing();
   if (missing !== undefined) return { figures: {}, failures: [], skipped: [`NAT: ${missing}`] };
@@ -119,11 +122,11 @@ async function throughRouters(
   failures: string[],
 ): Promise<void> {
   const network = new NattedNetwork(mappings);
-  const table = await startTable(network);
-  later(() => table.forEach((node) => node.kill('SIGTERM')));
+  const bootstrap = await startBootstrap(network.meetingPoint);
+  later(() => bootstrap.kill('SIGTERM'));
   const formation = new MeshFormation({
     ...{ folder, count: 3, network: harmless(network.places, () => network.close()) },
-    set: { 'mesh.bootstrap': network.observers.map(({ host }) => `${host}:${BOOTSTRAP_PORT}`).join() },
+    set: { 'mesh.bootstrap': `${network.meetingPoint.host}:${BOOTSTRAP_PORT}` },
   });
   later(() => formation.close());
   await formation.start({ peers: false, mayBeRelayed: true });
@@ -170,15 +173,13 @@ async function attempt(
   }
 }
 
-/** A node of the hash table on each of those machines. @returns when all answer */
-async function startTable({ observers }: NattedNetwork): Promise<ChildProcess[]> {
-  const nodes = observers.map(({ host, within: [file = '', ...prefix] }) =>
-    spawn(file, [...prefix, process.execPath, BIN, 'bootstrap', '--host', host], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    }),
-  );
-  await Promise.all(nodes.map(({ stdout }) => once(stdout, 'data')));
-  return nodes;
+/** @returns when it takes questions */
+async function startBootstrap({ host, within: [file = '', ...prefix] }: Place): Promise<ChildProcess> {
+  const node = spawn(file, [...prefix, process.execPath, BIN, 'bootstrap', '--host', host], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(node.stdout, 'data');
+  return node;
 }
 
 const nothing = (): void => {};
@@ -191,18 +192,19 @@ function harmless(places: readonly Place[], close: () => void): MeshNetwork {
   };
 }
 
-/** The first two places are behind routers, the third is outside, and so are the observers. */
+/** The first two places are behind routers, the third is outside, and so is the bootstrap node. */
 class NattedNetwork {
   readonly places: readonly Place[];
-  readonly observers: readonly Place[];
-  readonly #outside = new Namespaces(3 + OBSERVERS);
+  readonly meetingPoint: Place;
+  readonly #outside = new Namespaces(4);
   readonly #made: string[] = [];
 
   constructor([left, right]: readonly [Mapping, Mapping]) {
-    const [first, second, third, ...observers] = this.#outside.places;
-    if (first === undefined || second === undefined || third === undefined) throw new Error('no places');
+    const [first, second, third, fourth] = this.#outside.places;
+    if (first === undefined || second === undefined || third === undefined || fourth === undefined)
+      throw new Error('no places');
     this.places = [this.#behind(first, 1, left), this.#behind(second, 2, right), third];
-    this.observers = observers;
+    this.meetingPoint = fourth;
   }
 
   #behind(router: Place, site: number, mapping: Mapping): Place {

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import HyperDHT from 'hyperdht';
 import { test } from 'tap';
 import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
-import { realTimers } from '../../lib/real-clock.js';
+import { realClock, realTimers } from '../../lib/real-clock.js';
 import type { SwarmKey } from '../../mesh/admission/swarm-key.js';
 import { CONTROL_CHANNEL, encodeControl } from '../../mesh/transport/control.js';
 import { FrameStream } from '../../mesh/transport/frame-stream.js';
@@ -25,9 +25,13 @@ import {
   freeUdpPort,
   LOCAL,
   newSwarmKey,
+  startBootstrap,
   startGateway,
   TestGateway,
 } from './mesh-transport.js';
+import { UdxNode } from '../../mesh/transport/udx-node.js';
+import { UnprovenGate } from '../../mesh/transport/unproven-gate.js';
+import { nullLogger } from '../support/null-logger.js';
 import { VirtualTime } from '../unit/mesh/transport/virtual-time.js';
 import { eventually } from './mesh-transport-net.js';
 
@@ -324,6 +328,33 @@ test('a bootstrap node has an address that gateways can reach, or is told why no
   t.equal(node.nodes, 0);
   await node.stop();
   await node.stop();
+});
+
+test('a bootstrap node is three nodes, which is enough to see what a router does', async (t) => {
+  const { address } = await startBootstrap(t);
+  const gateway = await startGateway(t, { swarmKey: newSwarmKey(), bootstrap: [address] });
+  await eventually(() => gateway.transport.status().dht.nodes === 3);
+  t.ok(gateway.transport.status().dht.isBootstrapped);
+});
+
+test('a gateway finds out that others reach it, though the table has a single node', async (t) => {
+  const port = await freeUdpPort();
+  const single = HyperDHT.bootstrapper(port, LOCAL, { host: LOCAL });
+  t.teardown(() => single.destroy({ force: true }));
+  await single.fullyBootstrapped();
+  const swarmKey = newSwarmKey();
+  const node = new UdxNode({
+    ...{ host: LOCAL, port: 0, bootstrap: [{ host: LOCAL, port }], firewalled: undefined },
+    ...{ keyPair: HyperDHT.keyPair(), prologue: swarmKey.derive('transport udx') },
+    ...{ clock: realClock, timers: realTimers, logger: nullLogger, gate: new UnprovenGate(1, 1) },
+    onStream: ({ stream }) => stream.destroy(),
+  });
+  t.teardown(() => node.stop());
+  await node.start();
+  t.ok(node.isFirewalled, 'it knows nothing yet');
+  await node.announce(swarmKey.topic, () => {});
+  await eventually(() => !node.isFirewalled);
+  t.equal(node.nodes, 1);
 });
 
 test('nobody there, no address, and who is wanted meanwhile: the status says it', async (t) => {
