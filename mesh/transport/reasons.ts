@@ -77,11 +77,11 @@ export function reasonThroughRouters(
   { observers, isRandom }: RouterSeen,
 ): string {
   if (!CLOSED.has(codeOf(error))) return reasonOf(error, where);
-  if (isRandom) return Reason.randomHere;
   const closed = `no route: the firewalls between do not let ${typeof where === 'string' ? 'it' : showAddress(where)} through`;
-  return observers >= OBSERVERS_MIN_COUNT
-    ? closed
-    : `${closed}; ${observers} nodes of the DHT are too few to find out how, ${OBSERVERS_MIN_COUNT} are needed`;
+  // What fewer have seen tells nothing of the ports.
+  if (observers < OBSERVERS_MIN_COUNT)
+    return `${closed}; of the ${OBSERVERS_MIN_COUNT} nodes of the DHT that are needed to find out how, ${observers} are known`;
+  return isRandom ? Reason.randomHere : closed;
 }
 
 function codeOf(error: unknown): string {
