@@ -29,7 +29,6 @@ function peerOf(
   const receiver = peer?.receiver.status;
   const passing = peer?.passingCounts;
   const state = stateOf(peer, reach);
-  const isUp = state === 'up' || state === 'relayed';
   return {
     id,
     site: member?.metadata.site ?? peer?.hello?.site ?? '',
@@ -38,7 +37,7 @@ function peerOf(
     path: peer?.link?.path ?? null,
     remoteAddress: peer?.link?.remoteAddress ?? reach?.address ?? null,
     state,
-    reason: isUp ? null : reasonOf(id, node, peer, reach),
+    reason: reasonOf(state, id, node, peer, reach),
     rttMs: reach?.rttMs ?? null,
     pendingMessages: sender?.pendingMessages ?? 0,
     pendingBytes: sender?.pendingBytes ?? 0,
@@ -64,12 +63,16 @@ function stateOf(peer: Peer | undefined, reach: ReachStatus | undefined): LinkSt
   return peer.link?.path === 'relayed' ? 'relayed' : 'up';
 }
 
+/** Why there is no link, or none that is direct. */
 function reasonOf(
+  state: LinkState,
   id: GatewayId,
   node: MeshNode,
   peer: Peer | undefined,
   reach: ReachStatus | undefined,
-): string {
+): string | null {
+  if (state === 'up') return null;
+  if (state === 'relayed') return reach?.lastFailure ?? null;
   const direct = reach?.lastFailure ?? peer?.reason ?? 'nothing is known of it yet';
   const relay = node.relayFailureOf(id);
   return relay === undefined ? direct : `${direct}; through others: ${relay}`;

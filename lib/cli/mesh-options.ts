@@ -52,5 +52,9 @@ export const EVICT_OPTIONS: readonly OptionSpec[] = [
 
 export const BOOTSTRAP_OPTIONS: readonly OptionSpec[] = [
   { long: 'host', values: ['HOST'], description: 'Address to listen on (default 0.0.0.0: every network).' },
-  { long: 'port', values: ['PORT'], description: 'UDP port (default 49737).' },
+  {
+    long: 'port',
+    values: ['PORT'],
+    description: 'UDP port (default 49737); the two above it are used as well.',
+  },
 ];

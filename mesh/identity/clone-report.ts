@@ -10,7 +10,7 @@ import {
   publicKeyOf,
 } from '../../lib/contracts/gateway-id.js';
 import { type ByteReader, type ByteWriter, MalformedFrame } from '../wire/bytes.js';
-import { epochText, isEpoch, lineageHas, presentOf } from './lineage.js';
+import { epochText, isEpoch, lineageHas } from './lineage.js';
 
 export interface CloneReport {
   readonly id: GatewayId;
@@ -35,18 +35,22 @@ export function cloneReportKey({ id, epochs: [left, right] }: CloneReport): stri
  * What a report means to the gateway that hears it:
  *
  *     another gateway                                          `other`   passed on
- *     this one: its present life, and one that it does not know  `clone`   stop meshing
- *     this one: its present life, and one of its earlier ones    `stale`   that connection was a dead one, or the copy is stopping
- *     this one: but not its present life                         `stale`   it is over: the gateway was started anew since
+ *     this one: a life of this process, and one that it does not know  `clone`   stop meshing
+ *     this one: two of its own                                 `stale`   that connection was a dead one, or the copy is stopping
+ *     this one: but no life of this process                    `stale`   it is over: the gateway was started anew since
+ *
+ * A process has several lives where it heard of one of its own that it does not know: of a copy, too, perhaps before the report came.
+ *
+ * @param ofThisProcess the last ones of `ownLineage`
  */
 export function judgeCloneReport(
   { id, epochs }: CloneReport,
   ownId: GatewayId,
   ownLineage: Lineage,
+  ofThisProcess: Lineage = ownLineage.slice(-1),
 ): 'other' | 'clone' | 'stale' {
   if (id !== ownId) return 'other';
-  const present = presentOf(ownLineage);
-  if (!epochs.some((epoch) => isSameEpoch(epoch, present))) return 'stale';
+  if (!epochs.some((epoch) => lineageHas(ofThisProcess, epoch))) return 'stale';
   return epochs.every((epoch) => lineageHas(ownLineage, epoch)) ? 'stale' : 'clone';
 }
 

@@ -404,7 +404,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const frame = writer.text(address).finish();
     for (const peer of this.#peers.values())
       if (peer !== from && peer.isReachable) peer.link?.send(Channel.clones, frame);
-    switch (judgeCloneReport(report, this.self, this.#parts.lineage.all)) {
+    const { lineage } = this.#parts;
+    switch (judgeCloneReport(report, this.self, lineage.all, lineage.ofThisProcess)) {
       case 'clone':
         this.#stopAsClone(report, address);
         break;

@@ -15,6 +15,7 @@ export class OwnLineage {
   readonly self: GatewayId;
   #lineage: EpochStart[];
   readonly #lives: Life[] = [];
+  readonly #ofThisProcess: EpochStart[] = [];
   #earlier: (() => Lineage) | undefined;
   readonly #beforeAny: MessageSource;
 
@@ -37,6 +38,11 @@ export class OwnLineage {
     return this.#lives.map(({ epoch, after }) => ({ ...epoch, after }));
   }
 
+  /** Those that began in this process, the present one last. */
+  get ofThisProcess(): Lineage {
+    return this.#ofThisProcess;
+  }
+
   /** The present one. */
   get present(): EpochStart {
     const last = this.#lineage.at(-1);
@@ -48,6 +54,7 @@ export class OwnLineage {
   begin(lineage: Lineage): void {
     this.#lineage = [...lineage];
     this.#remember(this.present);
+    this.#ofThisProcess.push(this.present);
   }
 
   /** One object for each epoch. */

@@ -218,6 +218,8 @@ export class Connection implements PeerLink {
     this.#deadline.cancel();
     this.#state = 'live';
     this.liveSinceMs = this.#ports.clock.now();
+    // Nothing comes within this turn.
+    this.#stream.resume();
     if (isChooser) this.#control({ kind: 'use' });
   }
 
@@ -286,9 +288,15 @@ export class Connection implements PeerLink {
     if (control === 'unknown') return;
     if (control.kind === 'bye') return this.#onBye(control.code, control.reason);
     if (this.#state === 'introducing') this.#onIntroduction(control);
-    else if (control.kind === 'use') this.#events.onUse(this);
+    else if (control.kind === 'use') this.#onUse();
     else if (control.kind === 'ping') this.#control({ kind: 'pong', number: control.number });
     else if (control.kind === 'pong') this.#onPongOf(control.number);
+  }
+
+  /** It sends frames from here on. While this side asks whether another link is alive, they wait unread. */
+  #onUse(): void {
+    this.#events.onUse(this);
+    if (this.#state === 'proven') this.#stream.pause();
   }
 
   #onIntroduction(control: Control): void {
@@ -367,6 +375,8 @@ export class Connection implements PeerLink {
     this.#wasLive = this.#state === 'live';
     this.#state = 'closed';
     this.#deadline.cancel();
+    // Its end comes only after what was not read.
+    this.#stream.resume();
     return true;
   }
 

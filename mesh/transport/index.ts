@@ -6,6 +6,7 @@ export type { KnownPeer } from './address-book.js';
 export type { AddressBookStore } from './address-book.js';
 export type { BootstrapNode, BootstrapNodeOptions } from './bootstrap-node.js';
 export type { LanPacket, LanRecord, MulticastPort } from './lan-beacon.js';
+export type { LanInterface } from './multicast.js';
 export type { PeerStatus } from './neighbour.js';
 export type { SeedStatus } from './seed.js';
 export type { TransportKeyPair } from './tcp-handshake.js';

@@ -36,8 +36,12 @@ export interface LanPacket {
 
 /** Multicast on the local network. */
 export interface MulticastPort {
-  /** @param onPacket of anyone, also of this gateway itself. Rejects when there is no multicast */
-  open(onPacket: (packet: LanPacket, fromHost: string) => void): Promise<void>;
+  /**
+   * Rejects when there is no multicast.
+   * @param onPacket of anyone, also of this gateway itself
+   * @param onNetwork this machine is on another network now, or on one more
+   */
+  open(onPacket: (packet: LanPacket, fromHost: string) => void, onNetwork: () => void): Promise<void>;
   query(name: string): void;
   respond(records: readonly LanRecord[]): void;
   close(): Promise<void>;
@@ -73,15 +77,17 @@ export class LanBeacon {
   /** Without multicast the gateway goes on without this. */
   async start(): Promise<void> {
     try {
-      await this.#options.multicast.open((packet, fromHost) => this.#onPacket(packet, fromHost));
+      await this.#options.multicast.open(
+        (packet, fromHost) => this.#onPacket(packet, fromHost),
+        () => this.#onNetwork(),
+      );
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       this.#options.logger.warn('gateways on the local network are not looked for: no multicast', { why });
       return;
     }
     this.#isOpen = true;
-    this.#respond();
-    this.#ask();
+    this.#introduce();
   }
 
   async stop(): Promise<void> {
@@ -90,6 +96,18 @@ export class LanBeacon {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     await this.#options.multicast.close();
+  }
+
+  /** Says that it is there, and asks who else is: often at first. */
+  #introduce(): void {
+    this.#query?.cancel();
+    this.#round = 0;
+    this.#respond();
+    this.#ask();
+  }
+
+  #onNetwork(): void {
+    if (this.#isOpen) this.#introduce();
   }
 
   #ask(): void {

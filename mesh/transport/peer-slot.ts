@@ -39,8 +39,10 @@ export class PeerSlot<C extends SlotConnection> {
   readonly #timers: Timers;
   readonly #events: PeerSlotEvents<C>;
   #live: C | undefined;
-  /** Proven and not chosen, oldest first. */
+  /** Proven and not the link, oldest first. */
   readonly #waiting = new Set<C>();
+  /** Of those, the ones that the other side has chosen. */
+  readonly #chosenThere = new Set<C>();
   #question: TimerHandle | undefined;
 
   constructor(peer: GatewayId, own: GatewayId, timers: Timers, events: PeerSlotEvents<C>) {
@@ -81,14 +83,18 @@ export class PeerSlot<C extends SlotConnection> {
     if (this.#isChooser || !this.#waiting.has(connection)) return;
     const live = this.live;
     if (live === undefined || live.instance === connection.instance) this.#adopt(connection, Reason.replaced);
-    else this.#ask(live);
+    else {
+      this.#chosenThere.add(connection);
+      this.#ask(live);
+    }
   }
 
   gone(connection: C): void {
     this.#waiting.delete(connection);
+    this.#chosenThere.delete(connection);
     if (this.#live !== connection) return;
     this.#live = undefined;
-    if (this.#isChooser) this.#adoptBest(Reason.replaced);
+    this.#adoptBest(Reason.replaced);
   }
 
   #ask(live: C): void {
@@ -104,7 +110,7 @@ export class PeerSlot<C extends SlotConnection> {
 
   #adoptBest(reason: string): void {
     let best: C | undefined;
-    for (const connection of this.#waiting) {
+    for (const connection of this.#isChooser ? this.#waiting : this.#chosenThere) {
       if (best === undefined || RANK[connection.path] > RANK[best.path]) best = connection;
     }
     if (best !== undefined) this.#adopt(best, reason);
@@ -112,12 +118,17 @@ export class PeerSlot<C extends SlotConnection> {
 
   #adopt(connection: C, reason: string): void {
     const old = this.#live;
+    // Who asks next asks the new link, and gives it its own time.
+    this.#question?.cancel();
+    this.#question = undefined;
     this.#live = connection;
     this.#waiting.delete(connection);
+    this.#chosenThere.delete(connection);
     connection.use(this.#isChooser);
     old?.dismiss(reason, ByeCode.replaced);
     this.#events.onLink(connection);
     if (this.#isChooser) this.#dismissWaiting();
+    else if (this.#chosenThere.size > 0) this.#ask(connection);
   }
 
   /** The link stays. */

@@ -238,7 +238,7 @@ class MeshTransport implements Transport {
   }
 
   #createUdxNode(gate: UnprovenGate): UdxNode {
-    const { listen, bootstrap, firewalled, keyPair, swarmKey, timers, logger, handshakeMemoryMs } =
+    const { listen, bootstrap, firewalled, keyPair, swarmKey, clock, timers, logger, handshakeMemoryMs } =
       this.#options;
     return new UdxNode({
       host: udpHostOf(listen.host),
@@ -247,6 +247,7 @@ class MeshTransport implements Transport {
       firewalled,
       keyPair,
       prologue: swarmKey.derive('transport udx'),
+      clock,
       timers,
       logger,
       gate,
@@ -277,7 +278,7 @@ class MeshTransport implements Transport {
     const { lan, listen, multicast, swarmKey, clock, timers, random, logger } = this.#options;
     if (!lan || (multicast === undefined && isLoopback(listen.host))) return undefined;
     return new LanBeacon({
-      multicast: multicast ?? createMulticastPort(listen.host),
+      multicast: multicast ?? createMulticastPort(listen.host, timers),
       own: this.#own,
       secret: swarmKey.derive('transport lan'),
       clock,
@@ -352,7 +353,9 @@ class MeshTransport implements Transport {
       result.stream.destroy();
       return `refused: another gateway (${shortId(found)}) answers at ${showAddress(address ?? remoteOf(result.stream))}`;
     }
-    return await this.#prove(result.stream, path, address ?? remoteOf(result.stream));
+    // By UDX it may have been found elsewhere than where it was looked for.
+    const at = address?.kind === 'tcp' ? address : remoteOf(result.stream);
+    return await this.#prove(result.stream, path, at);
   }
 
   async #reachSeed(

@@ -12,11 +12,12 @@ import curve from 'noise-curve-ed';
 import Noise from 'noise-handshake';
 import type { Logger } from '../../lib/contracts/logger.js';
 import { type GatewayId, gatewayIdOf, publicKeyOf } from '../../lib/contracts/gateway-id.js';
-import type { Timers } from '../../lib/contracts/clock.js';
+import type { Clock, TimerHandle, Timers } from '../../lib/contracts/clock.js';
 import { plainHost } from './address.js';
 import { FrameStream, type RawStream } from './frame-stream.js';
-import { CLOSE_GRACE_MS, KEEP_ALIVE_MS, UDX_DIAL_TIMEOUT_MS } from './limits.js';
-import { Reason, reasonOf } from './reasons.js';
+import { CLOSE_GRACE_MS, KEEP_ALIVE_MS, RANDOM_PUNCH_TIMEOUT_MS, UDX_DIAL_TIMEOUT_MS } from './limits.js';
+import { RandomPunches } from './random-punches.js';
+import { Reason, reasonThroughRouters, type RouterSeen } from './reasons.js';
 import { type DialResult, type IncomingStream, listenFailed } from './tcp-port.js';
 import { requireUdpPort } from './udp-port.js';
 import type { TransportKeyPair } from './tcp-handshake.js';
@@ -33,6 +34,7 @@ export interface UdxNodeOptions {
   readonly keyPair: TransportKeyPair;
   /** Secret. */
   readonly prologue: Uint8Array;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
   readonly gate: UnprovenGate;
@@ -46,12 +48,25 @@ export interface FoundPeer {
   readonly addresses: readonly HostPort[];
 }
 
+/** Of a dial, by the hash table or by an address. */
+interface Attempt {
+  failure: string | undefined;
+  /** Ports are tried at random. */
+  isRandom: boolean;
+  /** So long from now. */
+  giveTime(ms: number): void;
+}
+
+/** FIREWALL.RANDOM of hyperdht. */
+const RANDOM_PORTS = 3;
+
 const nothing = (): void => {};
 
 export class UdxNode {
   readonly #options: UdxNodeOptions;
   readonly #keyPair: KeyPair;
   readonly #own: GatewayId;
+  readonly #randomPunches: RandomPunches;
   #dht: HyperDHT | undefined;
   #server: Server | undefined;
   port = 0;
@@ -61,6 +76,7 @@ export class UdxNode {
     const { publicKey, secretKey } = options.keyPair;
     this.#keyPair = { publicKey: Buffer.from(publicKey), secretKey: Buffer.from(secretKey) };
     this.#own = gatewayIdOf(publicKey);
+    this.#randomPunches = new RandomPunches(this.#own, options.clock);
   }
 
   get hasTable(): boolean {
@@ -69,6 +85,11 @@ export class UdxNode {
 
   get isBootstrapped(): boolean {
     return this.hasTable && this.#dht?.bootstrapped === true && this.nodes > 0;
+  }
+
+  /** Others do not reach it without help, as far as it has found out. */
+  get isFirewalled(): boolean {
+    return this.#dht?.firewalled !== false;
   }
 
   get nodes(): number {
@@ -117,20 +138,50 @@ export class UdxNode {
     if (dht === undefined || dht.destroyed || signal.aborted) {
       return Promise.resolve({ failure: Reason.aborted });
     }
+    const attempt: Attempt = { failure: undefined, isRandom: false, giveTime: nothing };
     const stream = dht.connect(Buffer.from(publicKeyOf(peer)), {
       keyPair: this.#keyPair,
       createHandshake: this.#createHandshake,
       createSecretStream,
+      holepunch: (...routers) => this.#mayPunch(peer, routers, attempt),
       ...(address === undefined ? {} : { relayAddresses: [{ host: address.host, port: address.port }] }),
     });
-    return this.#opened(asFrameStream(stream), address ?? 'the DHT', signal);
+    const opened = this.#opened(asFrameStream(stream), address ?? 'the DHT', attempt, signal);
+    return opened.then((result) => {
+      if (attempt.isRandom) this.#randomPunches.ended(peer, 'stream' in result);
+      return result;
+    });
+  }
+
+  /** Both routers are known. */
+  #mayPunch(peer: GatewayId, routers: readonly number[], attempt: Attempt): boolean {
+    if (!routers.includes(RANDOM_PORTS)) return true;
+    const refusal = this.#randomPunches.begin(peer);
+    if (refusal !== undefined) {
+      attempt.failure = refusal;
+      return false;
+    }
+    attempt.isRandom = true;
+    attempt.giveTime(RANDOM_PUNCH_TIMEOUT_MS);
+    return true;
   }
 
   /** Says under `topic` that this gateway is there; what it meets on the way. Rejects when the table cannot be reached. */
   async announce(topic: Uint8Array, onPeer: (found: FoundPeer) => void): Promise<void> {
     if (this.#dht === undefined) return;
+    void this.#lookAtReach(this.#dht);
     const addresses = this.#server?.relayAddresses ?? [];
     await this.#read(this.#dht.announce(Buffer.from(topic), this.#keyPair, addresses), onPeer);
+  }
+
+  /**
+   * Whether others reach this gateway without help. hyperdht asks once at its start, and only where some node answers before the last
+   * one has: never where there is one node; then again after 20 minutes.
+   */
+  async #lookAtReach(dht: HyperDHT): Promise<void> {
+    await dht.fullyBootstrapped();
+    // oxlint-disable-next-line eslint/no-underscore-dangle
+    if (this.#options.firewalled === undefined && dht.firewalled) await dht._updateNetworkState(true);
   }
 
   async lookup(topic: Uint8Array, onPeer: (found: FoundPeer) => void): Promise<void> {
@@ -175,27 +226,43 @@ export class UdxNode {
     else this.#options.onStream({ stream, address, leaveGate });
   }
 
-  #opened(stream: FrameStream, where: HostPort | string, signal: AbortSignal): Promise<DialResult> {
+  #opened(
+    stream: FrameStream,
+    where: HostPort | string,
+    attempt: Attempt,
+    signal: AbortSignal,
+  ): Promise<DialResult> {
     return new Promise((resolve) => {
-      let failure: string | undefined;
-      const timer = this.#options.timers.after(UDX_DIAL_TIMEOUT_MS, () => {
-        failure = `timeout: no answer within ${UDX_DIAL_TIMEOUT_MS / 1000} s`;
-        stream.destroy();
-      });
+      let timer: TimerHandle | undefined;
+      attempt.giveTime = (ms) => {
+        timer?.cancel();
+        timer = this.#options.timers.after(ms, () => {
+          attempt.failure ??= `timeout: no answer within ${ms / 1000} s`;
+          stream.destroy();
+        });
+      };
+      attempt.giveTime(UDX_DIAL_TIMEOUT_MS);
       const abort = (): void => stream.destroy();
       const settle = (result: DialResult): void => {
-        timer.cancel();
+        timer?.cancel();
         signal.removeEventListener('abort', abort);
         stream.off('close', onClose);
         resolve(result);
       };
       const onClose = (): void =>
-        settle({ failure: signal.aborted ? Reason.aborted : (failure ?? Reason.ended) });
-      stream.on('error', (error: Error) => (failure ??= reasonOf(error, where)));
+        settle({ failure: signal.aborted ? Reason.aborted : (attempt.failure ?? Reason.ended) });
+      stream.on(
+        'error',
+        (error: Error) => (attempt.failure ??= reasonThroughRouters(error, where, this.#routerSeen())),
+      );
       stream.on('close', onClose);
       stream.once('open', () => settle({ stream }));
       signal.addEventListener('abort', abort);
     });
+  }
+
+  #routerSeen(): RouterSeen {
+    return { observers: this.nodes, isRandom: this.#dht?.randomized === true };
   }
 
   readonly #createHandshake = (keyPair: KeyPair, remotePublicKey: Buffer | null): NoiseWrap => {

@@ -161,8 +161,6 @@ export class Namespaces implements MeshNetwork {
     const host = `${this.prefix}.${number}`;
     addNamespace(namespace);
     plugIn(namespace, this.bridge, `${this.#tag}c${number}`, `${host}/24`);
-    // As on any network with a router: without it multicast has no way out.
-    run(`ip -n ${namespace} route add default via ${this.prefix}.254`);
     return { name: `g${number}`, host, listen: '0.0.0.0', within: ['ip', 'netns', 'exec', namespace] };
   }
 

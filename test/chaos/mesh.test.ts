@@ -16,6 +16,6 @@ test('what was retained on both sides of a partition is the same everywhere soon
   judge(t, await mesh({ ...SHORT, only: 'retained' }));
 });
 
-test('a data folder that is put back is noticed, an evicted gateway is refused, and the others lose nothing', async (t) => {
-  judge(t, await mesh({ ...SHORT, gateways: 3, only: 'restore,evict' }));
+test('a data folder that is copied or put back is noticed, an evicted gateway is refused, and the others lose nothing', async (t) => {
+  judge(t, await mesh({ ...SHORT, gateways: 3, only: 'clone,restore,evict' }));
 });

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import HyperDHT from 'hyperdht';
 import { test } from 'tap';
 import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
-import { realTimers } from '../../lib/real-clock.js';
+import { realClock, realTimers } from '../../lib/real-clock.js';
 import type { SwarmKey } from '../../mesh/admission/swarm-key.js';
 import { CONTROL_CHANNEL, encodeControl } from '../../mesh/transport/control.js';
 import { FrameStream } from '../../mesh/transport/frame-stream.js';
@@ -13,9 +13,11 @@ import {
   createBootstrapNode,
   createMulticastPort,
   createTransport,
+  type LanInterface,
   type LanPacket,
   type MulticastPort,
 } from '../../mesh/transport/index.js';
+import { LAN_INTERFACES_EVERY_MS } from '../../mesh/transport/limits.js';
 import { secureSocket } from '../../mesh/transport/tcp-handshake.js';
 import {
   allLinked,
@@ -23,9 +25,14 @@ import {
   freeUdpPort,
   LOCAL,
   newSwarmKey,
+  startBootstrap,
   startGateway,
   TestGateway,
 } from './mesh-transport.js';
+import { UdxNode } from '../../mesh/transport/udx-node.js';
+import { UnprovenGate } from '../../mesh/transport/unproven-gate.js';
+import { nullLogger } from '../support/null-logger.js';
+import { VirtualTime } from '../unit/mesh/transport/virtual-time.js';
 import { eventually } from './mesh-transport-net.js';
 
 /** Knows the swarm key, and says what it likes. */
@@ -220,10 +227,16 @@ function createBus(): () => MulticastPort {
 }
 
 test('multicast DNS carries questions and texts from one socket to another of this machine', async (t) => {
-  const [one, two] = [createMulticastPort(LOCAL), createMulticastPort(LOCAL)];
+  const [one, two] = [createMulticastPort(LOCAL, realTimers), createMulticastPort(LOCAL, realTimers)];
   const heard: LanPacket[] = [];
-  await one.open((packet) => void heard.push(packet));
-  await two.open(() => {});
+  await one.open(
+    (packet) => void heard.push(packet),
+    () => t.fail('the networks are the same'),
+  );
+  await two.open(
+    () => {},
+    () => {},
+  );
   t.teardown(() => Promise.all([one.close(), two.close()]));
   const name = `${randomBytes(8).toString('hex')}._sprawl-edge._tcp.local`;
   two.query(name);
@@ -231,6 +244,47 @@ test('multicast DNS carries questions and texts from one socket to another of th
   await eventually(() => heard.some(({ questions }) => questions.includes(name)));
   await eventually(() => heard.some(({ texts }) => texts.some((text) => text.name === `x.${name}`)));
   t.match(heard.find(({ texts }) => texts.length > 0)?.texts, [{ texts: ['k=1'] }]);
+});
+
+test('what is said by multicast goes to the networks that are there now, and their coming is told', async (t) => {
+  const time = new VirtualTime();
+  let networks: LanInterface[] = [];
+  const [one, two] = [createMulticastPort('0.0.0.0', time, () => networks), createMulticastPort(LOCAL, time)];
+  let news = 0;
+  const heard: string[] = [];
+  await one.open(
+    () => {},
+    () => void news++,
+  );
+  await two.open(
+    ({ questions }) => void heard.push(...questions),
+    () => {},
+  );
+  t.teardown(() => Promise.all([one.close(), two.close()]));
+  const names = ['before', 'with', 'after', 'again'].map(
+    (when) => `${when}-${randomBytes(8).toString('hex')}`,
+  );
+  const [before = '', during = '', after = '', again = ''] = names;
+  one.query(before);
+  const turnTo = async (now: LanInterface[], told: number): Promise<void> => {
+    networks = now;
+    await time.advance(LAN_INTERFACES_EVERY_MS);
+    await eventually(() => news === told);
+  };
+  await turnTo([{ name: 'lo', address: LOCAL }], 1);
+  one.query(during);
+  await eventually(() => heard.includes(during));
+  await turnTo([], 2);
+  one.query(after);
+  await turnTo([{ name: 'lo', address: LOCAL }], 3);
+  one.query(again);
+  await eventually(() => heard.includes(again));
+  t.same(
+    heard.filter((name) => names.includes(name)),
+    [during, again],
+  );
+  await time.advance(LAN_INTERFACES_EVERY_MS * 3);
+  t.equal(news, 3, 'what stays is no news');
 });
 
 test('a port that is in use is said so, for TCP, UDP and the bootstrap node', async (t) => {
@@ -276,6 +330,33 @@ test('a bootstrap node has an address that gateways can reach, or is told why no
   await node.stop();
 });
 
+test('a bootstrap node is three nodes, which is enough to see what a router does', async (t) => {
+  const { address } = await startBootstrap(t);
+  const gateway = await startGateway(t, { swarmKey: newSwarmKey(), bootstrap: [address] });
+  await eventually(() => gateway.transport.status().dht.nodes === 3);
+  t.ok(gateway.transport.status().dht.isBootstrapped);
+});
+
+test('a gateway finds out that others reach it, though the table has a single node', async (t) => {
+  const port = await freeUdpPort();
+  const single = HyperDHT.bootstrapper(port, LOCAL, { host: LOCAL });
+  t.teardown(() => single.destroy({ force: true }));
+  await single.fullyBootstrapped();
+  const swarmKey = newSwarmKey();
+  const node = new UdxNode({
+    ...{ host: LOCAL, port: 0, bootstrap: [{ host: LOCAL, port }], firewalled: undefined },
+    ...{ keyPair: HyperDHT.keyPair(), prologue: swarmKey.derive('transport udx') },
+    ...{ clock: realClock, timers: realTimers, logger: nullLogger, gate: new UnprovenGate(1, 1) },
+    onStream: ({ stream }) => stream.destroy(),
+  });
+  t.teardown(() => node.stop());
+  await node.start();
+  t.ok(node.isFirewalled, 'it knows nothing yet');
+  await node.announce(swarmKey.topic, () => {});
+  await eventually(() => !node.isFirewalled);
+  t.equal(node.nodes, 1);
+});
+
 test('nobody there, no address, and who is wanted meanwhile: the status says it', async (t) => {
   const swarmKey = newSwarmKey();
   const [lost, silent] = [new TestGateway({ swarmKey }), new TestGateway({ swarmKey })];
@@ -311,7 +392,10 @@ test('who is only said to be a member and never answers is forgotten', async (t)
   const announcer = bus();
   const gateway = await startGateway(t, { swarmKey, lan: true, multicast: bus(), random: () => 0 });
   const names: string[] = [];
-  await announcer.open(({ questions }) => void names.push(...questions));
+  await announcer.open(
+    ({ questions }) => void names.push(...questions),
+    () => {},
+  );
   await eventually(() => names.length > 0);
   const ghost = new TestGateway({ swarmKey });
   const data = [`k=${ghost.id}`, 't=1', 'u=0'];

@@ -24,6 +24,8 @@ declare module 'hyperdht' {
   export interface ConnectOptions extends StreamMaking {
     readonly keyPair?: KeyPair;
     relayAddresses?: HostPort[];
+    /** Asked before holes are punched, with what both routers do (FIREWALL of hyperdht: 2 the same port for all, 3 any port). */
+    readonly holepunch?: (remoteFirewall: number, localFirewall: number) => boolean;
   }
   export interface ServerOptions extends StreamMaking {
     readonly firewall?: (remotePublicKey: Buffer, payload: unknown, from: HostPort) => boolean;
@@ -67,6 +69,15 @@ declare module 'hyperdht' {
       node: HostPort,
       options?: { readonly retry?: boolean },
     ): Promise<{ readonly from: HostPort; readonly to: HostPort }>;
+    /** Seen from each node at another port. */
+    readonly randomized: boolean;
+    /** As if it had been heard of. */
+    addNode(node: HostPort): void;
+    /**
+     * Not documented. With true: where others reach its port without having been spoken to, it is not `firewalled` from then on. Never
+     * rejects.
+     */
+    _updateNetworkState(onlyFirewall: true): Promise<boolean>;
     /** Not documented: asks others to reach a port that they were not spoken to from. */
     _checkIfFirewalled(): Promise<boolean>;
     bind(): Promise<void>;

@@ -54,6 +54,9 @@ declare module '@hyperswarm/secret-stream' {
     alloc(bytes: number): Buffer;
     write(message: Uint8Array): boolean;
     trySend(datagram: Uint8Array): void;
+    /** No 'data' until `resume`, which brings none before it returns. */
+    pause(): void;
+    resume(): void;
     end(): void;
     destroy(error?: Error): void;
   }

@@ -131,6 +131,11 @@ t.test('the state of a link is that of the way to the peer', async (t) => {
   const down = [{ id: OTHER, state: 'down' as const, lastFailure: undefined }];
   t.same(stateOf({ peers: [{ ...PEER, state: 'telling', reason: 'not yet' }] }), ['connecting', 'not yet']);
   t.same(stateOf({ peers: [{ ...PEER, link: { path: 'relayed' } }] }), ['relayed', null]);
+  const closed = [{ id: OTHER, state: 'connecting' as const, lastFailure: 'no route' }];
+  t.same(stateOf({ peers: [{ ...PEER, link: { path: 'relayed' } }], reach: closed }), [
+    'relayed',
+    'no route',
+  ]);
   t.same(stateOf({ peers: [{ ...PEER, state: 'apart', reason: 'cut', link: undefined }], reach: down }), [
     'down',
     'cut',

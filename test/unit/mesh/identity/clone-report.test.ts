@@ -40,6 +40,14 @@ t.test(
   },
 );
 
+t.test('a report of a life that the same process has left behind still means it', async (t) => {
+  const judgeOf = (left: Epoch, right: Epoch): string =>
+    judgeCloneReport(cloneReportOf(ID, left, right), ID, LINEAGE, LINEAGE);
+  t.equal(judgeOf(epoch(4, 'a'), epoch(4, 'c')), 'clone');
+  t.equal(judgeOf(epoch(4, 'a'), epoch(5, 'b')), 'stale', 'two of its own');
+  t.equal(judgeOf(epoch(3, 'a'), epoch(4, 'c')), 'stale', 'none of this process');
+});
+
 t.test('whoever sees two lives says the same of them', async (t) => {
   const left = { ...epoch(5, 'b'), after: 3 };
   t.same(cloneReportOf(ID, left, epoch(5, 'a')).epochs, [epoch(5, 'a'), epoch(5, 'b')]);

@@ -14,6 +14,12 @@ import { middle, VirtualTime } from './virtual-time.js';
 class Lan {
   readonly heard: LanPacket[] = [];
   readonly #members = new Map<string, (packet: LanPacket, from: string) => void>();
+  readonly #plugs = new Map<string, () => void>();
+
+  /** Its machine is on another network now. */
+  plugged(host: string): void {
+    this.#plugs.get(host)?.();
+  }
 
   port(host: string): MulticastPort {
     const send = (packet: LanPacket): void => {
@@ -21,7 +27,10 @@ class Lan {
       for (const onPacket of this.#members.values()) onPacket(packet, host);
     };
     return {
-      open: async (onPacket) => void this.#members.set(host, onPacket),
+      open: async (onPacket, onNetwork) => {
+        this.#members.set(host, onPacket);
+        this.#plugs.set(host, onNetwork);
+      },
       query: (name) => send({ questions: [name], texts: [] }),
       respond: (records) => send({ questions: [], texts: textsOf(records) }),
       close: async () => void this.#members.delete(host),
@@ -74,6 +83,27 @@ test('members on one network hear of each other, whoever comes first', async (t)
   t.same(new Set(b.found), new Set(['01 tcp 10.0.0.1:4001']));
   await a.beacon.stop();
   await b.beacon.stop();
+  t.equal(time.pending, 0);
+});
+
+test('whoever is on a network anew says so and asks at once, as after its start', async (t) => {
+  const [lan, time] = [new Lan(), new VirtualTime()];
+  const [a, b] = [createBeacon(lan, time, 1), createBeacon(lan, time, 2)];
+  await a.beacon.start();
+  await b.beacon.start();
+  await time.advance(20_000);
+  for (const { found } of [a, b]) found.length = 0;
+  lan.heard.length = 0;
+  lan.plugged('10.0.0.1');
+  t.equal(lan.heard.filter(({ texts }) => texts.length > 0).length, 1);
+  await time.advance(200);
+  t.same(a.found, ['02 tcp 10.0.0.2:4002']);
+  t.same(b.found, ['01 tcp 10.0.0.1:4001']);
+  await time.advance(10_000);
+  t.equal(lan.heard.filter(({ questions }) => questions.length > 0).length, 3, 'at once, and twice more');
+  await a.beacon.stop();
+  await b.beacon.stop();
+  lan.plugged('10.0.0.1');
   t.equal(time.pending, 0);
 });
 

@@ -146,6 +146,65 @@ test('the one with the greater key is not told what to use', async (t) => {
   t.same(log, ['use first', 'link first']);
 });
 
+test('the one that follows takes none that the other side has not chosen, and takes the chosen one as soon as the link ends', async (t) => {
+  const { slot, time, log, connection } = createSlot(false);
+  const dead = connection('udx', 'dead');
+  slot.proven(dead);
+  slot.use(dead);
+  const chosen = connection('udx', 'chosen', 'two');
+  slot.proven(chosen);
+  slot.proven(connection('tcp', 'not chosen', 'two'));
+  slot.use(chosen);
+  log.length = 0;
+  dead.state = 'closed';
+  slot.gone(dead);
+  t.same(log, ['link chosen']);
+  await time.advance(1000);
+  t.equal(slot.live, chosen);
+});
+
+for (const isChooser of [true, false])
+  test(`who takes the place of a dead link has half a second of its own to answer (${String(isChooser)})`, async (t) => {
+    const { slot, time, log, connection } = createSlot(isChooser);
+    const arrive = (name: string, instance: string): FakeConnection => {
+      const one = connection('tcp', name, instance);
+      slot.proven(one);
+      if (!isChooser) slot.use(one);
+      return one;
+    };
+    const dead = arrive('dead', 'one');
+    const next = arrive('next', 'two');
+    dead.state = 'closed';
+    slot.gone(dead);
+    await time.advance(400);
+    t.equal(slot.live, next);
+    const twin = arrive('twin', 'three');
+    await time.advance(200);
+    t.equal(slot.live, next, 'the first question was not for it');
+    log.length = 0;
+    next.onPong?.();
+    t.same(log, ['twins next twin', 'dismiss twin']);
+    t.equal(twin.dismissedAs, ByeCode.twin);
+  });
+
+test('of two processes that wait for a dead link to answer, one takes its place and is asked in turn', async (t) => {
+  const { slot, time, log, connection } = createSlot(false);
+  for (const [name, instance] of [
+    ['dead', 'one'],
+    ['original', 'two'],
+    ['copy', 'three'],
+  ] as const) {
+    const one = connection('tcp', name, instance);
+    slot.proven(one);
+    slot.use(one);
+  }
+  await time.advance(500);
+  t.equal(slot.live?.name, 'original');
+  log.length = 0;
+  slot.live?.onPong?.();
+  t.same(log, ['twins original copy', 'dismiss copy']);
+});
+
 for (const isChooser of [true, false])
   test(`two processes with one key are told apart, whoever chooses (${String(isChooser)})`, async (t) => {
     const { slot, log, time, connection } = createSlot(isChooser);

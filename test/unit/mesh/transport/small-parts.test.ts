@@ -10,7 +10,7 @@ import {
   udpHostOf,
 } from '../../../../mesh/transport/address.js';
 import { backoffMs } from '../../../../mesh/transport/backoff.js';
-import { reasonOf } from '../../../../mesh/transport/reasons.js';
+import { reasonOf, reasonThroughRouters } from '../../../../mesh/transport/reasons.js';
 import { UnprovenGate } from '../../../../mesh/transport/unproven-gate.js';
 
 test('addresses are shown as people write them', async (t) => {
@@ -50,20 +50,51 @@ test('a reason names the address and what is wrong', async (t) => {
     'EAI_AGAIN',
     'ETIMEDOUT',
     'ECONNRESET',
-    'HOLEPUNCH_ABORTED',
-    'REMOTE_ABORTED',
     'ENETUNREACH',
     'EHOSTDOWN',
     'EACCES',
     'PEER_CONNECTION_FAILED',
-    'CANNOT_HOLEPUNCH',
-    'REMOTE_NOT_HOLEPUNCHABLE',
-    'HOLEPUNCH_DOUBLE_RANDOMIZED_NATS',
   ]) {
     t.match(reasonOf(withCode(code), at), /10\.0\.0\.7:4430/, code);
   }
   t.equal(reasonOf(new Error('odd'), at), 'odd (10.0.0.7:4430)');
   t.equal(reasonOf('odder', at), 'odder (10.0.0.7:4430)');
+});
+
+test('where routers let nothing through it is said what is known of them', async (t) => {
+  const at = { host: '10.0.0.7', port: 4430 };
+  const closed = Object.assign(new Error('aborted'), { code: 'HOLEPUNCH_ABORTED' });
+  const known = { observers: 3, isRandom: false };
+  t.equal(
+    reasonThroughRouters(closed, at, known),
+    'no route: the firewalls between do not let 10.0.0.7:4430 through',
+  );
+  t.equal(
+    reasonThroughRouters(closed, 'the DHT', { observers: 2, isRandom: true }),
+    'no route: the firewalls between do not let it through; of the 3 nodes of the DHT that are needed to find out how, 2 are known',
+  );
+  t.match(
+    reasonThroughRouters(closed, at, { ...known, isRandom: true }),
+    /the router here takes another port/,
+  );
+  for (const code of [
+    'CANNOT_HOLEPUNCH',
+    'HOLEPUNCH_DOUBLE_RANDOMIZED_NATS',
+    'HOLEPUNCH_PROBE_TIMEOUT',
+    'REMOTE_ABORTED',
+    'REMOTE_NOT_HOLEPUNCHABLE',
+    'REMOTE_NOT_HOLEPUNCHING',
+  ])
+    t.match(
+      reasonThroughRouters(Object.assign(new Error('whatever'), { code }), at, known),
+      /^no route/,
+      code,
+    );
+  const unknown = Object.assign(new Error('gone'), { code: 'PEER_NOT_FOUND' });
+  t.match(
+    reasonThroughRouters(unknown, 'the DHT', { observers: 0, isRandom: true }),
+    /^no answer from the DHT/,
+  );
 });
 
 test('of connections without a proof there are so many, and so many from one address', async (t) => {
