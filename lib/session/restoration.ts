@@ -158,7 +158,8 @@ export class Restoration implements DurableSessions {
       // Its stream had brought it before, and subscribers have it.
       if (order === 0 && message.aheadOfStream) return false;
     }
-    if (!message.mayBeRemoved) this.#keepOrClear(message);
+    if (message.mayBeRemoved) mesh?.deliveredUnretained(message);
+    else this.#keepOrClear(message);
     return true;
   }
 

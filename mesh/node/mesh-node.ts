@@ -44,7 +44,7 @@ import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
 import { Peer, type PeerEvents } from './peer.js';
 import { Relay } from './relay.js';
-import { type RetainedImage, RetainedNode } from './retained-node.js';
+import { DELIVERED_MAX_COUNT, type RetainedImage, RetainedNode } from './retained-node.js';
 import { RUN_MAX_BYTES } from './runs.js';
 
 export interface MeshNodeOptions {
@@ -111,6 +111,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** Of clones. */
   readonly #reported = new Set<string>();
   #membership: Membership | undefined;
+  /** Delivered and not retained, before a restart. */
+  readonly #replayed: Message[] = [];
   #imageFloor: number | undefined;
   #bornBeyond = 0;
   /** A later life is being written down: until it begins no other gateway is met, as what it would be sent is of no life yet. */
@@ -158,6 +160,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const lives = this.#parts.lineage.known.slice(-LIVES_MAX_COUNT);
     this.#options.store.setNote(LIVES_NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
     const retained = this.#createRetained();
+    for (const message of this.#replayed.splice(0)) retained.wasDelivered(message);
     this.#retained = retained;
     for (const peer of this.#peers.values()) {
       peer.close(REBORN);
@@ -240,7 +243,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   deliveredUnretained(message: Message): void {
-    this.#retained?.wasDelivered(message);
+    if (this.#retained === undefined) {
+      // In a replay. Each gateway is compared with when it is met.
+      if (this.#replayed.length < DELIVERED_MAX_COUNT) this.#replayed.push(message);
+      return;
+    }
+    this.#retained.wasDelivered(message);
     this.#compareSoon(message.source?.origin);
   }
 

@@ -19,7 +19,8 @@ import {
 } from '../retained/index.js';
 
 const NO_BYTES = new Uint8Array(0);
-const DELIVERED_MAX_COUNT = 1000;
+/** Topics. */
+export const DELIVERED_MAX_COUNT = 1000;
 /**
  * A day. What a gateway knows of the removals of others is durable with its checkpoints; one that lost its power before the last of them would have
  * to give up what it retained itself, were those removals forgotten by then.
@@ -203,8 +204,12 @@ export class RetainedNode {
       return true;
     }
     const delivered = this.#delivered.get(topic);
+    const order =
+      delivered === undefined ? 1 : compareVersions(version, this.#ports.host.versionOf(delivered));
+    // Subscribers have a newer one: where that does not stand, nor does this.
+    if (order < 0) return false;
     this.#delivered.delete(topic);
-    const isDelivered = delivered !== undefined && isSame(this.#ports.host.versionOf(delivered), version);
+    const isDelivered = delivered !== undefined && order === 0;
     // Subscribers are owed what its stream brings before it.
     arrived.aheadOfStream = !isDelivered && this.#ports.isToCome(version);
     if (!arrived.aheadOfStream) this.#ports.noteHave(origin, sequence);
