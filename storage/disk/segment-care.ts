@@ -68,17 +68,11 @@ export class SegmentCare {
     return floor;
   }
 
-  /** Floors hold the log from here on. Where that is too much the oldest of it goes, and whoever comes for it is told. */
   #heldFrom(): LogPosition {
     const { log, mesh, options } = this.#parts;
     const { floor } = mesh;
-    let held = 0;
-    for (const { next, end } of log.segments.toReversed()) {
-      if (next <= floor) return floor;
-      held += end;
-      if (held > options.floorsMaxBytes) return this.#letGo(next);
-    }
-    return floor;
+    const from = heldFrom(log.segments, floor, options.floorsMaxBytes);
+    return from > floor ? this.#letGo(from) : from;
   }
 
   /** @returns `from` */
@@ -140,4 +134,18 @@ export class SegmentCare {
     for (const queue of [...this.#passing]) await queue.collect(header.first, next, needed);
     return needed;
   }
+}
+
+/**
+ * Floors hold the log from here on, the lowest of which is `floor`. Where that is more than `maxBytes` the oldest of it goes, and whoever
+ * comes for it is told.
+ */
+export function heldFrom(segments: readonly Segment[], floor: LogPosition, maxBytes: number): LogPosition {
+  let held = 0;
+  for (const { next, end } of segments.toReversed()) {
+    if (next <= floor) return floor;
+    held += end;
+    if (held > maxBytes) return next;
+  }
+  return floor;
 }

@@ -16,8 +16,10 @@ import {
   testStoreParts,
 } from '../../support/disk-store.js';
 import { str } from '../../support/protocol-bytes.js';
+import { filledFolder, flip, imageOf, openStore, segmentsOf } from '../../support/storage-tools.js';
 
 const NEIGHBOUR: GatewayId = gatewayIdOf(new Uint8Array(32).fill(0xab));
+const CLIENT = 'away';
 const EPOCH = { counter: 3, nonce: '0011223344556677' };
 
 function messageTo(topic: string, text = 'x', retain = false): Message {
@@ -212,3 +214,72 @@ t.test('who does not come for its messages does not fill the disk', async (t) =>
   t.same([...store.floors], [['peer', 1]], 'who comes is told what it missed');
   await store.close();
 });
+
+t.test('who is not waited for any longer is told of what was left out of the log for it', async (t) => {
+  const { store, sessions } = await opened(testStoreParts(), undefined, {
+    ...{ keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 },
+    ...{ snapshotEveryBytes: 4096, floorsMaxBytes: 20_000 },
+  });
+  store.record({ kind: 'created', clientId: CLIENT, username: undefined, expiryS: 60, will: undefined });
+  sessions.images.set(CLIENT, imageOf(CLIENT));
+  const waiting = store.createQueue(CLIENT);
+  store.setFloor('peer', 1);
+  const published: number[] = [];
+  for (let round = 0; round < 20; round++) {
+    for (let n = 0; n < 100; n++) {
+      const message = messageTo('t', 'x'.repeat(100));
+      published.push(store.append(message, undefined));
+      if (n % 50 === 0) waiting.push(message, 1, undefined);
+    }
+    await store.log.flush();
+    await store.settled();
+  }
+  t.ok(store.status.compactedBytes > 0, 'what the session waits for is left');
+  const here = new Set<number>();
+  const told: [number, number][] = [];
+  for (let at = 1; at <= store.committed;) {
+    const { messages, next, lostFrom, lostTo } = await readOwn(store, at, 2000);
+    for (const { position } of messages) here.add(position);
+    if (lostTo > 0) told.push([lostFrom, lostTo]);
+    t.ok(lostTo < next && (lostTo === 0 || lostFrom >= at), 'of what was looked at');
+    at = next;
+  }
+  const isTold = (at: number): boolean => told.some(([from, to]) => at >= from && at <= to);
+  const missing = published.filter((at) => !here.has(at));
+  t.ok(missing.length > 1000);
+  t.same(
+    missing.filter((at) => !isTold(at)),
+    [],
+  );
+  t.notOk(isTold(published.at(-1) ?? 0), 'what is whole is not called lost');
+  await store.close();
+});
+
+t.test(
+  'what is damaged or missing in the middle of the log is told to whoever carries it to others',
+  async (t) => {
+    const folder = await filledFolder(1000, 1000, false);
+    const paths = segmentsOf(folder.files);
+    const firstOf = (path: string | undefined): number => Number(path?.slice(-20, -4));
+    flip(folder.files, paths[2] as string, 500);
+    folder.files.delete(paths[4] as string);
+    const { store } = await openStore(folder);
+    const missing: number[] = [];
+    for (let at = 1; at <= store.committed;) {
+      const { next, lostFrom, lostTo } = await readOwn(store, at, 500);
+      for (let lost = lostFrom; lostTo > 0 && lost <= lostTo; lost++) missing.push(lost);
+      at = next;
+    }
+    const damaged = missing.filter((at) => at < firstOf(paths[4]));
+    t.ok(damaged.length > 0 && damaged.every((at) => at >= firstOf(paths[2]) && at < firstOf(paths[3])));
+    const gone = Array.from(
+      { length: firstOf(paths[5]) - firstOf(paths[4]) },
+      (_, n) => firstOf(paths[4]) + n,
+    );
+    t.same(
+      missing.filter((at) => at >= firstOf(paths[4])),
+      gone,
+    );
+    await store.close();
+  },
+);
