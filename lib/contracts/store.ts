@@ -283,6 +283,8 @@ export interface Store {
    * what is retained that comes after it.
    */
   setNote(name: string, value: Uint8Array): void;
+  /** The note as it is now is durable with its position of the log, whenever the next checkpoint is. @returns 0 where the level needs no log */
+  recordNote(name: string): LogPosition;
   note(name: string): Uint8Array | undefined;
   /**
    * This gateway's own messages from a position on, as far as they are committed: some at a time. Calls back later, once; not after `close`.

@@ -14,5 +14,10 @@ export const RELAY_AGAIN_MS = 1000;
 /** Waiting for one gateway at the one in the middle: its memory is not for a pair that cannot talk. */
 export const RELAY_MAX_QUEUED_BYTES = 8 * 1_048_576;
 export const RELAYED_MAX_COUNT = 256;
+/**
+ * What is known of the removals of others reaches the log so soon, and no sooner: it changes with each of them, and is some kilobytes. Nobody relies
+ * on it before a tombstone is a day old.
+ */
+export const NOTE_EVERY_MS = 60_000;
 /** Tombstones that every member knows of go. */
 export const SWEEP_EVERY_MS = 10_000;

@@ -37,7 +37,7 @@ import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, EPOCH_COUNTER_MAX, HELLO_VERSION, type Hello } from './hello.js';
-import { SWEEP_EVERY_MS, TICK_MS } from './limits.js';
+import { NOTE_EVERY_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
@@ -90,6 +90,7 @@ const RETAINED_NOTE = 'retained';
 const LIVES_NOTE = 'lives';
 /** As long as what is retained since then is known by the life in which it was published. */
 const LIVES_MAX_COUNT = 4096;
+const NO_BYTES = new Uint8Array(0);
 
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   onRemoteChange: ((filter: string) => void) | undefined;
@@ -113,6 +114,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #imageFloor: number | undefined;
   #bornBeyond = 0;
   #sweptAt = 0;
+  /** Its note is not in the log as it is. */
+  #isNoteNew = false;
+  #notedAt = -Infinity;
   #timer: TimerHandle | undefined;
   #wakesAt = Infinity;
 
@@ -150,8 +154,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** A life of this gateway begins: it is durable, and the store is open. @param lineage with it as its last */
   begin(lineage: Lineage): void {
     this.#parts.lineage.begin(lineage);
+    // With the next checkpoint is soon enough: the newest 64 are in a file of their own, each before it begins.
     const lives = this.#parts.lineage.known.slice(-LIVES_MAX_COUNT);
     this.#options.store.setNote(LIVES_NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
+    this.#parts.bookkeeping.begin(this.#options.store.committed);
     const retained = this.#createRetained();
     this.#retained = retained;
     for (const peer of this.#peers.values()) {
@@ -177,10 +183,11 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   #createRetained(): RetainedNode {
-    const { self, clock, random, store, host } = this.#options;
+    const { self, clock, random, host } = this.#options;
     return new RetainedNode(
       {
-        ...{ self, clock, random, store, host, tombstoneMinAgeMs: this.#options.limits.tombstoneMinAgeMs },
+        ...{ self, clock, random, host, tombstoneMinAgeMs: this.#options.limits.tombstoneMinAgeMs },
+        head: () => this.#parts.bookkeeping.worthUpTo,
         mayExport: (topic) => this.#local.mayExport(topic),
         mayImport: (topic) => this.#local.mayImport(topic),
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
@@ -192,11 +199,28 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         noteHave: (origin, sequence) => {
           if (origin !== self) this.#peerOf(origin).receiver.replayForwarded(sequence);
         },
-        remember: (image) => store.setNote(RETAINED_NOTE, Buffer.from(JSON.stringify(image), 'utf8')),
+        remember: (image) => this.#remember(image),
       },
       this.#parts.lineage.present,
       this.#rememberedImage(),
     );
+  }
+
+  #remember(image: RetainedImage): void {
+    const { store } = this.#options;
+    const bytes = Buffer.from(JSON.stringify(image), 'utf8');
+    // An idle gateway compares once a minute, and writes nothing.
+    if (bytes.equals(store.note(RETAINED_NOTE) ?? NO_BYTES)) return;
+    store.setNote(RETAINED_NOTE, bytes);
+    this.#isNoteNew = true;
+  }
+
+  /** Others rely on it: a gateway where nothing else is written makes no checkpoint for days. */
+  #recordNote(now: number): void {
+    if (!this.#isNoteNew || now - this.#notedAt < NOTE_EVERY_MS) return;
+    this.#isNoteNew = false;
+    this.#notedAt = now;
+    this.#parts.bookkeeping.recorded(this.#options.store.recordNote(RETAINED_NOTE));
   }
 
   #earlierLives(): Lineage {
@@ -292,6 +316,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
       this.#retained?.sweep();
+      this.#recordNote(now);
     }
     if (now >= membership.nextDeadlineMs) membership.tick(now);
     this.#wakeAt(Math.min(now + TICK_MS, Math.max(now, membership.nextDeadlineMs)));

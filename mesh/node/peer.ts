@@ -128,7 +128,8 @@ export class Peer implements RemoteTarget {
     this.#sync = retained.createSync(this.gateway, (frame) => this.#send(Channel.retained, frame));
     const { store, limits, lineage, clock } = this.#parts;
     const { gateway } = this;
-    // What it has of this log is not known before it says so: floors are written down only now and then.
+    // What it has of this log is not known before it says so. Floors are durable with a checkpoint only, and that is enough: they only rise, so that
+    // an older one keeps more, and nothing is dropped without a checkpoint.
     if (!store.floors.has(floorName(gateway))) store.setFloor(floorName(gateway), 0);
     this.sender = new StreamSender(
       {

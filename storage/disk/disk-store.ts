@@ -48,7 +48,7 @@ import { Checkpoints } from './checkpoints.js';
 import { takeFolderLock } from './folder-lock.js';
 import { openIdentity } from './identity.js';
 import { type Layout, layoutOf } from './layout.js';
-import { encodeSource, encodeStreamRecord, MeshState, streamRecordType } from './mesh-state.js';
+import { encodeNote, encodeSource, encodeStreamRecord, MeshState, streamRecordType } from './mesh-state.js';
 import { MessageReader } from './message-reader.js';
 import { readOwn } from './own-reader.js';
 import type { OpenParts } from './open-parts.js';
@@ -485,6 +485,13 @@ export class DiskStore implements Store {
 
   setNote(name: string, value: Uint8Array): void {
     this.#mesh.setNote(name, value);
+  }
+
+  recordNote(name: string): LogPosition {
+    const value = this.#mesh.note(name);
+    return value === undefined
+      ? this.#log.position
+      : this.#writeBytes(RecordType.note, encodeNote(name, value));
   }
 
   note(name: string): Uint8Array | undefined {

@@ -84,6 +84,13 @@ export class MeshState {
     this.#changedNotes.add(name);
   }
 
+  /** As it was recorded. */
+  replayNote(bytes: Uint8Array, start: number, end: number): void {
+    const valueAt = start + 1 + (bytes[start] ?? 0);
+    const name = Buffer.from(bytes.subarray(start + 1, valueAt)).toString('latin1');
+    this.setNote(name, Uint8Array.from(bytes.subarray(valueAt, end)));
+  }
+
   /** @returns whether the key is one of these. */
   restore(key: string, value: Uint8Array): boolean {
     if (key.startsWith(SOURCE_PREFIX)) {
@@ -139,6 +146,11 @@ export class MeshState {
       for (const name of notes) this.#changedNotes.add(name);
     };
   }
+}
+
+/** u8 length of the name · name · value. @param name ASCII, at most 255 characters */
+export function encodeNote(name: string, value: Uint8Array): Uint8Array {
+  return Buffer.concat([Uint8Array.of(name.length), Buffer.from(name, 'latin1'), value]);
 }
 
 export function encodeSource({ origin, epoch }: MessageSource): Uint8Array {

@@ -85,6 +85,10 @@ export class MemoryStore implements Store {
 
   setNote(): void {}
 
+  recordNote(): LogPosition {
+    return 0;
+  }
+
   note(): undefined {
     return undefined;
   }

@@ -109,6 +109,10 @@ export class SimStore implements Store {
 
   setNote(): void {}
 
+  recordNote(): LogPosition {
+    return 0;
+  }
+
   note(): undefined {
     return undefined;
   }

@@ -98,6 +98,22 @@ t.test('what another gateway sent comes back from the log with where it stands i
   );
 });
 
+t.test('a note that was recorded outlives a loss of power, one that was only set is as it was', async (t) => {
+  const parts = testStoreParts();
+  const { store } = await opened(parts);
+  store.setNote('one', Buffer.from('first'));
+  store.setNote('two', Buffer.from('only set'));
+  t.ok(store.recordNote('one') > 0);
+  store.setNote('one', Buffer.from('second'));
+  await store.log.flush();
+  const again = (await opened({ ...testStoreParts(), files: parts.files.crash() })).store;
+  t.equal(Buffer.from(again.note('one') ?? []).toString(), 'first');
+  t.equal(again.note('two'), undefined);
+  // From the checkpoint now, as the log is not kept for it.
+  await again.close();
+  await store.close();
+});
+
 t.test('a checkpoint has the streams as they stand, and the gateways that messages name', async (t) => {
   const parts = testStoreParts();
   const { store, streams } = await opened(parts);

@@ -5,6 +5,7 @@ import { Channel } from '../../../../mesh/link/peer-link.js';
 import { MeshState } from '../../../../storage/disk/mesh-state.js';
 import { MemoryStore } from '../../../../storage/index.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
+import { testStoreParts } from '../../../support/disk-store.js';
 import { mesh, restarted, Site } from './site.js';
 
 t.test('a gateway that stops before it has begun to take part says no word of it', async (t) => {
@@ -71,6 +72,45 @@ t.test('what a gateway publishes between its restart and its first link stays re
   await scheduler.advance(120_000);
   t.equal(again.retained('state/y'), 'online');
   t.equal(b.retained('state/y'), 'online');
+});
+
+t.test('what others rely on outlives a loss of power where nothing else is written', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  b.publish('state/x', 'x', 1, true);
+  await scheduler.advance(100);
+  b.publish('state/x', '', 1, true);
+  await scheduler.advance(300_000);
+  t.equal(b.store.retained.tombstone('state/x'), undefined, 'b has forgotten the removal, as a knows of it');
+  network.stop(a.id);
+  a.node.end('the power fails');
+  const { lineage, lineages, parts } = a;
+  const again = new Site(scheduler, 1, {
+    ...{ lineage, lineages },
+    parts: { ...testStoreParts(), files: parts.files.crash() },
+  });
+  await again.open();
+  t.ok(again.node.retainedFloor >= b.node.retainedFloor);
+  again.publish('state/y', 'online', 1, true);
+  await scheduler.advance(100);
+  network.start(again);
+  await scheduler.advance(120_000);
+  t.equal(again.retained('state/y'), 'online');
+  t.equal(b.retained('state/y'), 'online');
+});
+
+t.test('a mesh in which nothing happens writes nothing', async (t) => {
+  const { scheduler, sites } = await mesh([{}, {}, {}]);
+  const [a] = sites as [Site];
+  a.publish('state/x', 'x', 1, true);
+  a.publish('state/x', '', 1, true);
+  await scheduler.advance(600_000);
+  const before = sites.map(({ store }) => store.committed);
+  await scheduler.advance(3_600_000);
+  t.same(
+    sites.map(({ store }) => store.committed),
+    before,
+  );
 });
 
 t.test('what may not leave a gateway does not leave it because retained messages are compared', async (t) => {
