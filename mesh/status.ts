@@ -38,7 +38,7 @@ function peerOf(
     path: peer?.link?.path ?? null,
     remoteAddress: peer?.link?.remoteAddress ?? reach?.address ?? null,
     state,
-    reason: isUp ? null : reasonOf(id, node, peer, reach),
+    reason: peer?.trouble ?? (isUp ? null : reasonOf(id, node, peer, reach)),
     rttMs: reach?.rttMs ?? null,
     pendingMessages: sender?.pendingMessages ?? 0,
     pendingBytes: sender?.pendingBytes ?? 0,
@@ -59,6 +59,7 @@ function peerOf(
 
 function stateOf(peer: Peer | undefined, reach: ReachStatus | undefined): LinkState {
   if (peer?.isStalled === true) return 'stalled';
+  if (peer?.isRefused === true) return 'down';
   if (peer === undefined || peer.state === 'apart') return reach?.state === 'down' ? 'down' : 'connecting';
   if (peer.state !== 'up') return 'connecting';
   return peer.link?.path === 'relayed' ? 'relayed' : 'up';

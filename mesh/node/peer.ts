@@ -7,6 +7,8 @@
  *       └──────────────────┴──────── link closed ────┴────────────────────────┘
  *
  * Until its interest is known nothing is sent to it: what it is to have is decided by what it wants now.
+ *
+ * The file is long because a link is one thing: what comes over it, and what its end means, concerns all that stands on it.
  */
 import type { Clock } from '../../lib/contracts/clock.js';
 import type { Epoch } from '../../lib/contracts/epoch.js';
@@ -25,6 +27,7 @@ import {
   type InterestImage,
   InterestReceiver,
   InterestSender,
+  type Refusal,
 } from '../interest/index.js';
 import { Channel, type LinkHandlers, type PeerLink } from '../link/peer-link.js';
 import type { RetainedSync } from '../retained/index.js';
@@ -35,6 +38,7 @@ import { REPLACED, STALLED } from './link-end.js';
 import { PeerMatcher } from './peer-matcher.js';
 import { decodeRun, encodeRun } from './runs.js';
 import type { NodeParts } from './node-parts.js';
+import { refusalText, refusedHereText, refusedThereText } from './refusal-text.js';
 import type { RetainedNode } from './retained-node.js';
 
 export type PeerState = 'apart' | 'greeting' | 'telling' | 'up';
@@ -90,6 +94,9 @@ export class Peer implements RemoteTarget {
   /** Of QoS 0, over all links. */
   readonly #passed: PassedCounts = { sent: 0, slowLink: 0, linkDown: 0, expired: 0, tooLarge: 0 };
   #isStalled = false;
+  /** Of what is wanted here, by the peer, and the other way round: until a smaller interest takes its place, or the link ends. */
+  #refusedThere: Refusal | undefined;
+  #refusedHere: Refusal | undefined;
   receivedPassing = 0;
 
   constructor(gateway: GatewayId, parts: NodeParts, events: PeerEvents) {
@@ -113,13 +120,24 @@ export class Peer implements RemoteTarget {
     this.interestOut = new InterestSender(local, {
       send: (frame) => this.#send(Channel.interest, frame),
       covered: () => this.#coveredAsToldWithInterest(),
-      acknowledged: (version) => parts.gate.acknowledged(gateway, version),
-      refused: () => parts.gate.peerGone(gateway),
+      acknowledged: (version) => {
+        this.#refusedThere = undefined;
+        parts.gate.acknowledged(gateway, version);
+      },
+      refused: (_version, verdict) => {
+        this.#refusedThere = verdict;
+        this.#warnOfRefusal('it does not take what is wanted here', verdict);
+        parts.gate.peerGone(gateway);
+      },
     });
     this.#interestIn = new InterestReceiver(gateway, remote, {
       head: () => store.committed,
       send: (frame) => void this.#send(Channel.interest, frame),
       applied: (update) => this.#interestApplied(update),
+      refused: (verdict) => {
+        this.#refusedHere = verdict;
+        this.#warnOfRefusal('it wants more than is taken of one gateway', verdict);
+      },
     });
   }
 
@@ -156,6 +174,25 @@ export class Peer implements RemoteTarget {
     this.#isStalled = true;
     this.#parts.logger.warn('a link is stalled and is made anew', { gateway: this.gateway });
     this.close(STALLED);
+  }
+
+  /** The link is there, and stands still until one of the two gateways wants less. */
+  get isRefused(): boolean {
+    return this.#state === 'telling' && this.#refusedHere !== undefined;
+  }
+
+  /** What is wrong with a link that is there, for people; undefined: nothing is. */
+  get trouble(): string | undefined {
+    if (this.#refusedHere !== undefined) return refusedHereText(this.#refusedHere, this.isRefused);
+    return this.#refusedThere === undefined ? undefined : refusedThereText(this.#refusedThere);
+  }
+
+  #warnOfRefusal(message: string, verdict: Refusal): void {
+    this.#parts.logger.warn(message, {
+      gateway: this.gateway,
+      reason: refusalText(verdict),
+      narrow: 'mesh.importFilters',
+    });
   }
 
   get state(): PeerState {
@@ -243,6 +280,8 @@ export class Peer implements RemoteTarget {
     this.interestOut.stop();
     this.#sync?.stop();
     this.#interestIn.unlinked();
+    this.#refusedHere = undefined;
+    this.#refusedThere = undefined;
     this.#parts.gate.peerGone(this.gateway);
     Object.assign(this.#passed, sum(this.#passed, this.#passing?.counts));
     this.#passing = undefined;
@@ -343,6 +382,7 @@ export class Peer implements RemoteTarget {
 
   #interestApplied({ version, since, grown }: AppliedInterest): void {
     const { remote } = this.#parts;
+    this.#refusedHere = undefined;
     const before = this.#matcher;
     before?.supersededBy(remote.matcherWithout(this.gateway, new Set(grown.map(([filter]) => filter))));
     const matcher = new PeerMatcher(this.#interestIn.matcher);

@@ -2,11 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
+import type { MeshPeer, MeshSelf } from '../../../../lib/contracts/mesh-status.js';
 import type { LogFields, Logger } from '../../../../lib/contracts/logger.js';
 import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { encodeEvictions, Roster } from '../../../../mesh/admission/roster.js';
 import { cloneReportOf, writeCloneReport } from '../../../../mesh/identity/clone-report.js';
-import { encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
+import { decodeInterest, encodeAnswer, encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { encodeHello, type Hello } from '../../../../mesh/node/hello.js';
 import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS } from '../../../../mesh/node/limits.js';
@@ -18,6 +19,9 @@ import { ByteWriter } from '../../../../mesh/wire/bytes.js';
 import { FrameRun } from '../../../../lib/connection/frame-run.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
 import { FakeLink, idOf } from './fake-link.js';
+import { statusOf } from '../../../../mesh/status.js';
+import type { TransportStatus } from '../../../../mesh/transport/index.js';
+import type { QoS } from '../../../../lib/protocol/packet.js';
 import { Site } from './linked-sites.js';
 
 const OTHER = idOf(9);
@@ -119,6 +123,44 @@ t.test(
     t.match(world.peer(), { state: 'up', reason: 'by tcp with 192.0.2.7:4430' });
   },
 );
+
+t.test(
+  'who wants too much is told apart from who has not said yet, and is served once it wants less',
+  async (t) => {
+    const world = await World.begun();
+    const link = world.link();
+    link.handlers?.onFrame(Channel.hello, helloOf());
+    const told = (): MeshPeer | undefined =>
+      statusOf({} as MeshSelf, world.site.node, { peers: [] } as unknown as TransportStatus).peers[0];
+    t.match(told(), { state: 'connecting', reason: 'it has not said yet what it wants' });
+    const tooMany = Array.from({ length: 100_001 }, (_, n): [string, QoS] => [`t/${n}`, 1]);
+    for (const frame of encodeUpdate({ life: 1, base: undefined, version: 1, since: 0 }, tooMany))
+      link.handlers?.onFrame(Channel.interest, frame);
+    t.match(told(), {
+      state: 'down',
+      reason: /^it wants more than is taken .* 100000 filters: nothing is sent to it/,
+    });
+    t.ok(world.log.some((line) => line.startsWith('it wants more than is taken')));
+    for (const frame of encodeUpdate({ life: 1, base: undefined, version: 2, since: 0 }, [['#', 2]]))
+      link.handlers?.onFrame(Channel.interest, frame);
+    t.match(told(), { state: 'up', reason: null });
+  },
+);
+
+t.test('what another gateway does not take is said where it is wanted', async (t) => {
+  const world = await World.begun();
+  const link = world.up();
+  await world.scheduler.advance(50);
+  const told = (): MeshPeer | undefined =>
+    statusOf({} as MeshSelf, world.site.node, { peers: [] } as unknown as TransportStatus).peers[0];
+  t.match(told(), { state: 'up', reason: null });
+  const frames = link.take(Channel.interest).map(decodeInterest);
+  const version = frames.find(({ kind }) => kind !== 'answer')?.version ?? -1;
+  link.handlers?.onFrame(Channel.interest, encodeAnswer({ version, verdict: 'tooManyFilters', head: 0 }));
+  t.match(told(), { state: 'up', reason: /^it does not take what is wanted here, more than 100000 filters/ });
+  link.handlers?.onFrame(Channel.interest, encodeAnswer({ version, verdict: 'applied', head: 0 }));
+  t.match(told(), { state: 'up', reason: null });
+});
 
 t.test('who sends anything before it has said who it is loses its link', async (t) => {
   for (const channel of Object.values(Channel).filter((one) => one !== Channel.hello)) {
