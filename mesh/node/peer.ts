@@ -111,6 +111,7 @@ export class Peer implements RemoteTarget {
       gateway,
       {
         ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
+        hasRoom: () => parts.host.hasRoom(),
         append: (message) => events.took(message),
         record: (record) => bookkeeping.recorded(store.recordStream(record)),
         reportHole: (_origin, from, to) => this.#hole(from, to),
@@ -458,6 +459,8 @@ export class Peer implements RemoteTarget {
   tick(now: number): void {
     if (this.#state === 'greeting' && now - this.#since > HELLO_WITHIN_MS)
       this.close('it did not say who it is in time');
+    const refusal = this.receiver.tick();
+    if (refusal !== undefined) this.close(refusal);
     this.sender?.tick(now);
     if (this.isReachable) this.#sync?.tick(now);
   }

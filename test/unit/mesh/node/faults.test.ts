@@ -113,6 +113,28 @@ t.test('a mesh in which nothing happens writes nothing', async (t) => {
   );
 });
 
+t.test('a full disk at one gateway holds back what others have for it, and nothing is lost', async (t) => {
+  const { scheduler, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  await Promise.all([b.subscribe('site/#'), scheduler.advance(400)]);
+  const { admit } = b.store;
+  b.store.admit = () => 0x97;
+  const before = b.store.committed;
+  for (let n = 0; n < 200; n++) {
+    a.publish('site/x', `${n}`.padEnd(1000, '.'));
+    if (n % 20 === 0) await scheduler.advance(50);
+  }
+  await scheduler.advance(2000);
+  t.same(b.got, []);
+  t.ok(b.store.committed - before < 10, 'nothing but what is known of the stream was written');
+  b.store.admit = admit.bind(b.store);
+  await scheduler.advance(30_000);
+  t.same(
+    b.got.map((text) => Number.parseInt(text.slice(7))),
+    Array.from({ length: 200 }, (_, n) => n),
+  );
+});
+
 t.test('what may not leave a gateway does not leave it because retained messages are compared', async (t) => {
   const { scheduler, sites } = await mesh([{ node: { exportFilters: ['public/#'] } }, {}]);
   const [a, b] = sites as [Site, Site];
