@@ -20,11 +20,12 @@ import type { QoS } from '../../lib/protocol/packet.js';
 import type { Roster } from '../admission/roster.js';
 import type { ReceiverGreeting } from '../forward/frames.js';
 import {
-  type CloneReport,
   cloneReportKey,
   cloneText,
+  isProven,
   judgeCloneReport,
   readCloneReport,
+  type SignedCloneReport,
   writeCloneReport,
 } from '../identity/clone-report.js';
 import { epochText, lineageHas } from '../identity/lineage.js';
@@ -85,6 +86,7 @@ export interface MeshNodeOptions {
 
 const ADDRESS_MAX_BYTES = 128;
 const REPORTS_MAX_COUNT = 1024;
+const REPORTS_PER_GATEWAY_MAX_COUNT = 16;
 /** What the store keeps for it. */
 const RETAINED_NOTE = 'retained';
 const LIVES_NOTE = 'lives';
@@ -382,13 +384,13 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   /** Two live processes with one key; it may be this gateway's. @param address of the second one */
-  sawTwins(report: CloneReport, address: string): void {
+  sawTwins(report: SignedCloneReport, address: string): void {
     this.#heardOfTwins(report, address, undefined);
   }
 
-  #heardOfTwins(report: CloneReport, address: string, from: Peer | undefined): void {
+  #heardOfTwins(report: SignedCloneReport, address: string, from: Peer | undefined): void {
     const key = cloneReportKey(report);
-    if (this.#reported.has(key) || this.#reported.size >= REPORTS_MAX_COUNT) return;
+    if (this.#reported.has(key) || !this.#mayReport(report.id) || !isProven(report)) return;
     this.#reported.add(key);
     const writer = new ByteWriter(128);
     writeCloneReport(writer, report);
@@ -413,8 +415,16 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     }
   }
 
+  /** Whoever has a key may sign as many lives with it as he likes: those of others are heard of all the same. */
+  #mayReport(id: GatewayId): boolean {
+    if (this.#reported.size >= REPORTS_MAX_COUNT) return false;
+    let count = 0;
+    for (const key of this.#reported) if (key.startsWith(id)) count++;
+    return count < REPORTS_PER_GATEWAY_MAX_COUNT;
+  }
+
   /** The same key at two live processes: this one takes part no more. */
-  #stopAsClone(report: CloneReport, address: string): void {
+  #stopAsClone(report: SignedCloneReport, address: string): void {
     if (this.#isOver) return;
     const reason = cloneText(report, address);
     this.#options.logger.error(reason, { gateway: this.self });

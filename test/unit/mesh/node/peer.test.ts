@@ -6,7 +6,14 @@ import type { MeshPeer, MeshSelf } from '../../../../lib/contracts/mesh-status.j
 import type { LogFields, Logger } from '../../../../lib/contracts/logger.js';
 import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { encodeEvictions, Roster } from '../../../../mesh/admission/roster.js';
-import { cloneReportOf, writeCloneReport } from '../../../../mesh/identity/clone-report.js';
+import type { Epoch } from '../../../../lib/contracts/epoch.js';
+import {
+  type SignedCloneReport,
+  signedCloneReportOf,
+  writeCloneReport,
+} from '../../../../mesh/identity/clone-report.js';
+import { GatewayKey } from '../../../../mesh/identity/gateway-key.js';
+import { signLife } from '../../../../mesh/identity/signed-life.js';
 import { decodeInterest, encodeAnswer, encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { encodeHello, type Hello } from '../../../../mesh/node/hello.js';
@@ -429,24 +436,33 @@ t.test(
 t.test(
   'two machines with one identity: others are told, and this gateway stops where it is meant',
   async (t) => {
-    const world = await World.begun();
+    const [own, copied] = [new GatewayKey(randomBytes(32)), new GatewayKey(randomBytes(32))];
+    const world = await World.begun({ self: own.id });
     const [teller, third] = [world.up(), world.up(THIRD)];
-    const told = (id: typeof OTHER, left: number, right: number): Uint8Array => {
-      const writer = new ByteWriter(128);
-      writeCloneReport(writer, cloneReportOf(id, epoch(left), epoch(right, 'b')));
-      return writer.text('192.0.2.1:1').finish();
+    const reportOf = (key: GatewayKey, left: Epoch, right: Epoch, by = key): SignedCloneReport =>
+      signedCloneReportOf(key.id, signLife(by, left), signLife(key, right));
+    const tell = (report: SignedCloneReport): void => {
+      const writer = new ByteWriter(320);
+      writeCloneReport(writer, report);
+      teller.handlers?.onFrame(Channel.clones, writer.text('192.0.2.1:1').finish());
     };
     third.take(Channel.clones);
-    teller.handlers?.onFrame(Channel.clones, told(THIRD, 3, 4));
-    teller.handlers?.onFrame(Channel.clones, told(THIRD, 3, 4));
+    tell(reportOf(copied, epoch(3), epoch(4, 'b')));
+    tell(reportOf(copied, epoch(3), epoch(4, 'b')));
     t.equal(third.take(Channel.clones).length, 1, 'passed on once');
     t.match(world.log.join('\n'), /two machines use the identity of one gateway/);
-    teller.handlers?.onFrame(Channel.clones, told(world.site.id, 3, 4));
+    tell(reportOf(own, epoch(3), epoch(4, 'b')));
     t.same(world.stopped, [], 'of two other lives: it was started anew since');
     const { epoch: present } = world.site.node;
-    world.site.node.sawTwins(cloneReportOf(world.site.id, present, epoch(9, 'c')), '192.0.2.2:2');
-    t.match(world.stopped, [/is also used by another machine \(192\.0\.2\.2:2\)/]);
-    world.site.node.sawTwins(cloneReportOf(world.site.id, present, epoch(10, 'c')), '192.0.2.2:2');
+    third.take(Channel.clones);
+    tell(reportOf(own, present, epoch(9, 'c'), copied));
+    t.same([world.stopped, third.take(Channel.clones)], [[], []], 'what it did not sign is nothing');
+    for (let n = 0; n < 100; n++) tell(reportOf(copied, epoch(n + 10), epoch(n + 11, 'b')));
+    t.ok(third.take(Channel.clones).length < 20, 'of one gateway not without end');
+    t.same(teller.closed, []);
+    tell(reportOf(own, present, epoch(9, 'c')));
+    t.match(world.stopped, [/is also used by another machine \(192\.0\.2\.1:1\)/]);
+    world.site.node.sawTwins(reportOf(own, present, epoch(10, 'c')), '192.0.2.2:2');
     t.equal(world.stopped.length, 1);
   },
 );
