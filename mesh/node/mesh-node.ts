@@ -38,11 +38,11 @@ import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, EPOCH_COUNTER_MAX, HELLO_VERSION, type Hello } from './hello.js';
-import { NOTE_EVERY_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
+import { NOTE_EVERY_MS, PEERS_MAX_COUNT, SOURCES_MAX_COUNT, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
-import { Peer, type PeerEvents } from './peer.js';
+import { floorName, gatewayOfFloor, Peer, type PeerEvents } from './peer.js';
 import { Relay } from './relay.js';
 import { type RetainedImage, RetainedNode } from './retained-node.js';
 import { RUN_MAX_BYTES } from './runs.js';
@@ -160,6 +160,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const lives = this.#parts.lineage.known.slice(-LIVES_MAX_COUNT);
     this.#options.store.setNote(LIVES_NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
     this.#parts.bookkeeping.begin(this.#options.store.committed);
+    this.#forgetGone();
     const retained = this.#createRetained();
     this.#retained = retained;
     for (const peer of this.#peers.values()) {
@@ -199,7 +200,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
           this.#peers.get(id)?.isReachable === true && lineageHas(this.#lineages.get(id) ?? [], epoch),
         sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),
         noteHave: (origin, sequence) => {
-          if (origin !== self) this.#peerOf(origin).receiver.replayForwarded(sequence);
+          // Of one that was never met everything up to its head is passed over when it is.
+          if (origin !== self) this.#peers.get(origin)?.receiver.replayForwarded(sequence);
         },
         remember: (image) => this.#remember(image),
       },
@@ -242,6 +244,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (source === undefined) {
       source = { origin, epoch: { counter: epoch.counter, nonce: epoch.nonce } };
       this.#sources.set(key, source);
+      const [oldest] = this.#sources.keys();
+      if (oldest !== undefined && this.#sources.size > SOURCES_MAX_COUNT) this.#sources.delete(oldest);
     }
     return source;
   }
@@ -450,6 +454,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       link.close(link.peer === this.self ? 'this is the same gateway' : 'this gateway is not in the mesh');
       return;
     }
+    if (!this.#peers.has(link.peer) && this.#peers.size >= PEERS_MAX_COUNT) {
+      link.close(
+        `it knows ${PEERS_MAX_COUNT} gateways, which is the limit: evict those that will not come back`,
+      );
+      return;
+    }
     const peer = this.#peerOf(link.peer);
     // A link of its own is better than one through another gateway.
     if (link.path === 'relayed' && peer.direct !== undefined) {
@@ -569,11 +579,30 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const statement = this.admission.statementOn(id);
     // It is told, too: else it would take all others for dead, and try for ever.
     if (peer?.isReachable === true && statement !== undefined) peer.link?.send(Channel.roster, statement);
-    peer?.forget();
-    this.#peers.delete(id);
     this.#membership?.forget(id);
+    this.#forget(id);
+    if (this.hasBegun) this.#tellWanted();
+  }
+
+  /** It is no member any more: nothing is kept for it. */
+  #forget(id: GatewayId): void {
+    const { store, host, saveLineages } = this.#options;
+    this.#peers.get(id)?.forget();
+    this.#peers.delete(id);
+    store.setFloor(floorName(id), undefined);
+    store.forgetStream(id);
     this.#retained?.memberLeft(id);
-    this.#tellWanted();
+    if (this.#lineages.delete(id)) host.whenCommitted(() => saveLineages(this.#lineages));
+  }
+
+  /** What was kept for those that are gone for good when the last process ended, perhaps before it had written that down. */
+  #forgetGone(): void {
+    const known = new Set([...this.#peers.keys(), ...this.#lineages.keys()]);
+    for (const name of this.#options.store.floors.keys()) {
+      const id = gatewayOfFloor(name);
+      if (id !== undefined) known.add(id);
+    }
+    for (const id of known) if (this.admission.isEvicted(id)) this.#forget(id);
   }
 
   #stopAsEvicted(reason: string): void {

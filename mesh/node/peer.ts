@@ -12,7 +12,7 @@
  */
 import type { Clock } from '../../lib/contracts/clock.js';
 import type { Epoch } from '../../lib/contracts/epoch.js';
-import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
 import type { RemoteTarget } from '../../lib/contracts/mesh-port.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
@@ -149,7 +149,8 @@ export class Peer implements RemoteTarget {
     const { gateway } = this;
     // What it has of this log is not known before it says so. Floors are durable with a checkpoint only, and that is enough: they only rise, so that
     // an older one keeps more, and nothing is dropped without a checkpoint.
-    if (!store.floors.has(floorName(gateway))) store.setFloor(floorName(gateway), 0);
+    // One that was never met, of which only messages came by others, waits for nothing.
+    if (this.receiver.image !== undefined) this.#holdAll();
     this.sender = new StreamSender(
       {
         now: () => clock.now(),
@@ -164,6 +165,12 @@ export class Peer implements RemoteTarget {
         ...{ head: store.committed, lineage: lineage.known, bytesPerSecond: limits.linkMaxBytesPerSecond },
       },
     );
+  }
+
+  #holdAll(): void {
+    const { store } = this.#parts;
+    const name = floorName(this.gateway);
+    if (!store.floors.has(name)) store.setFloor(name, 0);
   }
 
   /** It had work and made no progress: the link is made anew, and until it is up again this is what is to be seen. */
@@ -243,6 +250,7 @@ export class Peer implements RemoteTarget {
       this.#apart(REPLACED);
     }
     this.#link = link;
+    this.#holdAll();
     this.#enter('greeting', `by ${link.path} with ${link.remoteAddress}`);
     link.handlers = this.#handlersOf(link);
     link.send(Channel.hello, hello(this.receiver.greet()));
@@ -406,7 +414,6 @@ export class Peer implements RemoteTarget {
   forget(): void {
     this.close('it is no member any more');
     this.#interestIn.forget();
-    this.#parts.store.setFloor(floorName(this.gateway), undefined);
   }
 
   // Messages.
@@ -473,8 +480,15 @@ export class Peer implements RemoteTarget {
   }
 }
 
+const FLOOR_PREFIX = 'peer/';
+
 export function floorName(gateway: GatewayId): string {
-  return `peer/${gateway}`;
+  return FLOOR_PREFIX + gateway;
+}
+
+/** undefined: it is the floor of something else. */
+export function gatewayOfFloor(name: string): GatewayId | undefined {
+  return name.startsWith(FLOOR_PREFIX) ? parseGatewayId(name.slice(FLOOR_PREFIX.length)) : undefined;
 }
 
 function sum(counts: PassedCounts, onLink: PassingCounts | undefined): PassedCounts {

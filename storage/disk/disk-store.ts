@@ -18,6 +18,7 @@ import type {
   Store,
   UnassignedImage,
 } from '../../lib/contracts/store.js';
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type {
   DurableStreams,
   MessageSource,
@@ -223,6 +224,7 @@ export class DiskStore implements Store {
       noteLoss: (loss) => this.#noteLoss(loss),
     });
     await replay.run(loaded.restored, loaded.unassigned);
+    this.#mesh.opened(log.position);
     checkpoints.countBytesSince();
     if (index.rebuild !== undefined) this.#indexing = search.indexAgain(index.applied);
     // Nor does the time that this took: nobody could come back in it.
@@ -464,7 +466,10 @@ export class DiskStore implements Store {
 
   #sourceNumber(source: MessageSource): LogPosition {
     const known = this.#mesh.numberOf(source);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#mesh.used(known, this.#log.position);
+      return known;
+    }
     const number = this.#writeBytes(RecordType.source, encodeSource(source));
     this.#mesh.begin(source, number);
     return number;
@@ -473,6 +478,10 @@ export class DiskStore implements Store {
   recordStream(record: StreamRecord): LogPosition {
     const bytes = encodeStreamRecord(record, this.#sourceNumber(record));
     return this.#writeBytes(streamRecordType(record), bytes);
+  }
+
+  forgetStream(origin: GatewayId): void {
+    this.#mesh.forgetStream(origin);
   }
 
   get floors(): ReadonlyMap<string, LogPosition> {

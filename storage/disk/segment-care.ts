@@ -7,6 +7,7 @@
  *     needed for some messages of sessions that are away for long                is written again with those alone
  */
 import type { LogPosition } from '../../lib/contracts/store.js';
+import type { MessageSource } from '../../lib/contracts/streams.js';
 import type { Segment } from '../log/segment.js';
 import type { DiskQueue } from '../queue/disk-queue.js';
 import type { OpenParts } from './open-parts.js';
@@ -51,9 +52,18 @@ export class SegmentCare {
     // Before: what is missing at the beginning of the log beyond this was not dropped.
     await index.write(index.applied, new Map([[LOG_FLOOR_KEY, encodeLogFloor(floor)]]));
     this.prunedBytes += await log.dropBefore(floor);
+    this.#parts.mesh.dropUnused(log.reader.first, () => this.#retainedSources());
     for (const key of await topics.dropBefore(index, floor)) index.drop(key);
     const paths = new Set(log.segments.map(({ path }) => path));
     for (const path of this.#lookedAt.keys()) if (!paths.has(path)) this.#lookedAt.delete(path);
+  }
+
+  #retainedSources(): Set<MessageSource | undefined> {
+    const { retained } = this.#parts;
+    const sources = new Set<MessageSource | undefined>();
+    retained.forEach(({ source }) => sources.add(source));
+    retained.forEachTombstone(({ source }) => sources.add(source));
+    return sources;
   }
 
   /** Nothing before it is needed by anybody. */

@@ -83,6 +83,8 @@ export class MemoryStore implements Store {
 
   setFloor(): void {}
 
+  forgetStream(): void {}
+
   setNote(): void {}
 
   recordNote(): LogPosition {

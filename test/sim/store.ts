@@ -107,6 +107,8 @@ export class SimStore implements Store {
 
   setFloor(): void {}
 
+  forgetStream(): void {}
+
   setNote(): void {}
 
   recordNote(): LogPosition {

@@ -211,6 +211,65 @@ t.test('what somebody is to have yet stays in the log, and what is gone is named
   await store.close();
 });
 
+t.test(
+  'lives of others that nothing names any more are let go, and those that something does stay',
+  async (t) => {
+    const parts = testStoreParts();
+    const options = { keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 };
+    const { store } = await opened(parts, undefined, { ...options, snapshotEveryBytes: 4096 });
+    const lifeOf = (counter: number): MessageSource => ({ origin: NEIGHBOUR, epoch: { ...EPOCH, counter } });
+    const sourceKeys = (): string[] =>
+      [...parts.databases.of('/data/index').values.keys()].filter((key) => key.includes('l/o/'));
+    const kept = forwarded('state', 1, lifeOf(1), true);
+    for (let counter = 1; counter <= 40; counter++) {
+      const message = counter === 1 ? kept : forwarded('t', counter, lifeOf(counter));
+      store.append(message, undefined);
+      if (message === kept) store.retained.set(message);
+      for (let n = 0; n < 40; n++) store.append(messageTo('t', 'x'.repeat(100)), undefined);
+      await store.log.flush();
+      await store.settled();
+    }
+    await store.close();
+    t.ok(sourceKeys().length < 20, `${sourceKeys().length} of 40 lives`);
+    const again = await opened(parts, undefined, options);
+    t.match(again.store.retained.get('state')?.source, lifeOf(1));
+    // A new object for a life that was let go, and one that is still the same.
+    again.store.append(forwarded('t', 77, lifeOf(2)), undefined);
+    again.store.append(forwarded('t', 78, lifeOf(40)), undefined);
+    await again.store.log.flush();
+    const third = await opened({ ...testStoreParts(), files: parts.files.crash() }, undefined, options);
+    t.same(third.streams.sequences.slice(-2), ['ab 2 77', 'ab 40 78']);
+    await third.store.close();
+    await again.store.close();
+  },
+);
+
+t.test(
+  'a stream that is forgotten does not come back with a restart, and one that begins anew does',
+  async (t) => {
+    const parts = testStoreParts();
+    const image = { origin: NEIGHBOUR, epoch: EPOCH, covered: 900, have: [] };
+    const { store, streams } = await opened(parts);
+    streams.kept.push(image);
+    await store.close();
+    const second = await opened(parts);
+    t.equal(second.streams.restored.length, 1);
+    second.store.forgetStream(NEIGHBOUR);
+    await second.store.close();
+    const third = await opened(parts);
+    t.same(third.streams.restored, []);
+    third.store.forgetStream(NEIGHBOUR);
+    third.streams.kept.push(image);
+    await third.store.close();
+    const last = await opened(parts);
+    t.same(
+      last.streams.restored.map(({ covered }) => covered),
+      [900],
+    );
+    await last.store.close();
+  },
+);
+
 t.test('who does not come for its messages does not fill the disk', async (t) => {
   const options = { keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 };
   const { store } = await opened(testStoreParts(), undefined, {

@@ -1,6 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { randomBytes } from 'node:crypto';
 import t from 'tap';
+import { createMesh } from '../../../../mesh/admission/admin-key.js';
+import { Roster } from '../../../../mesh/admission/roster.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { MeshState } from '../../../../storage/disk/mesh-state.js';
 import { MemoryStore } from '../../../../storage/index.js';
@@ -133,6 +136,53 @@ t.test('a full disk at one gateway holds back what others have for it, and nothi
     b.got.map((text) => Number.parseInt(text.slice(7))),
     Array.from({ length: 200 }, (_, n) => n),
   );
+});
+
+t.test('gateways of which one only hears, by what is retained, hold no log', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  a.publish('state/x', 'x', 1, true);
+  await scheduler.advance(500);
+  network.stop(a.id);
+  const c = new Site(scheduler, 3);
+  await c.open();
+  network.start(c);
+  await scheduler.advance(61_000);
+  t.equal(c.retained('state/x'), 'x', 'b has told it');
+  t.same(
+    [...c.node.peers].map(({ gateway }) => gateway),
+    [b.id],
+  );
+  t.same([...c.store.floors.keys()], [`peer/${b.id}`]);
+  const again = await restarted({ scheduler, network }, c);
+  await again.open();
+  t.same([...again.store.floors.keys()], [`peer/${b.id}`]);
+});
+
+t.test('who was evicted holds no log after a restart, whatever was written down of it', async (t) => {
+  const { binding, adminKey } = createMesh(randomBytes);
+  const admin = { roster: new Roster(binding), matchesAdmin: () => true };
+  const { scheduler, network, sites } = await mesh([{ node: admin }, {}]);
+  const [a, b] = sites as [Site, Site];
+  await scheduler.advance(100);
+  t.ok(a.store.floors.has(`peer/${b.id}`));
+  network.stop(a.id);
+  a.node.end('it stops');
+  // As it was when the power failed: the eviction is in its file, and no checkpoint has followed.
+  await a.store.close();
+  const roster = new Roster(binding);
+  roster.evict(adminKey, b.id, 'gone');
+  const { parts, lineage, lineages } = a;
+  const again = new Site(scheduler, 1, { parts, lineage, lineages, node: { ...admin, roster } });
+  await again.open();
+  t.same([...again.store.floors.keys()], []);
+  t.same([...again.node.peers], []);
+  await scheduler.advance(1000);
+  t.notOk(again.lineages.has(b.id));
+  await again.store.close();
+  const third = new Site(scheduler, 1, { parts, lineage: again.lineage });
+  await third.openStore();
+  t.same([...third.node.peers], [], 'nor does its stream come back');
 });
 
 t.test('what may not leave a gateway does not leave it because retained messages are compared', async (t) => {

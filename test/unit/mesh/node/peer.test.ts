@@ -6,6 +6,7 @@ import type { MeshPeer, MeshSelf } from '../../../../lib/contracts/mesh-status.j
 import type { LogFields, Logger } from '../../../../lib/contracts/logger.js';
 import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { encodeEvictions, Roster } from '../../../../mesh/admission/roster.js';
+import { type GatewayId, gatewayIdOf } from '../../../../lib/contracts/gateway-id.js';
 import type { Epoch } from '../../../../lib/contracts/epoch.js';
 import {
   type SignedCloneReport,
@@ -17,7 +18,7 @@ import { signLife } from '../../../../mesh/identity/signed-life.js';
 import { decodeInterest, encodeAnswer, encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { encodeHello, type Hello } from '../../../../mesh/node/hello.js';
-import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS } from '../../../../mesh/node/limits.js';
+import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS, PEERS_MAX_COUNT } from '../../../../mesh/node/limits.js';
 import { REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
 import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
 import type { Peer } from '../../../../mesh/node/peer.js';
@@ -241,6 +242,16 @@ t.test('whatever a member sends, the gateway goes on', async (t) => {
   await world.scheduler.advance(1000);
   t.equal(world.up().closed.length, 0);
   t.same(world.stopped, []);
+});
+
+t.test('identities without end are not met without end, and who is known is met again', async (t) => {
+  const world = await World.begun();
+  const idAt = (n: number): GatewayId => gatewayIdOf(Buffer.alloc(32).fill(`gateway ${n} `));
+  for (let n = 0; n < PEERS_MAX_COUNT; n++) world.link(idAt(n)).close('it was seen');
+  const stranger = world.link(idAt(PEERS_MAX_COUNT));
+  t.match(stranger.closed, [/it knows 4096 gateways, which is the limit/]);
+  t.same(world.link(idAt(7)).closed, []);
+  t.equal([...world.site.node.peers].length, PEERS_MAX_COUNT);
 });
 
 t.test('a channel that a later version may have is skipped', async (t) => {
