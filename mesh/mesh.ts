@@ -10,6 +10,7 @@ import type { Store } from '../lib/contracts/store.js';
 import { addressStoreOf } from './address-store.js';
 import type { MeshSelf, MeshStatus } from '../lib/contracts/mesh-status.js';
 import { signedCloneReportOf } from './identity/clone-report.js';
+import { signDeparture } from './identity/departure.js';
 import { type SignedLife, signLife } from './identity/signed-life.js';
 import { instanceOf, lifeOfInstance } from './instance.js';
 import { MeshNode } from './node/mesh-node.js';
@@ -163,9 +164,12 @@ export class Mesh {
 
   /** For good: the data folder is in no mesh any more. Clients are served on. @throws SprawlError MESH_FILE_FAILED */
   async leave(): Promise<void> {
+    const { folder } = this.#options.member;
+    if (this.node.hasBegun) this.node.depart(signDeparture(folder.key, this.node.epoch));
     await this.stop();
+    this.node.forgetAll();
     this.stoppedBecause = 'it has left the mesh';
-    await this.#options.member.folder.membership.clear();
+    await folder.membership.clear();
   }
 
   takeStatement(statement: Uint8Array): boolean {

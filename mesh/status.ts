@@ -28,12 +28,12 @@ function peerOf(
   const sender = peer?.sender?.status;
   const receiver = peer?.receiver.status;
   const passing = peer?.passingCounts;
-  const state = stateOf(peer, reach);
+  const state = node.hasLeft(id) ? 'down' : stateOf(peer, reach);
   const isUp = state === 'up' || state === 'relayed';
   return {
     id,
     site: member?.metadata.site ?? peer?.hello?.site ?? '',
-    status: node.admission.isEvicted(id) ? 'evicted' : (member?.status ?? 'dead'),
+    status: node.admission.isEvicted(id) ? 'evicted' : node.hasLeft(id) ? 'left' : (member?.status ?? 'dead'),
     epoch: member?.epoch ?? null,
     path: peer?.link?.path ?? null,
     remoteAddress: peer?.link?.remoteAddress ?? reach?.address ?? null,
@@ -71,6 +71,7 @@ function reasonOf(
   peer: Peer | undefined,
   reach: ReachStatus | undefined,
 ): string {
+  if (node.hasLeft(id)) return 'it has left the mesh for good: nothing is kept for it';
   const direct = reach?.lastFailure ?? peer?.reason ?? 'nothing is known of it yet';
   const relay = node.relayFailureOf(id);
   return relay === undefined ? direct : `${direct}; through others: ${relay}`;

@@ -28,7 +28,8 @@ import {
   type SignedCloneReport,
   writeCloneReport,
 } from '../identity/clone-report.js';
-import { epochText, lineageHas } from '../identity/lineage.js';
+import { type Departure, encodeDepartures } from '../identity/departure.js';
+import { epochText, lineageHas, presentOf } from '../identity/lineage.js';
 import { judge } from '../identity/meeting.js';
 import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
@@ -36,6 +37,7 @@ import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
 import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
+import { Departures } from './departures.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, EPOCH_COUNTER_MAX, HELLO_VERSION, type Hello } from './hello.js';
 import { NOTE_EVERY_MS, PEERS_MAX_COUNT, SOURCES_MAX_COUNT, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
@@ -90,9 +92,11 @@ const REPORTS_PER_GATEWAY_MAX_COUNT = 16;
 /** What the store keeps for it. */
 const RETAINED_NOTE = 'retained';
 const LIVES_NOTE = 'lives';
+const DEPARTURES_NOTE = 'departures';
 /** As long as what is retained since then is known by the life in which it was published. */
 const LIVES_MAX_COUNT = 4096;
 const NO_BYTES = new Uint8Array(0);
+const HAS_LEFT = 'it has left the mesh';
 
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   onRemoteChange: ((filter: string) => void) | undefined;
@@ -113,6 +117,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** Of clones. */
   readonly #reported = new Set<string>();
   #membership: Membership | undefined;
+  /** From `begin` on. */
+  #departures: Departures | undefined;
   #imageFloor: number | undefined;
   #bornBeyond = 0;
   #sweptAt = 0;
@@ -160,6 +166,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const lives = this.#parts.lineage.known.slice(-LIVES_MAX_COUNT);
     this.#options.store.setNote(LIVES_NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
     this.#parts.bookkeeping.begin(this.#options.store.committed);
+    this.#departures = this.#createDepartures();
     this.#forgetGone();
     const retained = this.#createRetained();
     this.#retained = retained;
@@ -207,6 +214,24 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       },
       this.#parts.lineage.present,
       this.#rememberedImage(),
+    );
+  }
+
+  #createDepartures(): Departures {
+    const { store } = this.#options;
+    return new Departures(
+      {
+        present: (id) => {
+          if (id === this.self) return { epoch: this.epoch, isLinked: true };
+          const epoch = this.#lineages.get(id)?.at(-1);
+          return epoch && { epoch, isLinked: this.#peers.get(id)?.isReachable === true };
+        },
+        save: (frame) => {
+          store.setNote(DEPARTURES_NOTE, frame);
+          store.recordNote(DEPARTURES_NOTE);
+        },
+      },
+      store.note(DEPARTURES_NOTE),
     );
   }
 
@@ -289,6 +314,28 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#wakeAt(this.#options.clock.now());
   }
 
+  /** Tells all that it goes for good: nothing is to be kept for it. @param departure of this gateway in its present life */
+  depart(departure: Departure): void {
+    // The goodbye goes first: nobody is to dial it again.
+    this.leave();
+    this.#passOn(Channel.departures, encodeDepartures([departure]), undefined);
+  }
+
+  /** After `end`, for good: nobody comes for what is kept here for others. */
+  forgetAll(): void {
+    const { store } = this.#options;
+    for (const peer of this.#peers.values()) peer.forget();
+    for (const id of [...this.#peers.keys(), ...this.#lineages.keys()]) store.forgetStream(id);
+    this.#peers.clear();
+    for (const name of [...store.floors.keys()])
+      if (gatewayOfFloor(name) !== undefined) store.setFloor(name, undefined);
+  }
+
+  /** Whether it has left for good, as it says. */
+  hasLeft(id: GatewayId): boolean {
+    return this.#departures?.has(id) === true;
+  }
+
   /** Every link is closed, and none is taken any more. */
   end(reason: string): void {
     this.#isOver = true;
@@ -351,7 +398,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #tellWanted(): void {
     const wanted: GatewayId[] = [];
     for (const { id, status } of this.membership.members())
-      if (id !== this.self && status !== 'left') wanted.push(id);
+      if (id !== this.self && status !== 'left' && !this.hasLeft(id)) wanted.push(id);
     this.#options.wanted(wanted);
   }
 
@@ -499,6 +546,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const { admission, self } = this;
     admission.learnAdmin(hello.admin);
     if (admission.isEvicted(peer.gateway)) return `evicted: ${admission.reasonOf(peer.gateway)}`;
+    if (this.#departures?.arrives(peer.gateway, presentOf(hello.lineage)) === false) {
+      // It has not closed yet what it has.
+      peer.close(HAS_LEFT);
+      this.#peers.delete(peer.gateway);
+      return HAS_LEFT;
+    }
     const { lineage } = this.#parts;
     const { image } = peer.receiver;
     const { covered } = hello.greeting;
@@ -524,6 +577,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const rolledBackTo = weAreBack === undefined ? undefined : Math.max(0, weAreBack.lostFrom - 1);
     peer.helloCame(hello, weAreBack === undefined || weAreBack.lostTo === 0 ? undefined : rolledBackTo);
     if (weAreBack !== undefined) this.#beyond(weAreBack.known);
+    const departures = this.#departures?.frame;
+    if (departures !== undefined) peer.link?.send(Channel.departures, departures);
     if (hello.rosterVersion !== admission.version)
       for (const frame of admission.frames()) peer.link?.send(Channel.roster, frame);
     this.membership.linkUp(peer.gateway);
@@ -548,7 +603,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.#membershipHeard();
     } else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
     else if (channel === Channel.clones) this.#twinsTold(peer, frame);
-    else if (channel === Channel.roster && this.admission.merge(frame)) this.#passRosterOn(peer, frame);
+    else if (channel === Channel.departures) this.#departed(peer, frame);
+    else if (channel === Channel.roster && this.admission.merge(frame))
+      this.#passOn(Channel.roster, frame, peer);
   }
 
   #twinsTold(peer: Peer, frame: Uint8Array): void {
@@ -560,13 +617,26 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** A statement of the administrator that was given here. @throws MalformedFrame @returns whether it was news */
   takeStatement(frame: Uint8Array): boolean {
     if (!this.admission.merge(frame)) return false;
-    this.#passRosterOn(undefined, frame);
+    this.#passOn(Channel.roster, frame, undefined);
     return true;
   }
 
-  #passRosterOn(from: Peer | undefined, frame: Uint8Array): void {
+  #passOn(channel: Channel, frame: Uint8Array, from: Peer | undefined): void {
     for (const peer of this.#peers.values())
-      if (peer !== from && peer.isReachable) peer.link?.send(Channel.roster, frame);
+      if (peer !== from && peer.isReachable) peer.link?.send(channel, frame);
+  }
+
+  #departed(from: Peer, frame: Uint8Array): void {
+    const news = (this.#departures?.merge(frame) ?? []).filter(({ gateway }) => gateway !== this.self);
+    if (news.length === 0) return;
+    this.#passOn(Channel.departures, encodeDepartures(news), from);
+    for (const { gateway } of news) {
+      this.#options.logger.info('a gateway has left the mesh for good: nothing is kept for it any more', {
+        gateway,
+      });
+      this.#forget(gateway);
+    }
+    this.#tellWanted();
   }
 
   #evicted(id: GatewayId, reason: string): void {
@@ -602,7 +672,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       const id = gatewayOfFloor(name);
       if (id !== undefined) known.add(id);
     }
-    for (const id of known) if (this.admission.isEvicted(id)) this.#forget(id);
+    for (const id of known) if (this.admission.isEvicted(id) || this.hasLeft(id)) this.#forget(id);
   }
 
   #stopAsEvicted(reason: string): void {

@@ -250,7 +250,6 @@ export class Peer implements RemoteTarget {
       this.#apart(REPLACED);
     }
     this.#link = link;
-    this.#holdAll();
     this.#enter('greeting', `by ${link.path} with ${link.remoteAddress}`);
     link.handlers = this.#handlersOf(link);
     link.send(Channel.hello, hello(this.receiver.greet()));
@@ -344,6 +343,7 @@ export class Peer implements RemoteTarget {
   /** Its first frame. */
   helloCame(hello: Hello, rolledBackTo: LogPosition | undefined): void {
     const { gate, clock, host } = this.#parts;
+    this.#holdAll();
     this.#hello = hello;
     this.#rolledBackTo = rolledBackTo;
     const present = hello.lineage.at(-1) as Epoch;
