@@ -9,8 +9,10 @@ import type { MeshHost } from '../lib/contracts/mesh-port.js';
 import type { Store } from '../lib/contracts/store.js';
 import { addressStoreOf } from './address-store.js';
 import type { MeshSelf, MeshStatus } from '../lib/contracts/mesh-status.js';
-import { cloneReportOf } from './identity/clone-report.js';
-import { epochOfInstance, instanceOf } from './instance.js';
+import { signedCloneReportOf } from './identity/clone-report.js';
+import { signDeparture } from './identity/departure.js';
+import { type SignedLife, signLife } from './identity/signed-life.js';
+import { instanceOf, lifeOfInstance } from './instance.js';
 import { MeshNode } from './node/mesh-node.js';
 import type { MeshMember } from './open-member.js';
 import { statusOf } from './status.js';
@@ -71,6 +73,7 @@ export class Mesh {
   /** Why this gateway takes part no more though it runs; undefined: it does, or has not begun. */
   stoppedBecause: string | undefined;
   #stopped: Promise<void> | undefined;
+  #life: SignedLife | undefined;
 
   constructor(options: MeshOptions) {
     this.#options = options;
@@ -83,7 +86,7 @@ export class Mesh {
       ...{ listen, bootstrap, peers, lan, clock, timers, random, randomBytes, logger },
       ...(firewalled === undefined ? {} : { firewalled }),
       isRefused: (id) => this.node.admission.isEvicted(id),
-      instance: () => instanceOf(this.node.epoch),
+      instance: () => this.#instance(),
       onTwin: (twins) => this.#twins(twins),
     });
     this.node = new MeshNode({
@@ -161,9 +164,12 @@ export class Mesh {
 
   /** For good: the data folder is in no mesh any more. Clients are served on. @throws SprawlError MESH_FILE_FAILED */
   async leave(): Promise<void> {
+    const { folder } = this.#options.member;
+    if (this.node.hasBegun) this.node.depart(signDeparture(folder.key, this.node.epoch));
     await this.stop();
+    this.node.forgetAll();
     this.stoppedBecause = 'it has left the mesh';
-    await this.#options.member.folder.membership.clear();
+    await folder.membership.clear();
   }
 
   takeStatement(statement: Uint8Array): boolean {
@@ -200,9 +206,16 @@ export class Mesh {
   }
 
   #twins({ id, live, other, address }: Twins): void {
-    const [known, told] = [epochOfInstance(live), epochOfInstance(other)];
+    const [known, told] = [lifeOfInstance(live), lifeOfInstance(other)];
     if (known !== undefined && told !== undefined)
-      this.node.sawTwins(cloneReportOf(id, known, told), address);
+      this.node.sawTwins(signedCloneReportOf(id, known, told), address);
+  }
+
+  /** Signed once for each life. */
+  #instance(): Uint8Array {
+    const { epoch } = this.node;
+    if (this.#life?.nonce !== epoch.nonce) this.#life = signLife(this.#options.member.folder.key, epoch);
+    return instanceOf(this.#life);
   }
 
   #nodeStopped(reason: string): void {

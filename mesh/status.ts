@@ -28,16 +28,16 @@ function peerOf(
   const sender = peer?.sender?.status;
   const receiver = peer?.receiver.status;
   const passing = peer?.passingCounts;
-  const state = stateOf(peer, reach);
+  const state = node.hasLeft(id) ? 'down' : stateOf(peer, reach);
   return {
     id,
     site: member?.metadata.site ?? peer?.hello?.site ?? '',
-    status: node.admission.isEvicted(id) ? 'evicted' : (member?.status ?? 'dead'),
+    status: node.admission.isEvicted(id) ? 'evicted' : node.hasLeft(id) ? 'left' : (member?.status ?? 'dead'),
     epoch: member?.epoch ?? null,
     path: peer?.link?.path ?? null,
     remoteAddress: peer?.link?.remoteAddress ?? reach?.address ?? null,
     state,
-    reason: reasonOf(state, id, node, peer, reach),
+    reason: peer?.trouble ?? reasonOf(state, id, node, peer, reach),
     rttMs: reach?.rttMs ?? null,
     pendingMessages: sender?.pendingMessages ?? 0,
     pendingBytes: sender?.pendingBytes ?? 0,
@@ -58,6 +58,7 @@ function peerOf(
 
 function stateOf(peer: Peer | undefined, reach: ReachStatus | undefined): LinkState {
   if (peer?.isStalled === true) return 'stalled';
+  if (peer?.isRefused === true) return 'down';
   if (peer === undefined || peer.state === 'apart') return reach?.state === 'down' ? 'down' : 'connecting';
   if (peer.state !== 'up') return 'connecting';
   return peer.link?.path === 'relayed' ? 'relayed' : 'up';
@@ -73,6 +74,7 @@ function reasonOf(
 ): string | null {
   if (state === 'up') return null;
   if (state === 'relayed') return reach?.lastFailure ?? null;
+  if (node.hasLeft(id)) return 'it has left the mesh for good: nothing is kept for it';
   const direct = reach?.lastFailure ?? peer?.reason ?? 'nothing is known of it yet';
   const relay = node.relayFailureOf(id);
   return relay === undefined ? direct : `${direct}; through others: ${relay}`;

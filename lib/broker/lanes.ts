@@ -147,6 +147,7 @@ export class Lanes {
       discardRetained: (topic) => ingest.discardRetained(topic),
       versionOf: (message) => versionOf(message, mesh()),
       whenCommitted: (done) => commits.after(0, { committed: done }),
+      hasRoom: () => ingest.hasRoom(),
       publishForwarded: (message) => ingest.publishForwarded(message),
       publishPassing: (message) => ingest.publishPassing(message),
       publishRun: (frames, v5, publisher) => {

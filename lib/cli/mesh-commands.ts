@@ -61,7 +61,7 @@ export const MESH_COMMANDS: readonly Command[] = [
     summary: 'Take this gateway out of its mesh.',
     usage: '[OPTIONS]',
     details: [
-      'Removes the swarm key and what is known of the other gateways from the data folder; messages, sessions and retained messages stay. A gateway that runs on the folder is asked to leave instead, and serves its clients on.',
+      'Removes the swarm key and what is known of the other gateways from the data folder; messages, sessions and retained messages stay. A gateway that runs on the folder is asked to leave instead: it tells the others, who keep nothing for it any more, and serves its clients on. Where none runs the others are not told.',
     ],
     options: LEAVE_OPTIONS,
     positionals: NO_POSITIONALS,

@@ -77,12 +77,14 @@ function describe(status: GatewayStatus): string[] {
 }
 
 function flashText({ storage, flash }: GatewayStatus): string {
+  if (flash.bytesPerDay === null)
+    return 'not enough was written yet: after ten minutes it says how long a card will last';
   const perByte =
     storage.writtenPerPayloadByte === null
       ? ''
       : `, ${storage.writtenPerPayloadByte.toFixed(2)} bytes for each byte of payload`;
   const rate = `${size(flash.bytesPerDay)} a day at the rate since the start${perByte}`;
-  if (flash.years === null) return `${rate}; after ten minutes it says how long a card will last`;
+  if (flash.years === null) return rate;
   const years = flash.years >= 100 ? 'more than 100' : flash.years.toFixed(flash.years < 10 ? 1 : 0);
   return `${rate}: a card of ${flash.cycles} writes per cell lasts about ${years} years`;
 }

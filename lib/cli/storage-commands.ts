@@ -93,6 +93,7 @@ export const STORAGE_COMMANDS: readonly Command[] = [
     usage: 'FOLDER [OPTIONS]',
     details: [
       'Copies everything that was acknowledged before it began to FOLDER, which is new, empty, or holds an earlier backup of the same gateway: then only what is new is copied. It reads back what it wrote; backup.json, with checksums, is written last. Run it again where it was interrupted: what is copied stays. How far it is goes to standard error.',
+      'Of a gateway in a mesh it has the identity and the swarm key, which are secrets: the files are for their owner alone; keep them so.',
       'The configuration, password and ACL files, and the master key of an encrypted folder, are not in the data folder and not in the backup.',
       WHICH_FOLDER,
     ],

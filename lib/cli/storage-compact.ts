@@ -10,7 +10,11 @@ import { progressLines } from './storage-progress.js';
 export async function runStorageCompact(invocation: Invocation, world: World): Promise<number> {
   const config = parseConfig(configSources(invocation, world));
   const { keepMaxBytes, keepMaxAgeS } = config.storage;
-  const keep = { keepMaxBytes, keepMaxAgeMs: keepMaxAgeS * 1000 };
+  const keep = {
+    keepMaxBytes,
+    keepMaxAgeMs: keepMaxAgeS * 1000,
+    floorsMaxBytes: config.mesh.peerKeepMaxBytes,
+  };
   const report = await compactFolder(toolPartsOf(config, progressLines(world.stderr)), keep);
   const { before, after, droppedSegments, snapshot, left } = report;
   const row = (name: string, of: (sizes: FolderSizes) => number): readonly [string, string] => [

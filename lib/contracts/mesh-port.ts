@@ -20,6 +20,8 @@ export interface MeshHost {
    * are its own. It is for the clients of this gateway, when it is committed. @returns where it is in the log; 0: in none
    */
   publishForwarded(message: Message): LogPosition;
+  /** Whether messages of other gateways are to be taken in now: else their senders are to wait. After `publishForwarded` none is refused. */
+  hasRoom(): boolean;
   /** One that is in no log. */
   publishPassing(message: Message): void;
   /**

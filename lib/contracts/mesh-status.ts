@@ -36,7 +36,7 @@ export interface MeshPeer {
   readonly path: 'tcp' | 'udx' | 'relayed' | null;
   readonly remoteAddress: string | null;
   readonly state: LinkState;
-  /** Why it is not up, or not direct; null: it is. */
+  /** Why it is not up, or not direct, or what is wrong though it is; null: nothing is. */
   readonly reason: string | null;
   readonly rttMs: number | null;
   /** Messages of QoS 1 and 2 from here that it has not acknowledged. */

@@ -3,6 +3,7 @@
  * has reached it. Whoever owes the outside world a packet holds it until then, so one rule serves memory (committed at
  * once) and disk (committed with the next group): an acknowledgement never leaves before what it promises is stored.
  */
+import type { GatewayId } from './gateway-id.js';
 import type { Message } from '../message/message.js';
 import type { QoS, Will } from '../protocol/packet.js';
 import type { SubscriptionOptions } from '../routing/subscription.js';
@@ -275,6 +276,8 @@ export interface Store {
   // For the mesh.
 
   recordStream(record: StreamRecord): LogPosition;
+  /** Nothing of the stream is to be given back after a restart, but for what the log has since the last checkpoint. */
+  forgetStream(origin: GatewayId): void;
   /** Nothing of the log from `position` on goes while this stands; undefined: it stands no more. Outlives a restart, as it was a while before. */
   setFloor(name: string, position: LogPosition | undefined): void;
   readonly floors: ReadonlyMap<string, LogPosition>;
@@ -283,6 +286,8 @@ export interface Store {
    * what is retained that comes after it.
    */
   setNote(name: string, value: Uint8Array): void;
+  /** The note as it is now is durable with its position of the log, whenever the next checkpoint is. @returns 0 where the level needs no log */
+  recordNote(name: string): LogPosition;
   note(name: string): Uint8Array | undefined;
   /**
    * This gateway's own messages from a position on, as far as they are committed: some at a time. Calls back later, once; not after `close`.

@@ -98,7 +98,10 @@ export interface OwnMessages {
   readonly messages: readonly Message[];
   /** Where to go on reading: one more than the last position that was looked at. */
   readonly next: LogPosition;
-  /** Positions from one to the other, both included, that the log does not have any more or cannot read; 0: all is there. */
+  /**
+   * The first and the last position that the log does not have any more, whatever was there, or cannot read; 0: all is there. Of those between
+   * some may be there.
+   */
   readonly lostFrom: LogPosition;
   readonly lostTo: LogPosition;
 }

@@ -208,6 +208,13 @@ export class Ingest {
     return true;
   }
 
+  /** Whether messages of other gateways may be taken in. Where not those wait where they are, as publishers here do. */
+  hasRoom(): boolean {
+    const { budget, store } = this.#env;
+    // What comes at once is bounded, and one that is larger than what may be pending comes, too.
+    return !budget.isExhausted() && store.admit(0) === 0;
+  }
+
   /**
    * A message of QoS 1 or 2, or one that is retained, that another gateway took in; its source and sequence are set, its bytes its own.
    * It is for the clients of this gateway, when it is committed. @returns where it is in the log; 0: in none

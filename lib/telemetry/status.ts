@@ -3,7 +3,9 @@ import { FLASH_CYCLES, type FlashLife, flashLife } from './flash-life.js';
 import type { GatewayView } from './gauges.js';
 import { type MeshSummary, meshSummaryOf } from './mesh-summary.js';
 
+/** A start writes more than what follows: before both, figures that go by it mean nothing. */
 const FLASH_TELLS_AFTER_S = 600;
+const PAYLOAD_TELLS_AFTER_BYTES = 1_048_576;
 
 /** What `GET /status` answers and `sprawl-edge status` prints. Fields may be added. */
 export interface GatewayStatus {
@@ -29,11 +31,12 @@ export interface GatewayStatus {
     readonly lostPositions: number;
     readonly writtenBytes: number;
     readonly payloadBytes: number;
-    /** Bytes written to the device for each byte of payload; null: none was stored yet, or it is not known. */
+    /** Bytes written to the device for each byte of payload; null: not enough was stored yet to tell, or it is not known. */
     readonly writtenPerPayloadByte: number | null;
   };
   readonly flash: {
-    readonly bytesPerDay: number;
+    /** null: too early to say. */
+    readonly bytesPerDay: number | null;
     /** An order of magnitude; null: not known, or too early to say. */
     readonly years: number | null;
     /** Writes of each cell that it assumes. */
@@ -54,6 +57,8 @@ export function statusOf(
   const written = view.deviceWrittenBytes > 0 ? view.deviceWrittenBytes : view.storageWrittenBytes;
   const life: FlashLife = flashLife(written, view.uptimeS, diskBytes);
   const { storagePayloadBytes } = view;
+  const isEarly = view.uptimeS < FLASH_TELLS_AFTER_S;
+  const isLittle = isEarly || storagePayloadBytes < PAYLOAD_TELLS_AFTER_BYTES;
   return {
     version: view.version,
     ...readiness,
@@ -79,13 +84,11 @@ export function statusOf(
       lostPositions: view.storageLostPositions,
       writtenBytes: view.storageWrittenBytes,
       payloadBytes: storagePayloadBytes,
-      writtenPerPayloadByte:
-        storagePayloadBytes === 0 || written === 0 ? null : written / storagePayloadBytes,
+      writtenPerPayloadByte: isLittle || written === 0 ? null : written / storagePayloadBytes,
     },
     flash: {
-      bytesPerDay: Math.round(life.bytesPerDay),
-      // A start writes more than what follows.
-      years: view.uptimeS < FLASH_TELLS_AFTER_S ? null : (life.years ?? null),
+      bytesPerDay: isEarly ? null : Math.round(life.bytesPerDay),
+      years: isEarly ? null : (life.years ?? null),
       cycles: FLASH_CYCLES,
     },
     mesh: mesh === undefined ? null : meshSummaryOf(mesh),

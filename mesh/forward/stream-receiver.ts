@@ -3,6 +3,10 @@
  * one of the two sides that remembers anything over a restart: see stream-state.ts.
  *
  *     frame ─▶ append what is new, in order ─▶ record what is covered ─▶ (committed) ─▶ acknowledge, give the bytes back
+ *       └─ no room: waits ─▲
+ *
+ * What waits is within the credit of the sender, who gets none of it back: it stops, and keeps what it has. With the link it is forgotten, and
+ * comes again.
  *
  * Whatever a frame brought is in the log before the record that says so, and a log keeps its beginning: no acknowledgement is of
  * something that a crash can take back.
@@ -39,6 +43,8 @@ export interface ReceiverPorts {
   send(frame: Uint8Array): void;
   /** On the clock of `expiresAt`. */
   now(): number;
+  /** Whether `append` may be called; what came waits meanwhile, and its sender with it. */
+  hasRoom(): boolean;
   /** Its source, sequence and counter are set. @returns its position in the log here; 0: it needs no commit */
   append(message: Message): LogPosition;
   record(record: StreamRecord | BackfillRecord): LogPosition;
@@ -68,6 +74,14 @@ export interface ReceiverStatus {
   readonly holes: number;
 }
 
+type MessageFrame = CoverFrame | ExpressFrame;
+
+/** @param bytes of the credit */
+interface Waiting {
+  readonly frame: MessageFrame;
+  readonly bytes: number;
+}
+
 /** Why a link has to be closed; undefined: all is well. */
 export type Refusal = string | undefined;
 
@@ -86,6 +100,8 @@ export class StreamReceiver {
   #link = 0;
   #isUp = false;
   #hasBegun = false;
+  /** Frames with messages for which there is no room, and what came behind them. */
+  readonly #waiting: Waiting[] = [];
   /** Version of an interest that grew between the greeting and the beginning of a link; 0: none. */
   #grown = 0;
   #express = 0;
@@ -142,6 +158,7 @@ export class StreamReceiver {
     this.#express = 0;
     this.#heldBytes = 0;
     this.#parts.clear();
+    this.#waiting.length = 0;
     const { epoch, covered, have, backfill } = this.#state;
     return {
       covered: epoch === undefined ? undefined : covered,
@@ -157,6 +174,7 @@ export class StreamReceiver {
   linkDown(): void {
     this.#isUp = false;
     this.#parts.clear();
+    this.#waiting.length = 0;
   }
 
   /** Never throws for what a peer may send. @param frame stays the caller's */
@@ -171,6 +189,18 @@ export class StreamReceiver {
   committed(position: LogPosition): void {
     if (position > this.#committed) this.#committed = position;
     this.#acknowledge();
+  }
+
+  /** There may be room again: some times a second. @returns why the link has to be closed, as `onFrame` */
+  tick(): Refusal {
+    while (this.#waiting.length > 0 && this.#ports.hasRoom()) {
+      const [{ frame, bytes }] = this.#waiting.splice(0, 1) as [Waiting];
+      const refusal = this.#take(frame, bytes);
+      if (refusal === undefined) continue;
+      this.linkDown();
+      return refusal;
+    }
+    return undefined;
   }
 
   /**
@@ -243,12 +273,20 @@ export class StreamReceiver {
     if (this.#heldBytes > 0 && this.#heldBytes + frame.length > this.#creditBytes)
       return `more than the ${this.#creditBytes} bytes that were granted`;
     this.#heldBytes += frame.length;
+    if (this.#waiting.length > 0 || (decoded.messages.length > 0 && !this.#ports.hasRoom())) {
+      this.#waiting.push({ frame: decoded, bytes: frame.length });
+      return undefined;
+    }
+    return this.#take(decoded, frame.length);
+  }
+
+  #take(frame: MessageFrame, bytes: number): Refusal {
     const refusal =
-      decoded.kind === FrameKind.express
-        ? this.#takeExpress(decoded, frame.length)
-        : decoded.kind === FrameKind.main
-          ? this.#takeMain(decoded, frame.length)
-          : this.#takeBackfill(decoded, frame.length);
+      frame.kind === FrameKind.express
+        ? this.#takeExpress(frame, bytes)
+        : frame.kind === FrameKind.main
+          ? this.#takeMain(frame, bytes)
+          : this.#takeBackfill(frame, bytes);
     if (refusal === undefined) this.#acknowledge();
     return refusal;
   }

@@ -1,6 +1,10 @@
 /**
  * Two live processes with one key: the card of a gateway was copied. Who sees both tells every member, and the two find out that they
  * are meant. Both stop meshing and say why; the clients of each are served on.
+ *
+ * Each life in a report is signed by the gateway itself, which says it on each connection. So nobody can make another gateway stop with
+ * lives that it did not have. What is left: whoever has met a gateway and keeps what it said may show a life that was lost when the data folder
+ * was put back to an old image; that alone looks like a copy.
  */
 import { type Epoch, isSameEpoch, type Lineage } from '../../lib/contracts/epoch.js';
 import {
@@ -10,6 +14,8 @@ import {
   publicKeyOf,
 } from '../../lib/contracts/gateway-id.js';
 import { type ByteReader, type ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { SIGNATURE_BYTES } from './ed25519.js';
+import { isLifeOf, type SignedLife } from './signed-life.js';
 import { epochText, isEpoch, lineageHas } from './lineage.js';
 
 export interface CloneReport {
@@ -18,12 +24,30 @@ export interface CloneReport {
   readonly epochs: readonly [Epoch, Epoch];
 }
 
+/** As it goes from gateway to gateway. */
+export interface SignedCloneReport extends CloneReport {
+  readonly epochs: readonly [SignedLife, SignedLife];
+}
+
 const NONCE_BYTES = 8;
 
 export function cloneReportOf(id: GatewayId, left: Epoch, right: Epoch): CloneReport {
-  const isInOrder = left.counter !== right.counter ? left.counter < right.counter : left.nonce <= right.nonce;
   const bare = ({ counter, nonce }: Epoch): Epoch => ({ counter, nonce });
-  return { id, epochs: isInOrder ? [bare(left), bare(right)] : [bare(right), bare(left)] };
+  return { id, epochs: inOrder(bare(left), bare(right)) };
+}
+
+export function signedCloneReportOf(id: GatewayId, left: SignedLife, right: SignedLife): SignedCloneReport {
+  return { id, epochs: inOrder(left, right) };
+}
+
+function inOrder<T extends Epoch>(left: T, right: T): readonly [T, T] {
+  const isInOrder = left.counter !== right.counter ? left.counter < right.counter : left.nonce <= right.nonce;
+  return isInOrder ? [left, right] : [right, left];
+}
+
+/** Whether the gateway has had both lives, as it says itself. */
+export function isProven({ id, epochs }: SignedCloneReport): boolean {
+  return epochs.every((life) => isLifeOf(id, life));
 }
 
 /** For whoever passes reports on: two with the same key say the same. */
@@ -37,6 +61,7 @@ export function cloneReportKey({ id, epochs: [left, right] }: CloneReport): stri
  *     another gateway                                          `other`   passed on
  *     this one: a life of this process, and one that it does not know  `clone`   stop meshing
  *     this one: two of its own                                 `stale`   that connection was a dead one, or the copy is stopping
+ *     this one: a life of this process, and one before all it remembers  `stale`  the same, as far as anybody knows
  *     this one: but no life of this process                    `stale`   it is over: the gateway was started anew since
  *
  * A process has several lives where it heard of one of its own that it does not know: of a copy, too, perhaps before the report came.
@@ -51,7 +76,10 @@ export function judgeCloneReport(
 ): 'other' | 'clone' | 'stale' {
   if (id !== ownId) return 'other';
   if (!epochs.some((epoch) => lineageHas(ofThisProcess, epoch))) return 'stale';
-  return epochs.every((epoch) => lineageHas(ownLineage, epoch)) ? 'stale' : 'clone';
+  const [oldest] = ownLineage;
+  const isEarlier = (epoch: Epoch): boolean =>
+    lineageHas(ownLineage, epoch) || (oldest !== undefined && epoch.counter < oldest.counter);
+  return epochs.every(isEarlier) ? 'stale' : 'clone';
 }
 
 /** @param address of the other machine, as far as anybody knows */
@@ -63,24 +91,26 @@ export function cloneText({ id, epochs: [left, right] }: CloneReport, address: s
   );
 }
 
-export function writeCloneReport(writer: ByteWriter, { id, epochs }: CloneReport): void {
+export function writeCloneReport(writer: ByteWriter, { id, epochs }: SignedCloneReport): void {
   writer.raw(publicKeyOf(id));
-  for (const { counter, nonce } of epochs) writer.varint(counter).raw(Buffer.from(nonce, 'hex'));
+  for (const { counter, nonce, signature } of epochs)
+    writer.varint(counter).raw(Buffer.from(nonce, 'hex')).raw(signature);
 }
 
-/** @throws MalformedFrame */
-export function readCloneReport(reader: ByteReader): CloneReport {
+/** @throws MalformedFrame. Whether it is proven is another question. */
+export function readCloneReport(reader: ByteReader): SignedCloneReport {
   const id = gatewayIdOf(reader.raw(PUBLIC_KEY_BYTES));
-  const left = readEpoch(reader);
-  const right = readEpoch(reader);
+  const left = readLife(reader);
+  const right = readLife(reader);
   if (isSameEpoch(left, right)) throw new MalformedFrame('a clone report with one life');
-  return cloneReportOf(id, left, right);
+  return signedCloneReportOf(id, left, right);
 }
 
-function readEpoch(reader: ByteReader): Epoch {
+function readLife(reader: ByteReader): SignedLife {
   const epoch = {
     counter: reader.varint(),
     nonce: Buffer.from(reader.raw(NONCE_BYTES)).toString('hex'),
+    signature: Uint8Array.from(reader.raw(SIGNATURE_BYTES)),
   };
   if (!isEpoch(epoch)) throw new MalformedFrame('an epoch with the counter 0');
   return epoch;

@@ -6,6 +6,7 @@ export {
   encodeUpdate,
   type FilterChange,
   type InterestFrame,
+  type Refusal,
   type UpdateFrame,
   type UpdateHead,
   Verdict,

@@ -41,6 +41,8 @@ export interface UpdateFrame extends UpdateHead {
 }
 
 /** The number is on the wire. */
+/** Why an interest is not taken, whatever comes before it. */
+export type Refusal = 'tooManyFilters' | 'tooManyBytes';
 export const Verdict = { applied: 0, baseMissing: 1, tooManyFilters: 2, tooManyBytes: 3 } as const;
 export type Verdict = keyof typeof Verdict;
 

@@ -7,7 +7,13 @@ import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { MalformedFrame } from '../wire/bytes.js';
-import { encodeAnswer, type UpdateFrame, type UpdateHead, type Verdict } from './interest-frames.js';
+import {
+  encodeAnswer,
+  type Refusal,
+  type UpdateFrame,
+  type UpdateHead,
+  type Verdict,
+} from './interest-frames.js';
 import type { InterestImage } from './interest-sender.js';
 import { FILTERS_PER_PEER_MAX_BYTES, FILTERS_PER_PEER_MAX_COUNT } from './limits.js';
 import type { PeerMatcher, RemoteInterest } from './remote-interest.js';
@@ -28,6 +34,8 @@ export interface InterestReceiverPorts {
   /** On the channel `interest` of the link. */
   send(frame: Uint8Array): void;
   applied(update: AppliedInterest): void;
+  /** It is beyond the limits, and what the peer wanted before stands; on a link over which nothing came before, nothing does. */
+  refused(verdict: Refusal): void;
 }
 
 export interface InterestLimits {
@@ -97,6 +105,7 @@ export class InterestReceiver {
     const head = this.#ports.head();
     const { verdict } = staged;
     if (verdict === 'applied') this.#apply(staged, head);
+    else if (verdict !== 'baseMissing') this.#ports.refused(verdict);
     this.#ports.send(encodeAnswer({ version: frame.version, verdict, head }));
   }
 

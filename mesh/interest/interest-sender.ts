@@ -9,7 +9,7 @@
  */
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { MalformedFrame } from '../wire/bytes.js';
-import { encodeUpdate, type AnswerFrame, type FilterChange, type Verdict } from './interest-frames.js';
+import { encodeUpdate, type AnswerFrame, type FilterChange, type Refusal } from './interest-frames.js';
 import type { LocalInterest } from './local-interest.js';
 import { CHANGE_WORTH, WHOLE_SET_MAX_COUNT } from './limits.js';
 
@@ -27,7 +27,7 @@ export interface InterestSenderPorts {
   /** The peer has the version, and matches with it what comes behind `head` in its log. */
   acknowledged(version: number, head: LogPosition): void;
   /** The peer stays with the version it had: it does not answer to new ones, and nobody should wait for it. */
-  refused(version: number, verdict: Verdict): void;
+  refused(version: number, verdict: Refusal): void;
 }
 
 export class InterestSender {

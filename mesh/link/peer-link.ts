@@ -24,6 +24,8 @@ export const Channel = {
   roster: 8,
   /** Two live processes with one key. */
   clones: 9,
+  /** Who has left for good. */
+  departures: 10,
 } as const;
 export type Channel = (typeof Channel)[keyof typeof Channel];
 

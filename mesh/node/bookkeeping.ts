@@ -7,6 +7,18 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 export class Bookkeeping {
   #positions: LogPosition[] = [];
   #committed: LogPosition = 0;
+  #worthUpTo: LogPosition = 0;
+
+  /** Behind it the log has nothing else: up to here others are told of it before long, and wait for no more. */
+  get worthUpTo(): LogPosition {
+    return this.#worthUpTo;
+  }
+
+  /** There is no link: each begins with all that is there. */
+  begin(committed: LogPosition): void {
+    this.#committed = committed;
+    this.#worthUpTo = committed;
+  }
 
   recorded(position: LogPosition): LogPosition {
     if (position > 0) this.#positions.push(position);
@@ -21,6 +33,7 @@ export class Bookkeeping {
     this.#positions.splice(0, count);
     const isMore = position - this.#committed > count;
     this.#committed = position;
+    if (isMore) this.#worthUpTo = position;
     return isMore;
   }
 }

@@ -5,6 +5,13 @@ export const HELLO_WITHIN_MS = 3000;
  * it is a lie, and a counter that goes on from there would soon fit nowhere.
  */
 export const EPOCH_BEYOND_MAX = 2 ** 40;
+/**
+ * Gateways that were ever met and are not known to have gone for good: for each of them log and removals are kept. Beyond it strangers are not met:
+ * were those who are known let go instead, whoever makes up identities could take away what waits for them.
+ */
+export const PEERS_MAX_COUNT = 4096;
+/** Objects for lives of others, so that messages of one life share one; what does not fit is made anew. */
+export const SOURCES_MAX_COUNT = 4096;
 /** `tick` is to be called so often. */
 export const TICK_MS = 50;
 /** A member without a link for so long is reached through another one. */
@@ -21,5 +28,10 @@ export const RELAYED_MAX_COUNT = 256;
 export const AHEAD_MAX_MS = 30_000;
 /** Whether a stream is still to bring what was told of is looked at. */
 export const AHEAD_EVERY_MS = 1000;
+/**
+ * What is known of the removals of others reaches the log so soon, and no sooner: it changes with each of them, and is some kilobytes. Nobody relies
+ * on it before a tombstone is a day old.
+ */
+export const NOTE_EVERY_MS = 60_000;
 /** Tombstones that every member knows of go. */
 export const SWEEP_EVERY_MS = 10_000;

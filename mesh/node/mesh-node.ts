@@ -21,14 +21,16 @@ import type { QoS } from '../../lib/protocol/packet.js';
 import type { Roster } from '../admission/roster.js';
 import type { ReceiverGreeting } from '../forward/frames.js';
 import {
-  type CloneReport,
   cloneReportKey,
   cloneText,
+  isProven,
   judgeCloneReport,
   readCloneReport,
+  type SignedCloneReport,
   writeCloneReport,
 } from '../identity/clone-report.js';
-import { epochText, lineageHas } from '../identity/lineage.js';
+import { type Departure, encodeDepartures } from '../identity/departure.js';
+import { epochText, lineageHas, presentOf } from '../identity/lineage.js';
 import { judge } from '../identity/meeting.js';
 import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
@@ -36,13 +38,22 @@ import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
 import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
+import { Departures } from './departures.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { encodeHello, EPOCH_COUNTER_MAX, HELLO_VERSION, type Hello } from './hello.js';
-import { AHEAD_EVERY_MS, AHEAD_MAX_MS, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
+import {
+  AHEAD_EVERY_MS,
+  AHEAD_MAX_MS,
+  NOTE_EVERY_MS,
+  PEERS_MAX_COUNT,
+  SOURCES_MAX_COUNT,
+  SWEEP_EVERY_MS,
+  TICK_MS,
+} from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
-import { Peer, type PeerEvents } from './peer.js';
+import { floorName, gatewayOfFloor, Peer, type PeerEvents } from './peer.js';
 import { Relay } from './relay.js';
 import { DELIVERED_MAX_COUNT, type RetainedImage, RetainedNode } from './retained-node.js';
 import { RUN_MAX_BYTES } from './runs.js';
@@ -86,11 +97,15 @@ export interface MeshNodeOptions {
 
 const ADDRESS_MAX_BYTES = 128;
 const REPORTS_MAX_COUNT = 1024;
+const REPORTS_PER_GATEWAY_MAX_COUNT = 16;
 /** What the store keeps for it. */
 const RETAINED_NOTE = 'retained';
 const LIVES_NOTE = 'lives';
+const DEPARTURES_NOTE = 'departures';
 /** As long as what is retained since then is known by the life in which it was published. */
 const LIVES_MAX_COUNT = 4096;
+const NO_BYTES = new Uint8Array(0);
+const HAS_LEFT = 'it has left the mesh';
 
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   onRemoteChange: ((filter: string) => void) | undefined;
@@ -113,12 +128,17 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #membership: Membership | undefined;
   /** Delivered and not retained, before a restart. */
   readonly #replayed: Message[] = [];
+  /** From `begin` on. */
+  #departures: Departures | undefined;
   #imageFloor: number | undefined;
   #bornBeyond = 0;
   /** A later life is being written down: until it begins no other gateway is met, as what it would be sent is of no life yet. */
   #isBearing = false;
   #sweptAt = 0;
   #aheadAt = 0;
+  /** Its note is not in the log as it is. */
+  #isNoteNew = false;
+  #notedAt = -Infinity;
   #timer: TimerHandle | undefined;
   #wakesAt = Infinity;
 
@@ -157,8 +177,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   begin(lineage: Lineage): void {
     this.#isBearing = false;
     this.#parts.lineage.begin(lineage);
+    // With the next checkpoint is soon enough: the newest 64 are in a file of their own, each before it begins.
     const lives = this.#parts.lineage.known.slice(-LIVES_MAX_COUNT);
     this.#options.store.setNote(LIVES_NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
+    this.#parts.bookkeeping.begin(this.#options.store.committed);
+    this.#departures = this.#createDepartures();
+    this.#forgetGone();
     const retained = this.#createRetained();
     for (const message of this.#replayed.splice(0)) retained.wasDelivered(message);
     this.#retained = retained;
@@ -185,10 +209,11 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   #createRetained(): RetainedNode {
-    const { self, clock, random, store, host } = this.#options;
+    const { self, clock, random, host } = this.#options;
     return new RetainedNode(
       {
-        ...{ self, clock, random, store, host, tombstoneMinAgeMs: this.#options.limits.tombstoneMinAgeMs },
+        ...{ self, clock, random, host, tombstoneMinAgeMs: this.#options.limits.tombstoneMinAgeMs },
+        head: () => this.#parts.bookkeeping.worthUpTo,
         mayExport: (topic) => this.#local.mayExport(topic),
         mayImport: (topic) => this.#local.mayImport(topic),
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
@@ -197,9 +222,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         isToCome: (version) => this.#isToCome(version),
         sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),
         noteHave: (origin, sequence) => {
-          if (origin !== self) this.#peerOf(origin).receiver.replayForwarded(sequence);
+          // Of one that was never met everything up to its head is passed over when it is.
+          if (origin !== self) this.#peers.get(origin)?.receiver.replayForwarded(sequence);
         },
-        remember: (image) => store.setNote(RETAINED_NOTE, Buffer.from(JSON.stringify(image), 'utf8')),
+        remember: (image) => this.#remember(image),
       },
       this.#parts.lineage.present,
       this.#rememberedImage(),
@@ -214,6 +240,41 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (peer.unreachableForMs > AHEAD_MAX_MS) return false;
     const lineage = this.#lineages.get(origin) ?? [];
     return lineageHas(lineage, epoch) || epoch.counter > (lineage.at(-1)?.counter ?? 0);
+  }
+
+  #createDepartures(): Departures {
+    const { store } = this.#options;
+    return new Departures(
+      {
+        present: (id) => {
+          if (id === this.self) return { epoch: this.epoch, isLinked: true };
+          const epoch = this.#lineages.get(id)?.at(-1);
+          return epoch && { epoch, isLinked: this.#peers.get(id)?.isReachable === true };
+        },
+        save: (frame) => {
+          store.setNote(DEPARTURES_NOTE, frame);
+          store.recordNote(DEPARTURES_NOTE);
+        },
+      },
+      store.note(DEPARTURES_NOTE),
+    );
+  }
+
+  #remember(image: RetainedImage): void {
+    const { store } = this.#options;
+    const bytes = Buffer.from(JSON.stringify(image), 'utf8');
+    // An idle gateway compares once a minute, and writes nothing.
+    if (bytes.equals(store.note(RETAINED_NOTE) ?? NO_BYTES)) return;
+    store.setNote(RETAINED_NOTE, bytes);
+    this.#isNoteNew = true;
+  }
+
+  /** Others rely on it: a gateway where nothing else is written makes no checkpoint for days. */
+  #recordNote(now: number): void {
+    if (!this.#isNoteNew || now - this.#notedAt < NOTE_EVERY_MS) return;
+    this.#isNoteNew = false;
+    this.#notedAt = now;
+    this.#parts.bookkeeping.recorded(this.#options.store.recordNote(RETAINED_NOTE));
   }
 
   #earlierLives(): Lineage {
@@ -233,6 +294,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (source === undefined) {
       source = { origin, epoch: { counter: epoch.counter, nonce: epoch.nonce } };
       this.#sources.set(key, source);
+      const [oldest] = this.#sources.keys();
+      if (oldest !== undefined && this.#sources.size > SOURCES_MAX_COUNT) this.#sources.delete(oldest);
     }
     return source;
   }
@@ -287,6 +350,28 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#wakeAt(this.#options.clock.now());
   }
 
+  /** Tells all that it goes for good: nothing is to be kept for it. @param departure of this gateway in its present life */
+  depart(departure: Departure): void {
+    // The goodbye goes first: nobody is to dial it again.
+    this.leave();
+    this.#passOn(Channel.departures, encodeDepartures([departure]), undefined);
+  }
+
+  /** After `end`, for good: nobody comes for what is kept here for others. */
+  forgetAll(): void {
+    const { store } = this.#options;
+    for (const peer of this.#peers.values()) peer.forget();
+    for (const id of [...this.#peers.keys(), ...this.#lineages.keys()]) store.forgetStream(id);
+    this.#peers.clear();
+    for (const name of [...store.floors.keys()])
+      if (gatewayOfFloor(name) !== undefined) store.setFloor(name, undefined);
+  }
+
+  /** Whether it has left for good, as it says. */
+  hasLeft(id: GatewayId): boolean {
+    return this.#departures?.has(id) === true;
+  }
+
   /** Every link is closed, and none is taken any more. */
   end(reason: string): void {
     this.#isOver = true;
@@ -320,6 +405,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
       this.#retained?.sweep();
+      this.#recordNote(now);
     }
     if (now - this.#aheadAt >= AHEAD_EVERY_MS) {
       this.#aheadAt = now;
@@ -352,7 +438,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #tellWanted(): void {
     const wanted: GatewayId[] = [];
     for (const { id, status } of this.membership.members())
-      if (id !== this.self && status !== 'left') wanted.push(id);
+      if (id !== this.self && status !== 'left' && !this.hasLeft(id)) wanted.push(id);
     this.#options.wanted(wanted);
   }
 
@@ -399,13 +485,13 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   /** Two live processes with one key; it may be this gateway's. @param address of the second one */
-  sawTwins(report: CloneReport, address: string): void {
+  sawTwins(report: SignedCloneReport, address: string): void {
     this.#heardOfTwins(report, address, undefined);
   }
 
-  #heardOfTwins(report: CloneReport, address: string, from: Peer | undefined): void {
+  #heardOfTwins(report: SignedCloneReport, address: string, from: Peer | undefined): void {
     const key = cloneReportKey(report);
-    if (this.#reported.has(key) || this.#reported.size >= REPORTS_MAX_COUNT) return;
+    if (this.#reported.has(key) || !this.#mayReport(report.id) || !isProven(report)) return;
     this.#reported.add(key);
     const writer = new ByteWriter(128);
     writeCloneReport(writer, report);
@@ -431,8 +517,16 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     }
   }
 
+  /** Whoever has a key may sign as many lives with it as he likes: those of others are heard of all the same. */
+  #mayReport(id: GatewayId): boolean {
+    if (this.#reported.size >= REPORTS_MAX_COUNT) return false;
+    let count = 0;
+    for (const key of this.#reported) if (key.startsWith(id)) count++;
+    return count < REPORTS_PER_GATEWAY_MAX_COUNT;
+  }
+
   /** The same key at two live processes: this one takes part no more. */
-  #stopAsClone(report: CloneReport, address: string): void {
+  #stopAsClone(report: SignedCloneReport, address: string): void {
     if (this.#isOver) return;
     const reason = cloneText(report, address);
     this.#options.logger.error(reason, { gateway: this.self });
@@ -460,6 +554,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     }
     if (this.#isBearing) {
       link.close(REBORN);
+      return;
+    }
+    if (!this.#peers.has(link.peer) && this.#peers.size >= PEERS_MAX_COUNT) {
+      link.close(
+        `it knows ${PEERS_MAX_COUNT} gateways, which is the limit: evict those that will not come back`,
+      );
       return;
     }
     const peer = this.#peerOf(link.peer);
@@ -502,6 +602,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     admission.learnAdmin(hello.admin);
     if (admission.isEvicted(peer.gateway)) return `evicted: ${admission.reasonOf(peer.gateway)}`;
     if (this.#isBearing) return REBORN;
+    if (this.#departures?.arrives(peer.gateway, presentOf(hello.lineage)) === false) {
+      // It has not closed yet what it has.
+      peer.close(HAS_LEFT);
+      this.#peers.delete(peer.gateway);
+      return HAS_LEFT;
+    }
     const { lineage } = this.#parts;
     const { image } = peer.receiver;
     const { covered } = hello.greeting;
@@ -528,6 +634,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (standing.kind === 'rolledBack') peer.receiver.reset(standing.covered, standing.present);
     const rolledBackTo = weAreBack === undefined ? undefined : Math.max(0, weAreBack.lostFrom - 1);
     peer.helloCame(hello, weAreBack === undefined || weAreBack.lostTo === 0 ? undefined : rolledBackTo);
+    const departures = this.#departures?.frame;
+    if (departures !== undefined) peer.link?.send(Channel.departures, departures);
     if (hello.rosterVersion !== admission.version)
       for (const frame of admission.frames()) peer.link?.send(Channel.roster, frame);
     this.membership.linkUp(peer.gateway);
@@ -552,7 +660,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.#membershipHeard();
     } else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
     else if (channel === Channel.clones) this.#twinsTold(peer, frame);
-    else if (channel === Channel.roster && this.admission.merge(frame)) this.#passRosterOn(peer, frame);
+    else if (channel === Channel.departures) this.#departed(peer, frame);
+    else if (channel === Channel.roster && this.admission.merge(frame))
+      this.#passOn(Channel.roster, frame, peer);
   }
 
   #twinsTold(peer: Peer, frame: Uint8Array): void {
@@ -564,13 +674,26 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   /** A statement of the administrator that was given here. @throws MalformedFrame @returns whether it was news */
   takeStatement(frame: Uint8Array): boolean {
     if (!this.admission.merge(frame)) return false;
-    this.#passRosterOn(undefined, frame);
+    this.#passOn(Channel.roster, frame, undefined);
     return true;
   }
 
-  #passRosterOn(from: Peer | undefined, frame: Uint8Array): void {
+  #passOn(channel: Channel, frame: Uint8Array, from: Peer | undefined): void {
     for (const peer of this.#peers.values())
-      if (peer !== from && peer.isReachable) peer.link?.send(Channel.roster, frame);
+      if (peer !== from && peer.isReachable) peer.link?.send(channel, frame);
+  }
+
+  #departed(from: Peer, frame: Uint8Array): void {
+    const news = (this.#departures?.merge(frame) ?? []).filter(({ gateway }) => gateway !== this.self);
+    if (news.length === 0) return;
+    this.#passOn(Channel.departures, encodeDepartures(news), from);
+    for (const { gateway } of news) {
+      this.#options.logger.info('a gateway has left the mesh for good: nothing is kept for it any more', {
+        gateway,
+      });
+      this.#forget(gateway);
+    }
+    this.#tellWanted();
   }
 
   #evicted(id: GatewayId, reason: string): void {
@@ -583,11 +706,30 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const statement = this.admission.statementOn(id);
     // It is told, too: else it would take all others for dead, and try for ever.
     if (peer?.isReachable === true && statement !== undefined) peer.link?.send(Channel.roster, statement);
-    peer?.forget();
-    this.#peers.delete(id);
     this.#membership?.forget(id);
+    this.#forget(id);
+    if (this.hasBegun) this.#tellWanted();
+  }
+
+  /** It is no member any more: nothing is kept for it. */
+  #forget(id: GatewayId): void {
+    const { store, host, saveLineages } = this.#options;
+    this.#peers.get(id)?.forget();
+    this.#peers.delete(id);
+    store.setFloor(floorName(id), undefined);
+    store.forgetStream(id);
     this.#retained?.memberLeft(id);
-    this.#tellWanted();
+    if (this.#lineages.delete(id)) host.whenCommitted(() => saveLineages(this.#lineages));
+  }
+
+  /** What was kept for those that are gone for good when the last process ended, perhaps before it had written that down. */
+  #forgetGone(): void {
+    const known = new Set([...this.#peers.keys(), ...this.#lineages.keys()]);
+    for (const name of this.#options.store.floors.keys()) {
+      const id = gatewayOfFloor(name);
+      if (id !== undefined) known.add(id);
+    }
+    for (const id of known) if (this.admission.isEvicted(id) || this.hasLeft(id)) this.#forget(id);
   }
 
   #stopAsEvicted(reason: string): void {

@@ -7,10 +7,12 @@
  *       └──────────────────┴──────── link closed ────┴────────────────────────┘
  *
  * Until its interest is known nothing is sent to it: what it is to have is decided by what it wants now.
+ *
+ * The file is long because a link is one thing: what comes over it, and what its end means, concerns all that stands on it.
  */
 import type { Clock } from '../../lib/contracts/clock.js';
 import type { Epoch } from '../../lib/contracts/epoch.js';
-import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
 import type { RemoteTarget } from '../../lib/contracts/mesh-port.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
@@ -25,6 +27,7 @@ import {
   type InterestImage,
   InterestReceiver,
   InterestSender,
+  type Refusal,
 } from '../interest/index.js';
 import { Channel, type LinkHandlers, type PeerLink } from '../link/peer-link.js';
 import type { RetainedSync } from '../retained/index.js';
@@ -35,6 +38,7 @@ import { REPLACED, STALLED } from './link-end.js';
 import { PeerMatcher } from './peer-matcher.js';
 import { decodeRun, encodeRun } from './runs.js';
 import type { NodeParts } from './node-parts.js';
+import { refusalText, refusedHereText, refusedThereText } from './refusal-text.js';
 import type { RetainedNode } from './retained-node.js';
 
 export type PeerState = 'apart' | 'greeting' | 'telling' | 'up';
@@ -93,6 +97,9 @@ export class Peer implements RemoteTarget {
   /** Of QoS 0, over all links. */
   readonly #passed: PassedCounts = { sent: 0, slowLink: 0, linkDown: 0, expired: 0, tooLarge: 0 };
   #isStalled = false;
+  /** Of what is wanted here, by the peer, and the other way round: until a smaller interest takes its place, or the link ends. */
+  #refusedThere: Refusal | undefined;
+  #refusedHere: Refusal | undefined;
   receivedPassing = 0;
 
   constructor(gateway: GatewayId, parts: NodeParts, events: PeerEvents) {
@@ -108,6 +115,7 @@ export class Peer implements RemoteTarget {
       gateway,
       {
         ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
+        hasRoom: () => parts.host.hasRoom(),
         append: (message) => events.took(message),
         record: (record) => bookkeeping.recorded(store.recordStream(record)),
         reportHole: (_origin, from, to) => this.#hole(from, to),
@@ -117,13 +125,24 @@ export class Peer implements RemoteTarget {
     this.interestOut = new InterestSender(local, {
       send: (frame) => this.#send(Channel.interest, frame),
       covered: () => this.#coveredAsToldWithInterest(),
-      acknowledged: (version) => parts.gate.acknowledged(gateway, version),
-      refused: () => parts.gate.peerGone(gateway),
+      acknowledged: (version) => {
+        this.#refusedThere = undefined;
+        parts.gate.acknowledged(gateway, version);
+      },
+      refused: (_version, verdict) => {
+        this.#refusedThere = verdict;
+        this.#warnOfRefusal('it does not take what is wanted here', verdict);
+        parts.gate.peerGone(gateway);
+      },
     });
     this.#interestIn = new InterestReceiver(gateway, remote, {
       head: () => store.committed,
       send: (frame) => void this.#send(Channel.interest, frame),
       applied: (update) => this.#interestApplied(update),
+      refused: (verdict) => {
+        this.#refusedHere = verdict;
+        this.#warnOfRefusal('it wants more than is taken of one gateway', verdict);
+      },
     });
   }
 
@@ -132,8 +151,10 @@ export class Peer implements RemoteTarget {
     this.#sync = retained.createSync(this.gateway, (frame) => this.#send(Channel.retained, frame));
     const { store, limits, lineage, clock } = this.#parts;
     const { gateway } = this;
-    // What it has of this log is not known before it says so: floors are written down only now and then.
-    if (!store.floors.has(floorName(gateway))) store.setFloor(floorName(gateway), 0);
+    // What it has of this log is not known before it says so. Floors are durable with a checkpoint only, and that is enough: they only rise, so that
+    // an older one keeps more, and nothing is dropped without a checkpoint.
+    // One that was never met, of which only messages came by others, waits for nothing.
+    if (this.receiver.image !== undefined) this.#holdAll();
     this.sender = new StreamSender(
       {
         now: () => clock.now(),
@@ -150,6 +171,12 @@ export class Peer implements RemoteTarget {
     );
   }
 
+  #holdAll(): void {
+    const { store } = this.#parts;
+    const name = floorName(this.gateway);
+    if (!store.floors.has(name)) store.setFloor(name, 0);
+  }
+
   /** It had work and made no progress: the link is made anew, and until it is up again this is what is to be seen. */
   get isStalled(): boolean {
     return this.#isStalled;
@@ -159,6 +186,25 @@ export class Peer implements RemoteTarget {
     this.#isStalled = true;
     this.#parts.logger.warn('a link is stalled and is made anew', { gateway: this.gateway });
     this.close(STALLED);
+  }
+
+  /** The link is there, and stands still until one of the two gateways wants less. */
+  get isRefused(): boolean {
+    return this.#state === 'telling' && this.#refusedHere !== undefined;
+  }
+
+  /** What is wrong with a link that is there, for people; undefined: nothing is. */
+  get trouble(): string | undefined {
+    if (this.#refusedHere !== undefined) return refusedHereText(this.#refusedHere, this.isRefused);
+    return this.#refusedThere === undefined ? undefined : refusedThereText(this.#refusedThere);
+  }
+
+  #warnOfRefusal(message: string, verdict: Refusal): void {
+    this.#parts.logger.warn(message, {
+      gateway: this.gateway,
+      reason: refusalText(verdict),
+      narrow: 'mesh.importFilters',
+    });
   }
 
   get state(): PeerState {
@@ -252,6 +298,8 @@ export class Peer implements RemoteTarget {
     this.interestOut.stop();
     this.#sync?.stop();
     this.#interestIn.unlinked();
+    this.#refusedHere = undefined;
+    this.#refusedThere = undefined;
     this.#parts.gate.peerGone(this.gateway);
     Object.assign(this.#passed, sum(this.#passed, this.#passing?.counts));
     this.#passing = undefined;
@@ -308,6 +356,7 @@ export class Peer implements RemoteTarget {
   /** Its first frame. */
   helloCame(hello: Hello, rolledBackTo: LogPosition | undefined): void {
     const { gate, clock, host } = this.#parts;
+    this.#holdAll();
     this.#hello = hello;
     this.#rolledBackTo = rolledBackTo;
     this.#hasUpTo = undefined;
@@ -356,6 +405,7 @@ export class Peer implements RemoteTarget {
 
   #interestApplied({ version, since, grown }: AppliedInterest): void {
     const { remote } = this.#parts;
+    this.#refusedHere = undefined;
     const before = this.#matcher;
     before?.supersededBy(remote.matcherWithout(this.gateway, new Set(grown.map(([filter]) => filter))));
     const matcher = new PeerMatcher(this.#interestIn.matcher);
@@ -388,7 +438,6 @@ export class Peer implements RemoteTarget {
   forget(): void {
     this.close('it is no member any more');
     this.#interestIn.forget();
-    this.#parts.store.setFloor(floorName(this.gateway), undefined);
   }
 
   // Messages.
@@ -441,6 +490,8 @@ export class Peer implements RemoteTarget {
   tick(now: number): void {
     if (this.#state === 'greeting' && now - this.#since > HELLO_WITHIN_MS)
       this.close('it did not say who it is in time');
+    const refusal = this.receiver.tick();
+    if (refusal !== undefined) this.close(refusal);
     this.sender?.tick(now);
     if (this.isReachable) this.#sync?.tick(now);
   }
@@ -453,8 +504,15 @@ export class Peer implements RemoteTarget {
   }
 }
 
+const FLOOR_PREFIX = 'peer/';
+
 export function floorName(gateway: GatewayId): string {
-  return `peer/${gateway}`;
+  return FLOOR_PREFIX + gateway;
+}
+
+/** undefined: it is the floor of something else. */
+export function gatewayOfFloor(name: string): GatewayId | undefined {
+  return name.startsWith(FLOOR_PREFIX) ? parseGatewayId(name.slice(FLOOR_PREFIX.length)) : undefined;
 }
 
 function sum(counts: PassedCounts, onLink: PassingCounts | undefined): PassedCounts {

@@ -6,7 +6,7 @@ import type { Clock } from '../../lib/contracts/clock.js';
 import type { Epoch } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { MeshHost } from '../../lib/contracts/mesh-port.js';
-import type { LogPosition, Store } from '../../lib/contracts/store.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
 import { compareVersions, type MessageSource, type RetainedVersion } from '../../lib/contracts/streams.js';
 import { createMessage, type Message } from '../../lib/message/message.js';
 import {
@@ -22,8 +22,8 @@ const NO_BYTES = new Uint8Array(0);
 /** Topics. */
 export const DELIVERED_MAX_COUNT = 1000;
 /**
- * A day. What a gateway knows of the removals of others is durable with its checkpoints; one that lost its power before the last of them would have
- * to give up what it retained itself, were those removals forgotten by then.
+ * A day. What a gateway knows of the removals of others is durable a minute after it said so; one that lost its power before would have to give up
+ * what it retained itself, were those removals forgotten by then.
  */
 const TOMBSTONE_MIN_AGE_MS = 86_400_000;
 /** Ticks of one epoch: those of the next one are above all of them. */
@@ -40,7 +40,8 @@ export interface RetainedNodePorts {
   readonly clock: Pick<Clock, 'now'>;
   readonly tombstoneMinAgeMs: number | undefined;
   random(): number;
-  readonly store: Pick<Store, 'committed'>;
+  /** Of the own log, as far as others are told of it. */
+  head(): LogPosition;
   readonly host: MeshHost;
   /** What others are to have of this gateway's own, and what is let in. */
   mayExport(topic: string): boolean;
@@ -54,7 +55,10 @@ export interface RetainedNodePorts {
   sourceOf(origin: GatewayId, epoch: Epoch): MessageSource;
   /** The log of `origin` up to now has this message: it is not to be taken from its stream again. */
   noteHave(origin: GatewayId, sequence: LogPosition): void;
-  /** The image is durable before the tombstones that it tells of are gone. */
+  /**
+   * The image is durable before the tombstones that it tells of are gone: those go with the checkpoint that writes it, or a later one. What it tells of
+   * the tombstones of others is in the log soon: they rely on it.
+   */
   remember(image: RetainedImage): void;
 }
 
@@ -128,7 +132,7 @@ export class RetainedNode {
   }
 
   createSync(peer: GatewayId, send: (frame: Uint8Array) => boolean): RetainedSync {
-    const { self, clock, host, store } = this.#ports;
+    const { self, clock, host } = this.#ports;
     return new RetainedSync(self, peer, {
       ...{ index: this.index, merge: this.#merge, keeper: this.#keeper, send },
       now: () => clock.now(),
@@ -141,7 +145,7 @@ export class RetainedNode {
       },
       whenDurable: (done) => host.whenCommitted(done),
       sourceOf: (origin, epoch) => this.#ports.sourceOf(origin, epoch),
-      head: () => store.committed,
+      head: () => this.#ports.head(),
       rosterVersion: () => this.#ports.rosterVersion(),
       completed: () => this.#remember(),
     });

@@ -23,3 +23,5 @@ export const ROUND_AGAIN_MS = 200;
 
 /** About 10 MB. Beyond it the oldest removal goes though not every member has it. */
 export const TOMBSTONES_MAX_COUNT = 100_000;
+/** Gateways of which it is known how many of their removals are: more are not told, and one that tells more is not understood. */
+export const TICKS_MAX_COUNT = 4_096;

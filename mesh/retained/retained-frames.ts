@@ -26,7 +26,7 @@ import {
 } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
-import { BUCKET_COUNT, FRAME_SOFT_MAX_BYTES, GROUP_COUNT } from './limits.js';
+import { BUCKET_COUNT, FRAME_SOFT_MAX_BYTES, GROUP_COUNT, TICKS_MAX_COUNT } from './limits.js';
 import {
   bucketOf,
   type Digest,
@@ -66,7 +66,6 @@ export interface PeerState {
 }
 
 /** Beyond this nobody reads: it is more gateways than a mesh has. */
-const TICKS_MAX_COUNT = 4_096;
 /** On the wire with the kind. */
 const OWN = 4;
 

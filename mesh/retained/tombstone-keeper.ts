@@ -25,7 +25,7 @@
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { RetainedVersion } from '../../lib/contracts/streams.js';
-import { TOMBSTONES_MAX_COUNT } from './limits.js';
+import { TICKS_MAX_COUNT, TOMBSTONES_MAX_COUNT } from './limits.js';
 import type { Ticks, PeerState } from './retained-frames.js';
 
 export interface TombstoneKeeperPorts {
@@ -261,9 +261,12 @@ export class TombstoneKeeper {
   }
 }
 
-/** @returns whether it was less */
+/** @returns whether it was less. Of more gateways than there can be nothing is learnt: what is known of those that are there stays. */
 function raise(ticks: Map<GatewayId, number>, gateway: GatewayId, tick: number): boolean {
-  if (tick <= (ticks.get(gateway) ?? 0)) return false;
+  const known = ticks.get(gateway);
+  if (tick <= (known ?? 0)) return false;
+  // The own one comes on top.
+  if (known === undefined && ticks.size >= TICKS_MAX_COUNT - 1) return false;
   ticks.set(gateway, tick);
   return true;
 }

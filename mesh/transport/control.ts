@@ -1,7 +1,7 @@
 /**
  * What two transports say to each other on a proven connection, on a channel that the protocols do not have.
  *
- *     1 introduction   u8 version · 32 secret for datagrams · 14 instance · u16 TCP port · u16 UDP port (0: none) · u8 count · count × text
+ *     1 introduction   u8 version · 32 secret for datagrams · 78 instance · u16 TCP port · u16 UDP port (0: none) · u8 count · count × text
  *     2 use            this connection of the pair is the link
  *     3 ping, 4 pong   u32 number
  *     5 bye            u8 code · text: why this side closes
@@ -28,9 +28,9 @@ export const ByeCode = {
 } as const;
 export type ByeCode = (typeof ByeCode)[keyof typeof ByeCode];
 
-/** Of the process: two with one key differ in it. */
-export const INSTANCE_BYTES = 14;
-const VERSION = 1;
+/** Of the process, with its signature: two with one key differ in it. */
+export const INSTANCE_BYTES = 78;
+const VERSION = 2;
 const HOSTS_MAX_COUNT = 8;
 const TEXT_MAX_BYTES = 255;
 const CONTROL_MAX_BYTES = 4096;

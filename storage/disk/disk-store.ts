@@ -18,6 +18,7 @@ import type {
   Store,
   UnassignedImage,
 } from '../../lib/contracts/store.js';
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type {
   DurableStreams,
   MessageSource,
@@ -48,7 +49,7 @@ import { Checkpoints } from './checkpoints.js';
 import { takeFolderLock } from './folder-lock.js';
 import { openIdentity } from './identity.js';
 import { type Layout, layoutOf } from './layout.js';
-import { encodeSource, encodeStreamRecord, MeshState, streamRecordType } from './mesh-state.js';
+import { encodeNote, encodeSource, encodeStreamRecord, MeshState, streamRecordType } from './mesh-state.js';
 import { MessageReader } from './message-reader.js';
 import { readOwn } from './own-reader.js';
 import type { OpenParts } from './open-parts.js';
@@ -223,6 +224,7 @@ export class DiskStore implements Store {
       noteLoss: (loss) => this.#noteLoss(loss),
     });
     await replay.run(loaded.restored, loaded.unassigned);
+    this.#mesh.opened(log.position);
     checkpoints.countBytesSince();
     if (index.rebuild !== undefined) this.#indexing = search.indexAgain(index.applied);
     // Nor does the time that this took: nobody could come back in it.
@@ -464,7 +466,10 @@ export class DiskStore implements Store {
 
   #sourceNumber(source: MessageSource): LogPosition {
     const known = this.#mesh.numberOf(source);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#mesh.used(known, this.#log.position);
+      return known;
+    }
     const number = this.#writeBytes(RecordType.source, encodeSource(source));
     this.#mesh.begin(source, number);
     return number;
@@ -473,6 +478,10 @@ export class DiskStore implements Store {
   recordStream(record: StreamRecord): LogPosition {
     const bytes = encodeStreamRecord(record, this.#sourceNumber(record));
     return this.#writeBytes(streamRecordType(record), bytes);
+  }
+
+  forgetStream(origin: GatewayId): void {
+    this.#mesh.forgetStream(origin);
   }
 
   get floors(): ReadonlyMap<string, LogPosition> {
@@ -485,6 +494,13 @@ export class DiskStore implements Store {
 
   setNote(name: string, value: Uint8Array): void {
     this.#mesh.setNote(name, value);
+  }
+
+  recordNote(name: string): LogPosition {
+    const value = this.#mesh.note(name);
+    return value === undefined
+      ? this.#log.position
+      : this.#writeBytes(RecordType.note, encodeNote(name, value));
   }
 
   note(name: string): Uint8Array | undefined {

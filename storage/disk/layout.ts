@@ -8,6 +8,7 @@
  *     index/          the database: what waits for whom; made again from the two others where it is in doubt
  *     snapshots/      the newest copies of the database
  *     ballast         space that is given up when the disk is full
+ *     mesh/           who the gateway is in its mesh, where it is in one: the mesh's own, here for backups alone
  *     restoring.json  while the folder is made from a backup: no gateway starts on it
  */
 export interface Layout {
@@ -20,6 +21,9 @@ export interface Layout {
   readonly snapshots: string;
   readonly ballast: string;
   readonly restoring: string;
+  readonly mesh: string;
+  /** The lives of other gateways, as far as they were told. */
+  readonly lineages: string;
 }
 
 export function layoutOf(folder: string): Layout {
@@ -33,5 +37,7 @@ export function layoutOf(folder: string): Layout {
     snapshots: `${folder}/snapshots`,
     ballast: `${folder}/ballast`,
     restoring: `${folder}/restoring.json`,
+    mesh: `${folder}/mesh`,
+    lineages: `${folder}/mesh/lineages.json`,
   };
 }

@@ -27,6 +27,10 @@ export class MeshState {
   /** Whoever asks may do so with an object of its own each time. */
   #numbers = new WeakMap<MessageSource, LogPosition>();
   readonly #byNumber = new Map<LogPosition, MessageSource>();
+  /** By number: nothing in the log behind it names the source. */
+  readonly #lastUsed = new Map<LogPosition, LogPosition>();
+  readonly #droppedSources = new Set<LogPosition>();
+  readonly #forgottenStreams = new Set<GatewayId>();
   readonly #unwrittenSources = new Map<LogPosition, MessageSource>();
   readonly #floors = new Map<string, LogPosition>();
   readonly #changedFloors = new Set<string>();
@@ -37,7 +41,11 @@ export class MeshState {
   /** Undefined: no record names it yet. */
   numberOf(source: MessageSource): LogPosition | undefined {
     const known = this.#numbers.get(source);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // Nothing named it for a time: its number is still nobody else's.
+      if (this.#droppedSources.delete(known) || !this.#byNumber.has(known)) this.begin(source, known);
+      return known;
+    }
     for (const [number, other] of this.#byNumber)
       if (other.origin === source.origin && isSameEpoch(other.epoch, source.epoch)) {
         this.#numbers.set(source, number);
@@ -55,6 +63,42 @@ export class MeshState {
     this.#byNumber.set(number, source);
     this.#numbers.set(source, number);
     this.#unwrittenSources.set(number, source);
+    this.used(number, number);
+  }
+
+  /** Whatever is appended next names it. @param position the last of the log */
+  used(number: LogPosition, position: LogPosition): void {
+    this.#lastUsed.set(number, position + 1);
+  }
+
+  /**
+   * Lives that nothing names any more: over years every start of every gateway is one.
+   * @param first position of the log @param retained where their messages and removals come from
+   */
+  dropUnused(first: LogPosition, retained: () => Iterable<MessageSource | undefined>): void {
+    const unused = new Set<LogPosition>();
+    for (const number of this.#byNumber.keys())
+      if ((this.#lastUsed.get(number) ?? Infinity) < first) unused.add(number);
+    if (unused.size === 0) return;
+    for (const source of retained()) {
+      const number = source === undefined ? undefined : this.numberOf(source);
+      if (number !== undefined) unused.delete(number);
+    }
+    for (const number of unused) {
+      this.#byNumber.delete(number);
+      this.#lastUsed.delete(number);
+      this.#unwrittenSources.delete(number);
+      this.#droppedSources.add(number);
+    }
+  }
+
+  /** Those that were restored are named somewhere up to `position`, as far as anybody knows. */
+  opened(position: LogPosition): void {
+    for (const number of this.#byNumber.keys()) this.used(number, position);
+  }
+
+  forgetStream(origin: GatewayId): void {
+    this.#forgottenStreams.add(origin);
   }
 
   get floors(): ReadonlyMap<string, LogPosition> {
@@ -84,6 +128,13 @@ export class MeshState {
     this.#changedNotes.add(name);
   }
 
+  /** As it was recorded. */
+  replayNote(bytes: Uint8Array, start: number, end: number): void {
+    const valueAt = start + 1 + (bytes[start] ?? 0);
+    const name = Buffer.from(bytes.subarray(start + 1, valueAt)).toString('latin1');
+    this.setNote(name, Uint8Array.from(bytes.subarray(valueAt, end)));
+  }
+
   /** @returns whether the key is one of these. */
   restore(key: string, value: Uint8Array): boolean {
     if (key.startsWith(SOURCE_PREFIX)) {
@@ -105,7 +156,10 @@ export class MeshState {
   /** Nothing was restored after all. */
   reset(): void {
     this.#numbers = new WeakMap();
-    for (const map of [this.#byNumber, this.#unwrittenSources, this.#floors, this.#notes]) map.clear();
+    for (const map of [this.#byNumber, this.#unwrittenSources, this.#lastUsed, this.#floors, this.#notes])
+      map.clear();
+    this.#droppedSources.clear();
+    this.#forgottenStreams.clear();
     this.#changedFloors.clear();
     this.#changedNotes.clear();
     this.#images = [];
@@ -120,6 +174,12 @@ export class MeshState {
 
   /** Puts into `changes` what is to be written. @returns to be called where it was not */
   addChanges(changes: Changes, images: Iterable<StreamImage>): () => void {
+    const dropped = [...this.#droppedSources];
+    const forgotten = [...this.#forgottenStreams];
+    for (const number of dropped) changes.set(SOURCE_PREFIX + String(number), null);
+    for (const origin of forgotten) changes.set(STREAM_PREFIX + origin, null);
+    this.#droppedSources.clear();
+    this.#forgottenStreams.clear();
     const sources = new Map(this.#unwrittenSources);
     const floors = [...this.#changedFloors];
     const notes = [...this.#changedNotes];
@@ -137,8 +197,15 @@ export class MeshState {
       for (const [number, source] of sources) this.#unwrittenSources.set(number, source);
       for (const name of floors) this.#changedFloors.add(name);
       for (const name of notes) this.#changedNotes.add(name);
+      for (const number of dropped) this.#droppedSources.add(number);
+      for (const origin of forgotten) this.#forgottenStreams.add(origin);
     };
   }
+}
+
+/** u8 length of the name · name · value. @param name ASCII, at most 255 characters */
+export function encodeNote(name: string, value: Uint8Array): Uint8Array {
+  return Buffer.concat([Uint8Array.of(name.length), Buffer.from(name, 'latin1'), value]);
 }
 
 export function encodeSource({ origin, epoch }: MessageSource): Uint8Array {

@@ -25,7 +25,7 @@ export async function readOwn(
   const last = Math.min(committed, at + POSITIONS_MAX_COUNT - 1);
   while (at <= last && bytesRead < maxBytes) {
     let stoppedAt = 0;
-    const { next, damage } = await reader.read(
+    const { next, damage, skipped } = await reader.read(
       at,
       Math.min(last, at + STEP_COUNT - 1),
       (position, type, bytes, start, end) => {
@@ -45,11 +45,13 @@ export async function readOwn(
       },
     );
     const end = stoppedAt === 0 ? next : stoppedAt;
-    for (const { first, last: lastLost } of damage) {
-      if (first >= end) continue;
-      if (lostFrom === 0) lostFrom = first;
-      lostTo = Math.min(lastLost, end - 1);
-    }
+    // A segment is compacted only where nobody's floor holds it: whoever comes for it all the same was not waited for any longer.
+    for (const gaps of [damage, skipped])
+      for (const { first, last: lastLost } of gaps) {
+        if (first >= end) continue;
+        lostFrom = lostFrom === 0 ? first : Math.min(lostFrom, first);
+        lostTo = Math.max(lostTo, Math.min(lastLost, end - 1));
+      }
     if (stoppedAt !== 0) return { messages, next: stoppedAt, lostFrom, lostTo };
     at = next;
   }

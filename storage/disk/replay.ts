@@ -102,6 +102,10 @@ export class Replay {
       clock.saw(bytes, start);
       return;
     }
+    if (type === RecordType.note) {
+      mesh.replayNote(bytes, start, end);
+      return;
+    }
     if (type >= RecordType.source && type <= RecordType.backfill) {
       this.#replayStream(position, type, bytes, start, end);
       return;

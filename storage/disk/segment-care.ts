@@ -7,6 +7,7 @@
  *     needed for some messages of sessions that are away for long                is written again with those alone
  */
 import type { LogPosition } from '../../lib/contracts/store.js';
+import type { MessageSource } from '../../lib/contracts/streams.js';
 import type { Segment } from '../log/segment.js';
 import type { DiskQueue } from '../queue/disk-queue.js';
 import type { OpenParts } from './open-parts.js';
@@ -51,9 +52,18 @@ export class SegmentCare {
     // Before: what is missing at the beginning of the log beyond this was not dropped.
     await index.write(index.applied, new Map([[LOG_FLOOR_KEY, encodeLogFloor(floor)]]));
     this.prunedBytes += await log.dropBefore(floor);
+    this.#parts.mesh.dropUnused(log.reader.first, () => this.#retainedSources());
     for (const key of await topics.dropBefore(index, floor)) index.drop(key);
     const paths = new Set(log.segments.map(({ path }) => path));
     for (const path of this.#lookedAt.keys()) if (!paths.has(path)) this.#lookedAt.delete(path);
+  }
+
+  #retainedSources(): Set<MessageSource | undefined> {
+    const { retained } = this.#parts;
+    const sources = new Set<MessageSource | undefined>();
+    retained.forEach(({ source }) => sources.add(source));
+    retained.forEachTombstone(({ source }) => sources.add(source));
+    return sources;
   }
 
   /** Nothing before it is needed by anybody. */
@@ -68,17 +78,11 @@ export class SegmentCare {
     return floor;
   }
 
-  /** Floors hold the log from here on. Where that is too much the oldest of it goes, and whoever comes for it is told. */
   #heldFrom(): LogPosition {
     const { log, mesh, options } = this.#parts;
     const { floor } = mesh;
-    let held = 0;
-    for (const { next, end } of log.segments.toReversed()) {
-      if (next <= floor) return floor;
-      held += end;
-      if (held > options.floorsMaxBytes) return this.#letGo(next);
-    }
-    return floor;
+    const from = heldFrom(log.segments, floor, options.floorsMaxBytes);
+    return from > floor ? this.#letGo(from) : from;
   }
 
   /** @returns `from` */
@@ -140,4 +144,18 @@ export class SegmentCare {
     for (const queue of [...this.#passing]) await queue.collect(header.first, next, needed);
     return needed;
   }
+}
+
+/**
+ * Floors hold the log from here on, the lowest of which is `floor`. Where that is more than `maxBytes` the oldest of it goes, and whoever
+ * comes for it is told.
+ */
+export function heldFrom(segments: readonly Segment[], floor: LogPosition, maxBytes: number): LogPosition {
+  let held = 0;
+  for (const { next, end } of segments.toReversed()) {
+    if (next <= floor) return floor;
+    held += end;
+    if (held > maxBytes) return next;
+  }
+  return floor;
 }

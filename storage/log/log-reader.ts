@@ -53,7 +53,11 @@ export interface ReadResult {
   readonly next: LogPosition;
   /** Positions that could not be read. */
   readonly damage: readonly Damage[];
+  /** Positions that were left out when the segment was compacted. */
+  readonly skipped: readonly Skipped[];
 }
+
+export type Skipped = Pick<Damage, 'first' | 'last'>;
 
 export class LogReader {
   readonly #files: FileSystem;
@@ -237,19 +241,25 @@ export class LogReader {
 
   async #read(from: LogPosition, to: LogPosition, visit: RecordVisitor): Promise<ReadResult> {
     const last = Math.min(to, this.#committed());
-    if (from > last) return { next: from, damage: [] };
+    if (from > last) return { next: from, damage: [], skipped: [] };
     const segment = this.#segmentOf(from);
     if (segment === undefined) {
       // In front of, or between, the segments that are there.
       const following = this.#segments.find(({ header }) => header.first > from);
       const next = Math.min(following?.header.first ?? last + 1, last + 1);
-      return { next, damage: [{ from: 0, to: 0, first: from, last: next - 1 }] };
+      const damage = [{ from: 0, to: 0, first: from, last: next - 1 }];
+      return { next, damage, skipped: [] };
     }
     const until = Math.min(last, segment.next - 1);
     const start = segment.index.find(from);
     const end = segment.index.endAfter(until) ?? segment.end;
     const file = await this.#fileOf(segment);
-    const range = { offset: start.offset, position: start.position, end, isCommitted: true };
+    const left: Skipped[] = [];
+    const skipped = (first: LogPosition, lastSkipped: LogPosition): void => {
+      if (lastSkipped < from || first > until) return;
+      left.push({ first: Math.max(first, from), last: Math.min(lastSkipped, until) });
+    };
+    const range = { offset: start.offset, position: start.position, end, isCommitted: true, skipped };
     const result = await scanSegment(
       file,
       range,
@@ -262,7 +272,7 @@ export class LogReader {
     const damage = result.damage.filter((one) => one.last >= from && one.first <= until);
     if (result.next <= until)
       damage.push({ from: result.end, to: end, first: Math.max(result.next, from), last: until });
-    return { next: until + 1, damage };
+    return { next: until + 1, damage, skipped: left };
   }
 
   #segmentOf(position: LogPosition): Segment | undefined {

@@ -83,7 +83,13 @@ export class MemoryStore implements Store {
 
   setFloor(): void {}
 
+  forgetStream(): void {}
+
   setNote(): void {}
+
+  recordNote(): LogPosition {
+    return 0;
+  }
 
   note(): undefined {
     return undefined;

@@ -24,6 +24,8 @@ export const RecordType = {
   covered: 26,
   streamReset: 27,
   backfill: 28,
+  /** Bytes of the mesh's own, by a name. */
+  note: 29,
   /** The gateway's own clock beside the wall's. */
   time: 30,
 } as const;

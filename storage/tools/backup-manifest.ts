@@ -8,9 +8,12 @@ import { STORE_FORMAT_VERSION } from '../disk/identity.js';
 import type { FileSystem } from '../files/file-system.js';
 import { readText, replaceText } from '../files/text-file.js';
 
-export const BACKUP_FORMAT_VERSION = 1;
+/** Since 2 with `mesh/`, which a version that knows only 1 would not restore. */
+export const BACKUP_FORMAT_VERSION = 2;
 /** Nothing else is restored: a path of a manifest never leaves the folder. */
 const PATH = /^(identity\.json|keys\.json(\.copy)?|log\/\d{16}\.log|snapshots\/\d{16}\.snapshot)$/;
+/** Not what is only being written, which ends otherwise. */
+const MESH_PATH = /^mesh\/[a-z-]+(\.copy)?\.(json|key)$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 export interface BackupFile {
@@ -36,6 +39,11 @@ export interface BackupManifest {
   readonly first: LogPosition;
   readonly last: LogPosition;
   readonly files: readonly BackupFile[];
+}
+
+/** @param path below the data folder */
+export function isMeshFile(path: string): boolean {
+  return MESH_PATH.test(path);
 }
 
 export function manifestPath(folder: string): string {
@@ -95,7 +103,7 @@ function isBackupFile(value: unknown): value is BackupFile {
   const { path, bytes, sha256 } = value as Partial<BackupFile>;
   return (
     typeof path === 'string' &&
-    PATH.test(path) &&
+    (PATH.test(path) || isMeshFile(path)) &&
     Number.isSafeInteger(bytes) &&
     typeof sha256 === 'string' &&
     SHA256.test(sha256)

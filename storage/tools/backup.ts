@@ -1,14 +1,18 @@
 /**
  * Copies a data folder while a gateway uses it, or not:
  *
- *     identity ─▶ newest whole snapshot ─▶ segments, oldest first ─▶ read back ─▶ backup.json
- *                      ▲                        │
- *                      └── one was dropped ◀────┘
+ *     identity ─▶ lives of others ─▶ newest whole snapshot ─▶ segments, oldest first ─▶ mesh/ ─▶ read back ─▶ backup.json
+ *                                          ▲                        │
+ *                                          └── one was dropped ◀────┘
  *
  * The newest segment only grows: the copy ends with the last whole record that it had. Older ones stay as they are, but for those that the
  * gateway removes or writes again smaller; where it did so meanwhile, the copy begins again, with what is copied already. Snapshot and log
  * together are the state of one moment. The database is left out; it is made from them. A newer backup in the same
  * folder adds what is new, and the one before stays whole until it is done.
+ *
+ * What is in `mesh/` is not of that moment, so its order is what makes it fit. The own lives come after the log: a life that the log
+ * knows and the backup does not would be told to others as another branch, and what they have of it would come to them again. The
+ * lives of others come before it: a gateway writes them down only after the log has what it concluded from them.
  */
 import { isAbsolute, relative, resolve } from 'node:path';
 import { SprawlError } from '../../lib/contracts/errors.js';
@@ -25,6 +29,7 @@ import {
   type BackupFile,
   BackupJournal,
   type BackupManifest,
+  isMeshFile,
   writeManifest,
 } from './backup-manifest.js';
 import { expectDataFolder, sizeOf, type ToolParts } from './data-folder.js';
@@ -141,6 +146,8 @@ class Backup {
   async #copyAll(): Promise<BackupReport> {
     this.#knownBytes = 0;
     const copied: BackupFile[] = [await this.#copySmall(this.#layout.identity)];
+    const isOfOthers = (path: string): boolean => path === this.#layout.lineages;
+    copied.push(...(await this.#copyMesh(isOfOthers)));
     const snapshot = await this.#copySnapshot(copied);
     const { segments, first, last } = await this.#segmentsToCopy(snapshot);
     this.#doneBytes = 0;
@@ -151,6 +158,7 @@ class Backup {
     // After what is encrypted with them: the newest of them is in it.
     for (const path of [this.#layout.keys, `${this.#layout.keys}.copy`])
       if ((await sizeOf(this.#parts.files, path)) > 0) copied.push(await this.#copySmall(path));
+    copied.push(...(await this.#copyMesh((path) => !isOfOthers(path))));
     await this.#readBack(copied);
     const manifest: BackupManifest = {
       formatVersion: BACKUP_FORMAT_VERSION,
@@ -173,6 +181,16 @@ class Backup {
     const { files } = this.#parts;
     const path = from.slice(this.#layout.folder.length + 1);
     return { path, ...(await copyFile(files, from, `${this.#target}/${path}`, undefined, () => undefined)) };
+  }
+
+  /** Who the gateway is in its mesh: with it, the restored one goes on there. */
+  async #copyMesh(isWanted: (path: string) => boolean): Promise<BackupFile[]> {
+    const copied: BackupFile[] = [];
+    for (const name of await this.#parts.files.list(this.#layout.mesh)) {
+      const path = `${this.#layout.mesh}/${name}`;
+      if (isMeshFile(`mesh/${name}`) && isWanted(path)) copied.push(await this.#copySmall(path));
+    }
+    return copied;
   }
 
   /** The newest that is whole. @returns its position; 0: there is none */
@@ -342,7 +360,7 @@ class Backup {
   async #removeOthers(copied: readonly BackupFile[]): Promise<void> {
     const { files } = this.#parts;
     const wanted = new Set(copied.map(({ path }) => path));
-    for (const folder of ['log', 'snapshots'])
+    for (const folder of ['log', 'snapshots', 'mesh'])
       for (const name of await files.list(`${this.#target}/${folder}`))
         if (!wanted.has(`${folder}/${name}`)) await files.remove(`${this.#target}/${folder}/${name}`);
   }

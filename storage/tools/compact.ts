@@ -10,6 +10,9 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { Vault } from '../crypto/vault.js';
 import { readIdentity } from '../disk/identity.js';
 import type { Layout } from '../disk/layout.js';
+import { MeshState } from '../disk/mesh-state.js';
+import { heldFrom } from '../disk/segment-care.js';
+import { encodeLogFloor, LOG_FLOOR_KEY } from '../disk/session-table.js';
 import { type Changes, StateIndex } from '../disk/state-index.js';
 import { TOPIC_BLOCK_PREFIX, TopicIndex } from '../disk/topic-index.js';
 import { Log } from '../log/log.js';
@@ -28,6 +31,8 @@ export interface KeepLimits {
   /** Messages that nobody waits for are kept up to it. */
   readonly keepMaxBytes: number;
   readonly keepMaxAgeMs: number;
+  /** What other gateways have not fetched is kept up to it. */
+  readonly floorsMaxBytes: number;
 }
 
 export interface FolderSizes {
@@ -60,6 +65,7 @@ async function compact(parts: ToolParts, layout: Layout, keep: KeepLimits): Prom
   const vault = await openVault(parts, layout);
   const needed = await floorOf(parts, layout, vault);
   const topics = new TopicIndex();
+  const mesh = new MeshState();
   const index = new StateIndex({
     files,
     database: unsealed(openDatabase(layout.index), vault),
@@ -72,8 +78,12 @@ async function compact(parts: ToolParts, layout: Layout, keep: KeepLimits): Prom
     false,
     (key, value) => {
       if (key.startsWith(TOPIC_BLOCK_PREFIX)) topics.restore(key, value);
+      else mesh.restore(key, value);
     },
-    () => undefined,
+    () => {
+      topics.reset();
+      mesh.reset();
+    },
   );
   let droppedSegments = 0;
   let left = 0;
@@ -84,7 +94,8 @@ async function compact(parts: ToolParts, layout: Layout, keep: KeepLimits): Prom
     const log = await openLog(parts, layout, identity, vault, Math.max(snapshot, index.newestSnapshot));
     try {
       left = log.committed - snapshot;
-      droppedSegments = await prune(parts, log, index, topics, Math.min(needed, index.floor), keep);
+      const held = heldFrom(log.segments, mesh.floor, keep.floorsMaxBytes);
+      droppedSegments = await prune(parts, log, index, topics, Math.min(needed, index.floor, held), keep);
     } finally {
       await log.close();
     }
@@ -173,6 +184,8 @@ async function prune(
     bytes -= end;
   }
   if (floor === 0) return 0;
+  // Before: what is missing at the beginning of the log beyond this was not dropped.
+  await index.write(index.applied, new Map([[LOG_FLOOR_KEY, encodeLogFloor(floor)]]));
   await log.dropBefore(floor);
   const changes: Changes = new Map();
   for (const key of await topics.dropBefore(index, floor)) changes.set(key, null);

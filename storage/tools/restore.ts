@@ -1,7 +1,7 @@
 /**
  * Makes a data folder from a backup. While it is being made `restoring.json` is in it, and no gateway starts on it:
  *
- *     restoring.json ─▶ segments, snapshot ─▶ database ─▶ identity.json ─▶ restoring.json removed
+ *     restoring.json ─▶ segments, snapshot, mesh/ ─▶ database ─▶ identity.json ─▶ restoring.json removed
  */
 import { createHash } from 'node:crypto';
 import { SprawlError } from '../../lib/contracts/errors.js';
@@ -53,7 +53,9 @@ async function makeRoom(
   const { files, folder } = parts;
   const known = await readText(files, layout.restoring);
   if (known === mark) return undefined;
-  if (known === undefined && !(await holdsData(files, folder))) return undefined;
+  // A gateway that only has its place in a mesh would lose it.
+  const isUsed = (await holdsData(files, folder)) || (await files.list(layout.mesh)).length > 0;
+  if (known === undefined && !isUsed) return undefined;
   if (moveTo === undefined) {
     throw new SprawlError(
       'BACKUP_FOLDER_REFUSED',

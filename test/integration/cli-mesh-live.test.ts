@@ -122,7 +122,9 @@ t.test('two gateways become one, are seen as one, and part again', async (t) => 
   t.match(await runHere(['leave', '--url', mill.url]), { code: 0, out: /its clients are served on/ });
   t.equal(await untilState(states, '0'), topic);
   t.match((await meshOf(mill)).self, { state: 'stopped', reason: 'it has left the mesh' });
-  t.match(await meshOf(harbour), { peers: [{ id, status: 'left' }] });
+  t.match(await meshOf(harbour), {
+    peers: [{ id, status: 'left', state: 'down', reason: /^it has left the mesh for good/ }],
+  });
   t.match(await runHere(['links', '--url', harbour.url]), { code: 0 }, 'who has left is no fault of a link');
   const local = await RawClient.connect(t, mill.mqttPort, { version: 5 });
   await local.publish('site/x', 'at home', { qos: 1 });

@@ -299,3 +299,26 @@ t.test('a running gateway is asked to leave, and told of evictions', async (t) =
     'the gateway removes it itself',
   );
 });
+
+t.test(
+  'a restored gateway is who it was, in the mesh it was in, and its keys are for its owner alone',
+  async (t) => {
+    const [dataDir, restored] = [folder(t), folder(t)];
+    const backup = join(restored, '..', 'backup');
+    const { swarmKey } = await initialised(dataDir);
+    await joined(['--data-dir', dataDir, swarmKey]);
+    const before = await openMeshFolder(dataDir, { randomBytes, logger });
+    t.match(await runHere(['backup', backup, '--data-dir', dataDir]), { code: 0 });
+    t.match(await runHere(['restore', backup, '--data-dir', restored]), { code: 0 });
+    for (const made of [backup, restored]) {
+      t.equal(statSync(join(made, 'mesh')).mode & 0o777, 0o700);
+      for (const name of ['swarm.key', 'identity.key'])
+        t.equal(statSync(join(made, 'mesh', name)).mode & 0o777, 0o600);
+    }
+    await joined(['--data-dir', restored, swarmKey]);
+    const after = await openMeshFolder(restored, { randomBytes, logger });
+    t.equal(after.id, before.id);
+    t.same(after.lineage.slice(0, -1), before.lineage);
+    t.equal(after.lineage.length, before.lineage.length + 1, 'a life more');
+  },
+);

@@ -84,7 +84,7 @@ class Rogue {
   introduce(): void {
     const introduction = {
       datagramSecret: randomBytes(32),
-      instance: randomBytes(14),
+      instance: randomBytes(78),
       tcpPort: 0,
       udpPort: 0,
       hosts: [],

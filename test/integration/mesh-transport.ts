@@ -53,7 +53,7 @@ export class TestGateway {
 
   constructor(settings: GatewaySettings) {
     const { book = [], keyPair = HyperDHT.keyPair(), ...rest } = settings;
-    const instance = randomBytes(14);
+    const instance = randomBytes(78);
     this.keyPair = keyPair;
     this.id = gatewayIdOf(keyPair.publicKey);
     this.book = book;

@@ -130,6 +130,7 @@ function receiver(taken: Message[]): StreamReceiver {
   return new StreamReceiver(ORIGIN, {
     send: () => undefined,
     now: () => NOW,
+    hasRoom: () => true,
     append: (message) => {
       taken.push(message);
       return ++position;

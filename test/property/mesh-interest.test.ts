@@ -175,6 +175,7 @@ class LossyPair {
     this.receiver = new InterestReceiver(this.peer, this.remote, {
       head: () => 11,
       send: (frame) => this.toUs.push(frame),
+      refused: () => undefined,
       applied: ({ version, since, head }) => {
         assert.equal(since, 7);
         assert.equal(head, 11);
@@ -286,6 +287,7 @@ t.test('noise and cut frames are malformed or harmless', async () => {
       const receiver = new InterestReceiver(peerOf(1), remote, {
         head: () => 0,
         send: () => undefined,
+        refused: () => undefined,
         applied: () => undefined,
       });
       for (const bytes of frames) {

@@ -107,7 +107,13 @@ export class SimStore implements Store {
 
   setFloor(): void {}
 
+  forgetStream(): void {}
+
   setNote(): void {}
+
+  recordNote(): LogPosition {
+    return 0;
+  }
 
   note(): undefined {
     return undefined;

@@ -76,6 +76,7 @@ function endToEnd(messages: readonly Message[], rounds: number): Record<string, 
   const receiver = new StreamReceiver(origin, {
     send: (frame) => sender.onFrame(frame),
     now: () => 0,
+    hasRoom: () => true,
     append: () => {
       taken++;
       return ++position;

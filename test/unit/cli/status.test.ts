@@ -35,7 +35,14 @@ t.test('status says in words what a gateway says in numbers', async (t) => {
   t.match((await told({ ...onDisk, deviceWrittenBytes: 4000 })).out, /lasts about more than 100 years/);
   t.match((await told({ ...onDisk, deviceWrittenBytes: 8e9 })).out, /lasts about \d\.\d years/);
   t.match((await told({ ...onDisk, deviceWrittenBytes: 5e7 })).out, /lasts about \d\d years/);
-  t.match((await told({ ...onDisk, uptimeS: 60 })).out, /up for 60 s[^]*after ten minutes it says/);
+  const early = await told({ ...onDisk, uptimeS: 60 });
+  t.match(early.out, /up for 60 s[^]*^flash +not enough was written yet: after ten minutes it says/m);
+  t.notMatch(early.out, /a day|byte of payload/);
+  t.match(
+    (await told(onDisk)).out,
+    /a day at the rate since the start, \d\.\d\d bytes for each byte of payload/,
+  );
+  t.notMatch((await told({ ...onDisk, storagePayloadBytes: 1000 })).out, /byte of payload/);
   t.notMatch((await told({ ...onDisk, storagePayloadBytes: 0 })).out, /byte of payload/);
   t.match((await told({ ...onDisk, storageLostPositions: 3 })).out, /^lost +3 records/m);
   t.notMatch((await told({ ...onDisk, storageFreeBytes: 0 })).out, /of the disk are free/);

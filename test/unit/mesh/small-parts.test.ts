@@ -4,7 +4,7 @@ import t from 'tap';
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
 import type { MeshPeer } from '../../../lib/contracts/mesh-status.js';
 import { addressStoreOf } from '../../../mesh/address-store.js';
-import { epochOfInstance, instanceOf } from '../../../mesh/instance.js';
+import { lifeOfInstance, instanceOf } from '../../../mesh/instance.js';
 import type { MeshNode } from '../../../mesh/node/mesh-node.js';
 import { statusOf } from '../../../mesh/status.js';
 import type { KnownPeer, PeerStatus, TransportStatus } from '../../../mesh/transport/index.js';
@@ -18,15 +18,16 @@ t.test('a process is told by its epoch in a few bytes, and read back', async (t)
   const nonce = fc
     .uint8Array({ minLength: 8, maxLength: 8 })
     .map((bytes) => Buffer.from(bytes).toString('hex'));
+  const signatures = fc.uint8Array({ minLength: 64, maxLength: 64 });
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 2 ** 48 - 1 }), nonce, (counter, digits) => {
-      const instance = Buffer.from(instanceOf({ counter, nonce: digits })).toString('hex');
-      t.same(epochOfInstance(instance), { counter, nonce: digits });
+    fc.property(fc.integer({ min: 1, max: 2 ** 48 - 1 }), nonce, signatures, (counter, digits, signature) => {
+      const life = { counter, nonce: digits, signature };
+      t.same(lifeOfInstance(Buffer.from(instanceOf(life)).toString('hex')), life);
     }),
     { numRuns: 50 },
   );
-  for (const text of ['', 'ab', 'zz'.repeat(14), '00'.repeat(14), '01'.repeat(15)])
-    t.equal(epochOfInstance(text), undefined, text);
+  for (const text of ['', 'ab', 'zz'.repeat(78), '00'.repeat(78), '01'.repeat(79)])
+    t.equal(lifeOfInstance(text), undefined, text);
 });
 
 t.test(

@@ -12,8 +12,8 @@ import {
   toolsFor,
 } from '../../support/storage-tools.js';
 
-const KEEP_NOTHING = { keepMaxBytes: 0, keepMaxAgeMs: 0 };
-const KEEP_ALL = { keepMaxBytes: 2 ** 40, keepMaxAgeMs: 2 ** 40 };
+const KEEP_NOTHING = { keepMaxBytes: 0, keepMaxAgeMs: 0, floorsMaxBytes: 2 ** 40 };
+const KEEP_ALL = { keepMaxBytes: 2 ** 40, keepMaxAgeMs: 2 ** 40, floorsMaxBytes: 0 };
 
 t.test('what nobody needs goes, and what somebody waits for stays', async (t) => {
   const folder = await filledFolder(2000, 1200);
@@ -43,9 +43,25 @@ t.test('what nobody needs goes, and what somebody waits for stays', async (t) =>
     [],
   );
   const { store } = await openStore(folder);
+  t.same(store.losses, [], 'what was dropped on purpose is not lost');
   const found = await store.find('t', 0, Number.MAX_SAFE_INTEGER, 1e6);
   t.ok(found.length > 700 && found.every(({ position }) => position >= survey.log.first));
   await store.close();
+});
+
+t.test('what another gateway has not fetched stays, up to what is kept for others', async (t) => {
+  const folder = await filledFolder(600, 600, false);
+  const { store } = await openStore(folder);
+  store.setFloor('peer/one', 40);
+  await store.close();
+  await compactFolder(toolsFor(folder), KEEP_NOTHING);
+  const { log } = await surveyFolder(toolsFor(folder));
+  t.ok(log.first <= 40, `the log begins at ${log.first}`);
+  const { droppedSegments } = await compactFolder(toolsFor(folder), {
+    ...KEEP_NOTHING,
+    floorsMaxBytes: 20_000,
+  });
+  t.ok(droppedSegments > 0);
 });
 
 t.test('what the log has after a crash stays for the next start', async (t) => {

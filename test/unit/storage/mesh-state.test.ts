@@ -16,8 +16,10 @@ import {
   testStoreParts,
 } from '../../support/disk-store.js';
 import { str } from '../../support/protocol-bytes.js';
+import { filledFolder, flip, imageOf, openStore, segmentsOf } from '../../support/storage-tools.js';
 
 const NEIGHBOUR: GatewayId = gatewayIdOf(new Uint8Array(32).fill(0xab));
+const CLIENT = 'away';
 const EPOCH = { counter: 3, nonce: '0011223344556677' };
 
 function messageTo(topic: string, text = 'x', retain = false): Message {
@@ -94,6 +96,22 @@ t.test('what another gateway sent comes back from the log with where it stands i
       [2, 4],
     ],
   );
+});
+
+t.test('a note that was recorded outlives a loss of power, one that was only set is as it was', async (t) => {
+  const parts = testStoreParts();
+  const { store } = await opened(parts);
+  store.setNote('one', Buffer.from('first'));
+  store.setNote('two', Buffer.from('only set'));
+  t.ok(store.recordNote('one') > 0);
+  store.setNote('one', Buffer.from('second'));
+  await store.log.flush();
+  const again = (await opened({ ...testStoreParts(), files: parts.files.crash() })).store;
+  t.equal(Buffer.from(again.note('one') ?? []).toString(), 'first');
+  t.equal(again.note('two'), undefined);
+  // From the checkpoint now, as the log is not kept for it.
+  await again.close();
+  await store.close();
 });
 
 t.test('a checkpoint has the streams as they stand, and the gateways that messages name', async (t) => {
@@ -193,6 +211,65 @@ t.test('what somebody is to have yet stays in the log, and what is gone is named
   await store.close();
 });
 
+t.test(
+  'lives of others that nothing names any more are let go, and those that something does stay',
+  async (t) => {
+    const parts = testStoreParts();
+    const options = { keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 };
+    const { store } = await opened(parts, undefined, { ...options, snapshotEveryBytes: 4096 });
+    const lifeOf = (counter: number): MessageSource => ({ origin: NEIGHBOUR, epoch: { ...EPOCH, counter } });
+    const sourceKeys = (): string[] =>
+      [...parts.databases.of('/data/index').values.keys()].filter((key) => key.includes('l/o/'));
+    const kept = forwarded('state', 1, lifeOf(1), true);
+    for (let counter = 1; counter <= 40; counter++) {
+      const message = counter === 1 ? kept : forwarded('t', counter, lifeOf(counter));
+      store.append(message, undefined);
+      if (message === kept) store.retained.set(message);
+      for (let n = 0; n < 40; n++) store.append(messageTo('t', 'x'.repeat(100)), undefined);
+      await store.log.flush();
+      await store.settled();
+    }
+    await store.close();
+    t.ok(sourceKeys().length < 20, `${sourceKeys().length} of 40 lives`);
+    const again = await opened(parts, undefined, options);
+    t.match(again.store.retained.get('state')?.source, lifeOf(1));
+    // A new object for a life that was let go, and one that is still the same.
+    again.store.append(forwarded('t', 77, lifeOf(2)), undefined);
+    again.store.append(forwarded('t', 78, lifeOf(40)), undefined);
+    await again.store.log.flush();
+    const third = await opened({ ...testStoreParts(), files: parts.files.crash() }, undefined, options);
+    t.same(third.streams.sequences.slice(-2), ['ab 2 77', 'ab 40 78']);
+    await third.store.close();
+    await again.store.close();
+  },
+);
+
+t.test(
+  'a stream that is forgotten does not come back with a restart, and one that begins anew does',
+  async (t) => {
+    const parts = testStoreParts();
+    const image = { origin: NEIGHBOUR, epoch: EPOCH, covered: 900, have: [] };
+    const { store, streams } = await opened(parts);
+    streams.kept.push(image);
+    await store.close();
+    const second = await opened(parts);
+    t.equal(second.streams.restored.length, 1);
+    second.store.forgetStream(NEIGHBOUR);
+    await second.store.close();
+    const third = await opened(parts);
+    t.same(third.streams.restored, []);
+    third.store.forgetStream(NEIGHBOUR);
+    third.streams.kept.push(image);
+    await third.store.close();
+    const last = await opened(parts);
+    t.same(
+      last.streams.restored.map(({ covered }) => covered),
+      [900],
+    );
+    await last.store.close();
+  },
+);
+
 t.test('who does not come for its messages does not fill the disk', async (t) => {
   const options = { keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 };
   const { store } = await opened(testStoreParts(), undefined, {
@@ -212,3 +289,72 @@ t.test('who does not come for its messages does not fill the disk', async (t) =>
   t.same([...store.floors], [['peer', 1]], 'who comes is told what it missed');
   await store.close();
 });
+
+t.test('who is not waited for any longer is told of what was left out of the log for it', async (t) => {
+  const { store, sessions } = await opened(testStoreParts(), undefined, {
+    ...{ keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 },
+    ...{ snapshotEveryBytes: 4096, floorsMaxBytes: 20_000 },
+  });
+  store.record({ kind: 'created', clientId: CLIENT, username: undefined, expiryS: 60, will: undefined });
+  sessions.images.set(CLIENT, imageOf(CLIENT));
+  const waiting = store.createQueue(CLIENT);
+  store.setFloor('peer', 1);
+  const published: number[] = [];
+  for (let round = 0; round < 20; round++) {
+    for (let n = 0; n < 100; n++) {
+      const message = messageTo('t', 'x'.repeat(100));
+      published.push(store.append(message, undefined));
+      if (n % 50 === 0) waiting.push(message, 1, undefined);
+    }
+    await store.log.flush();
+    await store.settled();
+  }
+  t.ok(store.status.compactedBytes > 0, 'what the session waits for is left');
+  const here = new Set<number>();
+  const told: [number, number][] = [];
+  for (let at = 1; at <= store.committed;) {
+    const { messages, next, lostFrom, lostTo } = await readOwn(store, at, 2000);
+    for (const { position } of messages) here.add(position);
+    if (lostTo > 0) told.push([lostFrom, lostTo]);
+    t.ok(lostTo < next && (lostTo === 0 || lostFrom >= at), 'of what was looked at');
+    at = next;
+  }
+  const isTold = (at: number): boolean => told.some(([from, to]) => at >= from && at <= to);
+  const missing = published.filter((at) => !here.has(at));
+  t.ok(missing.length > 1000);
+  t.same(
+    missing.filter((at) => !isTold(at)),
+    [],
+  );
+  t.notOk(isTold(published.at(-1) ?? 0), 'what is whole is not called lost');
+  await store.close();
+});
+
+t.test(
+  'what is damaged or missing in the middle of the log is told to whoever carries it to others',
+  async (t) => {
+    const folder = await filledFolder(1000, 1000, false);
+    const paths = segmentsOf(folder.files);
+    const firstOf = (path: string | undefined): number => Number(path?.slice(-20, -4));
+    flip(folder.files, paths[2] as string, 500);
+    folder.files.delete(paths[4] as string);
+    const { store } = await openStore(folder);
+    const missing: number[] = [];
+    for (let at = 1; at <= store.committed;) {
+      const { next, lostFrom, lostTo } = await readOwn(store, at, 500);
+      for (let lost = lostFrom; lostTo > 0 && lost <= lostTo; lost++) missing.push(lost);
+      at = next;
+    }
+    const damaged = missing.filter((at) => at < firstOf(paths[4]));
+    t.ok(damaged.length > 0 && damaged.every((at) => at >= firstOf(paths[2]) && at < firstOf(paths[3])));
+    const gone = Array.from(
+      { length: firstOf(paths[5]) - firstOf(paths[4]) },
+      (_, n) => firstOf(paths[4]) + n,
+    );
+    t.same(
+      missing.filter((at) => at >= firstOf(paths[4])),
+      gone,
+    );
+    await store.close();
+  },
+);

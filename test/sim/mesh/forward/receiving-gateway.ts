@@ -180,6 +180,7 @@ export class ReceivingGateway {
       {
         send: (frame) => hooks.send(frame),
         now: () => agenda.now,
+        hasRoom: () => true,
         append: (message) => this.#append(message),
         record: (record) => this.#record(record),
         reportHole: (_, from, to) => this.#reportHole(from, to),

@@ -162,6 +162,7 @@ export function wants(letters: string): (topic: string) => -1 | 0 | 1 {
 
 export class ReceiverBench {
   now = 50_000;
+  hasRoom = true;
   position = 0;
   readonly messages: Message[] = [];
   readonly records: (StreamRecord | BackfillRecord)[] = [];
@@ -175,6 +176,7 @@ export class ReceiverBench {
       {
         send: (frame) => this.acks.push(frame),
         now: () => this.now,
+        hasRoom: () => this.hasRoom,
         append: (message) => {
           this.messages.push(message);
           return ++this.position;

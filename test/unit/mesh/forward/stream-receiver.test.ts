@@ -57,6 +57,47 @@ t.test('an acknowledgement leaves when the log has all of it', async (t) => {
   t.equal(to.receiver.status.heldBytes, 0);
 });
 
+t.test(
+  'without room what came waits, in order and within the credit, and is taken when there is some',
+  async (t) => {
+    const { to, from } = linked(0, { creditBytes: 2000 });
+    to.hasRoom = false;
+    for (let n = 1; n <= 60; n++) from.commit(messageAt(n, 'a', { payload: new Uint8Array(100) }));
+    t.same(deliver(from, to), []);
+    to.commit();
+    t.same([to.sequences, to.receiver.tick()], [[], undefined]);
+    t.ok(
+      to.receiver.status.heldBytes > 1000 && to.receiver.status.heldBytes <= 2000,
+      'the sender has stopped',
+    );
+    t.ok(from.sender.status.unackedBytes > 1000);
+    to.hasRoom = true;
+    for (let n = 0; n < 20; n++) {
+      t.equal(to.receiver.tick(), undefined);
+      to.commit();
+      for (const ack of to.acks.splice(0)) from.sender.onFrame(ack);
+      t.same(deliver(from, to), []);
+    }
+    t.same(
+      to.sequences,
+      Array.from({ length: 60 }, (_, n) => n + 1),
+    );
+    t.equal(to.receiver.status.covered, 60);
+  },
+);
+
+t.test('what waits for room when a link ends is forgotten, and comes again', async (t) => {
+  const { to, from } = linked();
+  to.hasRoom = false;
+  from.commit(messageAt(1));
+  deliver(from, to);
+  to.receiver.linkDown();
+  to.hasRoom = true;
+  t.equal(to.receiver.tick(), undefined);
+  t.same(to.sequences, []);
+  t.equal(to.receiver.greet().covered, 0);
+});
+
 t.test('a batch that came already is acknowledged again', async (t) => {
   const { to, from } = linked();
   from.commit(messageAt(1));

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
 import type { Epoch } from '../../../../lib/contracts/epoch.js';
@@ -5,10 +6,15 @@ import { gatewayIdOf } from '../../../../lib/contracts/gateway-id.js';
 import {
   cloneReportKey,
   cloneReportOf,
+  isProven,
   judgeCloneReport,
   readCloneReport,
+  type SignedCloneReport,
+  signedCloneReportOf,
   writeCloneReport,
 } from '../../../../mesh/identity/clone-report.js';
+import { GatewayKey } from '../../../../mesh/identity/gateway-key.js';
+import { signLife } from '../../../../mesh/identity/signed-life.js';
 import { ByteReader, ByteWriter, MalformedFrame } from '../../../../mesh/wire/bytes.js';
 
 const ID = gatewayIdOf(new Uint8Array(32).fill(1));
@@ -36,6 +42,7 @@ t.test(
     t.equal(judgeOf(epoch(4, 'a'), present), 'stale', 'an earlier life of its own');
     t.equal(judgeOf(epoch(4, 'a'), epoch(5, 'c')), 'stale', 'it was started anew since');
     t.equal(judgeOf(epoch(4, 'd'), epoch(5, 'c')), 'stale');
+    t.equal(judgeOf(epoch(3, 'd'), present), 'stale', 'before all that it remembers');
     t.equal(judgeOf(present, epoch(5, 'c'), OTHER), 'other');
   },
 );
@@ -59,15 +66,22 @@ t.test('whoever sees two lives says the same of them', async (t) => {
 });
 
 t.test('a report comes back from its bytes, and noise is malformed', async (t) => {
-  const report = cloneReportOf(ID, epoch(5, 'b'), epoch(700, 'c'));
+  const key = new GatewayKey(randomBytes(32));
+  const reportOf = (left: Epoch, right: Epoch): SignedCloneReport =>
+    signedCloneReportOf(key.id, signLife(key, left), signLife(key, right));
+  const report = reportOf(epoch(5, 'b'), epoch(700, 'c'));
+  t.ok(isProven(report));
+  t.notOk(isProven({ ...report, id: ID }), 'of another gateway');
+  for (const changed of [{ counter: 701 }, { nonce: 'd'.repeat(16) }, { signature: new Uint8Array(64) }])
+    t.notOk(isProven({ ...report, epochs: [report.epochs[0], { ...report.epochs[1], ...changed }] }));
   const bytes = bytesOf(report);
   t.same(readCloneReport(new ByteReader(bytes)), report);
   for (let end = 0; end < bytes.length; end++)
     t.throws(() => readCloneReport(new ByteReader(bytes.subarray(0, end))), MalformedFrame);
-  t.throws(() => readCloneReport(new ByteReader(bytesOf(cloneReportOf(ID, epoch(1, 'b'), epoch(1, 'b'))))), {
+  t.throws(() => readCloneReport(new ByteReader(bytesOf(reportOf(epoch(1, 'b'), epoch(1, 'b'))))), {
     message: /one life/,
   });
-  t.throws(() => readCloneReport(new ByteReader(bytesOf(cloneReportOf(ID, epoch(0, 'b'), epoch(1, 'b'))))), {
+  t.throws(() => readCloneReport(new ByteReader(bytesOf(reportOf(epoch(0, 'b'), epoch(1, 'b'))))), {
     message: /counter 0/,
   });
   fc.assert(

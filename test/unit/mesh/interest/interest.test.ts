@@ -237,6 +237,7 @@ t.test('a large set comes in frames, as the link has room, and takes effect as a
   const receiver = new InterestReceiver(PEER, remote, {
     head: () => 55,
     send: (bytes) => answers.push(decodeInterest(bytes)),
+    refused: () => undefined,
     applied: ({ grown }) => answers.push(grown.length),
   });
   sender.start(undefined);
@@ -276,6 +277,7 @@ t.test('what is too much is refused, and the version before stays', async (t) =>
         const frame = decodeInterest(bytes);
         if (frame.kind === 'answer') verdicts.push(frame.verdict);
       },
+      refused: () => undefined,
       applied: (update) => applied.push(update),
     },
     limits,
@@ -342,6 +344,7 @@ t.test('parts of an update that do not belong together are malformed', async (t)
   const receiver = new InterestReceiver(PEER, new RemoteInterest(), {
     head: () => 1,
     send: () => undefined,
+    refused: () => undefined,
     applied: () => undefined,
   });
   const part: UpdateFrame = {

@@ -1,11 +1,15 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { createMessage } from '../../../../lib/message/message.js';
+import { createMesh } from '../../../../mesh/admission/admin-key.js';
+import { Roster } from '../../../../mesh/admission/roster.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { MeshState } from '../../../../storage/disk/mesh-state.js';
 import { MemoryStore } from '../../../../storage/index.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
+import { testStoreParts } from '../../../support/disk-store.js';
 import { mesh, restarted, Site } from './site.js';
 
 t.test('a gateway that stops before it has begun to take part says no word of it', async (t) => {
@@ -98,6 +102,114 @@ t.test('a gateway to which its own removal came back is no peer of itself after 
     [b.id],
   );
   t.notOk(again.store.floors.has(`peer/${a.id}`), 'it keeps nothing of its log for itself');
+});
+
+t.test('what others rely on outlives a loss of power where nothing else is written', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  b.publish('state/x', 'x', 1, true);
+  await scheduler.advance(100);
+  b.publish('state/x', '', 1, true);
+  await scheduler.advance(300_000);
+  t.equal(b.store.retained.tombstone('state/x'), undefined, 'b has forgotten the removal, as a knows of it');
+  network.stop(a.id);
+  a.node.end('the power fails');
+  const { lineage, lineages, parts } = a;
+  const again = new Site(scheduler, 1, {
+    ...{ lineage, lineages },
+    parts: { ...testStoreParts(), files: parts.files.crash() },
+  });
+  await again.open();
+  t.ok(again.node.retainedFloor >= b.node.retainedFloor);
+  again.publish('state/y', 'online', 1, true);
+  await scheduler.advance(100);
+  network.start(again);
+  await scheduler.advance(120_000);
+  t.equal(again.retained('state/y'), 'online');
+  t.equal(b.retained('state/y'), 'online');
+});
+
+t.test('a mesh in which nothing happens writes nothing', async (t) => {
+  const { scheduler, sites } = await mesh([{}, {}, {}]);
+  const [a] = sites as [Site];
+  a.publish('state/x', 'x', 1, true);
+  a.publish('state/x', '', 1, true);
+  await scheduler.advance(600_000);
+  const before = sites.map(({ store }) => store.committed);
+  await scheduler.advance(3_600_000);
+  t.same(
+    sites.map(({ store }) => store.committed),
+    before,
+  );
+});
+
+t.test('a full disk at one gateway holds back what others have for it, and nothing is lost', async (t) => {
+  const { scheduler, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  await Promise.all([b.subscribe('site/#'), scheduler.advance(400)]);
+  const { admit } = b.store;
+  b.store.admit = () => 0x97;
+  const before = b.store.committed;
+  for (let n = 0; n < 200; n++) {
+    a.publish('site/x', `${n}`.padEnd(1000, '.'));
+    if (n % 20 === 0) await scheduler.advance(50);
+  }
+  await scheduler.advance(2000);
+  t.same(b.got, []);
+  t.ok(b.store.committed - before < 10, 'nothing but what is known of the stream was written');
+  b.store.admit = admit.bind(b.store);
+  await scheduler.advance(30_000);
+  t.same(
+    b.got.map((text) => Number.parseInt(text.slice(7))),
+    Array.from({ length: 200 }, (_, n) => n),
+  );
+});
+
+t.test('gateways of which one only hears, by what is retained, hold no log', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}]);
+  const [a, b] = sites as [Site, Site];
+  a.publish('state/x', 'x', 1, true);
+  await scheduler.advance(500);
+  network.stop(a.id);
+  const c = new Site(scheduler, 3);
+  await c.open();
+  network.start(c);
+  await scheduler.advance(61_000);
+  t.equal(c.retained('state/x'), 'x', 'b has told it');
+  t.same(
+    [...c.node.peers].map(({ gateway }) => gateway),
+    [b.id],
+  );
+  t.same([...c.store.floors.keys()], [`peer/${b.id}`]);
+  const again = await restarted({ scheduler, network }, c);
+  await again.open();
+  t.same([...again.store.floors.keys()], [`peer/${b.id}`]);
+});
+
+t.test('who was evicted holds no log after a restart, whatever was written down of it', async (t) => {
+  const { binding, adminKey } = createMesh(randomBytes);
+  const admin = { roster: new Roster(binding), matchesAdmin: () => true };
+  const { scheduler, network, sites } = await mesh([{ node: admin }, {}]);
+  const [a, b] = sites as [Site, Site];
+  await scheduler.advance(100);
+  t.ok(a.store.floors.has(`peer/${b.id}`));
+  network.stop(a.id);
+  a.node.end('it stops');
+  // As it was when the power failed: the eviction is in its file, and no checkpoint has followed.
+  await a.store.close();
+  const roster = new Roster(binding);
+  roster.evict(adminKey, b.id, 'gone');
+  const { parts, lineage, lineages } = a;
+  const again = new Site(scheduler, 1, { parts, lineage, lineages, node: { ...admin, roster } });
+  await again.open();
+  t.same([...again.store.floors.keys()], []);
+  t.same([...again.node.peers], []);
+  await scheduler.advance(1000);
+  t.notOk(again.lineages.has(b.id));
+  await again.store.close();
+  const third = new Site(scheduler, 1, { parts, lineage: again.lineage });
+  await third.openStore();
+  t.same([...third.node.peers], [], 'nor does its stream come back');
 });
 
 t.test('what may not leave a gateway does not leave it because retained messages are compared', async (t) => {

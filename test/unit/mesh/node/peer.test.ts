@@ -2,17 +2,26 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
+import type { MeshPeer, MeshSelf } from '../../../../lib/contracts/mesh-status.js';
 import type { LogFields, Logger } from '../../../../lib/contracts/logger.js';
 import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { encodeEvictions, Roster } from '../../../../mesh/admission/roster.js';
-import { cloneReportOf, writeCloneReport } from '../../../../mesh/identity/clone-report.js';
-import { encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
-import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';
-import { TextCache } from '../../../../mesh/forward/text-cache.js';
+import { type GatewayId, gatewayIdOf } from '../../../../lib/contracts/gateway-id.js';
+import type { Epoch } from '../../../../lib/contracts/epoch.js';
+import {
+  type SignedCloneReport,
+  signedCloneReportOf,
+  writeCloneReport,
+} from '../../../../mesh/identity/clone-report.js';
+import { GatewayKey } from '../../../../mesh/identity/gateway-key.js';
+import { signLife } from '../../../../mesh/identity/signed-life.js';
+import { decodeInterest, encodeAnswer, encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { encodeHello, type Hello } from '../../../../mesh/node/hello.js';
-import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS } from '../../../../mesh/node/limits.js';
+import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS, PEERS_MAX_COUNT } from '../../../../mesh/node/limits.js';
 import { REBORN, REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
+import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';
+import { TextCache } from '../../../../mesh/forward/text-cache.js';
 import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
 import type { Peer } from '../../../../mesh/node/peer.js';
 import { encodeRun, RUN_MAX_BYTES } from '../../../../mesh/node/runs.js';
@@ -20,6 +29,9 @@ import { ByteWriter } from '../../../../mesh/wire/bytes.js';
 import { FrameRun } from '../../../../lib/connection/frame-run.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
 import { FakeLink, idOf } from './fake-link.js';
+import { statusOf } from '../../../../mesh/status.js';
+import type { TransportStatus } from '../../../../mesh/transport/index.js';
+import type { QoS } from '../../../../lib/protocol/packet.js';
 import { Site } from './linked-sites.js';
 
 const OTHER = idOf(9);
@@ -127,6 +139,44 @@ t.test(
   },
 );
 
+t.test(
+  'who wants too much is told apart from who has not said yet, and is served once it wants less',
+  async (t) => {
+    const world = await World.begun();
+    const link = world.link();
+    link.handlers?.onFrame(Channel.hello, helloOf());
+    const told = (): MeshPeer | undefined =>
+      statusOf({} as MeshSelf, world.site.node, { peers: [] } as unknown as TransportStatus).peers[0];
+    t.match(told(), { state: 'connecting', reason: 'it has not said yet what it wants' });
+    const tooMany = Array.from({ length: 100_001 }, (_, n): [string, QoS] => [`t/${n}`, 1]);
+    for (const frame of encodeUpdate({ life: 1, base: undefined, version: 1, since: 0 }, tooMany))
+      link.handlers?.onFrame(Channel.interest, frame);
+    t.match(told(), {
+      state: 'down',
+      reason: /^it wants more than is taken .* 100000 filters: nothing is sent to it/,
+    });
+    t.ok(world.log.some((line) => line.startsWith('it wants more than is taken')));
+    for (const frame of encodeUpdate({ life: 1, base: undefined, version: 2, since: 0 }, [['#', 2]]))
+      link.handlers?.onFrame(Channel.interest, frame);
+    t.match(told(), { state: 'up', reason: null });
+  },
+);
+
+t.test('what another gateway does not take is said where it is wanted', async (t) => {
+  const world = await World.begun();
+  const link = world.up();
+  await world.scheduler.advance(50);
+  const told = (): MeshPeer | undefined =>
+    statusOf({} as MeshSelf, world.site.node, { peers: [] } as unknown as TransportStatus).peers[0];
+  t.match(told(), { state: 'up', reason: null });
+  const frames = link.take(Channel.interest).map(decodeInterest);
+  const version = frames.find(({ kind }) => kind !== 'answer')?.version ?? -1;
+  link.handlers?.onFrame(Channel.interest, encodeAnswer({ version, verdict: 'tooManyFilters', head: 0 }));
+  t.match(told(), { state: 'up', reason: /^it does not take what is wanted here, more than 100000 filters/ });
+  link.handlers?.onFrame(Channel.interest, encodeAnswer({ version, verdict: 'applied', head: 0 }));
+  t.match(told(), { state: 'up', reason: null });
+});
+
 t.test('who sends anything before it has said who it is loses its link', async (t) => {
   for (const channel of Object.values(Channel).filter((one) => one !== Channel.hello)) {
     const world = await World.begun();
@@ -199,6 +249,16 @@ t.test('whatever a member sends, the gateway goes on', async (t) => {
   await world.scheduler.advance(1000);
   t.equal(world.up().closed.length, 0);
   t.same(world.stopped, []);
+});
+
+t.test('identities without end are not met without end, and who is known is met again', async (t) => {
+  const world = await World.begun();
+  const idAt = (n: number): GatewayId => gatewayIdOf(Buffer.alloc(32).fill(`gateway ${n} `));
+  for (let n = 0; n < PEERS_MAX_COUNT; n++) world.link(idAt(n)).close('it was seen');
+  const stranger = world.link(idAt(PEERS_MAX_COUNT));
+  t.match(stranger.closed, [/it knows 4096 gateways, which is the limit/]);
+  t.same(world.link(idAt(7)).closed, []);
+  t.equal([...world.site.node.peers].length, PEERS_MAX_COUNT);
 });
 
 t.test('a channel that a later version may have is skipped', async (t) => {
@@ -429,24 +489,33 @@ t.test(
 t.test(
   'two machines with one identity: others are told, and this gateway stops where it is meant',
   async (t) => {
-    const world = await World.begun();
+    const [own, copied] = [new GatewayKey(randomBytes(32)), new GatewayKey(randomBytes(32))];
+    const world = await World.begun({ self: own.id });
     const [teller, third] = [world.up(), world.up(THIRD)];
-    const told = (id: typeof OTHER, left: number, right: number): Uint8Array => {
-      const writer = new ByteWriter(128);
-      writeCloneReport(writer, cloneReportOf(id, epoch(left), epoch(right, 'b')));
-      return writer.text('192.0.2.1:1').finish();
+    const reportOf = (key: GatewayKey, left: Epoch, right: Epoch, by = key): SignedCloneReport =>
+      signedCloneReportOf(key.id, signLife(by, left), signLife(key, right));
+    const tell = (report: SignedCloneReport): void => {
+      const writer = new ByteWriter(320);
+      writeCloneReport(writer, report);
+      teller.handlers?.onFrame(Channel.clones, writer.text('192.0.2.1:1').finish());
     };
     third.take(Channel.clones);
-    teller.handlers?.onFrame(Channel.clones, told(THIRD, 3, 4));
-    teller.handlers?.onFrame(Channel.clones, told(THIRD, 3, 4));
+    tell(reportOf(copied, epoch(3), epoch(4, 'b')));
+    tell(reportOf(copied, epoch(3), epoch(4, 'b')));
     t.equal(third.take(Channel.clones).length, 1, 'passed on once');
     t.match(world.log.join('\n'), /two machines use the identity of one gateway/);
-    teller.handlers?.onFrame(Channel.clones, told(world.site.id, 3, 4));
+    tell(reportOf(own, epoch(3), epoch(4, 'b')));
     t.same(world.stopped, [], 'of two other lives: it was started anew since');
     const { epoch: present } = world.site.node;
-    world.site.node.sawTwins(cloneReportOf(world.site.id, present, epoch(9, 'c')), '192.0.2.2:2');
-    t.match(world.stopped, [/is also used by another machine \(192\.0\.2\.2:2\)/]);
-    world.site.node.sawTwins(cloneReportOf(world.site.id, present, epoch(10, 'c')), '192.0.2.2:2');
+    third.take(Channel.clones);
+    tell(reportOf(own, present, epoch(9, 'c'), copied));
+    t.same([world.stopped, third.take(Channel.clones)], [[], []], 'what it did not sign is nothing');
+    for (let n = 0; n < 100; n++) tell(reportOf(copied, epoch(n + 10), epoch(n + 11, 'b')));
+    t.ok(third.take(Channel.clones).length < 20, 'of one gateway not without end');
+    t.same(teller.closed, []);
+    tell(reportOf(own, present, epoch(9, 'c')));
+    t.match(world.stopped, [/is also used by another machine \(192\.0\.2\.1:1\)/]);
+    world.site.node.sawTwins(reportOf(own, present, epoch(10, 'c')), '192.0.2.2:2');
     t.equal(world.stopped.length, 1);
   },
 );

@@ -5,6 +5,7 @@ import { type GatewayId, gatewayIdOf } from '../../../../lib/contracts/gateway-i
 import type { Store } from '../../../../lib/contracts/store.js';
 import { createMessage, type Message } from '../../../../lib/message/message.js';
 import { Listener } from '../../../../lib/routing/subscription.js';
+import type { GatewayKey } from '../../../../mesh/identity/gateway-key.js';
 import { MeshNode, type MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
 import type { LaneLimits } from '../../../../lib/broker/lanes.js';
 import { BASE_LIMITS } from '../../../sim/plan.js';
@@ -26,6 +27,8 @@ export interface SiteOptions {
   readonly limits?: Partial<LaneLimits>;
   readonly isOnDisk?: (topic: string) => boolean;
   readonly node?: Partial<MeshNodeOptions>;
+  /** Its id is that of the key. */
+  readonly key?: GatewayKey;
 }
 
 export class Site {
@@ -44,7 +47,7 @@ export class Site {
     options: SiteOptions = {},
   ) {
     const { parts = testStoreParts(), lineage = [], lineages = new Map(), limits, isOnDisk } = options;
-    this.id = gatewayIdOf(new Uint8Array(32).fill(number));
+    this.id = options.key?.id ?? gatewayIdOf(new Uint8Array(32).fill(number));
     this.parts = parts;
     this.lineage = lineage;
     this.lineages = lineages;

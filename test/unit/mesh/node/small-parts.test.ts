@@ -153,5 +153,8 @@ t.test('positions that only tell how much of other logs is here are told apart f
   t.equal(books.committed(4), true, 'one of two was something else');
   t.equal(books.committed(5), false);
   t.equal(books.committed(5), false);
+  t.equal(books.worthUpTo, 4, 'nobody waits to be told of 5');
+  books.begin(9);
+  t.equal(books.worthUpTo, 9, 'a link begins with all that is there');
   t.end();
 });

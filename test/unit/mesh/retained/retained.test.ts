@@ -8,7 +8,9 @@ import {
   RetainedSync,
   TombstoneKeeper,
 } from '../../../../mesh/retained/index.js';
-import { MalformedFrame } from '../../../../mesh/wire/bytes.js';
+import { TICKS_MAX_COUNT } from '../../../../mesh/retained/limits.js';
+import { decodeControl, encodeState } from '../../../../mesh/retained/retained-frames.js';
+import { ByteReader, MalformedFrame } from '../../../../mesh/wire/bytes.js';
 
 const idOf = (n: number): GatewayId => gatewayIdOf(new Uint8Array(32).fill(n));
 const A = idOf(1);
@@ -407,6 +409,20 @@ t.test('over the limit the oldest tombstones go, and whoever lacks them has to r
   link();
   settle();
   t.equal(b.messages.size, 0);
+});
+
+t.test('of more gateways than are told of nothing is learnt', async (t) => {
+  const node = new Side(A, B);
+  const idAt = (n: number): GatewayId => gatewayIdOf(Buffer.alloc(32).fill(`gateway ${n} `));
+  const ticks = Array.from({ length: TICKS_MAX_COUNT + 100 }, (_, n) => [idAt(n), 1] as const);
+  const state = { floor: 0, head: 0, rosterVersion: 1, known: ticks, dropped: ticks };
+  node.keeper.learned(B, state);
+  node.keeper.completed(state, state);
+  t.equal(node.keeper.dropped.length, TICKS_MAX_COUNT - 1);
+  t.equal(node.keeper.known.length, TICKS_MAX_COUNT, 'with its own');
+  const { known, dropped } = node.keeper;
+  const reader = new ByteReader(encodeState('equal', 1, { ...state, known, dropped }));
+  t.equal(decodeControl(reader.u8(), reader).kind, 'equal', 'others understand it');
 });
 
 t.test('a shadow is known of and not sent', async (t) => {

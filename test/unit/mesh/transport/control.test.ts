@@ -7,7 +7,7 @@ const control: fc.Arbitrary<Control> = fc.oneof(
   fc.record({
     kind: fc.constant('introduction' as const),
     datagramSecret: fc.uint8Array({ minLength: 32, maxLength: 32 }),
-    instance: fc.uint8Array({ minLength: 14, maxLength: 14 }),
+    instance: fc.uint8Array({ minLength: 78, maxLength: 78 }),
     tcpPort: port,
     udpPort: port,
     hosts: fc.array(fc.ipV4(), { maxLength: 8 }),
