@@ -23,7 +23,7 @@ export function meetingText(verdict: Verdict, { other, address }: MeetingNames):
         ? undefined
         : `${other} has started so often since it was last met that it does not remember that time: it is taken to be what it was`;
     case 'rolledBack': {
-      const epochs = `start ${epochText(verdict.known)} is not among those it remembers, the present one is ${epochText(verdict.present)}`;
+      const epochs = `it does not remember all of start ${epochText(verdict.known)}, the present one is ${epochText(verdict.present)}`;
       const lost =
         verdict.lostFrom === 0
           ? 'nothing that was received from it is gone there'
@@ -31,7 +31,7 @@ export function meetingText(verdict: Verdict, { other, address }: MeetingNames):
       return `${other} was put back to an old copy of its data folder: ${epochs}; ${lost}`;
     }
     case 'weAreRolledBack': {
-      const epochs = `${other} knows start ${epochText(verdict.known)}, which this gateway does not remember; the present one is ${epochText(verdict.present)}`;
+      const epochs = `${other} knows more of start ${epochText(verdict.known)} than this gateway remembers; the present one is ${epochText(verdict.present)}`;
       const lost =
         verdict.lostFrom === 0
           ? 'nothing that was sent there is missing here'
