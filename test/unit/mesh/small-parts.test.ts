@@ -77,6 +77,7 @@ function peersOf({
     membership: { members: () => [{ id: self.id }, ...members] },
     admission: { isEvicted: () => isEvicted },
     relayFailureOf: () => more.relayFailure,
+    hasLeft: () => false,
   };
   return statusOf(self, node as unknown as MeshNode, { peers: reach } as unknown as TransportStatus).peers;
 }
