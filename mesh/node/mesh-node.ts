@@ -20,15 +20,7 @@ import type { Message } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import type { Roster } from '../admission/roster.js';
 import type { ReceiverGreeting } from '../forward/frames.js';
-import {
-  cloneReportKey,
-  cloneText,
-  isProven,
-  judgeCloneReport,
-  readCloneReport,
-  type SignedCloneReport,
-  writeCloneReport,
-} from '../identity/clone-report.js';
+import type { SignedCloneReport } from '../identity/clone-report.js';
 import { type Departure, encodeDepartures } from '../identity/departure.js';
 import { epochText, lineageHas, presentOf } from '../identity/lineage.js';
 import { judge } from '../identity/meeting.js';
@@ -36,27 +28,21 @@ import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
 import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
-import { ByteReader, ByteWriter } from '../wire/bytes.js';
 import { Admission } from './admission.js';
-import { Departures } from './departures.js';
 import { Bookkeeping } from './bookkeeping.js';
+import { CloneWatch } from './clone-watch.js';
+import { Departures } from './departures.js';
 import { encodeHello, EPOCH_COUNTER_MAX, HELLO_VERSION, type Hello } from './hello.js';
-import {
-  AHEAD_EVERY_MS,
-  AHEAD_MAX_MS,
-  NOTE_EVERY_MS,
-  PEERS_MAX_COUNT,
-  SOURCES_MAX_COUNT,
-  SWEEP_EVERY_MS,
-  TICK_MS,
-} from './limits.js';
+import { AHEAD_EVERY_MS, AHEAD_MAX_MS, PEERS_MAX_COUNT, SWEEP_EVERY_MS, TICK_MS } from './limits.js';
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
 import { floorName, gatewayOfFloor, Peer, type PeerEvents } from './peer.js';
 import { Relay } from './relay.js';
-import { DELIVERED_MAX_COUNT, type RetainedImage, RetainedNode } from './retained-node.js';
+import { RetainedMemory } from './retained-memory.js';
+import { DELIVERED_MAX_COUNT, RetainedNode } from './retained-node.js';
 import { RUN_MAX_BYTES } from './runs.js';
+import { Sources } from './sources.js';
 
 export interface MeshNodeOptions {
   readonly self: GatewayId;
@@ -95,16 +81,11 @@ export interface MeshNodeOptions {
   readonly stopped: (reason: string) => void;
 }
 
-const ADDRESS_MAX_BYTES = 128;
-const REPORTS_MAX_COUNT = 1024;
-const REPORTS_PER_GATEWAY_MAX_COUNT = 16;
 /** What the store keeps for it. */
-const RETAINED_NOTE = 'retained';
 const LIVES_NOTE = 'lives';
 const DEPARTURES_NOTE = 'departures';
 /** As long as what is retained since then is known by the life in which it was published. */
 const LIVES_MAX_COUNT = 4096;
-const NO_BYTES = new Uint8Array(0);
 const HAS_LEFT = 'it has left the mesh';
 
 export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
@@ -122,9 +103,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   readonly admission: Admission;
   #retained: RetainedNode | undefined;
   readonly #lineages: Map<GatewayId, Lineage>;
-  readonly #sources = new Map<string, MessageSource>();
-  /** Of clones. */
-  readonly #reported = new Set<string>();
+  readonly #sources = new Sources();
+  readonly #clones: CloneWatch;
+  readonly #memory: RetainedMemory;
   #membership: Membership | undefined;
   /** Delivered and not retained, before a restart. */
   readonly #replayed: Message[] = [];
@@ -136,9 +117,6 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #isBearing = false;
   #sweptAt = 0;
   #aheadAt = 0;
-  /** Its note is not in the log as it is. */
-  #isNoteNew = false;
-  #notedAt = -Infinity;
   #timer: TimerHandle | undefined;
   #wakesAt = Infinity;
 
@@ -154,6 +132,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       lineage: new OwnLineage(self, lineage, () => this.#earlierLives()),
       bookkeeping: new Bookkeeping(),
     };
+    this.#memory = new RetainedMemory(store, this.#parts.bookkeeping);
+    this.#clones = new CloneWatch({
+      ...{ self, logger, lineage: this.#parts.lineage },
+      passOn: (frame, from) => this.#passOn(Channel.clones, frame, from),
+      isClone: (reason) => this.#stopAsClone(reason),
+    });
     this.#lineages = new Map(options.lineages);
     this.admission = new Admission(options.roster, {
       matchesAdmin: options.matchesAdmin,
@@ -220,15 +204,15 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
         coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
         isToCome: (version) => this.#isToCome(version),
-        sourceOf: (origin, epoch) => this.#sourceOf(origin, epoch),
+        sourceOf: (origin, epoch) => this.#sources.of(origin, epoch),
         noteHave: (origin, sequence) => {
           // Of one that was never met everything up to its head is passed over when it is.
           if (origin !== self) this.#peers.get(origin)?.receiver.replayForwarded(sequence);
         },
-        remember: (image) => this.#remember(image),
+        remember: (image) => this.#memory.remember(image),
       },
       this.#parts.lineage.present,
-      this.#rememberedImage(),
+      this.#memory.image,
     );
   }
 
@@ -260,49 +244,14 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     );
   }
 
-  #remember(image: RetainedImage): void {
-    const { store } = this.#options;
-    const bytes = Buffer.from(JSON.stringify(image), 'utf8');
-    // An idle gateway compares once a minute, and writes nothing.
-    if (bytes.equals(store.note(RETAINED_NOTE) ?? NO_BYTES)) return;
-    store.setNote(RETAINED_NOTE, bytes);
-    this.#isNoteNew = true;
-  }
-
-  /** Others rely on it: a gateway where nothing else is written makes no checkpoint for days. */
-  #recordNote(now: number): void {
-    if (!this.#isNoteNew || now - this.#notedAt < NOTE_EVERY_MS) return;
-    this.#isNoteNew = false;
-    this.#notedAt = now;
-    this.#parts.bookkeeping.recorded(this.#options.store.recordNote(RETAINED_NOTE));
-  }
-
   #earlierLives(): Lineage {
     const note = this.#options.store.note(LIVES_NOTE);
     return note === undefined ? [] : (JSON.parse(Buffer.from(note).toString('utf8')) as Lineage);
   }
 
-  #rememberedImage(): RetainedImage | undefined {
-    const note = this.#options.store.note(RETAINED_NOTE);
-    return note === undefined ? undefined : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage);
-  }
-
-  /** One object for each life of a gateway. */
-  #sourceOf(origin: GatewayId, epoch: Epoch): MessageSource {
-    const key = `${origin} ${epoch.counter} ${epoch.nonce}`;
-    let source = this.#sources.get(key);
-    if (source === undefined) {
-      source = { origin, epoch: { counter: epoch.counter, nonce: epoch.nonce } };
-      this.#sources.set(key, source);
-      const [oldest] = this.#sources.keys();
-      if (oldest !== undefined && this.#sources.size > SOURCES_MAX_COUNT) this.#sources.delete(oldest);
-    }
-    return source;
-  }
-
   get retainedFloor(): number {
     // Before it takes part, too, clients publish.
-    return this.#retained?.floor ?? (this.#imageFloor ??= this.#rememberedImage()?.floor ?? 0);
+    return this.#retained?.floor ?? (this.#imageFloor ??= this.#memory.image?.floor ?? 0);
   }
 
   deliveredUnretained(message: Message): void {
@@ -405,7 +354,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
       this.#retained?.sweep();
-      this.#recordNote(now);
+      this.#memory.record(now);
     }
     if (now - this.#aheadAt >= AHEAD_EVERY_MS) {
       this.#aheadAt = now;
@@ -486,49 +435,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   /** Two live processes with one key; it may be this gateway's. @param address of the second one */
   sawTwins(report: SignedCloneReport, address: string): void {
-    this.#heardOfTwins(report, address, undefined);
-  }
-
-  #heardOfTwins(report: SignedCloneReport, address: string, from: Peer | undefined): void {
-    const key = cloneReportKey(report);
-    if (this.#reported.has(key) || !this.#mayReport(report.id) || !isProven(report)) return;
-    this.#reported.add(key);
-    const writer = new ByteWriter(128);
-    writeCloneReport(writer, report);
-    const frame = writer.text(address).finish();
-    for (const peer of this.#peers.values())
-      if (peer !== from && peer.isReachable) peer.link?.send(Channel.clones, frame);
-    const { lineage } = this.#parts;
-    switch (judgeCloneReport(report, this.self, lineage.all, lineage.ofThisProcess)) {
-      case 'clone':
-        this.#stopAsClone(report, address);
-        break;
-      case 'other':
-        this.#options.logger.error(
-          'two machines use the identity of one gateway: its data folder was copied',
-          {
-            ...{ gateway: report.id, address },
-            starts: report.epochs.map(epochText).join(' and '),
-          },
-        );
-        break;
-      case 'stale':
-        break;
-    }
-  }
-
-  /** Whoever has a key may sign as many lives with it as he likes: those of others are heard of all the same. */
-  #mayReport(id: GatewayId): boolean {
-    if (this.#reported.size >= REPORTS_MAX_COUNT) return false;
-    let count = 0;
-    for (const key of this.#reported) if (key.startsWith(id)) count++;
-    return count < REPORTS_PER_GATEWAY_MAX_COUNT;
+    this.#clones.heard(report, address);
   }
 
   /** The same key at two live processes: this one takes part no more. */
-  #stopAsClone(report: SignedCloneReport, address: string): void {
+  #stopAsClone(reason: string): void {
     if (this.#isOver) return;
-    const reason = cloneText(report, address);
     this.#options.logger.error(reason, { gateway: this.self });
     this.end(reason);
     this.#options.stopped(reason);
@@ -659,16 +571,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.membership.onFrame(peer.gateway, frame);
       this.#membershipHeard();
     } else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
-    else if (channel === Channel.clones) this.#twinsTold(peer, frame);
+    else if (channel === Channel.clones) this.#clones.told(frame, peer);
     else if (channel === Channel.departures) this.#departed(peer, frame);
     else if (channel === Channel.roster && this.admission.merge(frame))
       this.#passOn(Channel.roster, frame, peer);
-  }
-
-  #twinsTold(peer: Peer, frame: Uint8Array): void {
-    const reader = new ByteReader(frame);
-    const report = readCloneReport(reader);
-    this.#heardOfTwins(report, reader.text(ADDRESS_MAX_BYTES), peer);
   }
 
   /** A statement of the administrator that was given here. @throws MalformedFrame @returns whether it was news */
