@@ -73,7 +73,9 @@ export class CoverLane {
     if (count === 0 && (queue.count > 0 || (budget < 0 && !outlet.mayOverdraw))) return false;
     const isLast = count === queue.count;
     const to = isLast ? this.through : (queue.at(count - 1)?.position ?? this.sent);
-    const tellsLost = this.#lostTo > 0 && this.#lostTo <= to;
+    // What is lost may have messages between it, and end in a later batch.
+    const tellsLost = this.#lostTo > 0 && this.#lostFrom <= to;
+    const lostTo = Math.min(this.#lostTo, to);
     outlet.cover({
       kind: this.kind,
       epoch,
@@ -81,14 +83,15 @@ export class CoverLane {
       from: this.sent,
       to,
       lostFrom: tellsLost ? this.#lostFrom : 0,
-      lostTo: tellsLost ? this.#lostTo : 0,
+      lostTo: tellsLost ? lostTo : 0,
       done: to >= end,
     });
     this.#writeMessages(count, now);
     outlet.finish();
     queue.drop(count);
     this.sent = to;
-    if (tellsLost) this.#lostTo = 0;
+    if (this.#lostTo <= to) this.#lostTo = 0;
+    else if (tellsLost) this.#lostFrom = to + 1;
     return true;
   }
 

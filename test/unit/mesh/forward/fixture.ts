@@ -56,8 +56,8 @@ export class SenderBench {
   floor = 0;
   readonly passed: Message[] = [];
   readonly log: Message[] = [];
-  /** Of the log, from one position to the other. */
-  lost = { from: 0, to: 0 };
+  /** Of the log, from one position to the other, but for these. */
+  lost: { from: number; to: number; but?: readonly number[] } = { from: 0, to: 0 };
   committed = 0;
   readonly sender: StreamSender;
   frames: Uint8Array[] = [];
@@ -146,7 +146,10 @@ export class SenderBench {
     const { lost } = this;
     const isLost = lost.to >= from;
     const messages = this.log
-      .filter(({ position }) => position >= from && !(position >= lost.from && position <= lost.to))
+      .filter(({ position }) => position >= from)
+      .filter(
+        ({ position }) => position < lost.from || position > lost.to || lost.but?.includes(position) === true,
+      )
       .slice(0, Math.max(1, Math.floor(maxBytes / 100)));
     const last = this.log.at(-1)?.position ?? 0;
     const isAll = messages.at(-1)?.position === last || messages.length === 0;

@@ -211,6 +211,31 @@ t.test('what is lost in the log is told, and the stream goes on', async (t) => {
   t.same(bench.taken(), ['begin 0', 'v1 0-5 lost 2-3: 1a 4a 5a']);
 });
 
+t.test('of a loss with messages between it each batch tells its part', async (t) => {
+  const bench = new SenderBench({ head: 8, liveMaxCount: 1 });
+  bench.write(...[1, 2, 3, 4, 5, 6, 7, 8].map((position) => messageAt(position)));
+  bench.lost = { from: 2, to: 6, but: [4] };
+  bench.up(0, 'ab', { creditBytes: 60 });
+  bench.read();
+  const told: string[] = [];
+  for (let frames = bench.taken(); frames.length > 0; frames = bench.taken()) {
+    told.push(...frames);
+    bench.ack(Number(/-(\d+)/.exec(frames.at(-1) ?? '')?.[1] ?? 0), bench.sender.status.unackedBytes);
+    bench.read();
+  }
+  t.same(
+    told.filter((frame) => frame.includes('lost')).map((frame) => frame.slice(0, frame.indexOf(':'))),
+    ['v1 1-4 lost 2-4', 'v1 4-7 lost 5-6'],
+  );
+  t.equal(
+    told
+      .join()
+      .match(/[0-9]a/g)
+      ?.join(),
+    '1a,4a,7a,8a',
+  );
+});
+
 t.test('a backlog leaves a quarter of the credit to live messages', async (t) => {
   const bench = new SenderBench({ head: 40 });
   bench.write(...Array.from({ length: 40 }, (_, index) => messageAt(index + 1)));
