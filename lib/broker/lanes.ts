@@ -146,7 +146,7 @@ export class Lanes {
       deliverAhead: (topic) => ingest.deliverAhead(topic),
       discardRetained: (topic) => ingest.discardRetained(topic),
       versionOf: (message) => versionOf(message, mesh()),
-      whenCommitted: (done) => commits.after(0, { committed: done }),
+      whenCommitted: (done, position = 0) => commits.after(position, { committed: done }),
       hasRoom: () => ingest.hasRoom(),
       publishForwarded: (message) => ingest.publishForwarded(message),
       publishPassing: (message) => ingest.publishPassing(message),

@@ -44,8 +44,8 @@ export interface MeshHost {
   /** The topic has nothing any more, not even a tombstone. */
   discardRetained(topic: string): void;
   versionOf(message: Message): RetainedVersion;
-  /** Calls back when everything that was handed in is committed; also at once. */
-  whenCommitted(done: () => void): void;
+  /** Calls back when everything that was handed in is committed, and a record at `position`, the newest; also at once. */
+  whenCommitted(done: () => void, position?: LogPosition): void;
 }
 
 export interface MeshPort {

@@ -221,15 +221,17 @@ export class StreamReceiver {
     return since;
   }
 
-  /** The origin was put back to what it was: nothing beyond `upTo` is of the lives that it knows. */
-  reset(upTo: LogPosition, epoch: Epoch): void {
+  /** The origin was put back to what it was: nothing beyond `upTo` is of the lives that it knows. @returns where that is in the log here */
+  reset(upTo: LogPosition, epoch: Epoch): LogPosition {
     const { origin } = this.#state;
     this.#state.reset(upTo, epoch);
     this.#durable = Math.min(this.#durable, this.#state.covered);
     if (this.#durableCursor !== undefined) this.#durableCursor = Math.min(this.#durableCursor, upTo);
     this.#owed.cap(this.#state.covered);
-    this.#recorded(this.#ports.record({ kind: 'reset', origin, epoch, upTo }));
+    const position = this.#ports.record({ kind: 'reset', origin, epoch, upTo });
+    this.#recorded(position);
     this.#owe(0, 0, undefined, false);
+    return position;
   }
 
   get status(): ReceiverStatus {

@@ -103,6 +103,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   readonly admission: Admission;
   #retained: RetainedNode | undefined;
   readonly #lineages: Map<GatewayId, Lineage>;
+  /** As they are written down. */
+  readonly #savedLineages: Map<GatewayId, Lineage>;
   readonly #sources = new Sources();
   readonly #clones: CloneWatch;
   readonly #memory: RetainedMemory;
@@ -139,6 +141,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       isClone: (reason) => this.#stopAsClone(reason),
     });
     this.#lineages = new Map(options.lineages);
+    this.#savedLineages = new Map(options.lineages);
     this.admission = new Admission(options.roster, {
       matchesAdmin: options.matchesAdmin,
       save: options.saveRoster,
@@ -537,13 +540,14 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     // The two meet again when it has begun; what follows is for that meeting.
     if (weAreBack !== undefined && this.#beyond(weAreBack.known)) return REBORN;
     this.#lineages.set(peer.gateway, hello.lineage);
-    // Where it was put back, that is to be known before its new lives are.
-    this.#options.host.whenCommitted(() => this.#options.saveLineages(this.#lineages));
+    const standing = weAreBack?.other ?? verdict;
+    const resetAt =
+      standing.kind === 'rolledBack' ? peer.receiver.reset(standing.covered, standing.present) : 0;
+    // Where it was put back, that is in the log before its new lives are known: with them alone nobody could tell any more where.
+    this.#options.host.whenCommitted(() => this.#saveLineage(peer.gateway, hello.lineage), resetAt);
     const text = meetingText(verdict, { other: peer.gateway, address: peer.link?.remoteAddress ?? '' });
     if (text !== undefined) this.#options.logger.error(text, { gateway: peer.gateway });
     if (verdict.kind === 'clone') return text;
-    const standing = weAreBack?.other ?? verdict;
-    if (standing.kind === 'rolledBack') peer.receiver.reset(standing.covered, standing.present);
     const rolledBackTo = weAreBack === undefined ? undefined : Math.max(0, weAreBack.lostFrom - 1);
     peer.helloCame(hello, weAreBack === undefined || weAreBack.lostTo === 0 ? undefined : rolledBackTo);
     const departures = this.#departures?.frame;
@@ -619,13 +623,20 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   /** It is no member any more: nothing is kept for it. */
   #forget(id: GatewayId): void {
-    const { store, host, saveLineages } = this.#options;
+    const { store, host } = this.#options;
     this.#peers.get(id)?.forget();
     this.#peers.delete(id);
     store.setFloor(floorName(id), undefined);
     store.forgetStream(id);
     this.#retained?.memberLeft(id);
-    if (this.#lineages.delete(id)) host.whenCommitted(() => saveLineages(this.#lineages));
+    if (this.#lineages.delete(id)) host.whenCommitted(() => this.#saveLineage(id, undefined));
+  }
+
+  /** Of one gateway at a time: what is known of another one may wait for its own record. */
+  #saveLineage(id: GatewayId, lineage: Lineage | undefined): void {
+    if (lineage === undefined) this.#savedLineages.delete(id);
+    else this.#savedLineages.set(id, lineage);
+    this.#options.saveLineages(this.#savedLineages);
   }
 
   /** What was kept for those that are gone for good when the last process ended, perhaps before it had written that down. */

@@ -42,9 +42,12 @@ export class MeshState {
   numberOf(source: MessageSource): LogPosition | undefined {
     const known = this.#numbers.get(source);
     if (known !== undefined) {
-      // Nothing named it for a time: its number is still nobody else's.
-      if (this.#droppedSources.delete(known) || !this.#byNumber.has(known)) this.begin(source, known);
-      return known;
+      if (this.#byNumber.has(known)) return known;
+      // Nothing named it for a time. Once a checkpoint takes it away neither the log nor the database knows the number: it has a new one.
+      if (this.#droppedSources.delete(known)) {
+        this.begin(source, known);
+        return known;
+      }
     }
     for (const [number, other] of this.#byNumber)
       if (other.origin === source.origin && isSameEpoch(other.epoch, source.epoch)) {
