@@ -85,7 +85,7 @@ export class CoverLane {
       done: to >= end,
     });
     this.#writeMessages(count, now);
-    outlet.finish();
+    outlet.finish(isBacklog);
     queue.drop(count);
     this.sent = to;
     if (tellsLost) this.#lostTo = 0;

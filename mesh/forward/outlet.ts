@@ -143,9 +143,9 @@ export class Outlet {
   }
 
   /** Sends the batch that was written. */
-  finish(): void {
+  finish(isBacklog: boolean): void {
     const frame = this.#writer.finish();
-    this.window.sent(frame.length, this.now, this.#batchMessages);
+    this.window.sent(frame.length, this.now, this.#batchMessages, isBacklog);
     this.#batchMessages = 0;
     this.#isWritable = sendFrame(frame, this.#send);
   }
