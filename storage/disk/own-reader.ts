@@ -18,7 +18,8 @@ export async function readOwn(
 ): Promise<OwnMessages> {
   const messages: Message[] = [];
   // The messages are views of it: to copy each by itself took longer than all else that is done with it here.
-  let kept = NO_BYTES;
+  let kept: Uint8Array = NO_BYTES;
+  let keptBytes = 0;
   const { reader, committed } = log;
   let bytesRead = 0;
   let at = Math.max(from, reader.first);
@@ -39,11 +40,17 @@ export async function readOwn(
           stoppedAt = position;
           return;
         }
-        if (messages.length === 0) kept = new Uint8Array(Math.max(size, maxBytes));
-        kept.set(bytes.subarray(start, end), bytesRead);
-        const { message } = viewMessageRecord(kept, bytesRead, bytesRead + size, texts);
+        if (keptBytes + size > kept.length) {
+          // No more than was read: near the end of the log that is little.
+          const rest = Math.min(maxBytes - bytesRead, bytes.length - start);
+          kept = Buffer.allocUnsafeSlow(Math.max(size, rest));
+          keptBytes = 0;
+        }
+        kept.set(bytes.subarray(start, end), keptBytes);
+        const { message } = viewMessageRecord(kept, keptBytes, keptBytes + size, texts);
         message.position = position;
         messages.push(message);
+        keptBytes += size;
         bytesRead += size;
       },
       maxBytes - bytesRead,
