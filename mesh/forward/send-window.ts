@@ -5,7 +5,7 @@
  * What is live waits behind what a backlog has on its way, on the link and for the receiver's disk. So a backlog gets no more than the
  * receiver is done with in a short time, whatever it has granted: a delay-based window as in LEDBAT (RFC 6817).
  */
-import { BACKLOG_BATCH_BYTES, BACKLOG_DELAY_MS, BACKLOG_SHARE } from './limits.js';
+import { BACKLOG_DELAY_MS, BACKLOG_MIN_BYTES, BACKLOG_SHARE } from './limits.js';
 
 interface SentFrame {
   readonly bytes: number;
@@ -39,7 +39,7 @@ export class SendWindow {
   #quickestMs = Infinity;
   /** Of a backlog: on its way, and how much of it may be. */
   #backlogBytes = 0;
-  #backlogMaxBytes = BACKLOG_BATCH_BYTES;
+  #backlogMaxBytes = BACKLOG_MIN_BYTES;
 
   /** @param bytesPerSecond 0: no limit */
   constructor(bytesPerSecond: number, now: number) {
@@ -65,7 +65,7 @@ export class SendWindow {
     this.#progressAt = now;
     this.#quickestMs = Infinity;
     this.#backlogBytes = 0;
-    this.#backlogMaxBytes = BACKLOG_BATCH_BYTES;
+    this.#backlogMaxBytes = BACKLOG_MIN_BYTES;
   }
 
   /** Bytes that may go now. @param isBacklog leaves room for what is live, and does not make it wait; what it sends next may go beyond that by itself */
@@ -131,7 +131,7 @@ export class SendWindow {
     const isUsed = this.#backlogBytes + bytes >= this.#backlogMaxBytes;
     const after = backlogBytesAfter(this.#backlogMaxBytes, bytes, tookMs, this.#targetMs);
     if (isUsed || after < this.#backlogMaxBytes)
-      this.#backlogMaxBytes = Math.min(Math.max(after, BACKLOG_BATCH_BYTES), this.#grantedBytes);
+      this.#backlogMaxBytes = Math.min(Math.max(after, BACKLOG_MIN_BYTES), this.#grantedBytes);
     this.#backlogBytes -= bytes;
   }
 
@@ -141,6 +141,7 @@ export class SendWindow {
   }
 
   #hasBacklogRoom(now: number): boolean {
+    if (this.#backlogBytes < BACKLOG_MIN_BYTES) return true;
     return this.#backlogBytes < this.#backlogMaxBytes && this.oldestUnackedMs(now) <= this.#targetMs;
   }
 
