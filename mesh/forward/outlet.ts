@@ -116,6 +116,11 @@ export class Outlet {
     return this.#isWritable && this.window.mayOverdraw(this.now);
   }
 
+  /** Whether a message that is larger than a batch may go: there is room for it, or nothing else is on its way. */
+  mayGoAlone(bytes: number, isBacklog: boolean): boolean {
+    return this.mayOverdraw || bytes + HEADER_MAX_BYTES <= this.window.room(isBacklog, this.now);
+  }
+
   /** Whether the message cannot be sent at all, as things are; it is counted when it is passed over. */
   isRefused(message: Message, now: number): boolean {
     return message.expiresAt <= now || this.#isTooLarge(message);
