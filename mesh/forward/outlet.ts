@@ -14,7 +14,7 @@ import {
   writeCoverHeader,
   writeExpressHeader,
 } from './frames.js';
-import { BACKLOG_BATCH_BYTES, BATCH_MAX_BYTES } from './limits.js';
+import { BATCH_MAX_BYTES } from './limits.js';
 import { encodedMaxBytes, MessageEncoder } from './message-codec.js';
 import { SendWindow } from './send-window.js';
 
@@ -108,7 +108,9 @@ export class Outlet {
   /** Bytes of messages that a batch may have now, besides its header; negative: none may be sent. */
   budget(isBacklog: boolean): number {
     if (!this.#isWritable) return -1;
-    const most = isBacklog ? Math.min(this.#batchMaxBytes, BACKLOG_BATCH_BYTES) : this.#batchMaxBytes;
+    const most = isBacklog
+      ? Math.min(this.#batchMaxBytes, this.window.backlogBatchBytes)
+      : this.#batchMaxBytes;
     return Math.min(most, this.window.room(isBacklog, this.now)) - HEADER_MAX_BYTES;
   }
 

@@ -5,7 +5,7 @@
  * What is live waits behind what a backlog has on its way, on the link and for the receiver's disk. So a backlog gets no more than the
  * receiver is done with in a short time, whatever it has granted: a delay-based window as in LEDBAT (RFC 6817).
  */
-import { BACKLOG_DELAY_MS, BACKLOG_MIN_BYTES, BACKLOG_SHARE } from './limits.js';
+import { BACKLOG_BATCH_BYTES, BACKLOG_DELAY_MS, BACKLOG_MIN_BYTES, BACKLOG_SHARE } from './limits.js';
 
 interface SentFrame {
   readonly bytes: number;
@@ -74,6 +74,11 @@ export class SendWindow {
     if (isBacklog && this.#backlogBytes > 0 && !this.#hasBacklogRoom(now)) return 0;
     const limit = isBacklog ? Math.floor(this.#grantedBytes * BACKLOG_SHARE) : this.#grantedBytes;
     return Math.max(0, limit - this.#unackedBytes);
+  }
+
+  /** Of a backlog: half of what may be on its way, so that the receiver has one batch to do while the other is acknowledged. */
+  get backlogBatchBytes(): number {
+    return Math.min(BACKLOG_BATCH_BYTES, this.#backlogMaxBytes / 2);
   }
 
   /** Whether a single message may go that is larger than the room: nothing else is on its way. */

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { BACKLOG_BATCH_BYTES } from '../../../../mesh/forward/limits.js';
+import { BACKLOG_BATCH_BYTES, BACKLOG_MIN_BYTES } from '../../../../mesh/forward/limits.js';
 import { backlogBytesAfter, SendWindow } from '../../../../mesh/forward/send-window.js';
 
-const BATCH = BACKLOG_BATCH_BYTES;
+const BATCH = BACKLOG_MIN_BYTES / 2;
 const CREDIT = 4 * 1024 * 1024;
 
 /** A receiver that takes `bytesPerMs`, one frame after the other, and a backlog that never ends. */
@@ -44,6 +44,8 @@ t.test('a backlog has on its way what its receiver is done with in a short time'
   const slow = new SendWindow(0, 0);
   slow.open(CREDIT, 0);
   const atSlow = mostOnItsWay(slow, 500, 500);
+  t.equal(slow.backlogBatchBytes, BATCH);
+  t.ok(quick.backlogBatchBytes === BACKLOG_BATCH_BYTES);
   t.ok(atSlow <= 4 * BATCH, `${atSlow} bytes at 500 kB/s`);
 });
 
