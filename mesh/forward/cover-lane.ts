@@ -69,7 +69,7 @@ export class CoverLane {
     const budget = outlet.budget(isBacklog);
     const first = queue.at(0);
     const epoch = outlet.epochOf(first?.position ?? this.through);
-    const count = this.#fitting(budget, now);
+    const count = this.#fitting(budget, now, isBacklog);
     if (count === 0 && (queue.count > 0 || (budget < 0 && !outlet.mayOverdraw))) return false;
     const isLast = count === queue.count;
     const to = isLast ? this.through : (queue.at(count - 1)?.position ?? this.sent);
@@ -87,7 +87,7 @@ export class CoverLane {
       done: to >= end,
     });
     this.#writeMessages(count, now);
-    outlet.finish();
+    outlet.finish(isBacklog);
     queue.drop(count);
     this.sent = to;
     if (this.#lostTo <= to) this.#lostTo = 0;
@@ -95,8 +95,8 @@ export class CoverLane {
     return true;
   }
 
-  /** How many messages go into a batch of `budget` bytes: all of one epoch; one that is larger goes alone, when nothing else is on its way. */
-  #fitting(budget: number, now: number): number {
+  /** How many messages go into a batch of `budget` bytes: all of one epoch; one that is larger goes alone. */
+  #fitting(budget: number, now: number, isBacklog: boolean): number {
     const { outlet, queue } = this;
     if (budget < 0 && !outlet.mayOverdraw) return 0;
     let bytes = 0;
@@ -107,7 +107,7 @@ export class CoverLane {
       if (outlet.epochOf(message.position) !== epoch) break;
       if (this.watcher.isSentAhead(message.position) || outlet.isRefused(message, now)) continue;
       bytes += encodedMaxBytes(message);
-      if (bytes > budget && (writes > 0 || !outlet.mayOverdraw)) break;
+      if (bytes > budget && (writes > 0 || !outlet.mayGoAlone(bytes, isBacklog))) break;
       writes++;
     }
     return count;

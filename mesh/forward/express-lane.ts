@@ -96,7 +96,7 @@ export class ExpressLane {
       before = message.position;
     }
     this.sentMessages += queue.count;
-    outlet.finish();
+    outlet.finish(false);
     queue.clear();
     this.#encodedBytes = 0;
   }

@@ -11,9 +11,12 @@ export const WHOLE_MAX_BYTES = 16 * 1024 * 1024;
 /** Messages of a live peer that wait in memory, by weight and count; then they are read from the log again. */
 export const LIVE_MAX_BYTES = 1024 * 1024;
 export const LIVE_MAX_COUNT = 4096;
-/** Read from the log at once, and sent of it at once: neither side is busy with a backlog for more than some milliseconds. */
+/** Read from the log at once. */
 export const READ_BYTES = 128 * 1024;
+/** Sent of a backlog at once, at most: what the receiver is busy with for a few milliseconds. */
 export const BACKLOG_BATCH_BYTES = 48 * 1024;
+/** What a backlog may always have on its way, in two batches: a process that has just started is busy with them for some 25 ms. */
+export const BACKLOG_MIN_BYTES = 32 * 1024;
 /** Topics that are known to have something pending; beyond it nothing overtakes until the backlog is done. */
 export const PENDING_TOPICS_MAX = 100_000;
 /** Messages that a receiver has ahead of what it has covered. */

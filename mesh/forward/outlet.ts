@@ -14,7 +14,7 @@ import {
   writeCoverHeader,
   writeExpressHeader,
 } from './frames.js';
-import { BACKLOG_BATCH_BYTES, BATCH_MAX_BYTES } from './limits.js';
+import { BATCH_MAX_BYTES } from './limits.js';
 import { encodedMaxBytes, MessageEncoder } from './message-codec.js';
 import { SendWindow } from './send-window.js';
 
@@ -108,12 +108,19 @@ export class Outlet {
   /** Bytes of messages that a batch may have now, besides its header; negative: none may be sent. */
   budget(isBacklog: boolean): number {
     if (!this.#isWritable) return -1;
-    const most = isBacklog ? Math.min(this.#batchMaxBytes, BACKLOG_BATCH_BYTES) : this.#batchMaxBytes;
+    const most = isBacklog
+      ? Math.min(this.#batchMaxBytes, this.window.backlogBatchBytes)
+      : this.#batchMaxBytes;
     return Math.min(most, this.window.room(isBacklog, this.now)) - HEADER_MAX_BYTES;
   }
 
   get mayOverdraw(): boolean {
     return this.#isWritable && this.window.mayOverdraw(this.now);
+  }
+
+  /** Whether a message that is larger than a batch may go: there is room for it, or nothing else is on its way. */
+  mayGoAlone(bytes: number, isBacklog: boolean): boolean {
+    return this.mayOverdraw || bytes + HEADER_MAX_BYTES <= this.window.room(isBacklog, this.now);
   }
 
   /** Whether the message cannot be sent at all, as things are; it is counted when it is passed over. */
@@ -143,9 +150,9 @@ export class Outlet {
   }
 
   /** Sends the batch that was written. */
-  finish(): void {
+  finish(isBacklog: boolean): void {
     const frame = this.#writer.finish();
-    this.window.sent(frame.length, this.now, this.#batchMessages);
+    this.window.sent(frame.length, this.now, this.#batchMessages, isBacklog);
     this.#batchMessages = 0;
     this.#isWritable = sendFrame(frame, this.#send);
   }

@@ -1,8 +1,27 @@
 /**
  * How much may be on its way to a peer: what the receiver has granted, less what it has not committed; and how much in a second, where a
  * link is to be spared.
+ *
+ * What is live waits behind what a backlog has on its way, on the link and for the receiver's disk. So a backlog gets no more than the
+ * receiver is done with in a short time, whatever it has granted: a delay-based window as in LEDBAT (RFC 6817).
  */
-import { BACKLOG_DELAY_MS, BACKLOG_SHARE } from './limits.js';
+import { BACKLOG_BATCH_BYTES, BACKLOG_DELAY_MS, BACKLOG_MIN_BYTES, BACKLOG_SHARE } from './limits.js';
+
+interface SentFrame {
+  readonly bytes: number;
+  readonly at: number;
+  readonly messages: number;
+  readonly isBacklog: boolean;
+}
+
+/**
+ * What a backlog may have on its way, after one more acknowledgement. In a round of acknowledgements it grows to twice as much at most, where none took
+ * any time, comes to rest where they take `targetMs`, and falls by half at most.
+ * @param bytes of the frame @param tookMs from sending it to its acknowledgement
+ */
+export function backlogBytesAfter(before: number, bytes: number, tookMs: number, targetMs: number): number {
+  return before + bytes * Math.max(-0.5, 1 - tookMs / targetMs);
+}
 
 export class SendWindow {
   readonly #bytesPerSecond: number;
@@ -11,13 +30,16 @@ export class SendWindow {
   /** Messages that were acknowledged, over all links. */
   ackedMessages = 0;
   /** Of each frame that is not acknowledged, oldest first. */
-  #frames: { readonly bytes: number; readonly at: number; readonly messages: number }[] = [];
+  #frames: SentFrame[] = [];
   #first = 0;
   #tokens: number;
   #filledAt: number;
   #progressAt = 0;
   /** The quickest acknowledgement on this link: what it takes where nothing waits. */
   #quickestMs = Infinity;
+  /** Of a backlog: on its way, and how much of it may be. */
+  #backlogBytes = 0;
+  #backlogMaxBytes = BACKLOG_MIN_BYTES;
 
   /** @param bytesPerSecond 0: no limit */
   constructor(bytesPerSecond: number, now: number) {
@@ -42,17 +64,21 @@ export class SendWindow {
     this.#first = 0;
     this.#progressAt = now;
     this.#quickestMs = Infinity;
+    this.#backlogBytes = 0;
+    this.#backlogMaxBytes = BACKLOG_MIN_BYTES;
   }
 
-  /**
-   * Bytes that may go now. @param isBacklog leaves room for what is live, and does not make it wait: what is on its way waits at the receiver for
-   * what is before it, so that no more goes where that takes much longer than an acknowledgement has to
-   */
+  /** Bytes that may go now. @param isBacklog leaves room for what is live, and does not make it wait; what it sends next may go beyond that by itself */
   room(isBacklog: boolean, now: number): number {
     if (!this.#hasTokens(now)) return 0;
-    if (isBacklog && this.oldestUnackedMs(now) > this.#quickestMs * 2 + BACKLOG_DELAY_MS) return 0;
+    if (isBacklog && this.#backlogBytes > 0 && !this.#hasBacklogRoom(now)) return 0;
     const limit = isBacklog ? Math.floor(this.#grantedBytes * BACKLOG_SHARE) : this.#grantedBytes;
     return Math.max(0, limit - this.#unackedBytes);
+  }
+
+  /** Of a backlog: half of what may be on its way, so that the receiver has one batch to do while the other is acknowledged. */
+  get backlogBatchBytes(): number {
+    return Math.min(BACKLOG_BATCH_BYTES, this.#backlogMaxBytes / 2);
   }
 
   /** Whether a single message may go that is larger than the room: nothing else is on its way. */
@@ -60,10 +86,11 @@ export class SendWindow {
     return this.#unackedBytes === 0 && this.#grantedBytes > 0 && this.#hasTokens(now);
   }
 
-  sent(bytes: number, now: number, messages = 0): void {
+  sent(bytes: number, now: number, messages = 0, isBacklog = false): void {
     if (this.#unackedBytes === 0) this.#progressAt = now;
     this.#unackedBytes += bytes;
-    this.#frames.push({ bytes, at: now, messages });
+    if (isBacklog) this.#backlogBytes += bytes;
+    this.#frames.push({ bytes, at: now, messages, isBacklog });
     if (this.#bytesPerSecond > 0) this.#tokens -= bytes;
   }
 
@@ -73,7 +100,7 @@ export class SendWindow {
     for (let frame = this.#frames[this.#first]; left > 0; frame = this.#frames[this.#first]) {
       if (frame === undefined || frame.bytes > left) return false;
       left -= frame.bytes;
-      this.#quickestMs = Math.min(this.#quickestMs, now - frame.at);
+      this.#took(frame, now - frame.at);
       this.ackedMessages += frame.messages;
       this.#first++;
     }
@@ -100,6 +127,27 @@ export class SendWindow {
   refillAt(now: number): number | undefined {
     if (this.#hasTokens(now)) return undefined;
     return now + Math.ceil(((1 - this.#tokens) * 1000) / this.#bytesPerSecond);
+  }
+
+  #took({ bytes, isBacklog }: SentFrame, tookMs: number): void {
+    this.#quickestMs = Math.min(this.#quickestMs, tookMs);
+    if (!isBacklog) return;
+    // What was not used says nothing of what more would do.
+    const isUsed = this.#backlogBytes + bytes >= this.#backlogMaxBytes;
+    const after = backlogBytesAfter(this.#backlogMaxBytes, bytes, tookMs, this.#targetMs);
+    if (isUsed || after < this.#backlogMaxBytes)
+      this.#backlogMaxBytes = Math.min(Math.max(after, BACKLOG_MIN_BYTES), this.#grantedBytes);
+    this.#backlogBytes -= bytes;
+  }
+
+  /** How long a backlog's frame may take. */
+  get #targetMs(): number {
+    return this.#quickestMs * 2 + BACKLOG_DELAY_MS;
+  }
+
+  #hasBacklogRoom(now: number): boolean {
+    if (this.#backlogBytes < BACKLOG_MIN_BYTES) return true;
+    return this.#backlogBytes < this.#backlogMaxBytes && this.oldestUnackedMs(now) <= this.#targetMs;
   }
 
   #hasTokens(now: number): boolean {

@@ -2,13 +2,13 @@
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { OwnMessages } from '../../lib/contracts/streams.js';
 import type { Message } from '../../lib/message/message.js';
-import { viewMessageRecord } from '../records/message-record.js';
+import { isOfAnother, viewMessageRecord } from '../records/message-record.js';
 import { RecordType } from '../records/record-type.js';
 import type { OpenParts } from './open-parts.js';
 
+const NO_BYTES = new Uint8Array(0);
 /** A log may hold nothing else for long: the reader is told how far it has come. */
 const POSITIONS_MAX_COUNT = 65_536;
-const STEP_COUNT = 1024;
 
 /** Some of them from a position on, as far as they are committed. @throws SprawlError STORAGE_IO */
 export async function readOwn(
@@ -17,6 +17,9 @@ export async function readOwn(
   maxBytes: number,
 ): Promise<OwnMessages> {
   const messages: Message[] = [];
+  // The messages are views of it: to copy each by itself took longer than all else that is done with it here.
+  let kept: Uint8Array = NO_BYTES;
+  let keptBytes = 0;
   const { reader, committed } = log;
   let bytesRead = 0;
   let at = Math.max(from, reader.first);
@@ -27,22 +30,30 @@ export async function readOwn(
     let stoppedAt = 0;
     const { next, damage, skipped } = await reader.read(
       at,
-      Math.min(last, at + STEP_COUNT - 1),
+      last,
       (position, type, bytes, start, end) => {
         if (type !== RecordType.message && type !== RecordType.retained) return;
-        if (stoppedAt !== 0) return;
+        if (stoppedAt !== 0 || isOfAnother(bytes, start)) return;
+        const size = end - start;
         // At least one, however large it is.
-        if (messages.length > 0 && bytesRead + end - start > maxBytes) {
+        if (messages.length > 0 && bytesRead + size > maxBytes) {
           stoppedAt = position;
           return;
         }
-        const { message, sourceNumber } = viewMessageRecord(bytes, start, end, texts);
-        if (sourceNumber !== 0) return;
-        message.copyBytes();
+        if (keptBytes + size > kept.length) {
+          // No more than was read: near the end of the log that is little.
+          const rest = Math.min(maxBytes - bytesRead, bytes.length - start);
+          kept = Buffer.allocUnsafeSlow(Math.max(size, rest));
+          keptBytes = 0;
+        }
+        kept.set(bytes.subarray(start, end), keptBytes);
+        const { message } = viewMessageRecord(kept, keptBytes, keptBytes + size, texts);
         message.position = position;
         messages.push(message);
-        bytesRead += end - start;
+        keptBytes += size;
+        bytesRead += size;
       },
+      maxBytes - bytesRead,
     );
     const end = stoppedAt === 0 ? next : stoppedAt;
     // A segment is compacted only where nobody's floor holds it: whoever comes for it all the same was not waited for any longer.

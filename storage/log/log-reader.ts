@@ -94,10 +94,11 @@ export class LogReader {
 
   /**
    * Visits the committed records from `from` to `to`, both included, or to the end of the segment that `from` is in.
-   * Damaged records are left out and named in the result. @throws SprawlError STORAGE_IO
+   * Damaged records are left out and named in the result.
+   * @param maxBytes about as many are read, and one record at least @throws SprawlError STORAGE_IO
    */
-  read(from: LogPosition, to: LogPosition, visit: RecordVisitor): Promise<ReadResult> {
-    return this.#shared(() => this.#read(from, to, visit));
+  read(from: LogPosition, to: LogPosition, visit: RecordVisitor, maxBytes = Infinity): Promise<ReadResult> {
+    return this.#shared(() => this.#read(from, to, visit, maxBytes));
   }
 
   /**
@@ -234,12 +235,18 @@ export class LogReader {
   async #scanFor(wanted: readonly LogPosition[], visit: RecordVisitor): Promise<void> {
     const rest = new Set(wanted);
     const to = wanted[wanted.length - 1] as LogPosition;
-    await this.#read(wanted[0] as LogPosition, to, (at, type, body, start, bodyEnd) => {
+    const pick: RecordVisitor = (at, type, body, start, bodyEnd) => {
       if (rest.has(at)) visit(at, type, body, start, bodyEnd);
-    });
+    };
+    await this.#read(wanted[0] as LogPosition, to, pick, Infinity);
   }
 
-  async #read(from: LogPosition, to: LogPosition, visit: RecordVisitor): Promise<ReadResult> {
+  async #read(
+    from: LogPosition,
+    to: LogPosition,
+    visit: RecordVisitor,
+    maxBytes: number,
+  ): Promise<ReadResult> {
     const last = Math.min(to, this.#committed());
     if (from > last) return { next: from, damage: [], skipped: [] };
     const segment = this.#segmentOf(from);
@@ -250,8 +257,9 @@ export class LogReader {
       const damage = [{ from: 0, to: 0, first: from, last: next - 1 }];
       return { next, damage, skipped: [] };
     }
-    const until = Math.min(last, segment.next - 1);
     const start = segment.index.find(from);
+    const cut = segment.index.entryBehind(from, start.offset + maxBytes);
+    const until = Math.min(last, segment.next - 1, (cut?.position ?? Infinity) - 1);
     const end = segment.index.endAfter(until) ?? segment.end;
     const file = await this.#fileOf(segment);
     const left: Skipped[] = [];

@@ -86,6 +86,24 @@ export class SegmentIndex {
     return low < length ? this.#offsets[low] : undefined;
   }
 
+  /** The first entry behind `position` that is not before `offset`. undefined: there is none. */
+  entryBehind(
+    position: LogPosition,
+    offset: number,
+  ): { readonly position: LogPosition; readonly offset: number } | undefined {
+    const { length } = this.#positions;
+    let low = 0;
+    let high = length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#offsets[middle] as number) >= offset && (this.#positions[middle] as number) > position)
+        high = middle;
+      else low = middle + 1;
+    }
+    if (low === length) return undefined;
+    return { position: this.#positions[low] as number, offset: this.#offsets[low] as number };
+  }
+
   /** The seal of a segment whose next record would have had `next`. */
   encodeSeal(next: LogPosition, chain: number, seed: number): Uint8Array {
     const entries = this.#positions.length;

@@ -186,6 +186,11 @@ export function readMessageRecord(
   return stored;
 }
 
+/** Whether another gateway took the message in. */
+export function isOfAnother(bytes: Uint8Array, start: number): boolean {
+  return ((bytes[start] as number) & MESH) !== 0 && ((bytes[start + 1] as number) & FROM_ANOTHER) !== 0;
+}
+
 /** The same for somebody who does not keep the message: its payload and properties are those of `bytes`. */
 export function viewMessageRecord(
   bytes: Uint8Array,

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { INDEX_EVERY_BYTES } from '../../../storage/log/segment-index.js';
 import { SprawlError } from '../../../lib/contracts/errors.js';
 import type { Log } from '../../../storage/log/log.js';
 import { RECORD_HEADER_BYTES } from '../../../storage/log/record.js';
@@ -68,6 +69,35 @@ t.test('what was committed is there after the log was opened again, over many se
   t.same(again.report, { losses: [], tornBytes: 0, setAside: [], headersMadeAgain: [] });
   t.equal(await write(again, 1), 601, 'and goes on');
   await again.close();
+});
+
+t.test('who wants few bytes is not read many, and gets a record at least', async (t) => {
+  const log = await openLog(new FaultyFiles(), { segmentMaxBytes: 1 << 20 });
+  await write(log, 200, 500);
+  await write(log, 1, 300_000);
+  await write(log, 1, 500);
+  const seen: number[] = [];
+  let reads = 0;
+  for (let at = 1; at <= log.committed; reads++) {
+    let bytes = 0;
+    const { next } = await log.reader.read(
+      at,
+      Infinity,
+      (position, _type, _bytes, start, end) => {
+        seen.push(position);
+        bytes += end - start;
+      },
+      20_000,
+    );
+    t.ok(bytes <= 20_000 + 2 * INDEX_EVERY_BYTES || next === 202, `${bytes} bytes from ${at} on`);
+    at = next;
+  }
+  t.same(
+    seen,
+    Array.from({ length: 202 }, (_, n) => n + 1),
+  );
+  t.ok(reads >= 3);
+  await log.close();
 });
 
 t.test('a record larger than a segment and than a chunk has a segment of its own', async (t) => {

@@ -252,6 +252,28 @@ t.test('a backlog leaves a quarter of the credit to live messages', async (t) =>
   t.equal(cold.sender.status.mode, 'catchUp');
 });
 
+t.test('a large message of a backlog does not wait for live traffic to end', async (t) => {
+  const bench = new SenderBench({ liveMaxCount: 1, readBytes: 300 });
+  const greeting = { wholeMaxBytes: 1e6, creditBytes: 4e6, have: [], backfill: undefined };
+  const interest = { version: 1, matcher: wants('ab') };
+  bench.up(0);
+  bench.commit(messageAt(1));
+  bench.ack(1, bench.sender.status.unackedBytes);
+  bench.sender.linkDown();
+  bench.commit(
+    messageAt(2, 'a', { payload: new Uint8Array(100_000) }),
+    messageAt(3),
+    messageAt(4),
+    messageAt(5),
+  );
+  bench.taken();
+  bench.sender.linkUp({ covered: 1, durable: 1, floor: 1, ...greeting }, interest);
+  bench.commit(messageAt(6, 'b'));
+  t.same(bench.taken(), ['begin 1', 'express 6b']);
+  bench.read();
+  t.match(bench.taken()[0], /^v1 1-2: 2a$/, 'while the live one is not acknowledged');
+});
+
 t.test(
   'a message that is larger than the credit goes alone, and in parts where the link needs it',
   async (t) => {

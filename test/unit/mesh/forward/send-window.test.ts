@@ -1,0 +1,95 @@
+import t from 'tap';
+import { BACKLOG_BATCH_BYTES, BACKLOG_MIN_BYTES } from '../../../../mesh/forward/limits.js';
+import { backlogBytesAfter, SendWindow } from '../../../../mesh/forward/send-window.js';
+
+const BATCH = BACKLOG_MIN_BYTES / 2;
+const CREDIT = 4 * 1024 * 1024;
+
+/** A receiver that takes `bytesPerMs`, one frame after the other, and a backlog that never ends. */
+function mostOnItsWay(window: SendWindow, bytesPerMs: number, rounds: number): number {
+  const due: number[] = [];
+  let now = 0;
+  let busyUntil = 0;
+  let most = 0;
+  for (let i = 0; i < rounds; i++) {
+    while (window.room(true, now) > 0) {
+      window.sent(BATCH, now, 1, true);
+      busyUntil = Math.max(busyUntil, now) + BATCH / bytesPerMs;
+      due.push(busyUntil);
+    }
+    // What the start makes of it is another matter.
+    if (i > rounds / 2) most = Math.max(most, window.unackedBytes);
+    now = due.shift() ?? now;
+    window.returned(BATCH, now);
+  }
+  return most;
+}
+
+t.test('a backlog begins with two batches, whatever is granted', async (t) => {
+  const window = new SendWindow(0, 0);
+  window.open(CREDIT, 0);
+  for (let n = 0; n < 2; n++) {
+    t.ok(window.room(true, 0) > 0);
+    window.sent(BATCH, 0, 1, true);
+  }
+  t.equal(window.room(true, 0), 0);
+  t.equal(window.room(false, 0), CREDIT - 2 * BATCH, 'live messages may have what is granted');
+});
+
+t.test('a backlog has on its way what its receiver is done with in a short time', async (t) => {
+  const quick = new SendWindow(0, 0);
+  quick.open(CREDIT, 0);
+  const atQuick = mostOnItsWay(quick, 100_000, 500);
+  t.ok(atQuick > 8 * 100_000 * 0.5 && atQuick < 8 * 100_000 * 2, `${atQuick} bytes at 100 MB/s`);
+  const slow = new SendWindow(0, 0);
+  slow.open(CREDIT, 0);
+  const atSlow = mostOnItsWay(slow, 500, 500);
+  t.equal(slow.backlogBatchBytes, BATCH);
+  t.ok(quick.backlogBatchBytes === BACKLOG_BATCH_BYTES);
+  t.ok(atSlow <= 4 * BATCH, `${atSlow} bytes at 500 kB/s`);
+});
+
+t.test('a receiver that becomes slow has less on its way soon, and never nothing', async (t) => {
+  const window = new SendWindow(0, 0);
+  window.open(CREDIT, 0);
+  mostOnItsWay(window, 100_000, 200);
+  while (window.unackedBytes > 0) window.returned(BATCH, 1e6);
+  let now = 1e6;
+  for (let round = 0; round < 12; round++) {
+    let frames = 0;
+    for (; window.room(true, now) > 0; frames++) window.sent(BATCH, now, 1, true);
+    t.ok(frames > 0);
+    now += 500;
+    for (; frames > 0; frames--) window.returned(BATCH, now);
+  }
+  window.sent(BATCH, now, 1, true);
+  t.ok(window.room(true, now + 500) > 0, 'one is what the receiver is busy with');
+  window.sent(BATCH, now, 1, true);
+  t.equal(window.room(true, now), 0, 'two batches at a time');
+});
+
+t.test('what a backlog does not use does not grow', async (t) => {
+  const window = new SendWindow(0, 0);
+  window.open(CREDIT, 0);
+  for (let i = 0; i < 100; i++) {
+    window.sent(100, i, 1, true);
+    window.returned(100, i);
+  }
+  window.sent(BATCH, 100, 1, true);
+  window.sent(BATCH, 100, 1, true);
+  t.equal(window.room(true, 100), 0);
+});
+
+t.test('a round of acknowledgements changes it by no more than twice and half', async (t) => {
+  t.equal(backlogBytesAfter(1000, 1000, 0, 10), 2000);
+  t.equal(backlogBytesAfter(1000, 1000, 10, 10), 1000);
+  t.equal(backlogBytesAfter(1000, 1000, 1e6, 10), 500);
+});
+
+t.test('credit that was not used is no credit', async (t) => {
+  const window = new SendWindow(0, 0);
+  window.open(CREDIT, 0);
+  window.sent(100, 0);
+  t.notOk(window.returned(99, 1));
+  t.notOk(window.returned(200, 1));
+});
