@@ -16,9 +16,10 @@ const CUT_SEEN_MAX_MS = 30_000;
 const LINKED_MAX_MS = 60_000;
 /** Nothing has come for so long: it is over. */
 const QUIET_MS = 3000;
+const QUIET_OF_FEW_MS = 1000;
 const SETTLED_MAX_MS = 120_000;
 /** How soon after the last link all have to be the same. */
-const FEW = { changes: 1000, withinMs: 1000 };
+const FEW = { topics: 10_000, changes: 1000, withinMs: 1000 };
 const MANY_WITHIN_MS = 5000;
 
 type States = Map<string, string>;
@@ -45,6 +46,7 @@ class Changes {
 }
 
 export async function meshRetained(topics: number): Promise<ProofReport> {
+  const quietMs = topics > FEW.topics ? QUIET_MS : QUIET_OF_FEW_MS;
   const folder = mkdtempSync(join(tmpdir(), 'sprawl-retained-'));
   const set = { 'limits.retainedMaxCount': 2 * topics, 'limits.retainedPerClientMaxCount': 0 };
   const formation = new MeshFormation({ folder, count: 3, set });
@@ -72,19 +74,19 @@ export async function meshRetained(topics: number): Promise<ProofReport> {
     const [left, right] = writers as [StateClient, StateClient];
     const expected: States = new Map(names.map((topic) => [topic, `first of ${topic}`]));
     await left.write(expected);
-    await settled(watchers);
+    await settled(watchers, quietMs);
     const figures: Record<string, number | string> = { topics };
     const failures: string[] = [];
     for (const [round, count] of [FEW.changes, topics].entries()) {
       const changes = new Changes(names, count, round);
       await partition(formation, async () => {
         await Promise.all([left.write(changes.left), right.write(changes.right)]);
-        await settled(watchers);
+        await settled(watchers, quietMs);
       });
       const healedAtMs = performance.now();
       if ((await formation.whenLinked(LINKED_MAX_MS)) === undefined) throw new Error('no links again');
       const linkedAtMs = performance.now();
-      await settled(watchers);
+      await settled(watchers, quietMs);
       const lastAtMs = Math.max(...watchers.map(({ heardAtMs }) => heardAtMs));
       // Links are looked at every 100 ms.
       const tookMs = Math.max(0, lastAtMs - linkedAtMs);
@@ -92,7 +94,7 @@ export async function meshRetained(topics: number): Promise<ProofReport> {
       failures.push(...wrong(seen, expected, changes));
       const readers = await Promise.all(gateways.map((one) => connect(one, `reader${round}`)));
       await Promise.all(readers.map((one) => one.subscribe('r/#')));
-      await settled(readers);
+      await settled(readers, quietMs);
       for (const [i, client] of [...watchers, ...readers].entries())
         failures.push(
           ...difference(seen, client.seen, `${i < 3 ? 'who watched' : 'who asks'} at g${(i % 3) + 1}`),
@@ -132,10 +134,10 @@ async function partition(formation: MeshFormation, meanwhile: () => Promise<void
 }
 
 /** Nobody has heard anything for a while. @throws Error where that does not come */
-async function settled(clients: readonly StateClient[]): Promise<void> {
+async function settled(clients: readonly StateClient[], quietMs: number): Promise<void> {
   const startedAtMs = performance.now();
   const isQuiet = (): boolean =>
-    clients.every(({ heardAtMs }) => performance.now() - Math.max(heardAtMs, startedAtMs) > QUIET_MS);
+    clients.every(({ heardAtMs }) => performance.now() - Math.max(heardAtMs, startedAtMs) > quietMs);
   if ((await within(SETTLED_MAX_MS, isQuiet)) === undefined) throw new Error('it does not come to an end');
 }
 

@@ -11,11 +11,3 @@ test('gateways of a mesh that are killed, stopped and cut off lose and double no
 test('what waits on both sides of a partition is delivered in order when it ends', async (t) => {
   judge(t, await mesh({ ...SHORT, gateways: 3, only: 'backlog' }));
 });
-
-test('what was retained on both sides of a partition is the same everywhere soon after it', async (t) => {
-  judge(t, await mesh({ ...SHORT, only: 'retained' }));
-});
-
-test('a data folder that is copied or put back is noticed, an evicted gateway is refused, and the others lose nothing', async (t) => {
-  judge(t, await mesh({ ...SHORT, gateways: 3, only: 'clone,restore,evict' }));
-});
