@@ -17,7 +17,7 @@ import { CrashProcess, type MeshHook, type ProcessParts, ProcessSteps } from '..
 import { Link, type LinkClient } from '../link.js';
 import type { Random } from '../random.js';
 import type { Scheduler } from '../scheduler.js';
-import { GatewayLedger } from './mesh-ledger.js';
+import { GatewayLedger, type LedgerEntry } from './mesh-ledger.js';
 import type { MeshWorld } from './mesh-world.js';
 import type { NetworkNode } from './network.js';
 import { watchSituations } from './situation-watch.js';
@@ -39,6 +39,7 @@ interface DiskImage {
   readonly disk: Disk;
   readonly lineage: Lineage;
   readonly lineages: ReadonlyMap<GatewayId, Lineage>;
+  readonly entries: readonly LedgerEntry[];
 }
 
 export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
@@ -281,7 +282,10 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
   /** As after a kill at this moment. */
   takeImage(): void {
     if (!this.isServing || this.isFrozen) return;
-    this.#image = { disk: copyOf(this.disk), lineage: this.#lineage, lineages: this.#lineages };
+    this.#image = {
+      ...{ disk: copyOf(this.disk), lineage: this.#lineage, lineages: this.#lineages },
+      entries: [...this.ledger.entries],
+    };
   }
 
   get hasImage(): boolean {
@@ -296,7 +300,7 @@ export class MeshGateway implements ClientWorld, DiskWatcher, NetworkNode {
     this.disk = image.disk;
     this.#lineage = image.lineage;
     this.#lineages = image.lineages;
-    this.ledger.putBack(image.lineage);
+    this.ledger.putBack(image.lineage, image.entries);
     this.#isPutBack = true;
     this.#log('is put back');
     this.#world.situations.saw('gateway put back to an old image');

@@ -18,7 +18,7 @@ function fixture() {
   const [origin, receiver] = [make(1), make(2)];
   origin.lineage = [FIRST];
   origin.committed = 30;
-  origin.putBack([FIRST]);
+  origin.putBack([FIRST], origin.entries);
   origin.truncate(10);
   origin.lineage = [FIRST, SECOND];
   origin.committed = 15;

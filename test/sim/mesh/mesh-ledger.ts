@@ -48,6 +48,7 @@ export class GatewayLedger {
   /** Those that a rollback took and that nobody else has: `pub/seq`. */
   readonly lost = new Set<string>();
   lineage: Lineage = [];
+  #replaced: LedgerEntry[] = [];
   /** Everything that was ever committed in the present history of the disk. */
   committed: LogPosition = 0;
   readonly #run: string;
@@ -115,17 +116,25 @@ export class GatewayLedger {
     return this.lost.has(nameOf(mid));
   }
 
-  /** The disk is what it was when an image of it was made, and goes on differently. */
-  putBack(lineage: Lineage): void {
+  /**
+   * The disk is what it was when an image of it was made, and goes on differently. Of what was not synced then a crash may have taken a part
+   * that the image has: what stands at a position is that of the image.
+   * @param entries as they were then
+   */
+  putBack(lineage: Lineage, entries: readonly LedgerEntry[]): void {
     const { committed } = this;
     this.#ended.push({ lineage: this.lineage, committed });
     this.lineage = lineage;
+    const there = new Set(entries);
+    this.#replaced = this.entries.filter((entry) => !there.has(entry));
+    this.entries = [...entries];
   }
 
-  /** The log ends here. */
+  /** The log ends here. @returns what is in it no more */
   truncate(head: LogPosition): readonly LedgerEntry[] {
     const kept = this.entries.filter(({ position }) => position <= head);
-    const gone = this.entries.filter(({ position }) => position > head);
+    const gone = [...this.entries.filter(({ position }) => position > head), ...this.#replaced];
+    this.#replaced = [];
     this.entries = [];
     this.#keys.clear();
     this.#mids.clear();
