@@ -73,8 +73,8 @@ export interface MeshPort {
   forward(message: Message, targets: readonly RemoteTarget[]): void;
   /** QoS 0. */
   forwardRun(run: Run, topicBytes: Uint8Array, targets: readonly RemoteTarget[]): void;
-  /** A message that may have been removed was delivered, and is not retained until a comparison says that it stands. */
-  deliveredUnretained(message: Message): void;
+  /** A message that may have been removed was delivered: a comparison is to say whether it stands. */
+  doubted(message: Message): void;
   /** There was no room to retain a message that was delivered: it is not to come again. */
   notRetained(message: Message): void;
   /** No counter of a retained version begins below it: higher ones were forgotten. */

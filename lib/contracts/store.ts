@@ -206,6 +206,10 @@ export interface RetainedStore {
   tombstone(topic: string): Message | undefined;
   /** @returns whether there was one. */
   forgetTombstone(topic: string): boolean;
+  /** A message that subscribers got, of a topic that retains nothing: it may have been removed, and nobody said yet whether it stands. */
+  doubtful(topic: string): Message | undefined;
+  /** Until the topic retains a message or has a tombstone. Of very many the oldest are forgotten. */
+  doubt(message: Message): void;
   readonly tombstoneCount: number;
   /** In the order in which they came; nothing may be changed from inside. */
   forEachTombstone(visit: (tombstone: Message) => void): void;
@@ -215,7 +219,7 @@ export interface RetainedStore {
 }
 
 /** What is retained, for those who only read it. */
-export type RetainedView = Omit<RetainedStore, 'set' | 'delete' | 'bury' | 'forgetTombstone'>;
+export type RetainedView = Omit<RetainedStore, 'set' | 'delete' | 'bury' | 'forgetTombstone' | 'doubt'>;
 
 /** What a store shows of itself. All but `fault` are 0 where nothing is stored; what only grows is since it was opened. */
 export interface StorageStatus {

@@ -256,8 +256,10 @@ export class Ingest {
         ? 1
         : compareVersions(versionOf(message, mesh), versionOf(newest, mesh));
     if (order <= 0 && newest?.aheadOfStream !== true) return false;
-    if (order > 0 && message.mayBeRemoved) mesh?.deliveredUnretained(message);
-    else if (order >= 0) this.#keepOrClear(message);
+    if (message.mayBeRemoved && newest === undefined) {
+      retention.doubt(message);
+      mesh?.doubted(message);
+    } else if (order >= 0) this.#keep(message);
     return true;
   }
 
@@ -390,10 +392,19 @@ export class Ingest {
   /** See MeshHost. */
   mergeRetained(message: Message, isDelivered: boolean): void {
     const { store, commits } = this.#env;
-    const position = isDelivered ? 0 : store.append(message, undefined);
+    // Nor does a replay deliver it then.
+    const isToDeliver = !isDelivered && !message.aheadOfStream;
+    if (isDelivered) message.aheadOfStream = true;
+    const position = store.append(message, undefined);
+    if (isDelivered) message.aheadOfStream = false;
     this.#keepOrClear(message);
-    if (!isDelivered && !message.aheadOfStream)
-      commits.after(position, { committed: () => this.publishPassing(message) });
+    if (isToDeliver) commits.after(position, { committed: () => this.publishPassing(message) });
+  }
+
+  /** One of another gateway that stands, whatever was doubted. */
+  #keep(message: Message): void {
+    message.mayBeRemoved = false;
+    this.#keepOrClear(message);
   }
 
   /** See MeshHost. */

@@ -94,6 +94,11 @@ export class Retention {
     return true;
   }
 
+  /** One that subscribers got, and of which nobody said yet whether it stands. */
+  doubt(message: Message): void {
+    this.#options.retained.doubt(message);
+  }
+
   /** The highest counter that is known of the topic, of a removal too; 0: none. */
   counterOf(topic: string): number {
     return this.newestOf(topic)?.retainedCounter ?? 0;

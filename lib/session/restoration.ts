@@ -158,9 +158,20 @@ export class Restoration implements DurableSessions {
       // Its stream had brought it before, and subscribers have it.
       if (order === 0 && message.aheadOfStream) return false;
     }
-    if (message.mayBeRemoved) mesh?.deliveredUnretained(message);
-    else this.#keepOrClear(message);
-    return true;
+    if (message.mayBeRemoved && newest === undefined) {
+      retention.doubt(message);
+      return true;
+    }
+    const doubtful = mesh === undefined ? undefined : this.#env.store.retained.doubtful(message.topic);
+    const isDelivered =
+      message.aheadOfStream &&
+      mesh !== undefined &&
+      doubtful !== undefined &&
+      compareVersions(versionOf(message, mesh), versionOf(doubtful, mesh)) === 0;
+    if (isDelivered) message.aheadOfStream = false;
+    message.mayBeRemoved = false;
+    this.#keepOrClear(message);
+    return !isDelivered;
   }
 
   #keepOrClear(message: Message): void {

@@ -40,7 +40,7 @@ import { OwnLineage } from './own-lineage.js';
 import { floorName, gatewayOfFloor, Peer, type PeerEvents } from './peer.js';
 import { Relay } from './relay.js';
 import { RetainedMemory } from './retained-memory.js';
-import { DELIVERED_MAX_COUNT, RetainedNode } from './retained-node.js';
+import { RetainedNode } from './retained-node.js';
 import { RUN_MAX_BYTES } from './runs.js';
 import { Sources } from './sources.js';
 
@@ -109,8 +109,6 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   readonly #clones: CloneWatch;
   readonly #memory: RetainedMemory;
   #membership: Membership | undefined;
-  /** Delivered and not retained, before a restart. */
-  readonly #replayed: Message[] = [];
   /** From `begin` on. */
   #departures: Departures | undefined;
   #imageFloor: number | undefined;
@@ -171,7 +169,6 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#departures = this.#createDepartures();
     this.#forgetGone();
     const retained = this.#createRetained();
-    for (const message of this.#replayed.splice(0)) retained.wasDelivered(message);
     this.#retained = retained;
     for (const peer of this.#peers.values()) {
       peer.close(REBORN);
@@ -257,13 +254,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     return this.#retained?.floor ?? (this.#imageFloor ??= this.#memory.image?.floor ?? 0);
   }
 
-  deliveredUnretained(message: Message): void {
-    if (this.#retained === undefined) {
-      // In a replay. Each gateway is compared with when it is met.
-      if (this.#replayed.length < DELIVERED_MAX_COUNT) this.#replayed.push(message);
-      return;
-    }
-    this.#retained.wasDelivered(message);
+  doubted(message: Message): void {
     this.#compareSoon(message.source?.origin);
   }
 

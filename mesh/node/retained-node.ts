@@ -19,8 +19,6 @@ import {
 } from '../retained/index.js';
 
 const NO_BYTES = new Uint8Array(0);
-/** Topics. */
-export const DELIVERED_MAX_COUNT = 1000;
 /**
  * A day. What a gateway knows of the removals of others is durable a minute after it said so; one that lost its power before would have to give up
  * what it retained itself, were those removals forgotten by then.
@@ -64,8 +62,6 @@ export interface RetainedNodePorts {
 
 export class RetainedNode {
   readonly index = new RetainedIndex();
-  /** What a stream brought that was delivered and not retained, as it was suspect: by topic, the newest ones. A comparison may say that it stands. */
-  readonly #delivered = new Map<string, Message>();
   /** What is retained, or removed, and is ahead of its stream: by topic. */
   readonly #ahead = new Map<string, RetainedVersion>();
   readonly #merge: RetainedMerge;
@@ -109,16 +105,6 @@ export class RetainedNode {
   isSuspect({ topic, source, sequence, retainedCounter }: Message): boolean {
     if (source === undefined || this.index.versionOf(topic) !== undefined) return false;
     return this.#keeper.isSuspect(source.origin, sequence, retainedCounter, this.#merge.floor);
-  }
-
-  /** One that is suspect was delivered, and is stored. */
-  wasDelivered(message: Message): void {
-    const { topic } = message;
-    this.#delivered.delete(topic);
-    this.#delivered.set(topic, message);
-    if (this.#delivered.size <= DELIVERED_MAX_COUNT) return;
-    const [oldest] = this.#delivered.keys();
-    if (oldest !== undefined) this.#delivered.delete(oldest);
   }
 
   /** What the streams bring or clients here publish, and what finds no room or is not let in. */
@@ -207,17 +193,16 @@ export class RetainedNode {
       this.index.changed(topic, version, 'shadow');
       return true;
     }
-    const delivered = this.#delivered.get(topic);
-    const order =
-      delivered === undefined ? 1 : compareVersions(version, this.#ports.host.versionOf(delivered));
+    const { host } = this.#ports;
+    const doubtful = host.retained.doubtful(topic);
+    const order = doubtful === undefined ? 1 : compareVersions(version, host.versionOf(doubtful));
     // Subscribers have a newer one: where that does not stand, nor does this.
     if (order < 0) return false;
-    this.#delivered.delete(topic);
-    const isDelivered = delivered !== undefined && order === 0;
+    const isDelivered = order === 0;
     // Subscribers are owed what its stream brings before it.
     arrived.aheadOfStream = !isDelivered && this.#ports.isToCome(version);
     if (!arrived.aheadOfStream) this.#ports.noteHave(origin, sequence);
-    this.#ports.host.mergeRetained(isDelivered ? delivered : arrived, isDelivered);
+    host.mergeRetained(arrived, isDelivered);
     // It found no room: others are not to send it again and again.
     if (!isSame(this.index.versionOf(topic), version)) this.index.changed(topic, version, 'shadow');
     return true;

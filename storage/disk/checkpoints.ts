@@ -173,7 +173,8 @@ export class Checkpoints {
       if (table.get(clientId) === undefined) for (const key of sessionKeys(clientId)) changes.set(key, null);
     // Messages do not change: they are encoded later.
     const retainedNow = [...topicsChanged].map(
-      (topic) => [topic, retained.get(topic) ?? retained.tombstone(topic)] as const,
+      (topic) =>
+        [topic, retained.get(topic) ?? retained.tombstone(topic) ?? retained.doubtful(topic)] as const,
     );
     const giveBackMesh = mesh.addChanges(changes, streams?.images() ?? []);
     changes.set(CLOCK_KEY, clock.bytes());

@@ -39,6 +39,16 @@ export class DiskRetainedStore extends MemoryRetainedStore {
     return true;
   }
 
+  override doubt(message: Message): void {
+    super.doubt(message);
+    this.#note(message.topic);
+  }
+
+  protected override forgetDoubt(topic: string): void {
+    super.forgetDoubt(topic);
+    this.#note(topic);
+  }
+
   override delete(topic: string): boolean {
     if (!super.delete(topic)) return false;
     this.#note(topic);
@@ -50,7 +60,8 @@ export class DiskRetainedStore extends MemoryRetainedStore {
     const { message, sourceNumber } = readMessageRecord(value, POSITION_BYTES, value.length);
     message.position = readU48(value, 0);
     message.source = sources.source(sourceNumber);
-    if (message.payloadLength === 0) super.bury(message);
+    if (message.mayBeRemoved) super.doubt(message);
+    else if (message.payloadLength === 0) super.bury(message);
     else super.set(message);
   }
 

@@ -2,11 +2,14 @@ import type { RetainedStore } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
 import { TopicTree } from '../../lib/routing/topic-tree.js';
 
+const DOUBTFUL_MAX_COUNT = 1000;
+
 export class MemoryRetainedStore implements RetainedStore {
   readonly #tree = new TopicTree<Message>();
   /** The same once more: one topic is asked for several times for each message that is retained. */
   readonly #byTopic = new Map<string, Message>();
   readonly #tombstones = new Map<string, Message>();
+  readonly #doubtful = new Map<string, Message>();
   #bytes = 0;
 
   get count(): number {
@@ -29,6 +32,7 @@ export class MemoryRetainedStore implements RetainedStore {
     this.#byTopic.set(message.topic, message);
     this.#bytes += message.weight;
     this.#tombstones.delete(message.topic);
+    this.#doubtful.delete(message.topic);
   }
 
   bury(tombstone: Message): void {
@@ -36,6 +40,24 @@ export class MemoryRetainedStore implements RetainedStore {
     tombstone.copyBytes();
     this.#tombstones.delete(tombstone.topic);
     this.#tombstones.set(tombstone.topic, tombstone);
+    this.#doubtful.delete(tombstone.topic);
+  }
+
+  doubtful(topic: string): Message | undefined {
+    return this.#doubtful.get(topic);
+  }
+
+  doubt(message: Message): void {
+    message.detach();
+    this.#doubtful.delete(message.topic);
+    this.#doubtful.set(message.topic, message);
+    if (this.#doubtful.size <= DOUBTFUL_MAX_COUNT) return;
+    const [oldest] = this.#doubtful.keys();
+    if (oldest !== undefined) this.forgetDoubt(oldest);
+  }
+
+  protected forgetDoubt(topic: string): void {
+    this.#doubtful.delete(topic);
   }
 
   tombstone(topic: string): Message | undefined {

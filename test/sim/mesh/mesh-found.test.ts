@@ -18,6 +18,7 @@ const FOUND: readonly [seed: number, what: string, faults?: readonly FaultKind[]
   [208, 'what may have been removed was not retained before the next comparison', OLDER],
   [203, 'a replay gave sessions what had come behind a newer one', OLDER],
   [241, 'what was delivered and not retained was delivered again after a restart', OLDER],
+  [1036, 'the same, where a checkpoint came between'],
 ];
 
 t.test('the seeds that found something stay quiet', async (t) => {

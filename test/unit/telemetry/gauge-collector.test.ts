@@ -19,6 +19,8 @@ const retained: RetainedStore = {
   bury: () => undefined,
   tombstone: () => undefined,
   forgetTombstone: () => false,
+  doubtful: () => undefined,
+  doubt: () => undefined,
   tombstoneCount: 23,
   forEachTombstone: () => undefined,
   forEachMatch: () => undefined,
