@@ -213,7 +213,8 @@ export class MeshFaults {
     this.#world.mayLose = true;
     if (gateway.process !== undefined) gateway.crash(false);
     gateway.rollBack();
-    for (const one of this.#world.clients) if (one.gateway === gateway) one.mustForget = true;
+    for (const one of this.#world.clients)
+      if (one.gateway === gateway) Object.assign(one, { mustForget: true, isForgetting: false });
     this.#startSoon(gateway);
   }
 

@@ -39,6 +39,10 @@ export class MeshWorkload {
       return;
     }
     if (!client.isConnected) return;
+    if (one.isForgetting) {
+      one.mustForget = false;
+      one.isForgetting = false;
+    }
     if (client.filters.size === 0 && random.chance(0.7)) {
       this.#subscribe(one);
       return;
@@ -69,7 +73,7 @@ export class MeshWorkload {
     const { client, gateway } = one;
     if (!client.isIdle || !gateway.canDial) return;
     const clean = one.mustForget || (!this.#world.isHealing && random.chance(client.profile.cleanShare));
-    one.mustForget = false;
+    one.isForgetting = one.mustForget;
     const hasWill =
       this.#world.plan.hasWills && !this.#world.isHealing && client.isDurable && !clean && random.chance(0.3);
     client.connect({ clean, ...(hasWill && { will: this.#will(one) }) });

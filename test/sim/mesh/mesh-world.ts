@@ -17,6 +17,8 @@ export interface SiteClient {
   readonly gateway: MeshGateway;
   /** The gateway lost its session with a rollback: it begins anew. */
   mustForget: boolean;
+  /** It asked for that; the answer may be lost, or the question. */
+  isForgetting: boolean;
 }
 
 export class MeshWorld {
@@ -56,7 +58,7 @@ export class MeshWorld {
 
   addClient(gateway: MeshGateway, profile: CrashClientProfile): SiteClient {
     const client = new CrashClient(gateway, profile, this.#clientCount++);
-    const one = { client, gateway, mustForget: false };
+    const one = { client, gateway, mustForget: false, isForgetting: false };
     this.clients.push(one);
     return one;
   }
