@@ -111,6 +111,14 @@ export class HistoryIndex {
       .filter((at) => this.cidOf(at) === cid);
   }
 
+  /** Whether the client id got the message with RETAIN, too: of two copies the check of order cannot tell which one came first. */
+  cameRetained(cid: string, m: Mid): boolean {
+    return this.where(
+      'recv',
+      ({ m: other, retain }) => retain && other !== null && keyOf(other) === keyOf(m),
+    ).some(({ at }) => this.cidOf(at) === cid);
+  }
+
   /** Subscriptions that alone bring what they match, from their only SUBSCRIBE to the end of the drain. */
   lasting(): Lasting[] {
     const found: Lasting[] = [];
@@ -255,8 +263,8 @@ const swap: Mutation['places'] = (index) => {
   for (const one of live(index)) {
     const { event, at, published } = one;
     const cid = index.cidOf(at) ?? '';
-    if (event.m === null || index.isShared(cid, event.topic) || index.receipts(cid, event.m).length > 1)
-      continue;
+    if (event.m === null || index.isShared(cid, event.topic)) continue;
+    if (index.receipts(cid, event.m).length > 1 || index.cameRetained(cid, event.m)) continue;
     const stream = [
       index.connectOf(at)?.i,
       event.m.pub,
