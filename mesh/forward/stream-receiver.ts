@@ -234,6 +234,16 @@ export class StreamReceiver {
     return position;
   }
 
+  /** Whether its origin was ever met. */
+  get isMet(): boolean {
+    return this.#state.epoch !== undefined;
+  }
+
+  /** Everything of the origin up to here that was wanted is in the log for good. */
+  get durable(): LogPosition {
+    return this.#durable;
+  }
+
   get status(): ReceiverStatus {
     const { covered, aheadCount, sinceCount } = this.#state;
     return {

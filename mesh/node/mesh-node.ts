@@ -220,7 +220,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #isToCome({ origin, epoch, sequence }: RetainedVersion): boolean {
     const peer = this.#peers.get(origin);
     // Of one that was never met nothing is owed, and what came before the first meeting is not sent.
-    if (peer?.receiver.image === undefined || sequence <= peer.receiver.status.durable) return false;
+    if (peer?.receiver.isMet !== true || sequence <= peer.receiver.durable) return false;
     if (peer.unreachableForMs > AHEAD_MAX_MS) return false;
     const lineage = this.#lineages.get(origin) ?? [];
     return lineageHas(lineage, epoch) || epoch.counter > (lineage.at(-1)?.counter ?? 0);
