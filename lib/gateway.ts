@@ -98,7 +98,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const mesh = await openMesh(config, { clock, logger, store, lanes });
   const broker = new Broker(lanes, options.aedes);
-  return new EdgeGateway({ config, logger, clock: machineClock, store, security, lanes, broker, mesh });
+  return new EdgeGateway({
+    ...{ config, logger, clock: machineClock, store, security, lanes, broker, mesh },
+    startClock: () => clock.start(),
+  });
 }
 
 function createStore(config: Config, clock: GatewayClock, logger: Logger): Store {
@@ -126,6 +129,8 @@ interface Parts {
   readonly lanes: Lanes;
   readonly broker: Broker;
   readonly mesh: Mesh | undefined;
+  /** A store that kept nothing does not say where the gateway's clock goes on. */
+  readonly startClock: () => void;
 }
 
 class EdgeGateway implements Gateway {
@@ -192,8 +197,9 @@ class EdgeGateway implements Gateway {
   }
 
   async start(): Promise<void> {
-    const { store, broker, lanes, mesh } = this.#parts;
+    const { store, broker, lanes, mesh, startClock } = this.#parts;
     await store.open(lanes.createRestoration(), mesh?.node);
+    startClock();
     await broker.listen();
     this.#tick = setInterval(() => {
       lanes.tick();

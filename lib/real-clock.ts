@@ -8,24 +8,29 @@ export const realClock: Clock = {
 
 /**
  * The clock of a gateway that has stored something: it goes on where it was when the process before this one wrote its last
- * record. The time between the two does not count: a device could not have come back in it.
+ * record. The time between the two does not count: a device could not have come back in it. Until it is known where that
+ * was the clock stands at 0, so that nothing made before has a time that is still to come.
  */
 export class GatewayClock implements Clock {
   readonly #clock: Clock;
-  /** From the other clock's time to this one's, which begins with 0: the other's zero says nothing. */
-  #offset: number;
+  /** From the other clock's time to this one's; undefined: it stands. */
+  #offset: number | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#offset = -clock.now();
   }
 
   now(): number {
-    return this.#clock.now() + this.#offset;
+    return this.#offset === undefined ? 0 : this.#clock.now() + this.#offset;
   }
 
   wall(): number {
     return this.#clock.wall();
+  }
+
+  /** Goes on from where it stands, where nobody said otherwise. */
+  start(): void {
+    this.#offset ??= -this.#clock.now();
   }
 
   /** It is `ms` now. */

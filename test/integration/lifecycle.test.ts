@@ -3,6 +3,10 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import t, { type Test } from 'tap';
+import { parseConfig } from '../../lib/config/index.js';
+import { createGateway } from '../../lib/gateway.js';
+import { realClock } from '../../lib/real-clock.js';
+import { nullLogger } from '../support/null-logger.js';
 import { RawClient } from '../support/raw-client.js';
 import { CliProcess } from './cli-process.js';
 
@@ -131,3 +135,27 @@ t.test('beyond loopback it listens with --allow-anonymous or a password file', a
   const stranger = await RawClient.open(t, closed.port, { version: 5 });
   t.equal((await stranger.connect()).reasonCode, 0x87);
 });
+
+t.test(
+  'a start that takes long costs nobody a token: as many are let in at once as after a quick one',
+  async (t) => {
+    let passedMs = 0;
+    const clock = { now: () => realClock.now() + passedMs, wall: () => realClock.wall() };
+    const config = parseConfig({
+      overrides: {
+        dataDir: t.testdir(),
+        listeners: { host: '127.0.0.1', mqttPort: 0, wsPort: false },
+        http: { port: false },
+        security: { allowAnonymous: true },
+        limits: { connectsPerSecondMax: 1 },
+      },
+    });
+    const creation = createGateway({ config, logger: nullLogger, clock });
+    passedMs = 60_000;
+    const gateway = await creation;
+    await gateway.start();
+    t.teardown(() => gateway.stop({ drainTimeoutMs: 0 }));
+    const port = gateway.addresses['mqtt']?.port ?? 0;
+    for (let n = 0; n < 3; n++) await RawClient.connect(t, port);
+  },
+);
