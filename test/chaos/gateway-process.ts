@@ -5,13 +5,13 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
+import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
 
 const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
 const START_MAX_MS = 30_000;
 
 /** Small files, so that segments, checkpoints and snapshots come and go within seconds. */
 const SMALL_FILES: Readonly<Record<string, number | string>> = {
-  'log.format': 'json',
   'storage.segmentMaxBytes': 65_536,
   'storage.checkpointEveryBytes': 65_536,
   'storage.snapshotEveryBytes': 131_072,
@@ -20,7 +20,9 @@ const SMALL_FILES: Readonly<Record<string, number | string>> = {
 export interface GatewayProcessOptions {
   readonly dataDir: string;
   readonly port: number;
-  /** Keys of the configuration, beyond small files. */
+  /** Default: true. Where it is measured how fast something is, files are what they are with everybody. */
+  readonly hasSmallFiles?: boolean | undefined;
+  /** Keys of the configuration. */
   readonly set?: Readonly<Record<string, number | string>>;
   /** Options of strace, under which it runs then. */
   readonly strace?: readonly string[];
@@ -60,8 +62,9 @@ export class GatewayProcess {
 
   constructor(options: GatewayProcessOptions) {
     const { dataDir, port, set = {}, strace, env = {}, project = PROJECT } = options;
-    const { command = ['up'], within = [], httpPort = false } = options;
-    const settings = Object.entries({ ...SMALL_FILES, ...set }).flatMap(([key, value]) => [
+    const { command = ['up'], within = [], httpPort = false, hasSmallFiles = true } = options;
+    const files = hasSmallFiles ? SMALL_FILES : {};
+    const settings = Object.entries({ 'log.format': 'json', ...files, ...set }).flatMap(([key, value]) => [
       '--set',
       `${key}=${value}`,
     ]);
@@ -72,7 +75,7 @@ export class GatewayProcess {
     // -D: the child is the gateway and strace its grandchild, so that signals and ends are those of the gateway.
     const traced = strace === undefined ? [] : ['strace', '-D', '-f', ...strace];
     const [file = '', ...all] = [...within, ...traced, process.execPath, ...args];
-    this.child = spawn(file, all, {
+    this.child = spawn(...cleanCommand(file, all), {
       env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -148,12 +151,6 @@ export class GatewayProcess {
     this.#watchers = [];
     for (const resume of watchers) resume();
   }
-}
-
-/** Without what tap and whoever runs it have set. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
-  const foreign = /^(SPRAWL_|TAP|NODE_OPTIONS$|NODE_V8_COVERAGE$|_TAPJS)/;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
 
 /** A port that nobody listens on, for gateways that come back under it. */

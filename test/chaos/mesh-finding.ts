@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
 import { Recording } from './judgement.js';
 import { MeshFormation } from './mesh-formation.js';
 import { type MeshGateway, within } from './mesh-gateway.js';
@@ -175,8 +176,9 @@ async function attempt(
 
 /** @returns when it takes questions */
 async function startBootstrap({ host, within: [file = '', ...prefix] }: Place): Promise<ChildProcess> {
-  const node = spawn(file, [...prefix, process.execPath, BIN, 'bootstrap', '--host', host], {
+  const node = spawn(...cleanCommand(file, [...prefix, process.execPath, BIN, 'bootstrap', '--host', host]), {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: cleanEnvironment(),
   });
   await once(node.stdout, 'data');
   return node;

@@ -19,6 +19,8 @@ const ADMIN_KEY = /\bsprawladmin1[a-z0-9]+/;
 export interface FormationOptions {
   readonly folder: string;
   readonly count: number;
+  /** See GatewayProcessOptions. */
+  readonly hasSmallFiles?: boolean | undefined;
   readonly set?: Readonly<Record<string, number | string>>;
   readonly network?: MeshNetwork;
   /** Places that stay empty. */
@@ -53,12 +55,12 @@ export class MeshFormation {
 
   /** @throws Error where they do not find each other */
   async start({ peers = true, mayBeRelayed = false, meet = true } = {}): Promise<void> {
-    const { folder, set = {} } = this.#options;
+    const { folder, hasSmallFiles, set = {} } = this.#options;
     for (const place of this.network.places.slice(0, this.#options.count)) {
       const dataDir = join(folder, place.name);
       // Ports are taken one after the other.
       // eslint-disable-next-line no-await-in-loop
-      this.gateways.push(new MeshGateway({ place, dataDir, ports: await this.#ports(), set }));
+      this.gateways.push(new MeshGateway({ place, dataDir, ports: await this.#ports(), hasSmallFiles, set }));
     }
     const [first, ...rest] = this.gateways;
     if (first === undefined) throw new Error('no gateway');

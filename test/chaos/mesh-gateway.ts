@@ -15,6 +15,7 @@ export interface MeshGatewayOptions {
   readonly place: Place;
   readonly dataDir: string;
   readonly ports: MeshPorts;
+  readonly hasSmallFiles?: boolean | undefined;
   readonly set?: Readonly<Record<string, number | string>>;
 }
 
@@ -67,9 +68,9 @@ export class MeshGateway {
 
   /** @param command default: `up` */
   async start(command: readonly string[] = ['up']): Promise<void> {
-    const { place, dataDir, ports, set = {} } = this.options;
+    const { place, dataDir, ports, hasSmallFiles, set = {} } = this.options;
     const process = new GatewayProcess({
-      ...{ dataDir, port: ports.mqtt, httpPort: ports.http, within: place.within },
+      ...{ dataDir, port: ports.mqtt, httpPort: ports.http, within: place.within, hasSmallFiles },
       command: [...command, '--site', place.name, '--listen', place.listen, '--allow-anonymous'],
       set: {
         ...{ 'mesh.host': place.listen, 'mesh.tcpPort': ports.mesh, 'mesh.udpPort': ports.mesh },

@@ -49,7 +49,7 @@ export async function meshRetained(topics: number): Promise<ProofReport> {
   const quietMs = topics > FEW.topics ? QUIET_MS : QUIET_OF_FEW_MS;
   const folder = mkdtempSync(join(tmpdir(), 'sprawl-retained-'));
   const set = { 'limits.retainedMaxCount': 2 * topics, 'limits.retainedPerClientMaxCount': 0 };
-  const formation = new MeshFormation({ folder, count: 3, set });
+  const formation = new MeshFormation({ folder, count: 3, hasSmallFiles: topics <= FEW.topics, set });
   const { network } = formation;
   const clients: StateClient[] = [];
   const connect = async ({ endpoint, name }: MeshGateway, what: string): Promise<StateClient> => {

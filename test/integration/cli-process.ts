@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/sprawl-edge.cjs', import.meta.url));
 
@@ -21,12 +22,11 @@ export class CliProcess {
   err = '';
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const clean = Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !name.startsWith('SPRAWL_')),
-    );
     const dataDir = mkdtempSync(join(tmpdir(), 'sprawl-edge-'));
     const own = { SPRAWL_DATA_DIR: dataDir };
-    this.child = spawn(process.execPath, [BIN, ...args], { env: { ...clean, ...own, ...env } });
+    this.child = spawn(...cleanCommand(process.execPath, [BIN, ...args]), {
+      env: { ...cleanEnvironment(), ...own, ...env },
+    });
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.out += text));
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.err += text));
     this.child.stdin.on('error', () => undefined); // It may end before it has read everything.

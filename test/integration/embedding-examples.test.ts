@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import mqtt from 'mqtt';
 import t from 'tap';
+import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
 
 const DOCS = join(dirname(fileURLToPath(import.meta.resolve('aedes'))), 'docs');
 /** Inside the package, so that an example finds the package by its name. */
@@ -88,8 +89,9 @@ for (const { title, code } of [...examples, ...ownExamples]) {
     if (schemeOf(code) === 'mqtts') makeCertificate(folder);
     const file = join(folder, isCommonJs ? 'example.cjs' : 'example.mjs');
     writeFileSync(file, runnable(code));
-    const child: ChildProcess = spawn(process.execPath, ['--no-warnings', file], {
+    const child: ChildProcess = spawn(...cleanCommand(process.execPath, ['--no-warnings', file]), {
       cwd: folder,
+      env: cleanEnvironment(),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     t.teardown(() => child.kill('SIGKILL'));

@@ -16,6 +16,7 @@ import {
   startGateway,
   TestGateway,
 } from './mesh-transport.js';
+import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
 import { eventually, TcpProxy } from './mesh-transport-net.js';
 
 const NO_TCP = { host: LOCAL, tcpPort: undefined, udpPort: 0 };
@@ -136,7 +137,10 @@ async function startChild(
   hasTcp: boolean,
 ): Promise<{ process: ChildProcess; id: GatewayId }> {
   const settings = JSON.stringify({ swarmKey, bootstrap: [bootstrap], hasTcp });
-  const child = spawn(process.execPath, [CHILD, settings], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(...cleanCommand(process.execPath, [CHILD, settings]), {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: cleanEnvironment(),
+  });
   t.teardown(() => child.kill('SIGKILL'));
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const { id } = JSON.parse(line.toString()) as { id: GatewayId };
