@@ -98,24 +98,70 @@ t.test('a partial grant is asked for each topic', async (t) => {
   t.same(names(router.resolve('open')), ['all', 'some']);
 });
 
-t.test('a change makes the routes stale that its filter matches, and those alone', async (t) => {
-  const { router } = setUp();
-  const topics = ['a', 'a/b', 'a/c', 'b', '$a'];
-  const routes = topics.map((topic) => router.resolve(topic));
-  const stale = (): string[] =>
-    routes.filter(({ state }) => state === RouteState.stale).map(({ topic }) => topic);
-  const added = subscription(new Member('m'), 'a/+');
-  router.add(added);
-  t.same(stale(), ['a/b', 'a/c']);
-  t.same(names(router.resolve('a/b')), ['m']);
-  t.same(stale(), ['a/c']);
-  router.remove(added);
-  t.same(stale(), ['a/b', 'a/c']);
-  t.ok(router.resolve('a/b').empty);
-  router.remove(added);
-  t.equal(router.subscriptionCount, 0, 'removed once, whoever asks twice');
+t.test(
+  'a change makes the routes stale that its filter matches, and of those that have come back those alone',
+  async (t) => {
+    const { router } = setUp();
+    const topics = ['a', 'a/b', 'a/c', 'b', '$a'];
+    const routes = topics.map((topic) => router.resolve(topic));
+    const stale = (): string[] =>
+      routes.filter(({ state }) => state === RouteState.stale).map(({ topic }) => topic);
+    // They have come back.
+    router.invalidateAll();
+    for (const topic of topics) router.resolve(topic);
+    const added = subscription(new Member('m'), 'a/+');
+    router.add(added);
+    t.same(stale(), ['a/b', 'a/c']);
+    t.same(names(router.resolve('a/b')), ['m']);
+    t.same(stale(), ['a/c']);
+    router.remove(added);
+    t.same(stale(), ['a/b', 'a/c']);
+    t.ok(router.resolve('a/b').empty);
+    router.remove(added);
+    t.equal(router.subscriptionCount, 0, 'removed once, whoever asks twice');
+    router.invalidateAll();
+    t.same(stale(), topics);
+  },
+);
+
+t.test(
+  'a route that was resolved once is stale after any change; one that was used again only after its own',
+  async (t) => {
+    const { router } = setUp(3);
+    const [a, b] = [router.resolve('a'), router.resolve('b')];
+    router.add(subscription(new Member('m'), 'x'));
+    t.same([a.state, b.state], [RouteState.stale, RouteState.stale], 'they are not indexed');
+    t.equal(router.resolve('a'), a);
+    router.resolve('c');
+    router.add(subscription(new Member('n'), 'y'));
+    t.equal(a.state, RouteState.fresh, 'it has come back once');
+    router.add(subscription(new Member('n'), 'a'));
+    t.equal(a.state, RouteState.stale);
+    t.same(names(router.resolve('a')), ['n']);
+    t.equal(router.cachedCount, 3);
+  },
+);
+
+t.test('routes that leave the cache leave nothing behind, whatever they were', async (t) => {
+  const { router } = setUp(3);
+  const held = new Map<string, ReturnType<typeof router.resolve>>();
+  // 'a' is indexed, 'b' and 'c' are not; then each falls out in its turn, and changes find only what is left.
+  held.set('a', router.resolve('a'));
   router.invalidateAll();
-  t.same(stale(), topics);
+  router.resolve('a');
+  for (const topic of ['b', 'c', 'd', 'e', 'f', 'g']) held.set(topic, router.resolve(topic));
+  t.equal(router.cachedCount, 3);
+  t.same(
+    [...held].filter(([, { state }]) => state === RouteState.evicted).map(([topic]) => topic),
+    ['a', 'b', 'c', 'd'],
+  );
+  router.add(subscription(new Member('m'), '#'));
+  for (const topic of ['e', 'f', 'g']) t.same(names(router.resolve(topic)), ['m'], topic);
+  t.same(names(router.resolve('a')), ['m']);
+  t.equal(held.get('a')?.state, RouteState.evicted);
+  router.add(subscription(new Member('n'), 'g'));
+  t.same(names(router.resolve('g')).sort(), ['m', 'n']);
+  t.same(names(router.resolve('f')), ['m']);
 });
 
 t.test('a route that fell out of the cache says so', async (t) => {
