@@ -17,6 +17,8 @@ export const READ_BYTES = 128 * 1024;
 export const BACKLOG_BATCH_BYTES = 48 * 1024;
 /** What a backlog may always have on its way, in two batches: a process that has just started is busy with them for some 25 ms. */
 export const BACKLOG_MIN_BYTES = 32 * 1024;
+/** Positions that a stream brings within seconds. */
+export const SOON_POSITIONS = 200_000;
 /** Topics that are known to have something pending; beyond it nothing overtakes until the backlog is done. */
 export const PENDING_TOPICS_MAX = 100_000;
 /** Messages that a receiver has ahead of what it has covered. */
@@ -37,3 +39,6 @@ export const PASSING_BATCH_BYTES = 64 * 1024;
 export const TEXT_SLOTS = 4096;
 /** How long live messages may wait for what a backlog has on its way, besides twice what an acknowledgement takes. */
 export const BACKLOG_DELAY_MS = 8;
+/** The same where nothing live has gone this way for a while: the first that comes waits so long, and then the backlog makes room. */
+export const BACKLOG_ALONE_DELAY_MS = 50;
+export const ALONE_AFTER_MS = 1000;

@@ -5,7 +5,14 @@
  * What is live waits behind what a backlog has on its way, on the link and for the receiver's disk. So a backlog gets no more than the
  * receiver is done with in a short time, whatever it has granted: a delay-based window as in LEDBAT (RFC 6817).
  */
-import { BACKLOG_BATCH_BYTES, BACKLOG_DELAY_MS, BACKLOG_MIN_BYTES, BACKLOG_SHARE } from './limits.js';
+import {
+  ALONE_AFTER_MS,
+  BACKLOG_ALONE_DELAY_MS,
+  BACKLOG_BATCH_BYTES,
+  BACKLOG_DELAY_MS,
+  BACKLOG_MIN_BYTES,
+  BACKLOG_SHARE,
+} from './limits.js';
 
 interface SentFrame {
   readonly bytes: number;
@@ -40,6 +47,8 @@ export class SendWindow {
   /** Of a backlog: on its way, and how much of it may be. */
   #backlogBytes = 0;
   #backlogMaxBytes = BACKLOG_MIN_BYTES;
+  /** When something live went last. */
+  #liveAt = -Infinity;
 
   /** @param bytesPerSecond 0: no limit */
   constructor(bytesPerSecond: number, now: number) {
@@ -90,6 +99,7 @@ export class SendWindow {
     if (this.#unackedBytes === 0) this.#progressAt = now;
     this.#unackedBytes += bytes;
     if (isBacklog) this.#backlogBytes += bytes;
+    else if (messages > 0) this.#liveAt = now;
     this.#frames.push({ bytes, at: now, messages, isBacklog });
     if (this.#bytesPerSecond > 0) this.#tokens -= bytes;
   }
@@ -100,7 +110,7 @@ export class SendWindow {
     for (let frame = this.#frames[this.#first]; left > 0; frame = this.#frames[this.#first]) {
       if (frame === undefined || frame.bytes > left) return false;
       left -= frame.bytes;
-      this.#took(frame, now - frame.at);
+      this.#took(frame, now);
       this.ackedMessages += frame.messages;
       this.#first++;
     }
@@ -129,25 +139,27 @@ export class SendWindow {
     return now + Math.ceil(((1 - this.#tokens) * 1000) / this.#bytesPerSecond);
   }
 
-  #took({ bytes, isBacklog }: SentFrame, tookMs: number): void {
+  #took({ bytes, at, isBacklog }: SentFrame, now: number): void {
+    const tookMs = now - at;
     this.#quickestMs = Math.min(this.#quickestMs, tookMs);
     if (!isBacklog) return;
     // What was not used says nothing of what more would do.
     const isUsed = this.#backlogBytes + bytes >= this.#backlogMaxBytes;
-    const after = backlogBytesAfter(this.#backlogMaxBytes, bytes, tookMs, this.#targetMs);
+    const after = backlogBytesAfter(this.#backlogMaxBytes, bytes, tookMs, this.#targetMs(now));
     if (isUsed || after < this.#backlogMaxBytes)
       this.#backlogMaxBytes = Math.min(Math.max(after, BACKLOG_MIN_BYTES), this.#grantedBytes);
     this.#backlogBytes -= bytes;
   }
 
   /** How long a backlog's frame may take. */
-  get #targetMs(): number {
-    return this.#quickestMs * 2 + BACKLOG_DELAY_MS;
+  #targetMs(now: number): number {
+    const isAlone = now - this.#liveAt > ALONE_AFTER_MS;
+    return this.#quickestMs * 2 + (isAlone ? BACKLOG_ALONE_DELAY_MS : BACKLOG_DELAY_MS);
   }
 
   #hasBacklogRoom(now: number): boolean {
     if (this.#backlogBytes < BACKLOG_MIN_BYTES) return true;
-    return this.#backlogBytes < this.#backlogMaxBytes && this.oldestUnackedMs(now) <= this.#targetMs;
+    return this.#backlogBytes < this.#backlogMaxBytes && this.oldestUnackedMs(now) <= this.#targetMs(now);
   }
 
   #hasTokens(now: number): boolean {

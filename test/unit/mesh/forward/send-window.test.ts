@@ -5,22 +5,31 @@ import { backlogBytesAfter, SendWindow } from '../../../../mesh/forward/send-win
 const BATCH = BACKLOG_MIN_BYTES / 2;
 const CREDIT = 4 * 1024 * 1024;
 
-/** A receiver that takes `bytesPerMs`, one frame after the other, and a backlog that never ends. */
-function mostOnItsWay(window: SendWindow, bytesPerMs: number, rounds: number): number {
-  const due: number[] = [];
+/** A receiver that takes `bytesPerMs`, one frame after the other, and a backlog that never ends. @param live messages beside it */
+function mostOnItsWay(
+  window: SendWindow,
+  bytesPerMs: number,
+  rounds: number,
+  live: 'live' | 'alone' = 'live',
+): number {
+  const due: { readonly at: number; readonly bytes: number }[] = [];
   let now = 0;
   let busyUntil = 0;
   let most = 0;
+  const send = (bytes: number, isBacklog: boolean): void => {
+    window.sent(bytes, now, 1, isBacklog);
+    busyUntil = Math.max(busyUntil, now) + bytes / bytesPerMs;
+    due.push({ at: busyUntil, bytes });
+  };
   for (let i = 0; i < rounds; i++) {
-    while (window.room(true, now) > 0) {
-      window.sent(BATCH, now, 1, true);
-      busyUntil = Math.max(busyUntil, now) + BATCH / bytesPerMs;
-      due.push(busyUntil);
-    }
+    while (window.room(true, now) > 0) send(BATCH, true);
+    if (live === 'live' && i % 10 === 0) send(1, false);
     // What the start makes of it is another matter.
     if (i > rounds / 2) most = Math.max(most, window.unackedBytes);
-    now = due.shift() ?? now;
-    window.returned(BATCH, now);
+    const first = due.shift();
+    if (first === undefined) continue;
+    now = first.at;
+    window.returned(first.bytes, now);
   }
   return most;
 }
@@ -49,10 +58,20 @@ t.test('a backlog has on its way what its receiver is done with in a short time'
   t.ok(atSlow <= 4 * BATCH, `${atSlow} bytes at 500 kB/s`);
 });
 
+t.test('where nothing live goes it may take longer, and makes room when something does', async (t) => {
+  const window = new SendWindow(0, 0);
+  window.open(CREDIT, 0);
+  const alone = mostOnItsWay(window, 10_000, 500, 'alone');
+  t.ok(alone > 50 * 10_000 * 0.5 && alone < 50 * 10_000 * 2, `${alone} bytes at 10 MB/s`);
+  while (window.unackedBytes > 0) window.returned(BATCH, 1e6);
+  const shared = mostOnItsWay(window, 10_000, 500);
+  t.ok(shared < alone / 2 && shared < 8 * 10_000 * 3, `${shared} bytes at 10 MB/s`);
+});
+
 t.test('a receiver that becomes slow has less on its way soon, and never nothing', async (t) => {
   const window = new SendWindow(0, 0);
   window.open(CREDIT, 0);
-  mostOnItsWay(window, 100_000, 200);
+  mostOnItsWay(window, 100_000, 200, 'alone');
   while (window.unackedBytes > 0) window.returned(BATCH, 1e6);
   let now = 1e6;
   for (let round = 0; round < 12; round++) {
