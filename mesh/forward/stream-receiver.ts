@@ -34,7 +34,7 @@ import {
   PartAssembly,
   type ReceiverGreeting,
 } from './frames.js';
-import { CREDIT_BYTES, HAVE_MAX, SINCE_MAX, TEXT_SLOTS, WHOLE_MAX_BYTES } from './limits.js';
+import { CREDIT_BYTES, HAVE_MAX, SINCE_MAX, SOON_POSITIONS, TEXT_SLOTS, WHOLE_MAX_BYTES } from './limits.js';
 import { StreamState } from './stream-state.js';
 import { TextCache } from './text-cache.js';
 
@@ -100,6 +100,8 @@ export class StreamReceiver {
   #link = 0;
   #isUp = false;
   #hasBegun = false;
+  /** Where the log of the origin ended when the link began. */
+  #backlogEnd: LogPosition = 0;
   /** Frames with messages for which there is no room, and what came behind them. */
   readonly #waiting: Waiting[] = [];
   /** Version of an interest that grew between the greeting and the beginning of a link; 0: none. */
@@ -244,6 +246,13 @@ export class StreamReceiver {
     return this.#durable;
   }
 
+  /** What was there when the link began is still to come, and not so much of it that it takes long. */
+  get isCatchingUp(): boolean {
+    if (!this.#isUp) return false;
+    const missing = this.#backlogEnd - this.#durable;
+    return !this.#hasBegun || (missing > 0 && missing <= SOON_POSITIONS);
+  }
+
   get status(): ReceiverStatus {
     const { covered, aheadCount, sinceCount } = this.#state;
     return {
@@ -303,9 +312,10 @@ export class StreamReceiver {
     return refusal;
   }
 
-  #begin({ epoch, from, rolledBackTo }: BeginFrame): Refusal {
+  #begin({ epoch, from, rolledBackTo, head }: BeginFrame): Refusal {
     if (this.#hasBegun) return 'a link begins twice';
     this.#hasBegun = true;
+    this.#backlogEnd = head;
     if (rolledBackTo > 0) this.reset(rolledBackTo - 1, epoch);
     if (this.#state.epoch === undefined) this.reset(from, epoch);
     const { covered } = this.#state;

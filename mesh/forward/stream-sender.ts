@@ -104,6 +104,8 @@ export class StreamSender {
   /** What may be forgotten, as the receiver says. */
   #floor: LogPosition = 0;
   #coveredAt = 0;
+  /** Where the log ended when the link began. */
+  #backlogEnd: LogPosition = 0;
   /** Beyond it nothing stands in the log that the peer should hear of before long. */
   #worthUpTo: LogPosition = 0;
   #isStalled = false;
@@ -147,7 +149,8 @@ export class StreamSender {
     this.#floor = greeting.covered === undefined ? start : Math.min(greeting.floor, start);
     this.#isStalled = false;
     this.#outlet.open(greeting);
-    this.#outlet.begin(start, rolledBack);
+    this.#outlet.begin(start, rolledBack, this.#head);
+    this.#backlogEnd = this.#head;
     this.#coveredAt = this.#outlet.now;
     this.#worthUpTo = this.#head;
     this.#resumeBackfill(greeting, start);
@@ -421,6 +424,8 @@ export class StreamSender {
     const isDue =
       hasHole ||
       through - sent > limits.IDLE_COVER_POSITIONS ||
+      // The other side waits for the end of the backlog.
+      (sent < this.#backlogEnd && through >= this.#backlogEnd) ||
       (this.#worthUpTo > sent && this.#outlet.now - this.#coveredAt >= limits.IDLE_COVER_MS) ||
       // From here on messages may go ahead again.
       (sent < unknown && through >= unknown);

@@ -203,6 +203,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
         members: () => [...this.#lineages.keys()].filter((id) => !this.admission.isEvicted(id)),
         rosterVersion: () => Number.parseInt(this.admission.version.slice(0, 12), 16) || 0,
         coveredOf: (id) => this.#peers.get(id)?.receiver.status.covered ?? 0,
+        isCaughtUp: () => this.#isCaughtUp(),
         isToCome: (version) => this.#isToCome(version),
         sourceOf: (origin, epoch) => this.#sources.of(origin, epoch),
         noteHave: (origin, sequence) => {
@@ -214,6 +215,12 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       this.#parts.lineage.present,
       this.#memory.image,
     );
+  }
+
+  #isCaughtUp(): boolean {
+    for (const { isReachable, receiver } of this.#peers.values())
+      if (isReachable && receiver.isCatchingUp) return false;
+    return true;
   }
 
   /** Whether the stream of another gateway is to bring what it retained, unless it is not to be reached for long. */

@@ -48,6 +48,8 @@ export interface RetainedNodePorts {
   members(): Iterable<GatewayId>;
   rosterVersion(): number;
   coveredOf(member: GatewayId): LogPosition;
+  /** Whether the streams of all that are to be reached have brought what was there when their links began, or take long for it. */
+  isCaughtUp(): boolean;
   /** Whether the stream of its origin is to bring it, before long. */
   isToCome(version: RetainedVersion): boolean;
   sourceOf(origin: GatewayId, epoch: Epoch): MessageSource;
@@ -129,6 +131,7 @@ export class RetainedNode {
         host.discardRetained(topic);
         this.index.changed(topic, undefined);
       },
+      isCaughtUp: () => this.#ports.isCaughtUp(),
       whenDurable: (done) => host.whenCommitted(done),
       sourceOf: (origin, epoch) => this.#ports.sourceOf(origin, epoch),
       head: () => this.#ports.head(),

@@ -16,6 +16,8 @@ export const WINDOW_BYTES = 1_048_576;
 /** The other side hears of what has arrived after so many bytes. */
 export const CREDIT_BYTES = 65_536;
 
+/** The first round of a link waits for the streams, which bring what was written while it was down; but not longer than this. */
+export const FIRST_ROUND_WITHIN_MS = 10_000;
 /** Where nothing differs, gateways compare so often, a quarter more or less. */
 export const ROUND_INTERVAL_MS = 60_000;
 /** Where something differed they compare again; each time in a row they wait twice as long. */

@@ -20,7 +20,14 @@ import { ByteReader, MalformedFrame } from '../wire/bytes.js';
 import { compareBucket, type Decisions, type Sides } from './bucket-comparison.js';
 import { BulkSender } from './bulk-sender.js';
 import { type ArrivedEntry, encodeEntries, EntryReader, type OutgoingEntry } from './entry-frames.js';
-import { BUCKET_COUNT, CREDIT_BYTES, GROUP_COUNT, ROUND_AGAIN_MS, ROUND_INTERVAL_MS } from './limits.js';
+import {
+  BUCKET_COUNT,
+  CREDIT_BYTES,
+  FIRST_ROUND_WITHIN_MS,
+  GROUP_COUNT,
+  ROUND_AGAIN_MS,
+  ROUND_INTERVAL_MS,
+} from './limits.js';
 import {
   type ControlFrame,
   decodeControl,
@@ -73,6 +80,8 @@ export interface RetainedSyncPorts {
   apply(topic: string, version: RetainedVersion, message: Message | undefined): boolean;
   /** The topic retains nothing any more, without a tombstone; tells the index. */
   discard(topic: string): void;
+  /** Whether the streams have brought what was there when their links began, or take long for it. */
+  isCaughtUp(): boolean;
   /** Calls back when all that was applied until now is durable; also at once. */
   whenDurable(done: () => void): void;
   /** One object for each life of a gateway. */
@@ -83,6 +92,8 @@ export interface RetainedSyncPorts {
   /** The keeper knows already. */
   completed(round: CompletedRound): void;
 }
+
+type RootFrame = Extract<ControlFrame, { kind: 'root' }>;
 
 interface Round {
   readonly number: number;
@@ -102,6 +113,10 @@ export class RetainedSync {
   #isLinked = false;
   /** Counts links: what is called back for an old one is nobody's. */
   #linkNumber = 0;
+  /** The first round of the link may begin then, or earlier; 0: it has. */
+  #holdsUntil = 0;
+  /** How the other side began it. */
+  #heldRoot: RootFrame | undefined;
   #roundNumber = 0;
   #round: Round | undefined;
   #nextRoundAt = Infinity;
@@ -123,8 +138,9 @@ export class RetainedSync {
     return this.#round !== undefined;
   }
 
-  /** undefined: the other side begins. */
+  /** undefined: the other side begins. The first round may begin earlier, with the streams. */
   get nextDeadlineMs(): number | undefined {
+    if (this.#holdsUntil > 0) return this.#holdsUntil;
     return this.#nextRoundAt === Infinity ? undefined : this.#nextRoundAt;
   }
 
@@ -132,13 +148,16 @@ export class RetainedSync {
   start(): void {
     this.stop();
     this.#isLinked = true;
-    if (this.#isInitiator) this.#beginRound();
+    this.#holdsUntil = this.#ports.now() + FIRST_ROUND_WITHIN_MS;
+    this.tick(this.#ports.now());
   }
 
   /** The link is gone. */
   stop(): void {
     this.#isLinked = false;
     this.#linkNumber++;
+    this.#holdsUntil = 0;
+    this.#heldRoot = undefined;
     this.#round = undefined;
     this.#nextRoundAt = Infinity;
     this.#isWanted = false;
@@ -150,14 +169,24 @@ export class RetainedSync {
 
   /** A round as soon as may be, for who knows that something differs. */
   requestRound(): void {
-    if (!this.#isLinked) return;
+    if (!this.#isLinked || (this.#isInitiator && this.#holdsUntil > 0)) return;
     if (this.#round !== undefined) this.#isWanted = true;
     else if (this.#isInitiator) this.#beginRound();
     else this.#bulk.push([encodeNudge()]);
   }
 
   tick(now: number): void {
-    if (now >= this.#nextRoundAt && this.#isLinked) this.#beginRound();
+    if (!this.#isLinked) return;
+    if (this.#holdsUntil > 0 && (now >= this.#holdsUntil || this.#ports.isCaughtUp()))
+      this.#beginFirstRound();
+    else if (now >= this.#nextRoundAt) this.#beginRound();
+  }
+
+  #beginFirstRound(): void {
+    this.#holdsUntil = 0;
+    if (this.#isInitiator) this.#beginRound();
+    else if (this.#heldRoot !== undefined) this.#answerRoot(this.#heldRoot);
+    this.#heldRoot = undefined;
   }
 
   drained(): void {
@@ -191,7 +220,7 @@ export class RetainedSync {
         if (this.#isInitiator) this.requestRound();
         return;
       case 'root':
-        this.#answerRoot(frame.round, frame.state, frame.digest);
+        this.#rootCame(frame);
         return;
       default:
         break;
@@ -259,9 +288,14 @@ export class RetainedSync {
 
   // The responder.
 
-  #answerRoot(number: number, state: PeerState, digest: Digest): void {
-    if (this.#isInitiator || this.#round !== undefined)
+  #rootCame(frame: RootFrame): void {
+    if (this.#isInitiator || this.#round !== undefined || this.#heldRoot !== undefined)
       throw new MalformedFrame('a round begins out of turn');
+    if (this.#holdsUntil > 0) this.#heldRoot = frame;
+    else this.#answerRoot(frame);
+  }
+
+  #answerRoot({ round: number, state, digest }: RootFrame): void {
     const round = this.#newRound(number);
     this.#learn(round, state);
     const { root } = this.#ports.index;

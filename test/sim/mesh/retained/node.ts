@@ -191,6 +191,7 @@ export class SimNode {
           version,
           message === undefined ? undefined : Buffer.from(message.payload).toString(),
         ),
+      isCaughtUp: () => true,
       discard: (topic) => {
         this.discardCount++;
         const version = this.index.versionOf(topic);

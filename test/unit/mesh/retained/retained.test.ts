@@ -41,6 +41,7 @@ class Side {
   coveredOf = 0;
   roster = 1;
   room = Infinity;
+  isCaughtUp = true;
   durable: (() => void)[] | undefined = undefined;
   remembered = 0;
 
@@ -77,6 +78,7 @@ class Side {
         this.messages.delete(topic);
         this.index.changed(topic, undefined);
       },
+      isCaughtUp: () => this.isCaughtUp,
       whenDurable: (done) => (this.durable === undefined ? done() : void this.durable.push(done)),
       sourceOf: (origin, epoch) => ({ origin, epoch }),
       head: () => 10,
@@ -231,6 +233,39 @@ t.test('two gateways come to retain the same, and carry only what differs', asyn
   t.equal(b.sync.nextDeadlineMs, undefined);
   t.equal(a.rounds, 2);
   t.equal(b.rounds, 2);
+});
+
+t.test('the first round of a link waits for the streams on both sides, but not for ever', async (t) => {
+  const { a, b, link, settle } = pair();
+  a.put('topic', version(1));
+  a.isCaughtUp = false;
+  b.isCaughtUp = false;
+  link();
+  a.sync.requestRound();
+  b.sync.requestRound();
+  settle();
+  t.equal(a.sync.isRunning, false);
+  t.equal(a.sync.nextDeadlineMs, 11_000);
+  a.isCaughtUp = true;
+  a.sync.tick(1_050);
+  settle();
+  t.equal(a.sync.isRunning, true, 'the other side holds its answer back');
+  t.equal(b.sync.isRunning, false);
+  b.isCaughtUp = true;
+  b.sync.tick(1_100);
+  settle();
+  t.ok(b.messages.has('topic'));
+  t.equal(a.rounds, 1);
+
+  a.put('another', version(1));
+  a.isCaughtUp = false;
+  link();
+  a.sync.tick(10_999);
+  settle();
+  t.notOk(b.messages.has('another'));
+  a.sync.tick(11_000);
+  settle();
+  t.ok(b.messages.has('another'), 'something is slow');
 });
 
 t.test('either side may ask for a round', async (t) => {
