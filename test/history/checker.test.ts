@@ -477,6 +477,30 @@ t.test('C4: who was not told that a message is refused sends it again behind oth
   t.same(order(4, 0x83), ['C4 order'], 'MQTT 3.1.1 refuses nobody');
 });
 
+t.test(
+  'C4: a first copy that was owed with QoS 0 alone may be gone when what was behind it comes',
+  async (t) => {
+    const order = (before: 0 | 1): string[] => {
+      const { history, sub } = stage();
+      const unsure = history.client('unsure');
+      unsure.on();
+      sub.subscribe('c', before);
+      const first = unsure.publish('c', 1, { rc: null });
+      sub.subscribe('c', 1);
+      const second = unsure.publish('c', 1, { rc: null });
+      unsure.off('net');
+      sub.receive(second);
+      unsure.on(true);
+      unsure.publishAgain(first);
+      unsure.publishAgain(second);
+      sub.receive(first);
+      return found(judge({ history }, { okShareMin: 0 }));
+    };
+    t.same(order(0), []);
+    t.same(order(1), ['C4 order']);
+  },
+);
+
 t.test('C5: an acknowledged message reaches a connected session in time', async (t) => {
   const late = (waitMs: number, tell: (all: Stage) => void = () => {}): string[] => {
     const all = stage();

@@ -68,7 +68,8 @@ export class Order extends Check {
     if (this.#mayBeRefused.get(publisher)?.has(seq) === true) return true;
     if (publisher.qos(seq) !== 1 || !publisher.resent(seq)) return false;
     const sentAtMs = publisher.sentAt(seq);
-    const isKept = ({ fromMs, untilMs }: Span): boolean => fromMs < sentAtMs && sentAtMs < untilMs;
+    const isKept = (span: Span): boolean =>
+      span.fromMs < sentAtMs && sentAtMs < span.untilMs && span.promise(sentAtMs, sentAtMs).q > 0;
     return event.q === 0 || publisher.expires(seq) || !session.spansFor(topic).some(isKept);
   }
 
