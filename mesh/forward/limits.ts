@@ -41,4 +41,4 @@ export const TEXT_SLOTS = 4096;
 export const BACKLOG_DELAY_MS = 8;
 /** The same where nothing live has gone this way for a while: the first that comes waits so long, and then the backlog makes room. */
 export const BACKLOG_ALONE_DELAY_MS = 50;
-export const ALONE_AFTER_MS = 1000;
+export const ALONE_AFTER_MS = 250;

@@ -48,7 +48,7 @@ export class SendWindow {
   #backlogBytes = 0;
   #backlogMaxBytes = BACKLOG_MIN_BYTES;
   /** When something live went last. */
-  #liveAt = -Infinity;
+  #liveAt = 0;
 
   /** @param bytesPerSecond 0: no limit */
   constructor(bytesPerSecond: number, now: number) {
@@ -75,6 +75,8 @@ export class SendWindow {
     this.#quickestMs = Infinity;
     this.#backlogBytes = 0;
     this.#backlogMaxBytes = BACKLOG_MIN_BYTES;
+    // What is live may be about to come, and the receiver may have just started.
+    this.#liveAt = now;
   }
 
   /** Bytes that may go now. @param isBacklog leaves room for what is live, and does not make it wait; what it sends next may go beyond that by itself */

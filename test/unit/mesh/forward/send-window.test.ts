@@ -23,7 +23,7 @@ function mostOnItsWay(
   };
   for (let i = 0; i < rounds; i++) {
     while (window.room(true, now) > 0) send(BATCH, true);
-    if (live === 'live' && i % 10 === 0) send(1, false);
+    if (live === 'live' && i % 5 === 0) send(1, false);
     // What the start makes of it is another matter.
     if (i > rounds / 2) most = Math.max(most, window.unackedBytes);
     const first = due.shift();
@@ -53,7 +53,7 @@ t.test('a backlog has on its way what its receiver is done with in a short time'
   const slow = new SendWindow(0, 0);
   slow.open(CREDIT, 0);
   const atSlow = mostOnItsWay(slow, 500, 500);
-  t.equal(slow.backlogBatchBytes, BATCH);
+  t.ok(slow.backlogBatchBytes < 1.5 * BATCH, `${slow.backlogBatchBytes} bytes in a batch`);
   t.ok(quick.backlogBatchBytes === BACKLOG_BATCH_BYTES);
   t.ok(atSlow <= 4 * BATCH, `${atSlow} bytes at 500 kB/s`);
 });
@@ -61,7 +61,7 @@ t.test('a backlog has on its way what its receiver is done with in a short time'
 t.test('where nothing live goes it may take longer, and makes room when something does', async (t) => {
   const window = new SendWindow(0, 0);
   window.open(CREDIT, 0);
-  const alone = mostOnItsWay(window, 10_000, 500, 'alone');
+  const alone = mostOnItsWay(window, 10_000, 2000, 'alone');
   t.ok(alone > 50 * 10_000 * 0.5 && alone < 50 * 10_000 * 2, `${alone} bytes at 10 MB/s`);
   while (window.unackedBytes > 0) window.returned(BATCH, 1e6);
   const shared = mostOnItsWay(window, 10_000, 500);
