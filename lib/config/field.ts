@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /**
@@ -66,6 +67,18 @@ export function flag(value: boolean, field: FieldNote): z.ZodDefault<z.ZodBoolea
 
 export function path(field: FieldNote): z.ZodOptional<z.ZodString> {
   return z.string().min(1).optional().meta(note(field));
+}
+
+const HOST_NAME =
+  /^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
+
+/** Where a listener listens; loopback unless told otherwise. */
+export function listenHost(description: string): z.ZodDefault<z.ZodString> {
+  return z
+    .string()
+    .refine((text) => isIP(text) !== 0 || HOST_NAME.test(text))
+    .default('127.0.0.1')
+    .meta(note({ description, limitText: 'an IP address or a host name; the port has a key of its own' }));
 }
 
 /** A TCP port, 0 for any free one, or false for no listener. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { aclRuleSchema } from '../security/acl-rule.js';
 import { PACKET_BYTES_MAX, SECONDS_FOR_EVER } from './bounds.js';
-import { flag, integer, note, path, portOrOff } from './field.js';
+import { flag, integer, listenHost, note, path, portOrOff } from './field.js';
 
 /** TLS versions that may be asked for as the oldest. */
 const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
@@ -33,16 +33,9 @@ const tlsSchema = z
   .meta({ description: 'Certificate of the TLS listeners; without this section both are off.' });
 
 export const listenersSchema = z.strictObject({
-  host: z
-    .string()
-    .min(1)
-    .default('127.0.0.1')
-    .meta(
-      note({
-        description:
-          'Address of the MQTT listeners. `0.0.0.0` is every IPv4 address of the machine, `::` every address. Beyond loopback, clients must authenticate or `security.allowAnonymous` must say otherwise.',
-      }),
-    ),
+  host: listenHost(
+    'Address of the MQTT listeners. `0.0.0.0` is every IPv4 address of the machine, `::` every address. Beyond loopback, clients must authenticate or `security.allowAnonymous` must say otherwise.',
+  ),
   mqttPort: portOrOff.default(1883).meta(note({ description: 'MQTT over TCP.', limitText: PORT_LIMIT })),
   wsPort: portOrOff.default(8083).meta(note({ description: 'MQTT over WebSocket.', limitText: PORT_LIMIT })),
   wsPath: z
@@ -82,16 +75,9 @@ export const listenersSchema = z.strictObject({
 });
 
 export const httpSchema = z.strictObject({
-  host: z
-    .string()
-    .min(1)
-    .default('127.0.0.1')
-    .meta(
-      note({
-        description:
-          'Address of /healthz, /readyz and /metrics. They ask for no password: open it only towards those who may read them.',
-      }),
-    ),
+  host: listenHost(
+    'Address of /healthz, /readyz and /metrics. They ask for no password: open it only towards those who may read them.',
+  ),
   port: portOrOff
     .default(8880)
     .meta(note({ description: 'Port of the HTTP listener.', limitText: PORT_LIMIT })),

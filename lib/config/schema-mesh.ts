@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isValidTopicFilter } from '../protocol/topic.js';
 import { BYTES_MAX, COUNT_MAX, KIB, MIB } from './bounds.js';
-import { derivedInteger, flag, integer, note, path, portOrOff } from './field.js';
+import { derivedInteger, flag, integer, listenHost, note, path, portOrOff } from './field.js';
 
 /** Of both protocols, so that one number goes into a firewall. */
 const MESH_PORT = 4430;
@@ -54,16 +54,9 @@ const places = {
       'File with the swarm key. Whoever can read it is a member. A relative path is relative to the working directory.',
     defaultText: '`mesh/swarm.key` in `dataDir`, which `sprawl-edge init` and `join` write',
   }),
-  host: z
-    .string()
-    .min(1)
-    .default('127.0.0.1')
-    .meta(
-      note({
-        description:
-          'Address where other gateways connect over TCP. `0.0.0.0` is every IPv4 address of the machine. Who does not prove to have the swarm key is hung up on before anything else is said.',
-      }),
-    ),
+  host: listenHost(
+    'Address where other gateways connect over TCP. `0.0.0.0` is every IPv4 address of the machine. Who does not prove to have the swarm key is hung up on before anything else is said.',
+  ),
   tcpPort: portOrOff.default(MESH_PORT).meta(
     note({
       description:

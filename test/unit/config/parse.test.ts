@@ -328,6 +328,23 @@ t.test('ports that are any free one, or on another address, do not collide', asy
   t.equal(parseConfig({ machine, overrides: apart }).http.port, 1883);
 });
 
+t.test('a host with a port in it is no host, and that is what is said', async (t) => {
+  for (const host of ['127.0.0.1:1883', 'gateway:1883', '[::1]', 'a b', '-a', 'a..b', '']) {
+    const { message } = fault({ flags: [flag('--listen', 'listeners.host', host)] });
+    t.match(
+      message,
+      /^listeners\.host: .* must be an IP address or a host name; the port has .* \(flag --listen\)$/,
+      host,
+    );
+  }
+  for (const host of ['::1', 'localhost', 'fe80::1%eth0', 'my_host.example.org.'])
+    t.equal(
+      parseConfig({ machine, overrides: { listeners: { host }, security: { allowAnonymous: true } } })
+        .listeners.host,
+      host,
+    );
+});
+
 t.test('listening beyond loopback needs a word about who may connect', async (t) => {
   for (const host of ['0.0.0.0', '::', '192.168.1.4', 'gateway.local']) {
     const refused = fault({ flags: [flag('--listen', 'listeners.host', host)] });
