@@ -21,29 +21,30 @@ async function bench(...args: string[]): Promise<{ code: number; output: string 
   return { code: Number(code), output };
 }
 
-t.test(
-  'a small run prints every row and has a figure for every server that is there',
-  { timeout: 90_000 },
-  async (t) => {
-    const file = join(t.testdir(), 'result.json');
-    const { code, output } = await bench('--small', '--target', 'ours,mosquitto', '--json', file);
-    t.equal(code, 0, 'no run of ours went wrong');
-    if (code !== 0) t.comment(output);
-    for (const id of ROW_IDS) t.match(output, `[${id}]`, `row ${id}`);
-    const { rows } = JSON.parse(await readFile(file, 'utf8'));
-    t.same(
-      rows.map(({ id }: { id: string }) => id),
-      ROW_IDS,
-      'the JSON file has the same rows',
-    );
-    const isMosquittoThere = TARGETS.mosquitto.version() !== undefined;
-    t.notMatch(output, /no figures/, 'no run failed');
-    t.match(
-      output,
-      isMosquittoThere ? /mosquitto, MQTT 3\.1\.1 +delivered/ : /mosquitto, MQTT 3\.1\.1 +missing/,
-    );
-  },
-);
+t.test('a small run prints every row and has a figure for each', { timeout: 90_000 }, async (t) => {
+  const file = join(t.testdir(), 'result.json');
+  const { code, output } = await bench('--small', '--target', 'ours', '--json', file);
+  t.equal(code, 0, 'no run of ours went wrong');
+  if (code !== 0) t.comment(output);
+  for (const id of ROW_IDS) t.match(output, `[${id}]`, `row ${id}`);
+  const { rows } = JSON.parse(await readFile(file, 'utf8'));
+  t.same(
+    rows.map(({ id }: { id: string }) => id),
+    ROW_IDS,
+    'the JSON file has the same rows',
+  );
+  t.notMatch(output, /no figures/, 'no run failed');
+});
+
+t.test('a server beside ours has its figures in the same row, or is said to be missing', async (t) => {
+  const { output } = await bench('mqtt', '--small', '--only', 'qos1-10to10', '--target', 'ours,mosquitto');
+  const isMosquittoThere = TARGETS.mosquitto.version() !== undefined;
+  t.match(output, /\[qos1-10to10\]/);
+  t.match(
+    output,
+    isMosquittoThere ? /mosquitto, MQTT 3\.1\.1 +delivered/ : /mosquitto, MQTT 3\.1\.1 +missing/,
+  );
+});
 
 t.test('a small run of the storage suite has figures in every row', { timeout: 90_000 }, async (t) => {
   const { code, output } = await bench('storage', '--small', '--target', 'ours-disk');
