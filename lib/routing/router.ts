@@ -96,7 +96,7 @@ export class Router<S extends Subscriber, M> {
   readonly #trie = new SubscriptionTrie<Subscription<S> | SharedGroup<S> | Listener<M>>();
   readonly #groups = new Map<string, SharedGroup<S>>();
   readonly #byHash = new Map<number, Route<S, M>>();
-  /** Routes that are cached, but those that are stale or evicted. */
+  /** Cached, resolved since the last change and not again. */
   readonly #unproven: Route<S, M>[] = [];
   readonly #indexed = new TopicTree<Route<S, M>>();
   #cachedCount = 0;

@@ -1,7 +1,7 @@
 /**
  * The frames of the channel `forward`. From the origin:
  *
- *     begin      epoch, from, rolled back to (0: not), head: the first on a link
+ *     begin      epoch, from, rolled back to (0: not): the first on a link
  *     main       flags, epoch, interest version, from, positions, lost: covers the log of the origin, in order
  *     express    flags, epoch, number, from: newer than main, of topics that have nothing pending
  *     backfill   flags, epoch, id, from, positions, lost: what a grown interest asks for behind main's back
@@ -138,18 +138,17 @@ export interface BeginFrame {
   readonly from: LogPosition;
   /** 0: the log of the origin is what it was. */
   readonly rolledBackTo: LogPosition;
-  /** The log of the origin ends here: what is before it is a backlog. */
-  readonly head: LogPosition;
 }
 
 export function encodeBegin(
   writer: ByteWriter,
   epoch: WireEpoch,
-  begin: Omit<BeginFrame, 'kind' | 'epoch'>,
+  from: LogPosition,
+  rolledBackTo: number,
 ): Uint8Array {
   writer.u8(FrameKind.begin);
   writeEpoch(writer, epoch);
-  return writer.varint(begin.from).varint(begin.rolledBackTo).varint(begin.head).finish();
+  return writer.varint(from).varint(rolledBackTo).finish();
 }
 
 /** A batch of main or backfill; one without messages only says what is covered. */
@@ -226,7 +225,6 @@ export function decodeStreamFrame(
       epoch: readEpoch(reader),
       from: reader.varint(),
       rolledBackTo: reader.varint(),
-      head: reader.varint(),
     };
     reader.end();
     return begin;

@@ -86,15 +86,12 @@ export class Outlet {
     this.#isWritable = this.#isUp;
   }
 
-  /** @param rolledBackTo undefined: the log is what it was @param head where it ends */
-  begin(from: LogPosition, rolledBackTo: LogPosition | undefined, head: LogPosition): void {
+  /** @param rolledBackTo undefined: the log is what it was */
+  begin(from: LogPosition, rolledBackTo: LogPosition | undefined): void {
     const last = this.#epochs.at(-1);
     if (last === undefined) throw new RangeError('a lineage without an epoch');
     this.#isWritable = this.#send(
-      encodeBegin(this.#writer, last, {
-        ...{ from, head },
-        rolledBackTo: rolledBackTo === undefined ? 0 : rolledBackTo + 1,
-      }),
+      encodeBegin(this.#writer, last, from, rolledBackTo === undefined ? 0 : rolledBackTo + 1),
     );
   }
 

@@ -246,11 +246,15 @@ export class StreamReceiver {
     return this.#durable;
   }
 
+  /** @param end of the log of the origin when the link began, as it says */
+  linkBegan(end: LogPosition): void {
+    this.#backlogEnd = end;
+  }
+
   /** What was there when the link began is still to come, and not so much of it that it takes long. */
   get isCatchingUp(): boolean {
-    if (!this.#isUp) return false;
-    const missing = this.#backlogEnd - this.#durable;
-    return !this.#hasBegun || (missing > 0 && missing <= SOON_POSITIONS);
+    const missing = this.#isUp ? this.#backlogEnd - this.#durable : 0;
+    return missing > 0 && missing <= SOON_POSITIONS;
   }
 
   get status(): ReceiverStatus {
@@ -312,10 +316,9 @@ export class StreamReceiver {
     return refusal;
   }
 
-  #begin({ epoch, from, rolledBackTo, head }: BeginFrame): Refusal {
+  #begin({ epoch, from, rolledBackTo }: BeginFrame): Refusal {
     if (this.#hasBegun) return 'a link begins twice';
     this.#hasBegun = true;
-    this.#backlogEnd = head;
     if (rolledBackTo > 0) this.reset(rolledBackTo - 1, epoch);
     if (this.#state.epoch === undefined) this.reset(from, epoch);
     const { covered } = this.#state;

@@ -149,7 +149,7 @@ export class StreamSender {
     this.#floor = greeting.covered === undefined ? start : Math.min(greeting.floor, start);
     this.#isStalled = false;
     this.#outlet.open(greeting);
-    this.#outlet.begin(start, rolledBack, this.#head);
+    this.#outlet.begin(start, rolledBack);
     this.#backlogEnd = this.#head;
     this.#coveredAt = this.#outlet.now;
     this.#worthUpTo = this.#head;

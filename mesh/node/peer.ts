@@ -358,6 +358,7 @@ export class Peer implements RemoteTarget {
     const { gate, clock, host } = this.#parts;
     this.#holdAll();
     this.#hello = hello;
+    this.receiver.linkBegan(hello.head);
     this.#rolledBackTo = rolledBackTo;
     this.#hasUpTo = undefined;
     const present = hello.lineage.at(-1) as Epoch;
