@@ -87,8 +87,8 @@ export class Retention {
   /** An empty message takes away what its topic retains. @returns whether anything has changed */
   clear(message: Message): boolean {
     const had = this.delete(message.topic);
-    // One that came from elsewhere is there to be known, whatever it took away.
-    if (!this.keepsTombstones || (!had && message.source === undefined)) return had;
+    // What has a counter is told to all, and stands everywhere, whatever it took away.
+    if (!this.keepsTombstones || (!had && message.retainedCounter === 0)) return had;
     this.#options.retained.bury(message);
     this.onChange?.(message.topic);
     return true;

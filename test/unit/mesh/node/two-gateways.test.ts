@@ -158,6 +158,29 @@ t.test('what is retained is known everywhere, whoever wants it, and so is its re
   t.same(c.got, ['state/x one', 'state/y zero', 'state/y ', 'state/x two']);
 });
 
+t.test(
+  'a removal where nothing is retained stands at its own gateway as it does at the others',
+  async (t) => {
+    const { scheduler, sites } = await mesh(2);
+    const [a, b] = sites as [Site, Site];
+    for (const isFirst of [true, false]) {
+      const topic = isFirst ? 'never' : 'removed';
+      if (!isFirst) {
+        a.publish(topic, 'once', 1, true);
+        await scheduler.advance(300);
+        b.publish(topic, '', 1, true);
+        await scheduler.advance(300);
+      }
+      // Both are the next version; b is the higher gateway.
+      a.publish(topic, 'at a', 1, true);
+      b.publish(topic, '', 1, true);
+      await scheduler.advance(300);
+      for (const { lanes, number } of sites)
+        t.equal(lanes.env.store.retained.get(topic), undefined, `${topic} at ${number}`);
+    }
+  },
+);
+
 t.test('two that cannot reach each other go through a third, until they can', async (t) => {
   const { scheduler, network, sites } = await mesh(3);
   const [a, b, c] = sites as [Site, Site, Site];
