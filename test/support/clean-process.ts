@@ -1,6 +1,6 @@
 /**
  * How tests start a gateway of its own: nothing of the tests' tools is in it, with which it starts and runs half as fast, and no
- * configuration of whoever runs them. Its files are covered by the tests in this process.
+ * configuration of whoever runs them. What it runs counts as covered where a test in this process runs it.
  */
 const FOREIGN = /^(SPRAWL_|TAP|NODE_OPTIONS$|NODE_V8_COVERAGE$|_TAPJS)/;
 
