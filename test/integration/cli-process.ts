@@ -65,7 +65,7 @@ export async function runCli(
   input?: string | Buffer,
   env?: Record<string, string>,
 ): Promise<Ended> {
-  const { child, ended } = new CliProcess(args, env);
+  const { child, ended } = new CliProcess(args, env, { isCovered: true });
   child.stdin.end(input);
   return ended;
 }
