@@ -6,6 +6,7 @@ import { Random } from '../sim/random.js';
 import { Recording } from './judgement.js';
 import { MeshFleet } from './mesh-fleet.js';
 import { MeshFormation, runTool } from './mesh-formation.js';
+import { StateClient } from './state-client.js';
 import { MeshGateway, within } from './mesh-gateway.js';
 import type { ProofReport } from './report.js';
 
@@ -56,6 +57,28 @@ class Cards {
   copyOdd(to: string): void {
     cpSync(this.odd.options.dataDir, to, { recursive: true });
   }
+}
+
+/** Resolves when the odd gateway retains what another one does. */
+async function retainsAsOthers(cards: Cards): Promise<void> {
+  const {
+    odd,
+    rest: [other],
+  } = cards;
+  if (other === undefined) throw new Error('nobody is left');
+  const watchers = await Promise.all(
+    [odd, other].map((one) => StateClient.connect(one.endpoint, `state-${one.name}`)),
+  );
+  const [here, there] = watchers as [StateClient, StateClient];
+  await Promise.all(watchers.map((one) => one.subscribe('r/#')));
+  await Promise.all(watchers.map((one) => one.subscribe('m/#')));
+  await cards.soon(
+    'it retains what the others do',
+    () =>
+      here.seen.size === there.seen.size &&
+      [...there.seen].every(([topic, text]) => here.seen.get(topic) === text),
+  );
+  for (const one of watchers) one.leave();
 }
 
 const CARDS: Readonly<Record<string, Card>> = {
@@ -126,6 +149,8 @@ const CARDS: Readonly<Record<string, Card>> = {
     );
     const [line] = odd.process?.errors ?? [];
     cards.figures['what it says'] = line?.message ?? 'nothing';
+    // What it had retained and lost comes back by comparison: to whoever is subscribed by then it is news.
+    await retainsAsOthers(cards);
     const anew = new MeshFleet({
       history: recording.history,
       gateways: [odd],
