@@ -205,34 +205,31 @@ export class Outbound {
   #pumpOwed(transmitter: Transmitter, owed: OwedRetained): void {
     while (this.#owedStoringBytes < PUMP_BELOW_BYTES && this.#hasRoom(transmitter)) {
       const message = owed.take(this.#env.clock.now());
-      if (message === undefined) {
+      const { taken } = owed;
+      if (message === undefined || taken === undefined) {
         this.#owed = undefined;
         return;
       }
-      const { maxQoS, identifiers } = owed;
-      const qos = message.qos < maxQoS ? message.qos : maxQoS;
-      if (qos > 0) {
-        this.#send(message, qos | RETAIN_FLAG | OWED_FLAG, identifiers);
-        continue;
-      }
-      this.#sendOwedQoS0(transmitter, message, identifiers);
+      const qos = lesser(message.qos, taken.qos);
+      if (qos > 0) this.#send(message, qos | RETAIN_FLAG | OWED_FLAG, taken.identifiers);
+      else this.#sendOwedQoS0(transmitter, message, taken);
     }
   }
 
   /** It leaves once it is stored that it did, or it would leave again after a restart. */
-  #sendOwedQoS0(
-    transmitter: Transmitter,
-    message: Message,
-    identifiers: readonly number[] | undefined,
-  ): void {
+  #sendOwedQoS0(transmitter: Transmitter, message: Message, owed: OwedImage): void {
     const { weight, topic } = message;
     const position = this.#recordUnsent(message, topic);
     const send = (): void => {
       // The one that has replaced it meanwhile may have gone to the client already: an older one would come too late.
       const current = this.#env.store.retained.get(topic);
       if (this.#transmitter !== transmitter || current === undefined) return;
+      if (lesser(current.qos, owed.qos) > 0) {
+        this.#oweAgain(owed);
+        return;
+      }
       const forwarded = this.#forwarded(current);
-      if (forwarded !== undefined) transmitter.transmit(forwarded, PUBLISH | RETAIN, 0, identifiers);
+      if (forwarded !== undefined) transmitter.transmit(forwarded, PUBLISH | RETAIN, 0, owed.identifiers);
     };
     if (position === 0) {
       send();
@@ -247,6 +244,13 @@ export class Outbound {
         if (wasFull) this.pump();
       },
     });
+  }
+
+  /** What is retained now has a QoS of its own, and waits for its turn; a crash may take that away, and leaves the copy for the subscription. */
+  #oweAgain(owed: OwedImage): void {
+    if (this.#session.subscriptions.get(owed.filter) === undefined) return;
+    this.#owing().addAgain(owed);
+    this.pump();
   }
 
   /** Whether a message that has waited for its turn may leave now. */
@@ -464,4 +468,8 @@ export class Outbound {
   get #pumpLater(): () => void {
     return (this.#pumpCallback ??= () => this.pump());
   }
+}
+
+function lesser(one: QoS, other: QoS): QoS {
+  return one < other ? one : other;
 }

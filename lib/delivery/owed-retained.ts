@@ -10,7 +10,7 @@ export class OwedRetained {
   readonly #retained: RetainedView;
   #list: OwedImage[] = [];
   #next = 0;
-  #current: OwedImage | undefined;
+  #taken: OwedImage | undefined;
 
   constructor(retained: RetainedView) {
     this.#retained = retained;
@@ -38,7 +38,12 @@ export class OwedRetained {
     if (at >= 0) this.#list.splice(at, 1);
   }
 
-  /** The next message that is still retained, with `maxQoS` and `identifiers` until the next call; undefined: that was all. */
+  /** One that was taken, and is owed still. */
+  addAgain(owed: OwedImage): void {
+    this.#list.push(owed);
+  }
+
+  /** The next message that is still retained, `taken` until the next call; undefined: that was all. */
   take(now: number): Message | undefined {
     for (;;) {
       const owed = this.#list[this.#next];
@@ -46,16 +51,13 @@ export class OwedRetained {
       this.#next++;
       const message = this.#retained.get(owed.topic);
       if (message === undefined || message.expiresAt <= now) continue;
-      this.#current = owed;
+      this.#taken = owed;
       return message;
     }
   }
 
-  get maxQoS(): QoS {
-    return this.#current?.qos ?? 0;
-  }
-
-  get identifiers(): readonly number[] | undefined {
-    return this.#current?.identifiers;
+  /** What the last message was owed as. */
+  get taken(): OwedImage | undefined {
+    return this.#taken;
   }
 }

@@ -938,6 +938,33 @@ t.test('a retained message of QoS 0 that is owed leaves once it is stored that i
   t.same(lines(link.take()), ['publish q0 2'], 'never an older value after a newer');
 });
 
+t.test('what replaces a retained message of QoS 0 that is owed leaves with its own QoS', async (t) => {
+  for (const isOver of [false, true]) {
+    const world = new LaneWorld();
+    const { session, link } = world.connected({ sendWindow: 1 });
+    const subscription = { filter: 'a', qos: 2, retainHandling: 0 } as const;
+    session.subscriptions.subscribe(
+      {
+        ...{ type: 'subscribe', packetId: 1, properties: {} },
+        subscriptions: [{ ...subscription, noLocal: false, retainAsPublished: false }],
+      },
+      undefined,
+      () => {},
+    );
+    world.store.retained.set(message({ topic: 'a', payload: '1', retain: true }));
+    world.store.hold = true;
+    session.outbound.oweRetained(['a'], 'a', 2, undefined);
+    world.store.retained.set(message({ topic: 'a', payload: '2', qos: 1, retain: true }));
+    deliver(session, { qos: 1, topic: 'busy' });
+    if (isOver) session.subscriptions.remove('a');
+    world.store.hold = false;
+    world.store.release();
+    session.outbound.puback(1, 0);
+    const expected = isOver ? [] : ['publish q1 #2 2'];
+    t.same(lines(link.take()), ['publish q1 #1 p', ...expected]);
+  }
+});
+
 t.test('what is owed for a subscription is not owed when that is over', async (t) => {
   const world = new LaneWorld();
   const { session, link } = world.connected({ sendWindow: 1 });
