@@ -32,7 +32,7 @@ export interface MeshHost {
 
   readonly retained: RetainedView;
   /** What is known of a topic has changed; set by the mesh. */
-  onRetainedChange: ((topic: string) => void) | undefined;
+  onRetainedChange: ((topic: string, newest: Message | undefined) => void) | undefined;
   /**
    * Takes the place of what the topic retains: not from a stream, but because the two compared what they have. Its version is set and its
    * bytes are its own; an empty one removes. Subscribers get it when it is committed, but for one that is ahead of its stream.

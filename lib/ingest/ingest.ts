@@ -11,7 +11,6 @@
  */
 import { PUBACK, PUBCOMP, PUBREC, writeAck } from '../delivery/ack-writer.js';
 import type { LogPosition, MessageOrigin } from '../contracts/store.js';
-import { compareVersions } from '../contracts/streams.js';
 import { createMessage, type Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { type Route, RouteState } from '../routing/router.js';
@@ -21,7 +20,7 @@ import { count, C } from '../telemetry/counters.js';
 import { encodeForwardedProperties } from './forwarded-properties.js';
 import type { Run } from '../delivery/fan-out.js';
 import type { Waiter } from './commit-queue.js';
-import { versionOf } from './retained-version.js';
+import { compareNewness } from './retained-version.js';
 
 /** How often a 3.1.1 publisher whose message cannot be stored is looked at again. */
 const HOLD_RETRY_MS = 100;
@@ -251,10 +250,7 @@ export class Ingest {
   #retainForwarded(message: Message): boolean {
     const { mesh, retention } = this.#env;
     const newest = retention.newestOf(message.topic);
-    const order =
-      mesh === undefined || newest === undefined
-        ? 1
-        : compareVersions(versionOf(message, mesh), versionOf(newest, mesh));
+    const order = mesh === undefined || newest === undefined ? 1 : compareNewness(message, newest, mesh);
     if (order <= 0 && newest?.aheadOfStream !== true) return false;
     if (message.mayBeRemoved && newest === undefined) {
       retention.doubt(message);
@@ -431,11 +427,8 @@ export class Ingest {
       retention.clear(message);
       return;
     }
-    const refusal = retention.refusalOf(message);
-    if (refusal === undefined) {
-      retention.keep(message);
-      return;
-    }
+    const refusal = retention.keep(message);
+    if (refusal === undefined) return;
     count(counters, refusal === 'quota' ? C.refusedRetainedQuota : C.refusedRetained);
     this.#env.mesh?.notRetained(message);
   }
@@ -485,7 +478,7 @@ export class Ingest {
     const { mesh, retention } = this.#env;
     if (mesh !== undefined && message.retainedCounter > 0) {
       const newest = retention.newestOf(topic);
-      return newest !== undefined && compareVersions(versionOf(newest, mesh), versionOf(message, mesh)) > 0;
+      return newest !== undefined && compareNewness(newest, message, mesh) > 0;
     }
     if (position === 0) return false;
     const newest = this.#env.store.retained.get(topic)?.position ?? 0;

@@ -1,5 +1,5 @@
 import type { MeshPort } from '../contracts/mesh-port.js';
-import type { RetainedVersion } from '../contracts/streams.js';
+import { compareVersions, type RetainedVersion } from '../contracts/streams.js';
 import type { Message } from '../message/message.js';
 
 /** What decides which of two retained messages of a topic is the newer, see compareVersions. @param message in the log, or of it */
@@ -12,4 +12,10 @@ export function versionOf(message: Message, mesh: MeshPort): RetainedVersion {
     epoch,
     sequence: source === undefined ? position : message.sequence,
   };
+}
+
+/** Which of two messages of a topic is the newer one, as compareVersions. */
+export function compareNewness(a: Message, b: Message, mesh: MeshPort): number {
+  const order = a.retainedCounter - b.retainedCounter;
+  return order === 0 ? compareVersions(versionOf(a, mesh), versionOf(b, mesh)) : order;
 }

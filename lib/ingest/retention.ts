@@ -46,8 +46,8 @@ export type RetentionRefusal = 'limit' | 'quota';
 export class Retention {
   /** In a mesh others have to learn of a removal: what was removed leaves the message that removed it. */
   keepsTombstones = false;
-  /** In a mesh: what is known of a topic has changed. */
-  onChange: ((topic: string) => void) | undefined;
+  /** In a mesh: what is known of a topic has changed. @param newest a message, or its removal; undefined: nothing is known any more */
+  onChange: ((topic: string, newest: Message | undefined) => void) | undefined;
   readonly #options: RetentionOptions;
   /** Messages by holder, of those that hold any; undefined until it is needed. */
   #shares: Map<string, number> | undefined;
@@ -63,22 +63,34 @@ export class Retention {
     return this.#sharesNow.get(this.#holderOf(clientId)) ?? 0;
   }
 
-  /** Why the message cannot be kept; undefined: `keep` may be called. An empty one deletes, which is always allowed. */
+  /** Why the message cannot be kept; undefined: it can. An empty one deletes, which is always allowed. */
   refusalOf(message: Message): RetentionRefusal | undefined {
     if (message.payloadLength === 0) return undefined;
-    let refusal = this.#judge(message);
-    if (refusal !== undefined && this.#sweep()) refusal = this.#judge(message);
+    const { retained } = this.#options;
+    const { topic } = message;
+    let refusal = this.#judge(message, retained.get(topic));
+    if (refusal !== undefined && this.#sweep()) refusal = this.#judge(message, retained.get(topic));
     if (refusal === 'quota') this.#warn(message.publisher);
     return refusal;
   }
 
-  /** Puts the message in place of what its topic retains, whose holder gets its share back. */
-  keep(message: Message): void {
+  /** Puts the message in place of what its topic retains, whose holder gets its share back. @returns why it did not */
+  keep(message: Message): RetentionRefusal | undefined {
     const { retained } = this.#options;
-    const shares = this.#sharesNow;
     const old = retained.get(message.topic);
-    retained.set(message);
-    this.onChange?.(message.topic);
+    if (this.#judge(message, old) === undefined) {
+      this.#replace(old, message);
+      return undefined;
+    }
+    const refusal = this.refusalOf(message);
+    if (refusal === undefined) this.#replace(retained.get(message.topic), message);
+    return refusal;
+  }
+
+  #replace(old: Message | undefined, message: Message): void {
+    const shares = this.#sharesNow;
+    this.#options.retained.set(message);
+    this.onChange?.(message.topic, message);
     if (old?.publisher === message.publisher) return;
     if (old !== undefined) this.#add(shares, old.publisher, -1);
     this.#add(shares, message.publisher, 1);
@@ -86,11 +98,14 @@ export class Retention {
 
   /** An empty message takes away what its topic retains. @returns whether anything has changed */
   clear(message: Message): boolean {
-    const had = this.delete(message.topic);
+    const { topic, retainedCounter } = message;
     // What has a counter is told to all, and stands everywhere, whatever it took away.
-    if (!this.keepsTombstones || (!had && message.retainedCounter === 0)) return had;
+    const isBuried =
+      this.keepsTombstones && (retainedCounter > 0 || this.#options.retained.get(topic) !== undefined);
+    if (!isBuried) return this.delete(topic);
+    this.#takeAway(topic);
     this.#options.retained.bury(message);
-    this.onChange?.(message.topic);
+    this.onChange?.(topic, message);
     return true;
   }
 
@@ -112,24 +127,30 @@ export class Retention {
 
   /** @returns whether the topic retained anything. */
   delete(topic: string): boolean {
+    if (!this.#takeAway(topic)) return false;
+    this.onChange?.(topic, this.#options.retained.tombstone(topic));
+    return true;
+  }
+
+  /** Every member knows of the removal. */
+  forgetTombstone(topic: string): void {
+    const { retained } = this.#options;
+    if (retained.forgetTombstone(topic)) this.onChange?.(topic, retained.get(topic));
+  }
+
+  #takeAway(topic: string): boolean {
     const { retained } = this.#options;
     const shares = this.#sharesNow;
     const old = retained.get(topic);
     if (old === undefined) return false;
     retained.delete(topic);
     this.#add(shares, old.publisher, -1);
-    this.onChange?.(topic);
     return true;
   }
 
-  /** Every member knows of the removal. */
-  forgetTombstone(topic: string): void {
-    if (this.#options.retained.forgetTombstone(topic)) this.onChange?.(topic);
-  }
-
-  #judge(message: Message): RetentionRefusal | undefined {
+  /** @param old what the topic retains */
+  #judge(message: Message, old: Message | undefined): RetentionRefusal | undefined {
     const { retained, limits } = this.#options;
-    const old = retained.get(message.topic);
     const bytes = retained.bytes - (old?.weight ?? 0) + message.weight;
     if (bytes > limits.retainedMaxBytes) return 'limit';
     if (old === undefined && retained.count >= limits.retainedMaxCount) return 'limit';

@@ -5,6 +5,7 @@ import type { QoS } from '../protocol/packet.js';
 export const NEVER = Infinity;
 
 const NO_BYTES = new Uint8Array(0);
+const OBJECT_WEIGHT = 160;
 
 /**
  * One published message on its way through the gateway. It is shared by everybody who will receive it and never changes,
@@ -25,6 +26,8 @@ export class Message {
   aheadOfStream = false;
   /** A retained one of another gateway that may have been removed long ago, and nobody knows any more: subscribers get it, and whether it stands a comparison tells. */
   mayBeRemoved = false;
+  /** What the message occupies where it waits, in bytes: payload, properties, topic and a constant for the object. */
+  readonly weight: number;
 
   constructor(
     readonly topic: string,
@@ -45,7 +48,9 @@ export class Message {
     readonly expiresAt: number,
     /** Client id of the publisher; empty for the gateway's own. */
     readonly publisher: string,
-  ) {}
+  ) {
+    this.weight = payloadEnd - payloadStart + properties.length + topicBytes.length + OBJECT_WEIGHT;
+  }
 
   get payload(): Uint8Array {
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
@@ -53,11 +58,6 @@ export class Message {
 
   get payloadLength(): number {
     return this.payloadEnd - this.payloadStart;
-  }
-
-  /** What the message occupies where it waits, in bytes: payload, properties, topic and a constant for the object. */
-  get weight(): number {
-    return this.payloadEnd - this.payloadStart + this.properties.length + this.topicBytes.length + 160;
   }
 
   /**

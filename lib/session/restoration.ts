@@ -14,8 +14,7 @@ import type {
   SessionRecord,
   UnassignedImage,
 } from '../contracts/store.js';
-import { compareVersions } from '../contracts/streams.js';
-import { versionOf } from '../ingest/retained-version.js';
+import { compareNewness } from '../ingest/retained-version.js';
 import type { Message } from '../message/message.js';
 import type { SharedGroup, Subscription } from '../routing/subscription.js';
 import type { SessionEnvironment } from './environment.js';
@@ -153,7 +152,7 @@ export class Restoration implements DurableSessions {
     const { retention, mesh } = this.#env;
     const newest = mesh === undefined ? undefined : retention.newestOf(message.topic);
     if (mesh !== undefined && newest !== undefined) {
-      const order = compareVersions(versionOf(message, mesh), versionOf(newest, mesh));
+      const order = compareNewness(message, newest, mesh);
       if (order < 0) return message.source === undefined || newest.aheadOfStream;
       // Its stream had brought it before, and subscribers have it.
       if (order === 0 && message.aheadOfStream) return false;
@@ -167,7 +166,7 @@ export class Restoration implements DurableSessions {
       message.aheadOfStream &&
       mesh !== undefined &&
       doubtful !== undefined &&
-      compareVersions(versionOf(message, mesh), versionOf(doubtful, mesh)) === 0;
+      compareNewness(message, doubtful, mesh) === 0;
     if (isDelivered) message.aheadOfStream = false;
     message.mayBeRemoved = false;
     this.#keepOrClear(message);
@@ -177,7 +176,7 @@ export class Restoration implements DurableSessions {
   #keepOrClear(message: Message): void {
     const { retention } = this.#env;
     if (message.payloadLength === 0) retention.clear(message);
-    else if (retention.refusalOf(message) === undefined) retention.keep(message);
+    else retention.keep(message);
   }
 
   restored(): void {

@@ -90,9 +90,10 @@ export class RetainedNode {
       },
     );
     const { host } = ports;
-    host.retained.forEach(({ topic }) => this.#changed(topic));
-    host.retained.forEachTombstone(({ topic }) => this.#changed(topic));
-    host.onRetainedChange = (topic) => this.#changed(topic);
+    const isKnown = (newest: Message): void => this.#changed(newest.topic, newest);
+    host.retained.forEach(isKnown);
+    host.retained.forEachTombstone(isKnown);
+    host.onRetainedChange = (topic, newest) => this.#changed(topic, newest);
   }
 
   get floor(): number {
@@ -105,8 +106,9 @@ export class RetainedNode {
 
   /** Whether a message of a stream, of a topic of which nothing is known, may have been removed long ago: then it is not retained. */
   isSuspect({ topic, source, sequence, retainedCounter }: Message): boolean {
-    if (source === undefined || this.index.versionOf(topic) !== undefined) return false;
-    return this.#keeper.isSuspect(source.origin, sequence, retainedCounter, this.#merge.floor);
+    if (source === undefined) return false;
+    const isSuspect = this.#keeper.isSuspect(source.origin, sequence, retainedCounter, this.#merge.floor);
+    return isSuspect && this.index.versionOf(topic) === undefined;
   }
 
   /** What the streams bring or clients here publish, and what finds no room or is not let in. */
@@ -211,27 +213,24 @@ export class RetainedNode {
     return true;
   }
 
-  #changed(topic: string): void {
+  /** @param newest what is known of the topic: a message, or its removal */
+  #changed(topic: string, newest: Message | undefined): void {
     if (topic.startsWith('$')) return;
-    const { host } = this.#ports;
-    const message = host.retained.get(topic);
-    const tombstone = message === undefined ? host.retained.tombstone(topic) : undefined;
-    if (message !== undefined) {
-      this.#keeper.unburied(topic);
-      this.index.changed(topic, host.versionOf(message), this.#kindOf(message, 'message'));
-    } else if (tombstone !== undefined) {
-      const version = host.versionOf(tombstone);
-      if (!isSame(this.#keeper.versionOf(topic), version)) this.#keeper.buried(topic, version);
-      this.index.changed(topic, version, this.#kindOf(tombstone, 'tombstone'));
-    } else {
+    if (newest === undefined) {
       // It has expired, or is not to be known any more.
       const version = this.index.versionOf(topic);
       if (version !== undefined) this.#forgot(version);
       this.#keeper.unburied(topic);
       this.index.changed(topic, undefined);
+      this.#ahead.delete(topic);
+      return;
     }
-    const newest = message ?? tombstone;
-    if (newest?.aheadOfStream === true) this.#ahead.set(topic, host.versionOf(newest));
+    const version = this.#ports.host.versionOf(newest);
+    const isTombstone = newest.payloadLength === 0;
+    if (!isTombstone) this.#keeper.unburied(topic);
+    else if (!isSame(this.#keeper.versionOf(topic), version)) this.#keeper.buried(topic, version);
+    this.index.changed(topic, version, this.#kindOf(newest, isTombstone ? 'tombstone' : 'message'));
+    if (newest.aheadOfStream) this.#ahead.set(topic, version);
     else this.#ahead.delete(topic);
   }
 

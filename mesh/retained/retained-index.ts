@@ -21,6 +21,7 @@ export interface Digest {
   readonly low: number;
 }
 
+/** As it stands: it changes with its topic. */
 export interface RetainedEntry extends Digest {
   readonly topic: string;
   readonly version: RetainedVersion;
@@ -28,6 +29,8 @@ export interface RetainedEntry extends Digest {
   /** 32 bits; the first ones are its bucket. */
   readonly topicHash: number;
 }
+
+type KnownEntry = { -readonly [field in keyof RetainedEntry]: RetainedEntry[field] };
 
 /** A row of digests. */
 export class Digests {
@@ -51,7 +54,7 @@ export class Digests {
 }
 
 const PER_GROUP = BUCKET_COUNT / GROUP_COUNT;
-const NONE: ReadonlyMap<string, RetainedEntry> = new Map();
+const NONE: ReadonlyMap<string, KnownEntry> = new Map();
 
 export function bucketOf(topicHash: number): number {
   return topicHash >>> (32 - BUCKET_BITS);
@@ -61,7 +64,7 @@ export class RetainedIndex {
   readonly buckets = new Digests(BUCKET_COUNT);
   readonly groups = new Digests(GROUP_COUNT);
   readonly #root = new Digests(1);
-  readonly #entries: (Map<string, RetainedEntry> | undefined)[] = new Array(BUCKET_COUNT).fill(undefined);
+  readonly #entries: (Map<string, KnownEntry> | undefined)[] = new Array(BUCKET_COUNT).fill(undefined);
   #count = 0;
 
   get count(): number {
@@ -90,18 +93,25 @@ export class RetainedIndex {
     if (topic.startsWith('$')) return;
     const topicHash = hashTopic(topic);
     const bucket = bucketOf(topicHash);
-    const entries = (this.#entries[bucket] ??= new Map<string, RetainedEntry>());
-    const before = entries.get(topic);
-    if (before !== undefined) {
-      this.#toggle(bucket, before);
-      if (version === undefined) entries.delete(topic);
-      this.#count--;
+    const entries = (this.#entries[bucket] ??= new Map<string, KnownEntry>());
+    const entry = entries.get(topic);
+    if (entry !== undefined) this.#toggle(bucket, entry);
+    if (version === undefined) {
+      if (entries.delete(topic)) this.#count--;
+      return;
     }
-    if (version !== undefined) {
-      const entry = { topic, version, kind, topicHash, ...hashEntry(topicHash, topic, version) };
-      entries.set(topic, entry);
-      this.#toggle(bucket, entry);
+    const { high, low } = hashEntry(topicHash, topic, version);
+    if (entry === undefined) {
+      const added: KnownEntry = { topic, version, kind, topicHash, high, low };
+      entries.set(topic, added);
+      this.#toggle(bucket, added);
       this.#count++;
+    } else {
+      entry.version = version;
+      entry.kind = kind;
+      entry.high = high;
+      entry.low = low;
+      this.#toggle(bucket, entry);
     }
   }
 

@@ -4,10 +4,15 @@ import { TopicTree } from '../../lib/routing/topic-tree.js';
 
 const DOUBTFUL_MAX_COUNT = 1000;
 
+/** Of a topic: what it retains changes far more often than which topics there are. */
+interface Slot {
+  message: Message;
+}
+
 export class MemoryRetainedStore implements RetainedStore {
-  readonly #tree = new TopicTree<Message>();
+  readonly #tree = new TopicTree<Slot>();
   /** The same once more: one topic is asked for several times for each message that is retained. */
-  readonly #byTopic = new Map<string, Message>();
+  readonly #byTopic = new Map<string, Slot>();
   readonly #tombstones = new Map<string, Message>();
   readonly #doubtful = new Map<string, Message>();
   #bytes = 0;
@@ -21,18 +26,24 @@ export class MemoryRetainedStore implements RetainedStore {
   }
 
   get(topic: string): Message | undefined {
-    return this.#byTopic.get(topic);
+    return this.#byTopic.get(topic)?.message;
   }
 
   set(message: Message): void {
-    const old = this.#byTopic.get(message.topic);
-    if (old !== undefined) this.#bytes -= old.weight;
+    const { topic, weight } = message;
     message.detach();
-    this.#tree.set(message.topic, message);
-    this.#byTopic.set(message.topic, message);
-    this.#bytes += message.weight;
-    this.#tombstones.delete(message.topic);
-    this.#doubtful.delete(message.topic);
+    const slot = this.#byTopic.get(topic);
+    if (slot === undefined) {
+      const added = { message };
+      this.#tree.set(topic, added);
+      this.#byTopic.set(topic, added);
+    } else {
+      this.#bytes -= slot.message.weight;
+      slot.message = message;
+    }
+    this.#bytes += weight;
+    this.#tombstones.delete(topic);
+    this.#doubtful.delete(topic);
   }
 
   bury(tombstone: Message): void {
@@ -77,18 +88,18 @@ export class MemoryRetainedStore implements RetainedStore {
   }
 
   delete(topic: string): boolean {
-    const old = this.#byTopic.get(topic);
-    if (old === undefined) return false;
-    this.#bytes -= old.weight;
+    const slot = this.#byTopic.get(topic);
+    if (slot === undefined) return false;
+    this.#bytes -= slot.message.weight;
     this.#byTopic.delete(topic);
     return this.#tree.delete(topic);
   }
 
   forEachMatch(filter: string, visit: (message: Message) => void): void {
-    this.#tree.forEachMatch(filter, visit);
+    this.#tree.forEachMatch(filter, ({ message }) => visit(message));
   }
 
   forEach(visit: (message: Message) => void): void {
-    this.#tree.forEach(visit);
+    this.#tree.forEach(({ message }) => visit(message));
   }
 }
