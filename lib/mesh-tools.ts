@@ -168,15 +168,7 @@ export async function signEviction(
   logger: Logger,
 ): Promise<SignedStatement> {
   const membership = membershipOf(config, logger);
-  const swarmKey = await swarmKeyOf(config, membership);
-  const roster = await membership.readRoster(swarmKey);
-  if (roster === undefined) {
-    throw new SprawlError(
-      'MESH_MISSING',
-      `${config.dataDir} does not know the admin of its mesh yet: let the gateway meet another one first`,
-      { details: { dataDir: config.dataDir } },
-    );
-  }
+  const roster = await rosterOf(config, membership);
   const id = await findGateway(config, gateway, logger);
   const eviction = roster.evict(AdminKey.parse(text), id, reason);
   return {
@@ -184,6 +176,46 @@ export async function signEviction(
     frame: encodeEvictions([eviction])[0] as Uint8Array, // One eviction is one frame.
     store: () => whileStopped(config, () => membership.writeRoster(roster)),
   };
+}
+
+export interface Inviting {
+  readonly adminKey: string;
+  /** How long it is taken, milliseconds. */
+  readonly forMs: number;
+}
+
+export interface SignedInvitation {
+  readonly text: string;
+  /** Milliseconds since 1970. */
+  readonly endsAtMs: number;
+}
+
+/**
+ * An invitation to the mesh that the data folder is in. Nothing is written.
+ * @throws SprawlError ADMIN_KEY_INVALID, ADMIN_KEY_WRONG, MESH_MISSING, MESH_FILE_FAILED
+ */
+export async function signInvitation(
+  config: Config,
+  { adminKey: text, forMs }: Inviting,
+  logger: Logger,
+): Promise<SignedInvitation> {
+  const membership = membershipOf(config, logger);
+  const { admin } = await rosterOf(config, membership);
+  const adminKey = AdminKey.parse(text);
+  adminKey.expectOf(admin);
+  const now = Math.max(realClock.wall(), await membership.timeAtLeast(0));
+  const endsAtMs = Math.floor(now + forMs);
+  return { text: Invitation.create(adminKey, admin.salt, endsAtMs).reveal(), endsAtMs };
+}
+
+async function rosterOf(config: Config, membership: MembershipFiles): Promise<Roster> {
+  const roster = await membership.readRoster(await swarmKeyOf(config, membership));
+  if (roster !== undefined) return roster;
+  throw new SprawlError(
+    'MESH_MISSING',
+    `${config.dataDir} does not know the admin of its mesh yet: let the gateway meet another one first`,
+    { details: { dataDir: config.dataDir } },
+  );
 }
 
 async function swarmKeyOf(config: Config, membership: MembershipFiles): Promise<SwarmKey> {

@@ -1,27 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { parseConfig } from '../config/index.js';
 import { SprawlError } from '../contracts/errors.js';
 import { shortId } from '../contracts/gateway-id.js';
 import { signEviction, type SignedStatement } from '../mesh-tools.js';
+import { readAdminKey } from './admin-key.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
 import { askGateway, expectDone, urlOf } from './gateway-http.js';
-import { readSecret } from './password-prompt.js';
 import { toolLogger } from './tool-logger.js';
-
-/** @throws SprawlError ADMIN_KEY_INVALID */
-function readKeyFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.replace(/, (open|read).*$/, '') : String(error);
-    throw new SprawlError('ADMIN_KEY_INVALID', `cannot read the admin key from ${path}: ${reason}`, {
-      details: { path },
-      cause: error,
-    });
-  }
-}
 
 /** @returns whether a running gateway has it already */
 async function hand(url: string | undefined, fallback: string, statement: SignedStatement): Promise<boolean> {
@@ -41,8 +27,7 @@ async function hand(url: string | undefined, fallback: string, statement: Signed
 /** `evict`: says with the admin key that a gateway is no member any more. @throws SprawlError ADMIN_KEY_INVALID, ADMIN_KEY_WRONG and others */
 export async function runEvict(invocation: Invocation, world: World): Promise<number> {
   const config = parseConfig(configSources(invocation, world));
-  const path = invocation.value('admin-key-file');
-  const adminKey = path === undefined ? await readSecret('admin key', world) : readKeyFile(path);
+  const adminKey = await readAdminKey(invocation, world);
   const statement = await signEviction(
     config,
     { adminKey, gateway: invocation.positionals[0] ?? '', reason: invocation.value('reason') ?? '' },

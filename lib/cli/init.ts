@@ -17,7 +17,7 @@ Swarm key. Whoever has it can join:
 
     ${swarmKey}
 
-Admin key. It evicts gateways. It is shown this once and is stored nowhere: write it down, keep it offline:
+Admin key. It invites and evicts gateways. It is shown this once and is stored nowhere: write it down, keep it offline:
 
     ${adminKey}
 

@@ -4,6 +4,7 @@ import {
   BOOTSTRAP_OPTIONS,
   EVICT_OPTIONS,
   INIT_OPTIONS,
+  INVITE_OPTIONS,
   JOIN_OPTIONS,
   LEAVE_OPTIONS,
   MESH_STATUS_OPTIONS,
@@ -18,7 +19,7 @@ export const MESH_COMMANDS: readonly Command[] = [
     summary: 'Make a mesh, with this gateway as its first member.',
     usage: '[--data-dir DIR] [--site NAME] [OPTIONS]',
     details: [
-      'Prints two secrets. The swarm key is what every further gateway joins with: whoever has it is a member. The admin key evicts gateways; it is printed this once and stored nowhere.',
+      'Prints two secrets. The swarm key is what every further gateway joins with: whoever has it is a member. The admin key invites and evicts gateways; it is printed this once and stored nowhere.',
       'The gateway has to be stopped; "sprawl-edge up" starts it in its mesh. A data folder that is in a mesh is refused.',
     ],
     options: INIT_OPTIONS,
@@ -55,6 +56,20 @@ export const MESH_COMMANDS: readonly Command[] = [
     ],
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) => (await import('./join.js')).runJoin(invocation, world),
+  },
+  {
+    name: 'invite',
+    summary: 'Make an invitation to the mesh, with an end date.',
+    usage: '[--days DAYS] [OPTIONS]',
+    details: [
+      'Signs it with the admin key that "sprawl-edge init" printed; the gateway may run meanwhile, and keeps nothing of it. "sprawl-edge join" takes it in place of the swarm key until its end.',
+      'The end date is for honest people: the swarm key can be made from an invitation, and whoever has joined stays a member. "sprawl-edge evict" ends that.',
+    ],
+    options: INVITE_OPTIONS,
+    positionals: NO_POSITIONALS,
+    examples: [{ purpose: 'For the one who sets up the next site', line: 'sprawl-edge invite --days 2' }],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) => (await import('./invite.js')).runInvite(invocation, world),
   },
   {
     name: 'leave',

@@ -39,14 +39,26 @@ export const MESH_STATUS_OPTIONS: readonly OptionSpec[] = [
   { long: 'json', description: 'Print what the gateway said, for programs.' },
 ];
 
+const ADMIN_KEY_OPTION: OptionSpec = {
+  long: 'admin-key-file',
+  values: ['FILE'],
+  description: 'Read the admin key from FILE. Without it, it is asked for, or read from standard input.',
+};
+
+export const INVITE_OPTIONS: readonly OptionSpec[] = [
+  ...DATA_OPTIONS,
+  {
+    long: 'days',
+    values: ['DAYS'],
+    description: 'How long it is taken, also part of a day such as 0.5 (default 7).',
+  },
+  ADMIN_KEY_OPTION,
+];
+
 export const EVICT_OPTIONS: readonly OptionSpec[] = [
   ...DATA_OPTIONS,
   { long: 'reason', values: ['TEXT'], description: 'Why, for people: at most 200 bytes.' },
-  {
-    long: 'admin-key-file',
-    values: ['FILE'],
-    description: 'Read the admin key from FILE. Without it, it is asked for, or read from standard input.',
-  },
+  ADMIN_KEY_OPTION,
   ASK_OPTION,
 ];
 

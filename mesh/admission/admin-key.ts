@@ -52,6 +52,15 @@ export class AdminKey {
     }
   }
 
+  /** @throws SprawlError ADMIN_KEY_WRONG where it is that of another mesh */
+  expectOf({ publicKey }: AdminBinding): void {
+    if (Buffer.from(this.publicKey).equals(publicKey)) return;
+    throw new SprawlError(
+      'ADMIN_KEY_WRONG',
+      'this admin key is that of another mesh; give the one that "sprawl-edge init" printed for this one',
+    );
+  }
+
   /** The secret as text, for the one who is to have it. */
   reveal(): string {
     return renderKeyText(PREFIX, this.#seed);

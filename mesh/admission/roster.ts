@@ -60,12 +60,7 @@ export class Roster {
    * @throws SprawlError ADMIN_KEY_WRONG, ROSTER_FULL, USAGE (the reason is too long)
    */
   evict(key: AdminKey, gateway: GatewayId, reason: string): SignedEviction {
-    if (!Buffer.from(key.publicKey).equals(this.admin.publicKey)) {
-      throw new SprawlError(
-        'ADMIN_KEY_WRONG',
-        'this admin key is that of another mesh; give the one that "sprawl-edge init" printed for this one',
-      );
-    }
+    key.expectOf(this.admin);
     const fault = reasonFault(reason);
     if (fault !== undefined) throw new SprawlError('USAGE', `the reason cannot be taken: ${fault}`);
     if (this.#evictions.size >= ROSTER_MAX_COUNT && !this.#evictions.has(gateway)) {

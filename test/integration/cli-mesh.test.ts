@@ -195,6 +195,42 @@ t.test('an invitation is a swarm key until its end', async (t) => {
   );
 });
 
+t.test('invite makes what join takes, with the admin key of the mesh and with no other', async (t) => {
+  const dataDir = folder(t);
+  const { swarmKey, adminKey } = await initialised(dataDir);
+  const invite = (args: readonly string[], input = adminKey): ReturnType<typeof runHere> =>
+    runHere(['invite', '--data-dir', dataDir, ...args], input);
+  const earliest = Date.now() + 43_200_000;
+  const { code, out } = await invite(['--days', '0.5']);
+  t.equal(code, 0);
+  const text = /^ {4}(sprawlinvite1\w+)$/m.exec(out)?.[1] ?? '';
+  const { endsAtMs } = Invitation.parse(text);
+  t.ok(endsAtMs >= earliest && endsAtMs <= Date.now() + 43_200_000, 'half a day');
+  t.match(out, new Date(endsAtMs).toISOString());
+  const invited = folder(t);
+  await joined(['-', '--data-dir', invited], text);
+  t.equal((await membershipOf(invited).readSwarmKey())?.reveal(), swarmKey);
+
+  const keyFile = join(dataDir, 'admin');
+  writeFileSync(keyFile, adminKey);
+  t.match(await invite(['--admin-key-file', keyFile], ''), { code: 0 });
+  const cases: readonly (readonly [readonly string[], string, RegExp])[] = [
+    [[], AdminKey.create(randomBytes).reveal(), /is that of another mesh/],
+    [[], swarmKey, /does not begin with "sprawladmin1"/],
+    [['--days', '0'], adminKey, /--days "0": it takes days, more than 0 and at most 3650/],
+    [['--days', 'week'], adminKey, /--days "week": it takes days/],
+    [['x'], adminKey, /unexpected argument "x"/],
+  ];
+  for (const [args, input, message] of cases) {
+    const wrong = await invite(args, input);
+    t.equal(wrong.code, 2, wrong.err);
+    t.match(wrong.err, message);
+    t.match(wrong.err, ONE_LINE);
+    t.notMatch(wrong.err, adminKey.slice(14, 40));
+  }
+  t.match(await runHere(['invite', '--data-dir', folder(t)], adminKey), { code: 2, err: /is in no mesh/ });
+});
+
 t.test('evict signs with the admin key and with no other', async (t) => {
   const dataDir = folder(t);
   const { swarmKey, adminKey } = await initialised(dataDir);
