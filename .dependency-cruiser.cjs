@@ -28,6 +28,12 @@ module.exports = {
       to: { path: '^lib/', pathNot: '^lib/(contracts|message|protocol|routing)/' },
     },
     {
+      name: 'bridge-knows-contracts',
+      severity: 'error',
+      from: { path: '^bridge/' },
+      to: { path: '^lib/', pathNot: '^lib/(contracts|message|protocol)/' },
+    },
+    {
       name: 'production-never-imports-test',
       severity: 'error',
       from: { pathNot: '^test/' },

@@ -1,0 +1,89 @@
+/**
+ * Where archives are: a folder, or a bucket of something that speaks S3. Objects are created once and never changed; a key is a path of
+ * names with `/` between them.
+ */
+
+/** What is to be in an object. A request that has to be made again reads it again. */
+export interface ObjectBody {
+  readonly length: number;
+  /** Bytes `[offset, offset + length)`; all of them are there. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+export interface ObjectStat {
+  readonly key: string;
+  /** Bytes. */
+  readonly length: number;
+}
+
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface ObjectStore {
+  /** For people, without anything secret. */
+  readonly name: string;
+  /** Whether of two that create a key at the same time one is always told that it came second; where not, only one may write for each origin. */
+  createsOnce(): Promise<boolean>;
+  /**
+   * The object is there for good, and whole, once this resolved; before that nobody sees a part of it.
+   * @returns false: there is one with this key already, whatever is in it @throws ObjectFault
+   */
+  create(key: string, body: ObjectBody): Promise<boolean>;
+  /** @returns the object, or less of it where the range goes beyond its end; undefined: there is none @throws ObjectFault */
+  read(key: string, range?: ByteRange): Promise<Uint8Array | undefined>;
+  /** @throws ObjectFault */
+  stat(key: string): Promise<ObjectStat | undefined>;
+  /** Those whose key begins with `prefix`, in the order of their keys as bytes. @throws ObjectFault */
+  list(prefix: string): AsyncIterable<ObjectStat>;
+  /** One that does not exist is no error. @throws ObjectFault */
+  remove(key: string): Promise<void>;
+}
+
+/**
+ * `busy`: to be tried again later. `unreachable`: nothing got through. `unknown`: it may have happened, or not. `denied`: credentials or
+ * permissions. `clock`: the clocks of both sides are too far apart. `full`: no room. `missing`: the folder or bucket is not there. `other`: see the text.
+ */
+export type ObjectFaultKind =
+  'busy' | 'unreachable' | 'unknown' | 'denied' | 'clock' | 'full' | 'missing' | 'other';
+
+export class ObjectFault extends Error {
+  constructor(
+    readonly kind: ObjectFaultKind,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'ObjectFault';
+  }
+}
+
+export function bodyOf(bytes: Uint8Array): ObjectBody {
+  return {
+    length: bytes.length,
+    read: (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
+  };
+}
+
+const KEY_MAX_BYTES = 1024;
+/** Of a file system; the names of parts are a little longer. */
+const NAME_MAX_BYTES = 200;
+const NAME = /^[A-Za-z0-9_=%+,~-][A-Za-z0-9_=%+,.~-]*$/;
+
+/** Why a key cannot be used everywhere; undefined: it can. Names that begin with a dot are the store's own. */
+export function keyFault(key: string): string | undefined {
+  if (key.length > KEY_MAX_BYTES) return `it has ${key.length} characters, at most ${KEY_MAX_BYTES}`;
+  for (const name of key.split('/')) {
+    if (!NAME.test(name)) return `${JSON.stringify(name)} in it is no name`;
+    if (name.length > NAME_MAX_BYTES)
+      return `a name in it has ${name.length} characters, at most ${NAME_MAX_BYTES}`;
+  }
+  return undefined;
+}
+
+/** @throws RangeError for a key that nobody should have made */
+export function expectKey(key: string): void {
+  const fault = keyFault(key);
+  if (fault !== undefined) throw new RangeError(`${JSON.stringify(key)} is no key of an object: ${fault}`);
+}
