@@ -1,0 +1,172 @@
+/**
+ * One entry of a manifest: what an origin took in behind `after` and up to `upTo` is in these objects, and nowhere else. As bytes it is one line of
+ * JSON, always the same for the same entry, so that its SHA-256 names it.
+ */
+import { createHash } from 'node:crypto';
+import type { Epoch } from '../../lib/contracts/epoch.js';
+import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+
+export interface ArchivedObject {
+  readonly key: string;
+  /** Bytes. */
+  readonly length: number;
+  readonly rows: number;
+  /** Of its bytes, 64 hexadecimal digits. */
+  readonly sha256: string;
+}
+
+/** Positions, both included. */
+export type PositionRange = readonly [first: LogPosition, last: LogPosition];
+
+export interface ManifestEntry {
+  readonly origin: GatewayId;
+  /** From 1, without gaps. */
+  readonly number: number;
+  /** SHA-256 of the entry before; empty: it is the first. */
+  readonly previous: string;
+  /** The life of the origin in which it took in what is in the entry. */
+  readonly epoch: Epoch;
+  readonly after: LogPosition;
+  readonly upTo: LogPosition;
+  /** Positions in it that the log of the origin had lost when it was written. */
+  readonly lost: readonly PositionRange[];
+  /** Fingerprint of what decided which messages of these positions are rows, and how they are laid out. */
+  readonly config: string;
+  /** In all objects together. */
+  readonly rows: number;
+  readonly objects: readonly ArchivedObject[];
+  /** Who wrote it: the origin, or a gateway that finished for it. */
+  readonly by: GatewayId;
+}
+
+/** Where a manifest ends. */
+export interface ManifestTip {
+  /** 0: it has no entries. */
+  readonly number: number;
+  /** SHA-256 of the last entry; empty: there is none. */
+  readonly hash: string;
+  readonly epoch: Epoch | undefined;
+  readonly upTo: LogPosition;
+}
+
+export const EMPTY_TIP: ManifestTip = { number: 0, hash: '', epoch: undefined, upTo: 0 };
+
+/** A manifest that is not what its writers left: nothing may be built on it. */
+export class ManifestFault extends Error {
+  constructor(
+    readonly origin: GatewayId,
+    readonly number: number,
+    reason: string,
+  ) {
+    super(`entry ${number} of the manifest of ${origin} ${reason}`);
+    this.name = 'ManifestFault';
+  }
+}
+
+const FORMAT = 1;
+const LINE_END = 0x0a;
+const HASH = /^[0-9a-f]{64}$/;
+const NONCE = /^[0-9a-f]{16}$/;
+
+export function encodeEntry(entry: ManifestEntry): Uint8Array {
+  const { origin, number, previous, epoch, after, upTo, lost, config, rows, objects, by } = entry;
+  const line = JSON.stringify({
+    ...{ format: FORMAT, origin, number, previous },
+    epoch: { counter: epoch.counter, nonce: epoch.nonce },
+    ...{ after, upTo, lost, config, rows },
+    objects: objects.map(({ key, length, rows: count, sha256 }) => ({ key, length, rows: count, sha256 })),
+    by,
+  });
+  return Buffer.from(`${line}\n`, 'utf8');
+}
+
+/** @param bytes as `encodeEntry` made them @throws ManifestFault where they are anything else */
+export function decodeEntry(origin: GatewayId, number: number, bytes: Uint8Array): ManifestEntry {
+  const fault = (reason: string): never => {
+    throw new ManifestFault(origin, number, reason);
+  };
+  if (bytes.at(-1) !== LINE_END) fault('is not whole');
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    fault('is no JSON');
+  }
+  const format = isRecord(parsed) ? parsed['format'] : undefined;
+  if (typeof format === 'number' && format > FORMAT)
+    fault(`has format ${format}, and this version of sprawl-edge knows ${FORMAT}: update it`);
+  const entry = isRecord(parsed) ? entryOf(parsed) : undefined;
+  if (entry === undefined) return fault('is no entry');
+  if (entry.origin !== origin || entry.number !== number)
+    fault(`says that it is entry ${entry.number} of ${entry.origin}`);
+  // What was added by hand is in no field.
+  if (!Buffer.from(encodeEntry(entry)).equals(bytes)) fault('was changed');
+  return entry;
+}
+
+export function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+export function tipOf(entry: ManifestEntry, bytes: Uint8Array): ManifestTip {
+  return { number: entry.number, hash: hashOf(bytes), epoch: entry.epoch, upTo: entry.upTo };
+}
+
+/**
+ * Why an entry cannot stand behind `tip`; undefined: it can. In one life of the origin positions go on without a gap. A gateway that was put
+ * back to an old image begins a new life at an earlier position: what it had archived beyond it stays, and is of the life before.
+ */
+export function successionFault(tip: ManifestTip, entry: ManifestEntry): string | undefined {
+  const { previous, epoch, after, upTo } = entry;
+  if (previous !== tip.hash) return 'does not follow the one before it';
+  if (upTo < after) return `ends before it begins: (${after}, ${upTo}]`;
+  const known = tip.epoch;
+  if (known === undefined) return undefined;
+  if (epoch.counter < known.counter) return `is of life ${epoch.counter}, and ${known.counter} had begun`;
+  if (epoch.counter === known.counter && epoch.nonce !== known.nonce)
+    return `is of another life ${epoch.counter} than the one before it: two gateways use one identity`;
+  if (after > tip.upTo) return `begins behind ${after}, and what came before ends at ${tip.upTo}`;
+  if (epoch.counter === known.counter && after < tip.upTo)
+    return `begins behind ${after}, and everything up to ${tip.upTo} is archived already`;
+  return undefined;
+}
+
+function entryOf(fields: Readonly<Record<string, unknown>>): ManifestEntry | undefined {
+  const { origin: originText, number, previous, after, upTo, lost, config, rows, by: byText } = fields;
+  const { epoch: life, objects: listed } = fields;
+  const origin = typeof originText === 'string' ? parseGatewayId(originText) : undefined;
+  const by = typeof byText === 'string' ? parseGatewayId(byText) : undefined;
+  const epoch = isRecord(life) ? epochOf(life) : undefined;
+  const objects = Array.isArray(listed) ? listed.map(objectOf) : [undefined];
+  if (origin === undefined || by === undefined || epoch === undefined) return undefined;
+  if (!isCount(number) || number === 0 || !isCount(after) || !isCount(upTo) || !isCount(rows))
+    return undefined;
+  if (typeof config !== 'string' || !(previous === '' || isHash(previous))) return undefined;
+  if (!Array.isArray(lost) || !lost.every(isRange) || !objects.every(isThere)) return undefined;
+  if (objects.reduce((sum, object) => sum + object.rows, 0) !== rows) return undefined;
+  return { origin, number, previous, epoch, after, upTo, lost, config, rows, objects, by };
+}
+
+function epochOf({ counter, nonce }: Readonly<Record<string, unknown>>): Epoch | undefined {
+  return isCount(counter) && typeof nonce === 'string' && NONCE.test(nonce) ? { counter, nonce } : undefined;
+}
+
+function objectOf(value: unknown): ArchivedObject | undefined {
+  if (!isRecord(value)) return undefined;
+  const { key, length, rows, sha256 } = value;
+  return typeof key === 'string' && isCount(length) && isCount(rows) && isHash(sha256)
+    ? { key, length, rows, sha256 }
+    : undefined;
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isHash = (value: unknown): value is string => typeof value === 'string' && HASH.test(value);
+const isRange = (value: unknown): value is PositionRange => {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [first, last] = value as readonly unknown[];
+  return isCount(first) && isCount(last) && first <= last;
+};
+const isThere = <T>(value: T | undefined): value is T => value !== undefined;
