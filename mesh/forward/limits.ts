@@ -35,8 +35,8 @@ export const STALL_MS = 5000;
 /** Messages of QoS 0 behind so many bytes that the link has not sent yet are dropped. */
 export const PASSING_QUEUED_MAX_BYTES = 1024 * 1024;
 export const PASSING_BATCH_BYTES = 64 * 1024;
-/** Topics and client ids of another gateway that are kept decoded; a power of two. */
-export const TEXT_SLOTS = 4096;
+/** Topics and client ids of all other gateways that are kept decoded; a power of two. */
+export const TEXT_SLOTS = 16_384;
 /** How long live messages may wait for what a backlog has on its way, besides twice what an acknowledgement takes. */
 export const BACKLOG_DELAY_MS = 8;
 /** The same where nothing live has gone this way for a while: the first that comes waits so long, and then the backlog makes room. */

@@ -20,6 +20,8 @@ import type { Message } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import type { Roster } from '../admission/roster.js';
 import type { ReceiverGreeting } from '../forward/frames.js';
+import { TEXT_SLOTS } from '../forward/limits.js';
+import { TextCache } from '../forward/text-cache.js';
 import type { SignedCloneReport } from '../identity/clone-report.js';
 import { type Departure, encodeDepartures } from '../identity/departure.js';
 import { epochText, lineageHas, presentOf } from '../identity/lineage.js';
@@ -131,6 +133,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       gate: new SubackGate(Math.max(0, limits.interestWaitMs - TICK_MS)),
       lineage: new OwnLineage(self, lineage, () => this.#earlierLives()),
       bookkeeping: new Bookkeeping(),
+      texts: new TextCache(TEXT_SLOTS),
     };
     this.#memory = new RetainedMemory(store, this.#parts.bookkeeping);
     this.#clones = new CloneWatch({

@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { MeshHost } from '../../lib/contracts/mesh-port.js';
 import type { Store } from '../../lib/contracts/store.js';
+import type { TextCache } from '../forward/text-cache.js';
 import type { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
 import type { Bookkeeping } from './bookkeeping.js';
 import type { OwnLineage } from './own-lineage.js';
@@ -43,4 +44,6 @@ export interface NodeParts {
   readonly limits: NodeLimits;
   readonly lineage: OwnLineage;
   readonly bookkeeping: Bookkeeping;
+  /** Of what all peers send. */
+  readonly texts: TextCache;
 }

@@ -109,7 +109,7 @@ export class Peer implements RemoteTarget {
     this.#clock = parts.clock;
     this.#since = parts.clock.now();
     this.#unreachableSince = this.#since;
-    const { store, remote, local, limits, bookkeeping } = parts;
+    const { store, remote, local, limits, bookkeeping, texts } = parts;
     const now = (): number => parts.clock.now();
     this.receiver = new StreamReceiver(
       gateway,
@@ -121,6 +121,7 @@ export class Peer implements RemoteTarget {
         reportHole: (_origin, from, to) => this.#hole(from, to),
       },
       limits.forward,
+      texts,
     );
     this.interestOut = new InterestSender(local, {
       send: (frame) => this.#send(Channel.interest, frame),
@@ -372,7 +373,7 @@ export class Peer implements RemoteTarget {
       this.receivedPassing++;
       host.publishPassing(message);
     };
-    this.#passingIn = new PassingReceiver(source, deliver, now);
+    this.#passingIn = new PassingReceiver(source, deliver, now, this.#parts.texts);
     this.#enter('telling', 'it has not said yet what it wants');
     gate.peerReached(this.gateway, -1);
     this.#hasToldInterest = false;
