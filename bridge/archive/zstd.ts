@@ -1,0 +1,16 @@
+/** Zstandard, which Node.js has from 22.15 and 23.8 on. */
+import * as zlib from 'node:zlib';
+
+interface WithZstd {
+  zstdCompressSync?: (bytes: Uint8Array) => Uint8Array;
+}
+
+const { zstdCompressSync: compress } = zlib as unknown as WithZstd;
+
+export const HAS_ZSTD = compress !== undefined;
+
+/** @throws Error where this Node.js has none: see HAS_ZSTD */
+export function zstdCompressSync(bytes: Uint8Array): Uint8Array {
+  if (compress === undefined) throw new Error('zstd needs Node.js 22.15 or newer');
+  return compress(bytes);
+}
