@@ -26,6 +26,9 @@ if (version[0] < OLDEST[0] || (version[0] === OLDEST[0] && version[1] < OLDEST[1
 // Password hashes, file syncs and name look-ups share libuv's thread pool; its size is read once, at its first use.
 if (process.env.UV_THREADPOOL_SIZE === undefined) process.env.UV_THREADPOOL_SIZE = '16';
 
+// The version of the AWS SDK that is pinned here runs on Node 20; that later ones will not is for those who make releases.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
+
 // Node 20 warns of JSON modules, which dependencies import; it helps nobody who runs a gateway.
 var emitWarning = process.emitWarning;
 process.emitWarning = function (warning, type) {

@@ -5,13 +5,33 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { FileObjectStore } from '../../bridge/archive/file-object-store.js';
 import { bodyOf, keyFault, type ObjectStore } from '../../bridge/archive/object-store.js';
+import { S3ObjectStore, type S3Options } from '../../bridge/archive/s3-object-store.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
+import { S3Server, type S3ServerOptions } from '../support/s3-server.js';
 
 const text = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString();
 const body = (content: string): ReturnType<typeof bodyOf> => bodyOf(Buffer.from(content));
 
-const STORES: Readonly<Record<string, (t: Test) => ObjectStore>> = {
+async function s3(t: Test, options: S3ServerOptions, more: Partial<S3Options> = {}): Promise<ObjectStore> {
+  const server = new S3Server(options);
+  await server.listen();
+  const store = new S3ObjectStore({
+    ...{ bucket: 'bucket', prefix: 'plant/one', region: 'eu-central-1', endpoint: server.endpoint },
+    ...{ pathStyle: true, timeoutMs: 10_000, partBytes: 1_000_000 },
+    credentials: { accessKeyId: 'AKTEST', secretAccessKey: 'very secret' },
+    ...more,
+  });
+  t.teardown(async () => {
+    store.close();
+    await server.close();
+  });
+  return store;
+}
+
+const STORES: Readonly<Record<string, (t: Test) => ObjectStore | Promise<ObjectStore>>> = {
   memory: () => new MemoryObjectStore(),
+  's3, listed in small pages': (t) => s3(t, { pageMaxKeys: 3 }),
+  's3 without a prefix': (t) => s3(t, {}, { prefix: '' }),
   files: (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'sprawl-objects-'));
     t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -27,7 +47,7 @@ async function keysOf(store: ObjectStore, prefix: string): Promise<string[]> {
 
 for (const [name, make] of Object.entries(STORES)) {
   t.test(`${name}: an object is created once`, async (t) => {
-    const store = make(t);
+    const store = await make(t);
     t.equal(await store.createsOnce(), true);
     t.equal(await store.read('a/b'), undefined);
     t.equal(await store.stat('a/b'), undefined);
@@ -43,7 +63,7 @@ for (const [name, make] of Object.entries(STORES)) {
   });
 
   t.test(`${name}: of many that create one key at the same time one comes first`, async (t) => {
-    const store = make(t);
+    const store = await make(t);
     for (let round = 0; round < 10; round++) {
       const key = `race/${round}`;
       const came = await Promise.all(
@@ -55,7 +75,7 @@ for (const [name, make] of Object.entries(STORES)) {
   });
 
   t.test(`${name}: a part of an object is read`, async (t) => {
-    const store = make(t);
+    const store = await make(t);
     await store.create('a', body('0123456789'));
     for (const [offset, length, expected] of [
       [0, 3, '012'],
@@ -69,14 +89,14 @@ for (const [name, make] of Object.entries(STORES)) {
   });
 
   t.test(`${name}: a large object comes back as it was`, async (t) => {
-    const store = make(t);
+    const store = await make(t);
     const bytes = Buffer.alloc(3_000_001, 'large ');
     t.equal(await store.create('large', bodyOf(bytes)), true);
     t.ok(bytes.equals((await store.read('large')) ?? Buffer.alloc(0)));
   });
 
   t.test(`${name}: keys are listed in their order`, async (t) => {
-    const store = make(t);
+    const store = await make(t);
     t.same(await keysOf(store, ''), []);
     const keys = ['a/b/c', 'a/b-1', 'a/b/a', 'a.x', 'a/b.1', 'b', 'a/c/d=1/x', 'ab/c'];
     for (const key of keys) await store.create(key, body(key));
@@ -90,7 +110,7 @@ for (const [name, make] of Object.entries(STORES)) {
   });
 
   t.test(`${name}: what is no key is refused`, async (t) => {
-    const store = make(t);
+    const store = await make(t);
     for (const key of [
       '',
       '/a',

@@ -1,0 +1,239 @@
+/**
+ * A small S3 server in memory, as much of it as an archive needs: path style, conditional creation, checksums, parts, ranges, lists in
+ * pages, signatures of version 4. It fails as it is told to.
+ */
+import { createHash, createHmac } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { crc32 } from 'node:zlib';
+
+export interface S3ServerOptions {
+  readonly bucket?: string;
+  readonly accessKeyId?: string;
+  readonly secretAccessKey?: string;
+  /** Whether `If-None-Match` counts; `refused`: 501. */
+  readonly conditional?: 'honoured' | 'ignored' | 'refused';
+  readonly pageMaxKeys?: number;
+}
+
+/** What the server does with one request. `hangBefore`, `hangAfter`: no answer comes, and nothing or everything was done. `cut`: half of the body. */
+export type S3Fault =
+  | { readonly kind: 'answer'; readonly status: number; readonly code: string }
+  | { readonly kind: 'hangBefore' | 'hangAfter' | 'cut' | 'reset' };
+
+interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+const NONE = Buffer.alloc(0);
+
+export class S3Server {
+  readonly objects = new Map<string, Buffer>();
+  readonly uploads = new Map<string, { key: string; parts: Map<number, Buffer> }>();
+  /** `PUT key?query`, in order. */
+  readonly asked: string[] = [];
+  fault: (method: string, target: string) => S3Fault | undefined = () => undefined;
+  readonly #options: Required<S3ServerOptions>;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: S3ServerOptions = {}) {
+    this.#options = {
+      ...{ bucket: 'bucket', accessKeyId: 'AKTEST', secretAccessKey: 'very secret', conditional: 'honoured' },
+      pageMaxKeys: 1000,
+      ...options,
+    };
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  get endpoint(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+  }
+
+  close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks);
+    const { pathname, searchParams } = new URL(request.url ?? '', this.endpoint);
+    const [bucket = '', ...names] = decodeURIComponent(pathname).slice(1).split('/');
+    const key = names.join('/');
+    const method = request.method ?? '';
+    const target = `${key}${searchParams.size === 0 ? '' : `?${searchParams.toString()}`}`;
+    this.asked.push(`${method} ${target}`);
+    const fault = this.fault(method, target);
+    if (fault?.kind === 'hangBefore') return;
+    if (fault?.kind === 'reset') {
+      request.socket.destroy();
+      return;
+    }
+    const refusal =
+      fault?.kind === 'answer' ? errorAnswer(fault.status, fault.code) : this.#refusal(request, bucket, body);
+    const answer = refusal ?? this.#answer(method, key, searchParams, request, body);
+    if (fault?.kind === 'hangAfter') return;
+    const bytes = Buffer.from(answer.body ?? NONE);
+    const length = answer.headers?.['content-length'] ?? `${bytes.length}`;
+    response.writeHead(answer.status, { ...answer.headers, 'content-length': length });
+    if (fault?.kind === 'cut') {
+      response.write(bytes.subarray(0, bytes.length >> 1), () => response.destroy());
+      return;
+    }
+    response.end(method === 'HEAD' ? undefined : bytes);
+  }
+
+  #refusal(request: IncomingMessage, bucket: string, body: Buffer): Answer | undefined {
+    if (!this.#isSigned(request)) return errorAnswer(403, 'SignatureDoesNotMatch');
+    if (bucket !== this.#options.bucket) return errorAnswer(404, 'NoSuchBucket');
+    const told = request.headers['x-amz-checksum-crc32'];
+    const sum = Buffer.alloc(4);
+    sum.writeUInt32BE(crc32(body));
+    return told !== undefined && told !== sum.toString('base64') ? errorAnswer(400, 'BadDigest') : undefined;
+  }
+
+  #answer(
+    method: string,
+    key: string,
+    query: URLSearchParams,
+    request: IncomingMessage,
+    body: Buffer,
+  ): Answer {
+    if (key === '' && method === 'GET') return this.#list(query);
+    const uploadId = query.get('uploadId');
+    if (method === 'POST' && query.has('uploads')) return this.#beginUpload(key);
+    if (uploadId !== null) return this.#ofUpload(method, key, uploadId, query, request, body);
+    if (method === 'PUT') return this.#create(key, body, request);
+    if (method === 'DELETE') {
+      this.objects.delete(key);
+      return { status: 204 };
+    }
+    const found = this.objects.get(key);
+    if (found === undefined) return errorAnswer(404, 'NoSuchKey');
+    return method === 'HEAD'
+      ? { status: 200, headers: { 'content-length': `${found.length}`, etag: etagOf(found) } }
+      : rangeOf(found, request.headers.range);
+  }
+
+  #create(key: string, body: Buffer, { headers }: IncomingMessage): Answer {
+    const { conditional } = this.#options;
+    if (headers['if-none-match'] !== undefined && conditional === 'refused')
+      return errorAnswer(501, 'NotImplemented');
+    const isOnce = headers['if-none-match'] === '*' && conditional === 'honoured';
+    if (isOnce && this.objects.has(key)) return errorAnswer(412, 'PreconditionFailed');
+    this.objects.set(key, body);
+    return { status: 200, headers: { etag: etagOf(body) } };
+  }
+
+  #beginUpload(key: string): Answer {
+    const id = `upload-${this.uploads.size + 1}`;
+    this.uploads.set(id, { key, parts: new Map() });
+    return xml(
+      `<InitiateMultipartUploadResult><Key>${key}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
+    );
+  }
+
+  #ofUpload(
+    method: string,
+    key: string,
+    id: string,
+    query: URLSearchParams,
+    request: IncomingMessage,
+    body: Buffer,
+  ): Answer {
+    const upload = this.uploads.get(id);
+    if (upload === undefined) return errorAnswer(404, 'NoSuchUpload');
+    if (method === 'PUT') {
+      upload.parts.set(Number(query.get('partNumber')), body);
+      return { status: 200, headers: { etag: etagOf(body) } };
+    }
+    if (method === 'DELETE') {
+      this.uploads.delete(id);
+      return { status: 204 };
+    }
+    const numbers = [...body.toString().matchAll(/<PartNumber>(\d+)<\/PartNumber>/g)].map((match) =>
+      Number(match[1]),
+    );
+    const parts = numbers.map((number) => upload.parts.get(number));
+    if (parts.includes(undefined)) return errorAnswer(400, 'InvalidPart');
+    const created = this.#create(key, Buffer.concat(parts as Buffer[]), request);
+    if (created.status !== 200) return created;
+    this.uploads.delete(id);
+    return xml(`<CompleteMultipartUploadResult><Key>${key}</Key></CompleteMultipartUploadResult>`);
+  }
+
+  #list(query: URLSearchParams): Answer {
+    const prefix = query.get('prefix') ?? '';
+    const after = query.get('continuation-token') ?? '';
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
+    const page = keys.slice(0, this.#options.pageMaxKeys);
+    const contents = page
+      .map((key) => `<Contents><Key>${key}</Key><Size>${this.objects.get(key)?.length}</Size></Contents>`)
+      .join('');
+    const next =
+      page.length < keys.length ? `<NextContinuationToken>${page.at(-1)}</NextContinuationToken>` : '';
+    return xml(`<ListBucketResult><KeyCount>${page.length}</KeyCount>${contents}${next}</ListBucketResult>`);
+  }
+
+  /** See "Authenticating Requests (AWS Signature Version 4)". */
+  #isSigned(request: IncomingMessage): boolean {
+    const { accessKeyId, secretAccessKey } = this.#options;
+    const { authorization = '' } = request.headers;
+    const [, id, scope = '', names = '', signature] =
+      /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\S+), ?SignedHeaders=(\S+), ?Signature=(\w+)$/.exec(
+        authorization,
+      ) ?? [];
+    if (id !== accessKeyId) return false;
+    const url = new URL(request.url ?? '', this.endpoint);
+    const query = [...url.searchParams]
+      .map(([name, value]) => `${escaped(name)}=${escaped(value)}`)
+      .sort()
+      .join('&');
+    const headers = names
+      .split(';')
+      .map((name) => `${name}:${String(request.headers[name]).trim()}\n`)
+      .join('');
+    const hash = String(request.headers['x-amz-content-sha256']);
+    const canonical = [request.method, url.pathname, query, headers, names, hash].join('\n');
+    const digest = createHash('sha256').update(canonical).digest('hex');
+    const toSign = ['AWS4-HMAC-SHA256', request.headers['x-amz-date'], scope, digest].join('\n');
+    let key: Uint8Array = Buffer.from(`AWS4${secretAccessKey}`);
+    for (const part of [...scope.split('/'), toSign]) key = createHmac('sha256', key).update(part).digest();
+    return Buffer.from(key).toString('hex') === signature;
+  }
+}
+
+const escaped = (text: string): string =>
+  encodeURIComponent(text).replaceAll(
+    /[!'()*]/g,
+    (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+const etagOf = (bytes: Uint8Array): string => `"${createHash('md5').update(bytes).digest('hex')}"`;
+
+function xml(body: string): Answer {
+  const text = `<?xml version="1.0" encoding="UTF-8"?>\n${body}`;
+  return { status: 200, headers: { 'content-type': 'application/xml' }, body: text };
+}
+
+function errorAnswer(status: number, code: string): Answer {
+  return { ...xml(`<Error><Code>${code}</Code><Message>${code}, said the test</Message></Error>`), status };
+}
+
+function rangeOf(bytes: Buffer, range: string | undefined): Answer {
+  const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? [];
+  if (from === undefined) return { status: 200, headers: { etag: etagOf(bytes) }, body: bytes };
+  if (Number(from) >= bytes.length) return errorAnswer(416, 'InvalidRange');
+  return { status: 206, body: bytes.subarray(Number(from), Number(to) + 1) };
+}
