@@ -1,0 +1,136 @@
+/**
+ * Brings one stretch of an origin's log after the other into the archive. Each step can be interrupted, and be done once more:
+ *
+ *     cut (durable) ─▶ build ─▶ create each object ─▶ read it back ─▶ manifest entry ─▶ the log may go
+ *
+ * What is cut is cut for good, so that who begins again makes the same objects under the same keys. Two that work for one origin at the
+ * same time make the same or other ones; the manifest takes one of them, and what the other has made is litter.
+ */
+import { isSameEpoch, type Epoch } from '../../lib/contracts/epoch.js';
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import { hashOf, type ArchivedObject, type ManifestTip, type PositionRange } from './manifest-entry.js';
+import type { Manifest } from './manifest.js';
+import { type ObjectBody, ObjectFault, type ObjectStore } from './object-store.js';
+
+/** A stretch of the log that makes one entry. */
+export interface Cut {
+  readonly epoch: Epoch;
+  readonly after: LogPosition;
+  readonly upTo: LogPosition;
+  /** See ManifestEntry. */
+  readonly config: string;
+}
+
+export interface BuiltObject extends ArchivedObject {
+  readonly body: ObjectBody;
+}
+
+/** What a cut made: always the same of the same log. */
+export interface BuiltCut {
+  readonly objects: readonly BuiltObject[];
+  /** Positions that could not be read. */
+  readonly lost: readonly PositionRange[];
+  /** It is not needed any more. */
+  dispose(): Promise<void>;
+}
+
+export interface ArchiverPorts {
+  readonly self: GatewayId;
+  readonly objects: ObjectStore;
+  readonly manifest: Manifest;
+  /** The cut that was saved last; undefined: none is under way. */
+  savedCut(): Cut | undefined;
+  /** Durable once this resolved. */
+  saveCut(cut: Cut | undefined): Promise<void>;
+  /** What is to be archived next, behind where the archive ends; undefined: nothing yet. */
+  nextCut(tip: ManifestTip): Cut | undefined;
+  build(cut: Cut): Promise<BuiltCut>;
+  /** Everything up to here is in the archive. */
+  archived(tip: ManifestTip): void;
+}
+
+/** `done`: one more stretch. `overtaken`: somebody else has done it. `idle`: there is nothing to do yet. */
+export type ArchiveStep = 'done' | 'overtaken' | 'idle';
+
+/** Of the end of an object that is read back; the footer of a Parquet file is in it, and of a small one everything. */
+const CHECKED_BYTES = 65_536;
+
+export class Archiver {
+  readonly #ports: ArchiverPorts;
+  #isRead = false;
+
+  constructor(ports: ArchiverPorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * The next stretch; not while another step is under way. After a fault it is to be called again.
+   * @throws ObjectFault, ManifestFault, and what the log and the disk say
+   */
+  async step(): Promise<ArchiveStep> {
+    const { manifest } = this.#ports;
+    await this.#readManifest();
+    const cut = await this.#cut(manifest.tip);
+    if (cut === undefined) return 'idle';
+    const built = await this.#ports.build(cut);
+    try {
+      for (const object of built.objects) await this.#bring(object);
+      const { epoch, after, upTo, config } = cut;
+      const objects = built.objects.map(({ key, length, rows, sha256 }) => ({ key, length, rows, sha256 }));
+      const rows = objects.reduce((sum, object) => sum + object.rows, 0);
+      const draft = { epoch, after, upTo, lost: built.lost, config, rows, objects, by: this.#ports.self };
+      const isOurs = await manifest.append(draft);
+      this.#ports.archived(manifest.tip);
+      await this.#ports.saveCut(undefined);
+      return isOurs ? 'done' : 'overtaken';
+    } finally {
+      await built.dispose();
+    }
+  }
+
+  /** What others, or an earlier life, have written. */
+  async #readManifest(): Promise<void> {
+    if (this.#isRead) return;
+    const { manifest } = this.#ports;
+    const { number } = manifest.tip;
+    for await (const entry of manifest.read()) if (entry.number < number) break;
+    this.#isRead = true;
+    if (manifest.tip.number > 0) this.#ports.archived(manifest.tip);
+  }
+
+  async #cut(tip: ManifestTip): Promise<Cut | undefined> {
+    const saved = this.#ports.savedCut();
+    if (saved !== undefined && isNext(saved, tip)) return saved;
+    const next = this.#ports.nextCut(tip);
+    // A saved one that is archived already is forgotten with the next.
+    if (next !== undefined) await this.#ports.saveCut(next);
+    return next;
+  }
+
+  /** The object is there, with what it is to have. */
+  async #bring(object: BuiltObject): Promise<void> {
+    const { objects } = this.#ports;
+    const { key, body, length } = object;
+    await objects.create(key, body);
+    const stat = await objects.stat(key);
+    if (stat?.length !== length) {
+      const found = stat === undefined ? 'is not there' : `has ${stat.length} bytes and not ${length}`;
+      throw new ObjectFault('other', `${key} was stored in ${objects.name}, and ${found}`);
+    }
+    const checked = Math.min(length, CHECKED_BYTES);
+    const offset = length - checked;
+    const [there, here] = await Promise.all([
+      objects.read(key, { offset, length: checked }),
+      body.read(offset, checked),
+    ]);
+    if (there === undefined || hashOf(there) !== hashOf(here))
+      throw new ObjectFault('other', `${key} was stored in ${objects.name}, and reads otherwise`);
+  }
+}
+
+/** Whether an entry for it can stand behind what is archived: in the same life exactly there. */
+function isNext(cut: Cut, { epoch, upTo }: ManifestTip): boolean {
+  if (epoch === undefined || isSameEpoch(cut.epoch, epoch)) return cut.after === upTo;
+  return cut.epoch.counter > epoch.counter && cut.after <= upTo;
+}
