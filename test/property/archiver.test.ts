@@ -141,14 +141,20 @@ t.test('whatever happens in between, everything is archived once', async (t) => 
 t.test('one that begins again makes the same objects, and leaves no litter', async (t) => {
   const { length } = ALL_ROWS;
   // Killed after each number of things that it does.
-  for (let things = 0; things < 40; things++) {
+  let left = -1;
+  for (let things = 0; left < 0; things++) {
     const objects = new MemoryObjectStore();
     const disk: Disk = { cut: undefined, archivedUpTo: 0 };
-    let left = things;
+    left = things;
     const dies: Luck = () => (left-- === 0 ? 'kill' : 'nothing');
+    objects.fault = () => {
+      if (dies() === 'kill') throw new Killed();
+      return undefined;
+    };
     const first = new Uploader(2, objects, disk, dies, 7);
     for (let steps = 0; steps < length; steps++)
       if ((await first.archiver.step().catch(() => 'idle')) === 'idle') break;
+    objects.fault = () => undefined;
     const second = new Uploader(2, objects, disk, () => 'nothing', 11);
     while ((await second.archiver.step()) !== 'idle');
     t.same(await archivedRows(objects), ALL_ROWS);
@@ -157,6 +163,7 @@ t.test('one that begins again makes the same objects, and leaves no litter', asy
       for (const { key } of entry.objects) named.add(key);
     const litter = [...objects.objects.keys()].filter((key) => key.startsWith('data/') && !named.has(key));
     t.same(litter, [], `killed after ${things} things`);
+    t.ok(things < 1000);
   }
 });
 
