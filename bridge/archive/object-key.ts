@@ -1,0 +1,87 @@
+/**
+ * Where rows are, in the way of Hive: `data/date=2026-11-29/topic=site%2Fharbour/<origin>-<epoch>-<first>-<last>-<hash>.parquet`. A reader
+ * that wants a day, or a part of the topics, asks for nothing else.
+ */
+import { createHash } from 'node:crypto';
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+
+export interface PartitionScheme {
+  readonly by: 'day' | 'hour';
+  /** How many of the first levels of a topic make a partition; 0: topics make none. */
+  readonly topicLevels: number;
+}
+
+export type FileFormat = 'parquet' | 'ndjson';
+
+/** What is in one object, and says so in its name. */
+export interface ObjectName {
+  readonly origin: GatewayId;
+  /** Counter of the origin's life. */
+  readonly epoch: number;
+  readonly first: number;
+  readonly last: number;
+  /** Of its bytes: two that were made from the same positions otherwise do not get in each other's way. */
+  readonly sha256: string;
+  readonly format: FileFormat;
+}
+
+const ORIGIN_CHARACTERS = 16;
+const HASH_CHARACTERS = 8;
+const VALUE_MAX_CHARACTERS = 120;
+const DAY_CHARACTERS = '2026-11-29'.length;
+const HOUR_AT = '2026-11-29T'.length;
+
+/** @param timeMs milliseconds since 1970 */
+export function partitionOf({ by, topicLevels }: PartitionScheme, timeMs: number, topic: string): string {
+  // oxlint-disable-next-line eslint/no-restricted-globals -- it only writes the time down
+  const time = new Date(timeMs).toISOString();
+  const date = `date=${time.slice(0, DAY_CHARACTERS)}`;
+  const hour = by === 'hour' ? `/hour=${time.slice(HOUR_AT, HOUR_AT + 2)}` : '';
+  return `${date}${hour}${topicLevels === 0 ? '' : `/topic=${valueOf(firstLevels(topic, topicLevels))}`}`;
+}
+
+export function objectKey(
+  partition: string,
+  { origin, epoch, first, last, sha256, format }: ObjectName,
+): string {
+  const name = [
+    origin.slice(0, ORIGIN_CHARACTERS),
+    epoch,
+    first,
+    last,
+    sha256.slice(0, HASH_CHARACTERS),
+  ].join('-');
+  return `data/${partition}/${name}.${format}`;
+}
+
+function firstLevels(topic: string, count: number): string {
+  let end = -1;
+  for (let level = 0; level < count; level++) {
+    end = topic.indexOf('/', end + 1);
+    if (end < 0) return topic;
+  }
+  return topic.slice(0, end);
+}
+
+/** As Hive writes values in paths; a long one ends with a hash in place of its rest. */
+function valueOf(text: string): string {
+  // Hive's name of nothing.
+  if (text === '') return '__HIVE_DEFAULT_PARTITION__';
+  const whole = escaped(text);
+  if (whole.length <= VALUE_MAX_CHARACTERS) return whole;
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, ORIGIN_CHARACTERS);
+  let kept = '';
+  for (const character of text) {
+    const next = kept + escaped(character);
+    if (next.length + 1 + hash.length > VALUE_MAX_CHARACTERS) break;
+    kept = next;
+  }
+  return `${kept}~${hash}`;
+}
+
+function escaped(text: string): string {
+  return encodeURIComponent(text).replaceAll(
+    /[!'()*.]/g,
+    (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
