@@ -28,6 +28,10 @@ export class NdjsonRows implements RowWriter {
     this.#common = JSON.stringify({ site, origin, epoch: epoch.counter }).slice(1, -1);
   }
 
+  get pendingBytes(): number {
+    return 2 * this.#pending.length;
+  }
+
   add({ timeMs, sequence, topic, qos, retain, properties, payload }: ArchiveRow): void {
     // oxlint-disable-next-line eslint/no-restricted-globals -- it only writes the time down
     const time = new Date(timeMs).toISOString();
@@ -35,15 +39,15 @@ export class NdjsonRows implements RowWriter {
     const more = properties === undefined ? '' : `,"properties":${properties}`;
     this.#pending += `{"time":"${time}",${this.#common},${own}${more},${payloadField(payload)}}\n`;
     this.#rows++;
-    if (this.#pending.length >= CHUNK_CHARACTERS) this.#flush();
+    if (this.#pending.length >= CHUNK_CHARACTERS) this.flush();
   }
 
   finish(): WrittenFile {
-    this.#flush();
+    this.flush();
     return { rows: this.#rows, length: this.#length };
   }
 
-  #flush(): void {
+  flush(): void {
     if (this.#pending === '') return;
     const bytes = Buffer.from(this.#pending, 'utf8');
     this.#pending = '';

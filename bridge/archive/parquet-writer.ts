@@ -57,6 +57,8 @@ type SchemaElement = Schema[number];
 type ColumnSource = Parameters<ParquetWriter['write']>[0]['columnData'][number];
 
 const MICROS_PER_MS = 1000n;
+/** Of a row besides its payload. */
+const ROW_BYTES = 200;
 /** Enough to tell topics apart that begin alike. */
 const STATISTICS_MAX_BYTES = 64;
 const CODECS = { snappy: 'SNAPPY', zstd: 'ZSTD', none: 'UNCOMPRESSED' } as const;
@@ -136,15 +138,23 @@ export class ParquetRows implements RowWriter {
     });
   }
 
+  get pendingBytes(): number {
+    return this.#groupBytes + this.#rows.length * ROW_BYTES;
+  }
+
   add(row: ArchiveRow): void {
     this.#rows.push(row);
     this.#groupBytes += row.payload.length;
     if (this.#rows.length >= this.#options.groupMaxRows || this.#groupBytes >= this.#options.groupMaxBytes)
-      this.#writeGroup();
+      this.flush();
+  }
+
+  flush(): void {
+    if (this.#rows.length > 0) this.#writeGroup();
   }
 
   finish(): WrittenFile {
-    if (this.#rows.length > 0) this.#writeGroup();
+    this.flush();
     void this.#parquet.finish();
     return { rows: this.#count, length: this.#out.offset };
   }

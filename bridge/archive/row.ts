@@ -31,7 +31,11 @@ export interface WrittenFile {
 
 /** Takes rows in the order of their positions. */
 export interface RowWriter {
+  /** What waits in memory to be written, about: bytes. */
+  readonly pendingBytes: number;
   add(row: ArchiveRow): void;
+  /** Writes what waits. */
+  flush(): void;
   /** No row comes any more. */
   finish(): WrittenFile;
 }

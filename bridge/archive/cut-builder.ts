@@ -1,0 +1,115 @@
+/** Makes the objects of a cut: one for each partition that its rows are in, the same of the same rows. */
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { BuiltCut, BuiltObject, Cut } from './archiver.js';
+import type { PositionRange } from './manifest-entry.js';
+import { NdjsonRows } from './ndjson-writer.js';
+import { type FileFormat, objectKey, partitionOf, type PartitionScheme } from './object-key.js';
+import { type ParquetOptions, ParquetRows } from './parquet-writer.js';
+import type { ArchiveRow, RowWriter } from './row.js';
+import type { Spool, SpoolFile } from './spool.js';
+
+/** What is read of the log at once. */
+export interface RowBatch {
+  /** Those that are to be archived, in order. */
+  readonly rows: readonly ArchiveRow[];
+  readonly lost: readonly PositionRange[];
+}
+
+export interface BuilderOptions {
+  readonly site: string;
+  readonly origin: GatewayId;
+  readonly format: FileFormat;
+  readonly partitions: PartitionScheme;
+  readonly parquet: ParquetOptions;
+  /** What may wait in memory, of all partitions together: bytes. */
+  readonly pendingMaxBytes: number;
+}
+
+export interface BuilderPorts {
+  readonly spool: Spool;
+  /** Positions behind `after` and up to `upTo`. */
+  read(after: LogPosition, upTo: LogPosition): AsyncIterable<RowBatch>;
+}
+
+interface OpenFile {
+  readonly file: SpoolFile;
+  readonly writer: RowWriter;
+  readonly first: LogPosition;
+  last: LogPosition;
+}
+
+export class CutBuilder {
+  readonly #ports: BuilderPorts;
+  readonly #options: BuilderOptions;
+
+  constructor(ports: BuilderPorts, options: BuilderOptions) {
+    this.#ports = ports;
+    this.#options = options;
+  }
+
+  /** @throws what the log and the spool do; nothing of it is left then */
+  async build(cut: Cut): Promise<BuiltCut> {
+    const files = new Map<string, OpenFile>();
+    const dispose = async (): Promise<void> => {
+      for (const { file } of files.values()) await file.remove();
+    };
+    try {
+      const lost: PositionRange[] = [];
+      for await (const batch of this.#ports.read(cut.after, cut.upTo)) {
+        for (const row of batch.rows) this.#add(files, cut, row);
+        lost.push(...batch.lost);
+      }
+      const partitions = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
+      return {
+        objects: partitions.map(([partition, open]) => this.#finish(partition, open, cut)),
+        lost,
+        dispose,
+      };
+    } catch (error) {
+      await dispose();
+      throw error;
+    }
+  }
+
+  #add(files: Map<string, OpenFile>, cut: Cut, row: ArchiveRow): void {
+    const { partitions, pendingMaxBytes } = this.#options;
+    const partition = partitionOf(partitions, row.timeMs, row.topic);
+    let open = files.get(partition);
+    if (open === undefined) {
+      open = this.#open(cut, row.sequence);
+      files.set(partition, open);
+    }
+    open.writer.add(row);
+    open.last = row.sequence;
+    if (open.writer.pendingBytes * files.size >= pendingMaxBytes) this.#relieve(files);
+  }
+
+  /** Whoever has most in memory writes it, where all together are too much. */
+  #relieve(files: ReadonlyMap<string, OpenFile>): void {
+    let sum = 0;
+    let largest: RowWriter | undefined;
+    for (const { writer } of files.values()) {
+      sum += writer.pendingBytes;
+      if (largest === undefined || writer.pendingBytes > largest.pendingBytes) largest = writer;
+    }
+    if (sum >= this.#options.pendingMaxBytes) largest?.flush();
+  }
+
+  #open({ epoch }: Cut, first: LogPosition): OpenFile {
+    const { site, origin, format, parquet } = this.#options;
+    const file = this.#ports.spool.create();
+    const sink = (bytes: Uint8Array): void => file.append(bytes);
+    const facts = { site, origin, epoch };
+    const writer = format === 'parquet' ? new ParquetRows(sink, facts, parquet) : new NdjsonRows(sink, facts);
+    return { file, writer, first, last: first };
+  }
+
+  #finish(partition: string, { file, writer, first, last }: OpenFile, { epoch }: Cut): BuiltObject {
+    const { rows, length } = writer.finish();
+    const { body, sha256 } = file.finish();
+    const { origin, format } = this.#options;
+    const key = objectKey(partition, { origin, epoch: epoch.counter, first, last, sha256, format });
+    return { key, length, rows, sha256, body };
+  }
+}
