@@ -41,7 +41,8 @@ export async function greet(
   if (job.subscriberPort === undefined) return;
   const { port, version, payloadBytes } = job;
   const greeter = new Greeter({ port, version, clientId: 'bench-greeter', fail: run.fail });
-  await greeter.open();
+  // A server that ends now answers nothing.
+  await Promise.race([greeter.open(), run.failed]);
   const endUs = microseconds() + withinMs * 1000;
   for (;;) {
     const waiting = subscribers.filter(({ greetings }) => greetings === 0);
