@@ -2,7 +2,6 @@
  * Rows as a Parquet file. What is in memory is one row group: those are small, as a gateway is, and as large as readers need to skip
  * what they do not want. The same rows make the same bytes.
  */
-import { zstdCompressSync } from './zstd.js';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import {
   type ArchiveRow,
@@ -15,9 +14,9 @@ import {
   type RowWriter,
   type WrittenFile,
 } from './row.js';
+import { zstdCompressSync } from './zstd.js';
 
-export const COMPRESSIONS = ['snappy', 'zstd', 'none'] as const;
-export type Compression = (typeof COMPRESSIONS)[number];
+export type Compression = 'snappy' | 'zstd' | 'none';
 
 export interface ParquetOptions {
   readonly compression: Compression;
@@ -34,23 +33,6 @@ export const PARQUET_DEFAULTS: ParquetOptions = {
   groupMaxBytes: 8 * 1024 * 1024,
   columns: [],
 };
-
-/** Names of the columns that every file has, in their order. */
-export const FIXED_COLUMNS = [
-  ...[
-    'time',
-    'site',
-    'origin',
-    'epoch',
-    'sequence',
-    'topic',
-    'qos',
-    'retain',
-    'properties',
-    'payload',
-    'json',
-  ],
-] as const;
 
 type Schema = ConstructorParameters<typeof ParquetWriter>[0]['schema'];
 type SchemaElement = Schema[number];

@@ -31,7 +31,7 @@ export interface MeshHost {
   publishRun(frames: Uint8Array, v5: boolean, publisher: string): number;
 
   readonly retained: RetainedView;
-  /** What is known of a topic has changed; set by the mesh. */
+  /** What is known of a topic has changed; set by the mesh. `newest`: a message, or its removal; undefined: nothing is known any more. */
   onRetainedChange: ((topic: string, newest: Message | undefined) => void) | undefined;
   /**
    * Takes the place of what the topic retains: not from a stream, but because the two compared what they have. Its version is set and its
