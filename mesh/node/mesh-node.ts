@@ -25,7 +25,7 @@ import { TextCache } from '../forward/text-cache.js';
 import type { SignedCloneReport } from '../identity/clone-report.js';
 import { type Departure, encodeDepartures } from '../identity/departure.js';
 import { epochText, lineageHas, presentOf } from '../identity/lineage.js';
-import { judge } from '../identity/meeting.js';
+import { judge, type Verdict, type WeAreRolledBack } from '../identity/meeting.js';
 import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
 import { Channel, type PeerLink } from '../link/peer-link.js';
@@ -117,6 +117,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #bornBeyond = 0;
   /** A later life is being written down: until it begins no other gateway is met, as what it would be sent is of no life yet. */
   #isBearing = false;
+  /** Peers, and which later life each of them knows. */
+  readonly #saidWeAreBack = new Set<string>();
   #sweptAt = 0;
   #aheadAt = 0;
   #timer: TimerHandle | undefined;
@@ -517,13 +519,6 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     const { admission, self } = this;
     admission.learnAdmin(hello.admin);
     if (admission.isEvicted(peer.gateway)) return `evicted: ${admission.reasonOf(peer.gateway)}`;
-    if (this.#isBearing) return REBORN;
-    if (this.#departures?.arrives(peer.gateway, presentOf(hello.lineage)) === false) {
-      // It has not closed yet what it has.
-      peer.close(HAS_LEFT);
-      this.#peers.delete(peer.gateway);
-      return HAS_LEFT;
-    }
     const { lineage } = this.#parts;
     const { image } = peer.receiver;
     const { covered } = hello.greeting;
@@ -538,6 +533,15 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       ...{ liveEpochs: [], isOldAlive: false },
     });
     const weAreBack = verdict.kind === 'weAreRolledBack' ? verdict : undefined;
+    // Now or never: the other may take this life for what we are, and find nothing wrong with the next one.
+    if (weAreBack !== undefined) this.#sayWeAreBack(peer, weAreBack);
+    if (this.#isBearing) return REBORN;
+    if (this.#departures?.arrives(peer.gateway, presentOf(hello.lineage)) === false) {
+      // It has not closed yet what it has.
+      peer.close(HAS_LEFT);
+      this.#peers.delete(peer.gateway);
+      return HAS_LEFT;
+    }
     // The two meet again when it has begun; what follows is for that meeting.
     if (weAreBack !== undefined && this.#beyond(weAreBack.known)) return REBORN;
     this.#lineages.set(peer.gateway, hello.lineage);
@@ -546,8 +550,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       standing.kind === 'rolledBack' ? peer.receiver.reset(standing.covered, standing.present) : 0;
     // Where it was put back, that is in the log before its new lives are known: with them alone nobody could tell any more where.
     this.#options.host.whenCommitted(() => this.#saveLineage(peer.gateway, hello.lineage), resetAt);
-    const text = meetingText(verdict, { other: peer.gateway, address: peer.link?.remoteAddress ?? '' });
-    if (text !== undefined) this.#options.logger.error(text, { gateway: peer.gateway });
+    const text = weAreBack === undefined ? this.#sayMeeting(peer, verdict) : undefined;
     if (verdict.kind === 'clone') return text;
     const rolledBackTo = weAreBack === undefined ? undefined : Math.max(0, weAreBack.lostFrom - 1);
     peer.helloCame(hello, weAreBack === undefined || weAreBack.lostTo === 0 ? undefined : rolledBackTo);
@@ -559,6 +562,20 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#membershipHeard();
     this.#flushSoon();
     return undefined;
+  }
+
+  #sayMeeting(peer: Peer, verdict: Verdict): string | undefined {
+    const text = meetingText(verdict, { other: peer.gateway, address: peer.link?.remoteAddress ?? '' });
+    if (text !== undefined) this.#options.logger.error(text, { gateway: peer.gateway });
+    return text;
+  }
+
+  /** Once for what a peer knows: the same is found again in the life that begins because of it. */
+  #sayWeAreBack(peer: Peer, verdict: WeAreRolledBack): void {
+    const what = `${peer.gateway} ${epochText(verdict.known)}`;
+    if (this.#saidWeAreBack.has(what)) return;
+    this.#saidWeAreBack.add(what);
+    this.#sayMeeting(peer, verdict);
   }
 
   up(_peer: Peer): void {
