@@ -5,6 +5,8 @@
  * Every request has a deadline, and is made once: who asked decides whether to try again.
  */
 import { randomBytes } from 'node:crypto';
+import { Agent } from 'node:https';
+import { rootCertificates } from 'node:tls';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -44,6 +46,8 @@ export interface S3Options {
   readonly timeoutMs: number;
   /** Objects that are larger go in parts of this size, in bytes: at least 5 MiB, but for stores that take less. */
   readonly partBytes: number;
+  /** PEM: who may have signed the certificate of the endpoint, besides those that Node.js knows. */
+  readonly ca?: string | undefined;
   /** undefined: the credential chain of AWS. */
   readonly credentials?: S3ClientConfig['credentials'];
 }
@@ -78,6 +82,10 @@ const NOT_IMPLEMENTED = 501;
 const SERVER_FAULT = 500;
 const ALL = '*';
 
+function agentFor(ca: string): Agent {
+  return new Agent({ keepAlive: true, ca: [...rootCertificates, ca] });
+}
+
 export class S3ObjectStore implements ObjectStore {
   readonly name: string;
   readonly #client: S3Client;
@@ -85,13 +93,14 @@ export class S3ObjectStore implements ObjectStore {
   #isConditional: boolean | undefined;
 
   constructor(options: S3Options) {
-    const { bucket, prefix, region, endpoint, pathStyle, credentials } = options;
+    const { bucket, prefix, region, endpoint, pathStyle, ca, credentials } = options;
     this.#options = options;
     this.name = `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`;
     this.#client = new S3Client({
       ...(region === '' ? {} : { region }),
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(credentials === undefined ? {} : { credentials }),
+      ...(ca === undefined ? {} : { requestHandler: { httpsAgent: agentFor(ca) } }),
       forcePathStyle: pathStyle,
       maxAttempts: 1,
     });

@@ -1,4 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { SchemaOutput } from './schema.js';
 import {
   connectionsMaxFor,
@@ -19,12 +21,13 @@ type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]-?: Exclude<T[P], und
 
 /** The whole configuration with every default filled in; frozen. */
 export type Config = DeepReadonly<
-  Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits' | 'storage' | 'mesh'> & {
+  Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits' | 'storage' | 'mesh' | 'archive'> & {
     listeners: Filled<SchemaOutput['listeners'], 'tlsPort' | 'wssPort'>;
     security: Filled<SchemaOutput['security'], 'allowAnonymous'>;
     delivery: Filled<SchemaOutput['delivery'], 'clientQueueMaxCount' | 'clientQueueMaxBytes'>;
     storage: Filled<SchemaOutput['storage'], 'keepMaxBytes'>;
     mesh: Filled<SchemaOutput['mesh'], 'peerKeepMaxBytes'>;
+    archive: Filled<SchemaOutput['archive'], 'target' | 'backlogMaxBytes'>;
     limits: Filled<
       SchemaOutput['limits'],
       'connectionsMax' | 'memoryMaxBytes' | 'diskMaxBytes' | 'diskReserveBytes'
@@ -46,7 +49,7 @@ export function isLoopback(host: string): boolean {
 
 /** Fills in the defaults that depend on the machine or on other keys. */
 export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
-  const { listeners, security, delivery, limits, storage, mesh } = parsed;
+  const { listeners, security, delivery, limits, storage, mesh, archive } = parsed;
   const secure = listeners.tls !== undefined;
   const memoryMaxBytes = limits.memoryMaxBytes ?? memoryMaxBytesFor(machine);
   const diskTotalBytes = machine.diskTotalBytes(parsed.dataDir);
@@ -75,6 +78,11 @@ export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
     storage: {
       ...storage,
       keepMaxBytes: storage.keepMaxBytes ?? keepMaxBytesFor(diskMaxBytes),
+    },
+    archive: {
+      ...archive,
+      target: archive.target ?? pathToFileURL(resolve(parsed.dataDir, 'archive')).href,
+      backlogMaxBytes: archive.backlogMaxBytes ?? Math.floor(diskMaxBytes / 2),
     },
     mesh: { ...mesh, peerKeepMaxBytes: mesh.peerKeepMaxBytes ?? Math.floor(diskMaxBytes / 4) },
     limits: {

@@ -1,5 +1,6 @@
 import { SprawlError } from '../contracts/errors.js';
 import { isLoopback, type Config } from './config.js';
+import { parseColumn } from './schema-archive.js';
 
 /** Where the value of a key came from: `sprawl.yaml:12`, `flag --mqtt-port`, `default`. */
 export type SourceOf = (key: string) => string;
@@ -146,6 +147,35 @@ function checkMesh({ mesh }: Config, sourceOf: SourceOf): void {
   }
 }
 
+function checkArchive(config: Config, sourceOf: SourceOf): void {
+  const { archive, storage, limits } = config;
+  if (archive.topics.length === 0) return;
+  if (storage.durability === 'memory') {
+    throw violated(
+      'archive.topics needs storage.durability: disk: what is archived comes from the log',
+      ['archive.topics', 'storage.durability'],
+      sourceOf,
+    );
+  }
+  checkAtMost(
+    {
+      key: 'archive.backlogMaxBytes',
+      value: archive.backlogMaxBytes,
+      limitKey: 'limits.diskMaxBytes',
+      limit: limits.diskMaxBytes,
+    },
+    sourceOf,
+  );
+  const names = archive.columns.map((text) => parseColumn(text).name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw violated(
+      `archive.columns: ${JSON.stringify(twice)} names two columns: give each its own name`,
+      ['archive.columns'],
+      sourceOf,
+    );
+}
+
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
 function sharesAddress(left: string, right: string): boolean {
@@ -171,5 +201,6 @@ export function checkRelations(config: Config, sourceOf: SourceOf): void {
   checkPorts(config, sourceOf);
   checkSizes(config, sourceOf);
   checkMesh(config, sourceOf);
+  checkArchive(config, sourceOf);
   checkAccess(config, sourceOf);
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { note } from './field.js';
+import { archiveSchema } from './schema-archive.js';
 import { httpSchema, listenersSchema, mqttSchema, securitySchema } from './schema-access.js';
 import { deliverySchema, limitsSchema, logSchema, shutdownSchema, sysSchema } from './schema-flow.js';
 import { meshSchema } from './schema-mesh.js';
@@ -25,6 +26,9 @@ export const configSchema = z.strictObject({
   storage: storageSchema.prefault({}).meta({ description: 'What survives, and how it is written.' }),
   mesh: meshSchema.prefault({}).meta({
     description: 'Other gateways: where they are met, and what goes over the links to them.',
+  }),
+  archive: archiveSchema.prefault({}).meta({
+    description: 'Messages for good: files that DuckDB, Athena, Spark and pandas read, in a folder or in S3.',
   }),
   limits: limitsSchema.prefault({}).meta({ description: 'What all clients together may cost.' }),
   sys: sysSchema.prefault({}).meta({ description: 'The `$SYS/broker` topics.' }),

@@ -1,0 +1,238 @@
+import { z } from 'zod';
+import { isValidTopicFilter } from '../protocol/topic.js';
+import { BYTES_MAX, COUNT_MAX, KIB, MIB, SECONDS_FOR_EVER } from './bounds.js';
+import { derivedInteger, integer, note, path } from './field.js';
+
+export const ARCHIVE_FORMATS = ['parquet', 'ndjson'] as const;
+export const ARCHIVE_COMPRESSIONS = ['snappy', 'zstd', 'none'] as const;
+export const ARCHIVE_PARTITIONS = ['day', 'hour'] as const;
+export const ARCHIVE_WHEN_FULL = ['refuse', 'drop'] as const;
+
+const TARGET = /^(?:file:\/\/\/[^#?]+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:\/[A-Za-z0-9_=%+,.~/-]*)?)$/;
+/** `name=path.to.field:type`; elements of arrays by their number. */
+const COLUMN = /^([A-Za-z_][A-Za-z0-9_]{0,62})=([^:=]+):(double|integer|boolean|text)$/;
+/** Of every row. */
+const OWN_COLUMNS = new Set([
+  ...['time', 'site', 'origin', 'epoch', 'sequence', 'topic', 'qos', 'retain', 'properties', 'payload'],
+  ...['json', 'date', 'hour'],
+]);
+const HOURS = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/;
+const LEVELS_MAX = 8;
+
+export interface ParsedColumn {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly type: 'double' | 'integer' | 'boolean' | 'text';
+}
+
+/** @param text as the schema takes it */
+export function parseColumn(text: string): ParsedColumn {
+  const [, name = '', found = '', type] = COLUMN.exec(text) ?? [];
+  return { name, path: found.split('.'), type: type as ParsedColumn['type'] };
+}
+
+/** Minutes of a day; an end before its begin is of the next day. @param text as the schema takes it */
+export function parseHours(text: string): { readonly from: number; readonly to: number } {
+  const [, fromHour, fromMinute, toHour, toMinute] = (HOURS.exec(text) ?? []).map(Number);
+  return { from: (fromHour ?? 0) * 60 + (fromMinute ?? 0), to: (toHour ?? 0) * 60 + (toMinute ?? 0) };
+}
+
+const column = z
+  .string()
+  .refine((text) => COLUMN.test(text), {
+    message:
+      'is not NAME=PATH:TYPE, as in temperature=sensor.celsius:double (double, integer, boolean, text)',
+  })
+  .refine((text) => !OWN_COLUMNS.has(parseColumn(text).name), {
+    message: 'has the name of a column that every row has: choose another name',
+  });
+
+/** What is archived, and how it is laid out. */
+const contents = {
+  topics: z
+    .array(z.string().refine((filter) => isValidTopicFilter(filter), { message: 'is not a topic filter' }))
+    .default([])
+    .meta(
+      note({
+        description:
+          'What is archived: messages of QoS 1 and 2 that clients of this gateway published to topics of these filters, and retained ones of QoS 0. What other gateways took in, they archive.',
+        defaultText: 'none: there is no archive',
+        limitText: 'topic filters; a leading wildcard does not match topics that begin with `$`',
+      }),
+    ),
+  target: z
+    .string()
+    .refine((text) => TARGET.test(text), {
+      message: 'is neither file:///FOLDER nor s3://BUCKET[/PREFIX]',
+    })
+    .optional()
+    .meta(
+      note({
+        description:
+          'Where the archive is. All gateways of a mesh may use one: each writes under names of its own. For `s3://` credentials come from where the tools of AWS take them: the environment, `~/.aws`, or the role of the machine.',
+        defaultText: 'the folder `archive` in `dataDir`',
+        limitText: 'file:///FOLDER or s3://BUCKET[/PREFIX]',
+      }),
+    ),
+  format: z
+    .enum(ARCHIVE_FORMATS)
+    .default('parquet')
+    .meta(note({ description: 'Of the files: Apache Parquet, or a line of JSON for each message.' })),
+  compression: z
+    .enum(ARCHIVE_COMPRESSIONS)
+    .default('snappy')
+    .meta(
+      note({
+        description:
+          'Of Parquet files. `zstd` makes them smaller, takes more of the processor, and needs Node.js 22.15 or later.',
+      }),
+    ),
+  columns: z
+    .array(column)
+    .default([])
+    .meta(
+      note({
+        description:
+          'Fields of JSON payloads that get a column of their own: `temperature=sensor.celsius:double`. Where a field is missing or of another type the column is empty; the payload is there in any case.',
+        limitText: 'a list of NAME=PATH:TYPE with the types double, integer, boolean and text',
+      }),
+    ),
+  partitionBy: z
+    .enum(ARCHIVE_PARTITIONS)
+    .default('day')
+    .meta(note({ description: 'Whether the messages of a day, or of an hour (UTC), share files.' })),
+  partitionTopicLevels: integer({
+    min: 0,
+    max: LEVELS_MAX,
+    default: 1,
+    description:
+      'How many of the first levels of a topic name a folder of the archive, so that who reads a part of the topics opens no other files. 0: none does.',
+    higher: 'readers of few topics read less; more and smaller files.',
+    lower: 'fewer and larger files.',
+  }),
+};
+
+/** When a file is made. */
+const files = {
+  fileMaxBytes: integer({
+    min: 64 * KIB,
+    max: 4096 * MIB,
+    default: 64 * MIB,
+    description: 'Log that goes into one entry of the archive at most.',
+    higher: 'fewer and larger files; more space in `dataDir` while they are made.',
+    lower: 'more and smaller files; less is made again after a crash.',
+  }),
+  fileMaxCount: integer({
+    min: 1,
+    max: COUNT_MAX,
+    default: 1_000_000,
+    description: 'The same in positions of the log, of which each message takes one.',
+    higher: 'fewer and larger files.',
+    lower: 'more and smaller files.',
+  }),
+  fileMaxAgeS: integer({
+    min: 1,
+    max: SECONDS_FOR_EVER,
+    default: 900,
+    description: 'How long a message waits until it is archived, where neither size nor count is reached.',
+    higher: 'fewer and larger files.',
+    lower: 'messages can be read from the archive sooner; more and smaller files.',
+  }),
+};
+
+/** How it gets there, and what happens while it does not. */
+const way = {
+  uploadMaxBytesPerSecond: integer({
+    min: 0,
+    max: BYTES_MAX,
+    default: 0,
+    description: 'Bytes that go to the archive in a second. 0 is no limit.',
+    higher: 'a backlog is gone sooner.',
+    lower: 'more of the line is left to others; a backlog takes longer.',
+  }),
+  uploadHours: z
+    .array(z.string().refine((text) => HOURS.test(text), { message: 'is not HH:MM-HH:MM' }))
+    .default([])
+    .meta(
+      note({
+        description:
+          'When messages are archived, in the time of this machine: `22:00-06:00`. What comes in between waits in the log.',
+        defaultText: 'at any time',
+        limitText: 'a list of HH:MM-HH:MM',
+      }),
+    ),
+  backlogMaxBytes: derivedInteger({
+    min: 0,
+    max: BYTES_MAX,
+    defaultText: 'half of `limits.diskMaxBytes`',
+    description:
+      'Log that waits to be archived. At 80 percent of it the gateway says that it is not well; what happens at 100 percent says `archive.whenFull`.',
+    higher: 'the archive may be out of reach for longer.',
+    lower: 'less space on the disk.',
+  }),
+  whenFull: z
+    .enum(ARCHIVE_WHEN_FULL)
+    .default('refuse')
+    .meta(
+      note({
+        description:
+          'When `archive.backlogMaxBytes` is reached. `refuse`: messages of QoS 1 and 2 are refused (quota exceeded) until there is room, and none is missing in the archive. `drop`: the oldest are given up for the archive, which says so; clients and other gateways get everything.',
+      }),
+    ),
+};
+
+/** Of `s3://`. */
+const s3 = z.strictObject({
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .meta(
+      note({
+        description: 'Whoever speaks S3: `https://minio.example.org:9000`.',
+        defaultText: 'AWS',
+        limitText: 'an http or https URL',
+      }),
+    ),
+  region: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(note({ description: 'Region of the bucket.', defaultText: '`AWS_REGION`, or that of `~/.aws`' })),
+  pathStyle: z
+    .boolean()
+    .optional()
+    .meta(
+      note({
+        description:
+          'Whether the bucket is named in the path and not in the host name, as most stores other than AWS want it.',
+        defaultText: 'true where `archive.s3.endpoint` is set',
+      }),
+    ),
+  caFile: path({
+    description: 'Certificates (PEM) that the endpoint is checked with besides those of Node.js.',
+    defaultText: 'none',
+  }),
+  timeoutMs: integer({
+    min: 1000,
+    max: 3_600_000,
+    default: 60_000,
+    description: 'How long one request may take.',
+    higher: 'slow lines get parts through.',
+    lower: 'a line that hangs is noticed sooner.',
+  }),
+  partBytes: integer({
+    min: 5 * MIB,
+    max: 1024 * MIB,
+    default: 8 * MIB,
+    description: 'Larger files go in parts of this size.',
+    higher: 'fewer requests; more memory.',
+    lower: 'less is sent again after a fault; less memory.',
+  }),
+});
+
+export const archiveSchema = z.strictObject({
+  ...contents,
+  ...files,
+  ...way,
+  s3: s3.prefault({}).meta({ description: 'Where `archive.target` begins with `s3://`.' }),
+});
