@@ -7,7 +7,7 @@ import type { GatewayId } from './gateway-id.js';
 import type { Message } from '../message/message.js';
 import type { QoS, Will } from '../protocol/packet.js';
 import type { SubscriptionOptions } from '../routing/subscription.js';
-import type { DurableStreams, OwnMessages, StreamRecord } from './streams.js';
+import type { DurableStreams, OwnMessages, OwnReadOptions, StreamRecord } from './streams.js';
 
 /** A safe integer, ever growing, without gaps. */
 export type LogPosition = number;
@@ -297,5 +297,10 @@ export interface Store {
    * This gateway's own messages from a position on, as far as they are committed: some at a time. Calls back later, once; not after `close`.
    * @param maxBytes about how many at once
    */
-  readOwn(from: LogPosition, maxBytes: number, done: (own: OwnMessages) => void): void;
+  readOwn(
+    from: LogPosition,
+    maxBytes: number,
+    done: (own: OwnMessages) => void,
+    options?: OwnReadOptions,
+  ): void;
 }

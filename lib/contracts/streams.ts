@@ -92,10 +92,18 @@ export interface DurableStreams {
   replayForwarded(source: MessageSource, sequence: LogPosition): void;
 }
 
-/** A part of this gateway's log: its own messages of QoS 1 and 2, and what changes what is retained. */
+/** What is read of this gateway's log, beside its own messages of QoS 1 and 2 and what changes what is retained. */
+export interface OwnReadOptions {
+  /** Messages of QoS 0 that are in the log for the archive alone. Default: false. */
+  readonly passed?: boolean;
+}
+
+/** A part of this gateway's log. */
 export interface OwnMessages {
   /** In the order of the log; each with its position. They are the caller's own. */
   readonly messages: readonly Message[];
+  /** When each of them was taken in, in milliseconds since 1970, as good as the machine knew. */
+  readonly wallMs: readonly number[];
   /** Where to go on reading: one more than the last position that was looked at. */
   readonly next: LogPosition;
   /**

@@ -23,6 +23,7 @@ import type {
   DurableStreams,
   MessageSource,
   OwnMessages,
+  OwnReadOptions,
   StreamRecord,
 } from '../../lib/contracts/streams.js';
 import type { Message } from '../../lib/message/message.js';
@@ -558,18 +559,24 @@ export class DiskStore implements Store {
     }
   }
 
-  readOwn(from: LogPosition, maxBytes: number, done: (own: OwnMessages) => void): void {
-    void this.#readOwnUntilDone(from, maxBytes, done);
+  readOwn(
+    from: LogPosition,
+    maxBytes: number,
+    done: (own: OwnMessages) => void,
+    options?: OwnReadOptions,
+  ): void {
+    void this.#readOwnUntilDone(from, maxBytes, done, options);
   }
 
   async #readOwnUntilDone(
     from: LogPosition,
     maxBytes: number,
     done: (own: OwnMessages) => void,
+    options: OwnReadOptions | undefined,
   ): Promise<void> {
     for (;;) {
       try {
-        const own = await readOwn(this.#workers.parts, from, maxBytes);
+        const own = await readOwn(this.#workers.parts, from, maxBytes, options);
         if (!this.#closed) done(own);
         return;
       } catch (error) {

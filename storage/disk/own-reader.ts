@@ -1,6 +1,6 @@
 /** What this gateway took in itself, in the order of its log, for those who carry it to others. */
 import type { LogPosition } from '../../lib/contracts/store.js';
-import type { OwnMessages } from '../../lib/contracts/streams.js';
+import type { OwnMessages, OwnReadOptions } from '../../lib/contracts/streams.js';
 import type { Message } from '../../lib/message/message.js';
 import { isOfAnother, viewMessageRecord } from '../records/message-record.js';
 import { RecordType } from '../records/record-type.js';
@@ -15,8 +15,10 @@ export async function readOwn(
   { log, texts }: OpenParts,
   from: LogPosition,
   maxBytes: number,
+  { passed = false }: OwnReadOptions = {},
 ): Promise<OwnMessages> {
   const messages: Message[] = [];
+  const times: number[] = [];
   // The messages are views of it: to copy each by itself took longer than all else that is done with it here.
   let kept: Uint8Array = NO_BYTES;
   let keptBytes = 0;
@@ -32,7 +34,12 @@ export async function readOwn(
       at,
       last,
       (position, type, bytes, start, end) => {
-        if (type !== RecordType.message && type !== RecordType.retained) return;
+        if (
+          type !== RecordType.message &&
+          type !== RecordType.retained &&
+          !(passed && type === RecordType.passed)
+        )
+          return;
         if (stoppedAt !== 0 || isOfAnother(bytes, start)) return;
         const size = end - start;
         // At least one, however large it is.
@@ -47,9 +54,10 @@ export async function readOwn(
           keptBytes = 0;
         }
         kept.set(bytes.subarray(start, end), keptBytes);
-        const { message } = viewMessageRecord(kept, keptBytes, keptBytes + size, texts);
+        const { message, wallMs } = viewMessageRecord(kept, keptBytes, keptBytes + size, texts);
         message.position = position;
         messages.push(message);
+        times.push(wallMs);
         keptBytes += size;
         bytesRead += size;
       },
@@ -63,8 +71,8 @@ export async function readOwn(
         lostFrom = lostFrom === 0 ? first : Math.min(lostFrom, first);
         lostTo = Math.max(lostTo, Math.min(lastLost, end - 1));
       }
-    if (stoppedAt !== 0) return { messages, next: stoppedAt, lostFrom, lostTo };
+    if (stoppedAt !== 0) return { messages, wallMs: times, next: stoppedAt, lostFrom, lostTo };
     at = next;
   }
-  return { messages, next: at, lostFrom, lostTo };
+  return { messages, wallMs: times, next: at, lostFrom, lostTo };
 }

@@ -99,7 +99,7 @@ export class MemoryStore implements Store {
   readOwn(from: LogPosition, _maxBytes: number, done: (own: OwnMessages) => void): void {
     const next = Math.max(from, this.#position + 1);
     const isLost = next > from;
-    const own = { messages: [], next, lostFrom: isLost ? from : 0, lostTo: isLost ? next - 1 : 0 };
-    queueMicrotask(() => done(own));
+    const lost = { lostFrom: isLost ? from : 0, lostTo: isLost ? next - 1 : 0 };
+    queueMicrotask(() => done({ messages: [], wallMs: [], next, ...lost }));
   }
 }

@@ -1,9 +1,11 @@
 /** Types of log records. The numbers are in files: they never change their meaning. */
 export const RecordType = {
-  /** A message that was published with QoS 1 or 2, or with QoS 0 to a topic that is archived. */
+  /** A message that was published with QoS 1 or 2. */
   message: 1,
   /** A retained message of QoS 0, or its removal: it only changes what is retained. */
   retained: 2,
+  /** A message of QoS 0 to a topic that is archived: nobody waits for it but the archive. */
+  passed: 3,
   created: 10,
   connected: 11,
   disconnected: 12,

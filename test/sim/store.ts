@@ -120,7 +120,8 @@ export class SimStore implements Store {
   }
 
   readOwn(from: LogPosition, _maxBytes: number, done: (own: OwnMessages) => void): void {
-    this.#scheduler.after(0, 'read', () => done({ messages: [], next: from, lostFrom: 0, lostTo: 0 }));
+    const nothing = { messages: [], wallMs: [], next: from, lostFrom: 0, lostTo: 0 };
+    this.#scheduler.after(0, 'read', () => done(nothing));
   }
 
   createQueue(): DeliveryQueue {

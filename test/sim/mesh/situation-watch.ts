@@ -14,11 +14,16 @@ export interface Watched {
 /** Before the store is opened. */
 export function watchSituations({ store, mesh, holdMaxMs, now }: Watched, situations: MeshSituations): void {
   const readOwn = store.readOwn.bind(store);
-  store.readOwn = (from, maxBytes, done) =>
-    readOwn(from, maxBytes, (own) => {
-      if (own.messages.length > 0) situations.saw('backlog read from the log again');
-      done(own);
-    });
+  store.readOwn = (from, maxBytes, done, options) =>
+    readOwn(
+      from,
+      maxBytes,
+      (own) => {
+        if (own.messages.length > 0) situations.saw('backlog read from the log again');
+        done(own);
+      },
+      options,
+    );
   const recordStream = store.recordStream.bind(store);
   store.recordStream = (record) => {
     if (record.kind === 'backfill' && record.done) situations.saw('backfill used');

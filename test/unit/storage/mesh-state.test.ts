@@ -157,17 +157,22 @@ t.test('a checkpoint has the streams as they stand, and the gateways that messag
 t.test(
   'a gateway reads what it took in itself, some at a time, and nothing that came from others',
   async (t) => {
-    const { store } = await opened(testStoreParts());
+    const parts = testStoreParts();
+    const { store } = await opened(parts);
+    const startMs = parts.clock.wallTime;
     const from = store.append(messageTo('own', '0'), undefined);
     for (let n = 1; n < 50; n++) {
+      parts.clock.wallTime++;
       store.append(messageTo('own', String(n)), undefined);
       store.append(forwarded('theirs', n, { origin: NEIGHBOUR, epoch: EPOCH }), undefined);
     }
     await store.log.flush();
     const texts: string[] = [];
+    const times: number[] = [];
     let reads = 0;
     for (let at = from; at <= store.committed; reads++) {
-      const { messages, next, lostFrom } = await readOwn(store, at, 200);
+      const { messages, wallMs, next, lostFrom } = await readOwn(store, at, 200);
+      times.push(...wallMs.map((ms) => ms - startMs));
       t.equal(lostFrom, 0);
       t.ok(next > at, 'it goes on');
       for (const { payload, position, topic } of messages) {
@@ -181,9 +186,18 @@ t.test(
       texts,
       Array.from({ length: 50 }, (_, n) => String(n)),
     );
+    t.same(
+      times,
+      Array.from({ length: 50 }, (_, n) => n),
+      'each with its time',
+    );
     t.ok(reads > 3, 'in parts');
     const end = await readOwn(store, store.committed + 1);
-    t.same(end, { messages: [], next: store.committed + 1, lostFrom: 0, lostTo: 0 }, 'nothing is there yet');
+    t.same(
+      end,
+      { messages: [], wallMs: [], next: store.committed + 1, lostFrom: 0, lostTo: 0 },
+      'nothing is there yet',
+    );
     await store.close();
   },
 );

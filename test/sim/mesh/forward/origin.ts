@@ -211,7 +211,7 @@ export class Origin {
       const message = this.#messageAt(position);
       if (message !== undefined) messages.push(message);
     }
-    return { messages, next: position, lostFrom, lostTo };
+    return { messages, wallMs: messages.map(() => 0), next: position, lostFrom, lostTo };
   }
 
   #messageAt(position: number): Message | undefined {

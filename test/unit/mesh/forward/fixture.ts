@@ -154,7 +154,8 @@ export class SenderBench {
     const last = this.log.at(-1)?.position ?? 0;
     const isAll = messages.at(-1)?.position === last || messages.length === 0;
     const next = (isAll ? this.committed : (messages.at(-1)?.position ?? 0)) + 1;
-    return { messages, next, lostFrom: isLost ? lost.from : 0, lostTo: isLost ? lost.to : 0 };
+    const wallMs = messages.map(() => 0);
+    return { messages, wallMs, next, lostFrom: isLost ? lost.from : 0, lostTo: isLost ? lost.to : 0 };
   }
 }
 
