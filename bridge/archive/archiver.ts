@@ -6,12 +6,13 @@
  * What is cut is cut for good, so that who begins again makes the same objects under the same keys. Two that work for one origin at the
  * same time make the same or other ones; the manifest takes one of them, and what the other has made is litter.
  */
-import { isSameEpoch, type Epoch } from '../../lib/contracts/epoch.js';
+import type { Epoch } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { hashOf, type ArchivedObject, type ManifestTip, type PositionRange } from './manifest-entry.js';
 import type { Manifest } from './manifest.js';
 import { type ObjectBody, ObjectFault, type ObjectStore } from './object-store.js';
+import type { ArchivedLives } from './stretch.js';
 
 /** A stretch of the log that makes one entry. */
 export interface Cut {
@@ -20,6 +21,8 @@ export interface Cut {
   readonly upTo: LogPosition;
   /** See ManifestEntry. */
   readonly config: string;
+  /** When it was cut, milliseconds since 1970: what came before the clock could be trusted is dated by it. */
+  readonly atMs: number;
 }
 
 export interface BuiltObject extends ArchivedObject {
@@ -39,15 +42,11 @@ export interface ArchiverPorts {
   readonly self: GatewayId;
   readonly objects: ObjectStore;
   readonly manifest: Manifest;
-  /** The cut that was saved last; undefined: none is under way. */
-  savedCut(): Cut | undefined;
-  /** Durable once this resolved. */
-  saveCut(cut: Cut | undefined): Promise<void>;
-  /** What is to be archived next, behind where the archive ends; undefined: nothing yet. */
-  nextCut(tip: ManifestTip): Cut | undefined;
+  /** What is to be archived behind the end of the archive: the same each time until it is there, also after a crash. undefined: nothing yet. */
+  cutAfter(tip: ManifestTip, lives: ArchivedLives): Promise<Cut | undefined>;
   build(cut: Cut): Promise<BuiltCut>;
   /** Everything up to here is in the archive. */
-  archived(tip: ManifestTip): void;
+  archived(tip: ManifestTip, lives: ArchivedLives): void;
 }
 
 /** `done`: one more stretch. `overtaken`: somebody else has done it. `idle`: there is nothing to do yet. */
@@ -58,6 +57,7 @@ const CHECKED_BYTES = 65_536;
 
 export class Archiver {
   readonly #ports: ArchiverPorts;
+  readonly #lives = new Map<string, LogPosition>();
   #isRead = false;
 
   constructor(ports: ArchiverPorts) {
@@ -71,7 +71,7 @@ export class Archiver {
   async step(): Promise<ArchiveStep> {
     const { manifest } = this.#ports;
     await this.#readManifest();
-    const cut = await this.#cut(manifest.tip);
+    const cut = await this.#ports.cutAfter(manifest.tip, this.#lives);
     if (cut === undefined) return 'idle';
     const built = await this.#ports.build(cut);
     try {
@@ -81,8 +81,7 @@ export class Archiver {
       const rows = objects.reduce((sum, object) => sum + object.rows, 0);
       const draft = { epoch, after, upTo, lost: built.lost, config, rows, objects, by: this.#ports.self };
       const isOurs = await manifest.append(draft);
-      this.#ports.archived(manifest.tip);
-      await this.#ports.saveCut(undefined);
+      this.#reached(manifest.tip);
       return isOurs ? 'done' : 'overtaken';
     } finally {
       await built.dispose();
@@ -93,19 +92,14 @@ export class Archiver {
   async #readManifest(): Promise<void> {
     if (this.#isRead) return;
     const { manifest } = this.#ports;
-    const { number } = manifest.tip;
-    for await (const entry of manifest.read()) if (entry.number < number) break;
+    for await (const { epoch, upTo } of manifest.read()) this.#lives.set(epoch.nonce, upTo);
     this.#isRead = true;
-    if (manifest.tip.number > 0) this.#ports.archived(manifest.tip);
+    this.#ports.archived(manifest.tip, this.#lives);
   }
 
-  async #cut(tip: ManifestTip): Promise<Cut | undefined> {
-    const saved = this.#ports.savedCut();
-    if (saved !== undefined && isNext(saved, tip)) return saved;
-    const next = this.#ports.nextCut(tip);
-    // A saved one that is archived already is forgotten with the next.
-    if (next !== undefined) await this.#ports.saveCut(next);
-    return next;
+  #reached(tip: ManifestTip): void {
+    if (tip.epoch !== undefined) this.#lives.set(tip.epoch.nonce, tip.upTo);
+    this.#ports.archived(tip, this.#lives);
   }
 
   /** The object is there, with what it is to have. */
@@ -127,10 +121,4 @@ export class Archiver {
     if (there === undefined || hashOf(there) !== hashOf(here))
       throw new ObjectFault('other', `${key} was stored in ${objects.name}, and reads otherwise`);
   }
-}
-
-/** Whether an entry for it can stand behind what is archived: in the same life exactly there. */
-function isNext(cut: Cut, { epoch, upTo }: ManifestTip): boolean {
-  if (epoch === undefined || isSameEpoch(cut.epoch, epoch)) return cut.after === upTo;
-  return cut.epoch.counter > epoch.counter && cut.after <= upTo;
 }

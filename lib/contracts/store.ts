@@ -221,6 +221,9 @@ export interface RetainedStore {
 /** What is retained, for those who only read it. */
 export type RetainedView = Omit<RetainedStore, 'set' | 'delete' | 'bury' | 'forgetTombstone' | 'doubt'>;
 
+/** The name of the floor that nobody gives up but who set it: what is not in the archive yet. The others hold no more than their quota. */
+export const ARCHIVE_FLOOR = 'archive';
+
 /** What a store shows of itself. All but `fault` are 0 where nothing is stored; what only grows is since it was opened. */
 export interface StorageStatus {
   /** Why nothing is acknowledged at the moment; undefined while all is well. */
@@ -285,6 +288,10 @@ export interface Store {
   /** Nothing of the log from `position` on goes while this stands; undefined: it stands no more. Outlives a restart, as it was a while before. */
   setFloor(name: string, position: LogPosition | undefined): void;
   readonly floors: ReadonlyMap<string, LogPosition>;
+  /** About how many bytes of the log are behind the one position and not behind the other. */
+  bytesBetween(after: LogPosition, upTo: LogPosition): number;
+  /** While this stands `admit` refuses everything for its quota. */
+  setFull(isFull: boolean): void;
   /**
    * What somebody wants to find again after a restart, a few kilobytes. It is written with the next checkpoint, and so not later than any change of
    * what is retained that comes after it.

@@ -121,6 +121,7 @@ export class DiskStore implements Store {
   #payloadBytes = 0;
   #freeBytes = Infinity;
   #spaceLookedAt = -Infinity;
+  #isFull = false;
   #closed = false;
 
   constructor(options: DiskStoreOptions) {
@@ -390,6 +391,7 @@ export class DiskStore implements Store {
         ? ReasonCode.quotaExceeded
         : ReasonCode.implementationSpecificError;
     const { diskMaxBytes, diskReserveBytes, pendingMaxBytes } = this.#options;
+    if (this.#isFull) return ReasonCode.quotaExceeded;
     const pending = log.pendingBytes + bytes;
     this.#lookAtSpace();
     if (log.storedBytes + pending > diskMaxBytes || this.#freeBytes - pending < diskReserveBytes)
@@ -491,6 +493,20 @@ export class DiskStore implements Store {
 
   setFloor(name: string, position: LogPosition | undefined): void {
     this.#mesh.setFloor(name, position);
+  }
+
+  bytesBetween(after: LogPosition, upTo: LogPosition): number {
+    let bytes = 0;
+    for (const { header, next, end } of this.#log.segments) {
+      const count = Math.min(upTo, next - 1) - Math.max(after, header.first - 1);
+      // Within one segment records are taken to be of one size.
+      if (count > 0) bytes += (end * count) / (next - header.first);
+    }
+    return bytes;
+  }
+
+  setFull(isFull: boolean): void {
+    this.#isFull = isFull;
   }
 
   setNote(name: string, value: Uint8Array): void {

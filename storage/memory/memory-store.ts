@@ -83,6 +83,12 @@ export class MemoryStore implements Store {
 
   setFloor(): void {}
 
+  bytesBetween(): number {
+    return 0;
+  }
+
+  setFull(): void {}
+
   forgetStream(): void {}
 
   setNote(): void {}

@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { Archiver, type BuiltCut, type Cut } from '../../bridge/archive/archiver.js';
+import { CutKeeper } from '../../bridge/archive/cut-keeper.js';
 import { Manifest } from '../../bridge/archive/manifest.js';
 import { hashOf, type ManifestTip } from '../../bridge/archive/manifest-entry.js';
 import { bodyOf, ObjectFault } from '../../bridge/archive/object-store.js';
@@ -36,15 +37,18 @@ class Uploader {
     this.#luck = luck;
     this.#cutSize = cutSize;
     const self = gatewayIdOf(new Uint8Array(32).fill(number));
-    this.archiver = new Archiver({
-      ...{ self, objects, manifest: new Manifest(objects, ORIGIN) },
-      savedCut: () => disk.cut,
-      saveCut: async (cut) => {
+    const cuts = new CutKeeper({
+      saved: () => disk.cut,
+      save: async (cut) => {
         await this.#live();
         disk.cut = cut;
         await this.#live();
       },
-      nextCut: (tip) => this.#nextCut(tip),
+      next: (tip) => this.#nextCut(tip),
+    });
+    this.archiver = new Archiver({
+      ...{ self, objects, manifest: new Manifest(objects, ORIGIN) },
+      cutAfter: (tip, lives) => cuts.cutAfter(tip, lives),
       build: (cut) => this.#build(cut),
       archived: ({ upTo }) => {
         disk.archivedUpTo = Math.max(disk.archivedUpTo, upTo);
@@ -59,7 +63,7 @@ class Uploader {
 
   #nextCut({ upTo }: ManifestTip): Cut | undefined {
     if (upTo >= LOG_END) return undefined;
-    return { epoch: EPOCH, after: upTo, upTo: Math.min(LOG_END, upTo + this.#cutSize), config: 'c' };
+    return { epoch: EPOCH, after: upTo, upTo: Math.min(LOG_END, upTo + this.#cutSize), config: 'c', atMs: 0 };
   }
 
   async #build({ after, upTo }: Cut): Promise<BuiltCut> {

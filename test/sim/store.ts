@@ -109,6 +109,12 @@ export class SimStore implements Store {
 
   forgetStream(): void {}
 
+  bytesBetween(): number {
+    return 0;
+  }
+
+  setFull(): void {}
+
   setNote(): void {}
 
   recordNote(): LogPosition {

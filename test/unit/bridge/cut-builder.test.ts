@@ -53,7 +53,7 @@ function bench(t: Test, options: Partial<BuilderOptions> = {}, failsAt = Infinit
   };
 }
 
-const CUT = { epoch: EPOCH, after: 100, upTo: 400, config: 'c' };
+const CUT = { epoch: EPOCH, after: 100, upTo: 400, config: 'c', atMs: 0 };
 const EXPECTED = Array.from({ length: 300 }, (_, n) => 101 + n).filter((position) => position % 5 !== 0);
 
 t.test('an object for each partition, with all rows and what it is said to be', async (t) => {
