@@ -12,6 +12,7 @@ import type { Clock } from './contracts/clock.js';
 import { shortId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
 import type { Store } from './contracts/store.js';
+import { type GatewayArchive, openArchive } from './gateway-archive.js';
 import { openMesh } from './gateway-mesh.js';
 import { createHttpServer, type HttpServer, type Readiness } from './http/index.js';
 import type { Mesh } from '../mesh/index.js';
@@ -97,9 +98,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     random: options.random ?? Math.random,
   });
   const mesh = await openMesh(config, { clock, logger, store, lanes });
+  const archive = await openArchive(config, { clock: machineClock, logger, store, lanes, mesh });
   const broker = new Broker(lanes, options.aedes);
   return new EdgeGateway({
-    ...{ config, logger, clock: machineClock, store, security, lanes, broker, mesh },
+    ...{ config, logger, clock: machineClock, store, security, lanes, broker, mesh, archive },
     startClock: () => clock.start(),
   });
 }
@@ -129,6 +131,7 @@ interface Parts {
   readonly lanes: Lanes;
   readonly broker: Broker;
   readonly mesh: Mesh | undefined;
+  readonly archive: GatewayArchive | undefined;
   /** A store that kept nothing does not say where the gateway's clock goes on. */
   readonly startClock: () => void;
 }
@@ -178,6 +181,7 @@ class EdgeGateway implements Gateway {
         counters: lanes.counters,
         isReady: () => this.#readiness(),
         mesh: parts.mesh,
+        archive: parts.archive,
         diskBytes: () => readMachine().diskTotalBytes(config.dataDir),
         version,
       });
@@ -197,7 +201,7 @@ class EdgeGateway implements Gateway {
   }
 
   async start(): Promise<void> {
-    const { store, broker, lanes, mesh, startClock } = this.#parts;
+    const { store, broker, lanes, mesh, archive, startClock } = this.#parts;
     await store.open(lanes.createRestoration(), mesh?.node);
     startClock();
     await broker.listen();
@@ -206,11 +210,13 @@ class EdgeGateway implements Gateway {
       this.#gauges.sample();
       this.#sysTopics.tick();
       this.#tellMesh();
+      archive?.tick();
     }, TICK_MS);
     try {
       this.#httpAddress = await this.#http?.listen();
       await this.#listeners.open();
       await mesh?.start();
+      await archive?.start();
     } catch (error) {
       await this.stop({ drainTimeoutMs: 0 });
       throw error;
@@ -232,7 +238,7 @@ class EdgeGateway implements Gateway {
 
   /** First no new clients, then those that are there, then what they were served from. */
   async #stop(drainTimeoutMs: number): Promise<void> {
-    const { lanes, broker, store, mesh } = this.#parts;
+    const { lanes, broker, store, mesh, archive } = this.#parts;
     this.#notReady = 'stopping';
     const left = mesh?.stop();
     const closed = this.#listeners.close();
@@ -246,23 +252,26 @@ class EdgeGateway implements Gateway {
     this.#eventLoop.close();
     await new Promise<void>((resolve) => broker.close(resolve));
     await left;
+    await archive?.stop();
     await store.close();
     await this.#http?.close();
   }
 
   #readiness(): Readiness {
     if (this.#notReady !== undefined) return { ready: false, reasons: [this.#notReady] };
-    const { fault } = this.#parts.store.status;
-    return fault === undefined
-      ? { ready: true, reasons: [] }
-      : { ready: false, reasons: [`storage: ${fault}`] };
+    const { store, archive } = this.#parts;
+    const { fault } = store.status;
+    const reasons = fault === undefined ? [] : [`storage: ${fault}`];
+    if (archive?.refusal !== undefined) reasons.push(archive.refusal);
+    return { ready: reasons.length === 0, reasons };
   }
 
   /** The others get to know how this gateway is, and its own clients how the links are. */
   #tellMesh(): void {
-    const { mesh, lanes } = this.#parts;
+    const { mesh, lanes, archive } = this.#parts;
     if (mesh === undefined) return;
-    const { reasons } = this.#readiness();
+    const { trouble } = archive ?? {};
+    const reasons = [...new Set([...this.#readiness().reasons, ...(trouble === undefined ? [] : [trouble])])];
     mesh.setLoad(Math.max(this.#busyShare(), lanes.budget.used / lanes.budget.maxBytes), reasons);
     for (const { id, site, state } of mesh.status().peers) {
       const isUp = state === 'up' || state === 'relayed' ? '1' : '0';

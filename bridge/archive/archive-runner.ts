@@ -15,6 +15,8 @@ export interface RunnerPorts {
   readonly random: () => number;
   readonly logger: Logger;
   step(): Promise<ArchiveStep>;
+  /** What `status` says is another. */
+  readonly changed?: (status: RunnerStatus) => void;
   /** When there may be something to archive at the latest, on `clock`; undefined: only `wake` tells. */
   nextAt(): number | undefined;
 }
@@ -74,7 +76,7 @@ export class ArchiveRunner {
 
   start(): void {
     if (this.#state !== 'stopped') return;
-    this.#state = 'idle';
+    this.#enter('idle');
     this.wake();
   }
 
@@ -86,14 +88,14 @@ export class ArchiveRunner {
 
   /** Resolves when nothing is under way any more. */
   async stop(): Promise<void> {
-    this.#state = 'stopped';
+    this.#enter('stopped');
     this.#timer?.cancel();
     await this.#running;
   }
 
   #run(): void {
     this.#timer?.cancel();
-    this.#state = 'working';
+    this.#enter('working');
     this.#running = this.#work().finally(() => (this.#running = undefined));
   }
 
@@ -103,7 +105,7 @@ export class ArchiveRunner {
       try {
         const step = await this.#ports.step();
         this.#recovered();
-        if (step !== 'idle') this.#doneCount++;
+        if (step !== 'idle') this.#done();
         else if (!this.#isWoken) return this.#rest();
       } catch (error) {
         return this.#failed(error);
@@ -111,9 +113,19 @@ export class ArchiveRunner {
     }
   }
 
+  #enter(state: RunnerStatus['state']): void {
+    this.#state = state;
+    this.#ports.changed?.(this.status);
+  }
+
+  #done(): void {
+    this.#doneCount++;
+    this.#ports.changed?.(this.status);
+  }
+
   #rest(): void {
     if (this.#state !== 'working') return;
-    this.#state = 'idle';
+    this.#enter('idle');
     const { clock, nextAt } = this.#ports;
     const at = nextAt();
     if (at !== undefined) this.#after(Math.max(0, at - clock.now()));
@@ -142,7 +154,7 @@ export class ArchiveRunner {
     if (before?.kind !== kind)
       logger.warn('messages cannot be archived; they stay in the log', { kind, reason: text });
     if (this.#state !== 'working') return;
-    this.#state = 'failing';
+    this.#enter('failing');
     this.#after(delayMs);
   }
 

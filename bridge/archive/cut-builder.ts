@@ -5,7 +5,8 @@ import type { BuiltCut, BuiltObject, Cut } from './archiver.js';
 import type { PositionRange } from './manifest-entry.js';
 import { NdjsonRows } from './ndjson-writer.js';
 import { type FileFormat, objectKey, partitionOf, type PartitionScheme } from './object-key.js';
-import { type ParquetOptions, ParquetRows } from './parquet-writer.js';
+import { type ParquetOptions } from './parquet-options.js';
+import { ParquetRows } from './parquet-writer.js';
 import type { ArchiveRow, RowWriter } from './row.js';
 import type { Spool, SpoolFile } from './spool.js';
 
@@ -28,8 +29,7 @@ export interface BuilderOptions {
 
 export interface BuilderPorts {
   readonly spool: Spool;
-  /** Positions behind `after` and up to `upTo`. */
-  read(after: LogPosition, upTo: LogPosition): AsyncIterable<RowBatch>;
+  read(cut: Cut): AsyncIterable<RowBatch>;
 }
 
 interface OpenFile {
@@ -56,7 +56,7 @@ export class CutBuilder {
     };
     try {
       const lost: PositionRange[] = [];
-      for await (const batch of this.#ports.read(cut.after, cut.upTo)) {
+      for await (const batch of this.#ports.read(cut)) {
         for (const row of batch.rows) this.#add(files, cut, row);
         lost.push(...batch.lost);
       }

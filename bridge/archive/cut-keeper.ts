@@ -13,7 +13,7 @@ export interface CutKeeperPorts {
   /** Durable once this resolved. */
   save(cut: Cut): Promise<void>;
   /** What is to be cut behind where the archive ends; undefined: nothing yet. */
-  next(tip: ManifestTip, lives: ArchivedLives): Cut | undefined;
+  next(tip: ManifestTip, lives: ArchivedLives): Promise<Cut | undefined> | Cut | undefined;
 }
 
 export class CutKeeper {
@@ -26,7 +26,7 @@ export class CutKeeper {
   async cutAfter(tip: ManifestTip, lives: ArchivedLives): Promise<Cut | undefined> {
     const saved = this.#ports.saved();
     if (saved !== undefined && isNext(saved, tip)) return saved;
-    const next = this.#ports.next(tip, lives);
+    const next = await this.#ports.next(tip, lives);
     // A saved one that is archived already is forgotten with the next.
     if (next !== undefined) await this.#ports.save(next);
     return next;

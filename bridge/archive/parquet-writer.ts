@@ -14,25 +14,8 @@ import {
   type RowWriter,
   type WrittenFile,
 } from './row.js';
+import { PARQUET_DEFAULTS, type ParquetOptions } from './parquet-options.js';
 import { zstdCompressSync } from './zstd.js';
-
-export type Compression = 'snappy' | 'zstd' | 'none';
-
-export interface ParquetOptions {
-  readonly compression: Compression;
-  /** Of one row group. */
-  readonly groupMaxRows: number;
-  /** Of the payloads of one row group. */
-  readonly groupMaxBytes: number;
-  readonly columns: readonly ExtractedColumn[];
-}
-
-export const PARQUET_DEFAULTS: ParquetOptions = {
-  compression: 'snappy',
-  groupMaxRows: 16_384,
-  groupMaxBytes: 8 * 1024 * 1024,
-  columns: [],
-};
 
 type Schema = ConstructorParameters<typeof ParquetWriter>[0]['schema'];
 type SchemaElement = Schema[number];

@@ -14,7 +14,7 @@ import { isSameEpoch } from '../../lib/contracts/epoch.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { ManifestTip } from './manifest-entry.js';
 
-/** How far the archive has each life that it knows: by its nonce. */
+/** How far the archive has each life that it knows, or up to where nothing of it is to be archived: by its nonce. */
 export type ArchivedLives = ReadonlyMap<string, LogPosition>;
 
 export interface LogExtent {
@@ -31,7 +31,12 @@ export type NextStretch =
   | {
       readonly kind: 'stretch';
       readonly epoch: Epoch;
+      /** Where the entry has to begin. */
       readonly after: LogPosition;
+      /** Everything up to here is archived, or nothing of it is to be. */
+      readonly from: LogPosition;
+      /** Nonce of the life of what comes behind `from`: an older one than `epoch` where the archive has gone on without it. */
+      readonly life: string;
       /** Where the life ends, or what is committed. */
       readonly upTo: LogPosition;
     }
@@ -41,26 +46,27 @@ const NONE: NextStretch = { kind: 'none' };
 
 export function nextStretch(log: LogExtent, tip: ManifestTip, archived: ArchivedLives): NextStretch {
   const { lineage, committed } = log;
-  const after = archivedUpTo(log, tip, archived);
-  const index = lifeBehind(log, after);
+  const from = archivedUpTo(log, tip, archived);
+  const index = lifeBehind(log, from);
   const upTo = Math.min(endOf(log, index), committed);
-  if (upTo <= after) return NONE;
+  if (upTo <= from) return NONE;
   const { epoch: known } = tip;
   const life = labelFor(lineage, index, known);
   if (life === undefined) return { kind: 'beyond', counter: known?.counter ?? 0 };
   const epoch = { counter: life.counter, nonce: life.nonce };
   // What a clone has archived may leave a part of a shared life behind the tip: it comes again, as of the new life.
-  return { kind: 'stretch', epoch, after: known === undefined ? after : Math.min(after, tip.upTo), upTo };
+  const after = known === undefined ? from : Math.min(from, tip.upTo);
+  return { kind: 'stretch', epoch, after, from, life: (lineage[index] as EpochStart).nonce, upTo };
 }
 
 /** Of what the log has now. */
 function archivedUpTo(log: LogExtent, tip: ManifestTip, archived: ArchivedLives): LogPosition {
   const { lineage, first } = log;
-  if (tip.epoch === undefined) return first - 1;
   for (let i = lineage.length - 1; i >= 0; i--) {
     const upTo = archived.get((lineage[i] as EpochStart).nonce);
     if (upTo !== undefined) return Math.min(upTo, endOf(log, i));
   }
+  if (tip.epoch === undefined) return first - 1;
   const [oldest] = lineage;
   // It has started too often since to remember the lives that are archived; or it was put back to before all of them.
   return Math.min(tip.upTo, oldest?.after ?? 0);

@@ -6,7 +6,7 @@ import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import type { MeshHost, MeshPort } from '../contracts/mesh-port.js';
 import type { Authenticator, Authorizer } from '../contracts/security.js';
-import type { DurableSessions, Store } from '../contracts/store.js';
+import type { DurableSessions, LogPosition, Store } from '../contracts/store.js';
 import { ConnectGate, REFUSAL_DELAY_MAX_MS, TOO_MANY_CONNECTS } from '../connection/connect-gate.js';
 import { Connection } from '../connection/connection.js';
 import type { ConnectionEnvironment, Door } from '../connection/environment.js';
@@ -130,6 +130,11 @@ export class Lanes {
   }
 
   /** Where the mesh hands in what other gateways took in. */
+  /** Calls back when everything that was handed in is committed, and what the log has at `position`. */
+  whenCommitted(done: () => void, position: LogPosition): void {
+    this.#env.commits.after(position, { committed: done });
+  }
+
   createMeshHost(): MeshHost {
     const { ingest, router } = this;
     const { retention, store, commits } = this.#env;

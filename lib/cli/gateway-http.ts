@@ -39,7 +39,6 @@ export async function askGateway(url: string, path: string, body?: Uint8Array<Ar
 
 /** @throws SprawlError MESH_MISSING where the gateway is in no mesh, HTTP_FAILED for every other answer but 2xx */
 export function expectDone(url: string, { status, text }: Answer): void {
-  if (status >= 200 && status < 300) return;
   if (status === 404) {
     throw new SprawlError(
       'MESH_MISSING',
@@ -47,6 +46,12 @@ export function expectDone(url: string, { status, text }: Answer): void {
       { details: { url } },
     );
   }
+  expectAnswer(url, { status, text });
+}
+
+/** @throws SprawlError HTTP_FAILED for every answer but 2xx */
+export function expectAnswer(url: string, { status, text }: Answer): void {
+  if (status >= 200 && status < 300) return;
   const said = text.trim().split('\n')[0]?.slice(0, REASON_MAX_CHARS) ?? '';
   throw new SprawlError(
     'HTTP_FAILED',

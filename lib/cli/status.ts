@@ -2,6 +2,7 @@ import { SprawlError } from '../contracts/errors.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
 import type { GatewayStatus } from '../telemetry/status.js';
 import type { Invocation, World } from './command.js';
+import { archiveRows } from './archive-status.js';
 import { ExitCode } from './exit-code.js';
 import { memberLines, meshRows } from './mesh-members.js';
 import { askMesh } from './mesh-status.js';
@@ -73,6 +74,7 @@ function describe(status: GatewayStatus): string[] {
   }
   // A gateway of an earlier version does not say.
   if (status.mesh != null) lines.push(...meshRows(status.mesh));
+  if (status.archive != null) lines.push(...archiveRows(status.archive));
   return columns(lines);
 }
 

@@ -9,4 +9,5 @@ export { parseConfig, readConfigFile, resolveConfig } from './parse.js';
 export type { ConfigSources, ResolvedConfig } from './parse.js';
 export { configSchema } from './schema.js';
 export type { FlagSetting } from './setting.js';
+export { parseColumn, type ParsedColumn, parseHours } from './schema-archive.js';
 export { renderConfig } from './show.js';

@@ -288,6 +288,8 @@ export interface Store {
   /** Nothing of the log from `position` on goes while this stands; undefined: it stands no more. Outlives a restart, as it was a while before. */
   setFloor(name: string, position: LogPosition | undefined): void;
   readonly floors: ReadonlyMap<string, LogPosition>;
+  /** The first position that the log still has. */
+  readonly first: LogPosition;
   /** About how many bytes of the log are behind the one position and not behind the other. */
   bytesBetween(after: LogPosition, upTo: LogPosition): number;
   /** While this stands `admit` refuses everything for its quota. */

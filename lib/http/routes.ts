@@ -5,6 +5,7 @@ import {
   type Counters,
   type GatewayView,
 } from '../telemetry/index.js';
+import type { ArchiveStatus } from '../contracts/archive-status.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
 import { faultResponse, HttpFault, json } from './response.js';
 import type { Route } from './route.js';
@@ -22,8 +23,14 @@ export interface RouteOptions {
   isReady(): Readiness;
   /** Of a gateway in a mesh. */
   readonly mesh?: MeshView | undefined;
+  /** Of a gateway that archives. */
+  readonly archive?: ArchiveView | undefined;
   /** Of the file system of the data folder, bytes; Infinity: unknown. */
   diskBytes(): number;
+}
+
+export interface ArchiveView {
+  status(): ArchiveStatus;
 }
 
 /** The mesh as those who ask for it see it. */
@@ -60,7 +67,16 @@ export function createRoutes(options: RouteOptions): readonly Route[] {
       path: '/status',
       summary: 'how the gateway is, in short',
       handle: () =>
-        json(200, statusOf(options.view(), options.isReady(), options.diskBytes(), options.mesh?.status())),
+        json(
+          200,
+          statusOf(
+            options.view(),
+            options.isReady(),
+            options.diskBytes(),
+            options.mesh?.status(),
+            options.archive?.status(),
+          ),
+        ),
     },
     {
       method: 'GET',
@@ -69,11 +85,15 @@ export function createRoutes(options: RouteOptions): readonly Route[] {
       handle: () => ({
         status: 200,
         contentType: PROMETHEUS_CONTENT_TYPE,
-        body: renderPrometheus(options.view(), counters, options.mesh?.status()),
+        body: renderPrometheus(options.view(), counters, options.mesh?.status(), options.archive?.status()),
       }),
     },
   ];
-  const all = options.mesh === undefined ? routes : [...routes, ...meshRoutes(options.mesh)];
+  const all = [
+    ...routes,
+    ...(options.mesh === undefined ? [] : meshRoutes(options.mesh)),
+    ...(options.archive === undefined ? [] : archiveRoutes(options.archive)),
+  ];
   return [createIndex(version, all), ...all];
 }
 
@@ -107,6 +127,17 @@ function meshRoutes(mesh: MeshView): readonly Route[] {
           return faultResponse(HttpFault.badRequest, error instanceof Error ? error.message : String(error));
         }
       },
+    },
+  ];
+}
+
+function archiveRoutes(archive: ArchiveView): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/api/v1/archive',
+      summary: 'how far the archive is, and what waits',
+      handle: () => json(200, archive.status()),
     },
   ];
 }

@@ -1,17 +1,8 @@
 /** What Prometheus gets to know of the mesh: a table of families, each with its samples by peer. */
 import type { MeshPeer, MeshStatus } from '../contracts/mesh-status.js';
+import type { Family, Sample } from './family.js';
 
-export interface MeshSample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-export interface MeshMetric {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge';
-  readonly help: string;
-  samples(mesh: MeshStatus): readonly MeshSample[];
-}
+type MeshMetric = Family<MeshStatus>;
 
 const STATES = ['connecting', 'relayed', 'up', 'stalled', 'down'] as const;
 const STATUSES = ['alive', 'suspect', 'dead', 'left', 'evicted'] as const;
@@ -26,7 +17,7 @@ function perPeer(
   help: string,
   value: (peer: MeshPeer) => number,
 ): MeshMetric {
-  const samples = ({ peers }: MeshStatus): MeshSample[] =>
+  const samples = ({ peers }: MeshStatus): Sample[] =>
     peers.map((peer) => ({ labels: labelsOf(peer), value: value(peer) }));
   return { name, type, help, samples };
 }

@@ -2,7 +2,10 @@
  * The text exposition format of Prometheus, version 0.0.4:
  * https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  */
+import type { ArchiveStatus } from '../contracts/archive-status.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
+import { ARCHIVE_METRICS } from './archive-metrics.js';
+import type { Family } from './family.js';
 import { MESH_METRICS } from './mesh-metrics.js';
 import { COUNTER_NAMES, type Counters, definitionOf } from './counters.js';
 import { GAUGE_NAMES, type GatewayView, gaugeDefinitionOf } from './gauges.js';
@@ -91,22 +94,29 @@ function infoLines(view: GatewayView): string {
   return text;
 }
 
-function meshLines(mesh: MeshStatus): string {
+function familyLines<S>(families: readonly Family<S>[], status: S): string {
   let text = '';
-  for (const { name, type, help, samples } of MESH_METRICS) {
-    const shown = samples(mesh);
+  for (const { name, type, help, samples } of families) {
+    const shown = samples(status);
     if (shown.length > 0) text += header(name, type, help);
     for (const { labels, value } of shown) text += `${name}${formatLabels(labels)} ${formatValue(value)}\n`;
   }
   return text;
 }
 
-/** All counters and gauges as the body of an answer to a scrape. @param mesh of a gateway that is in one */
-export function renderPrometheus(view: GatewayView, counters: Counters, mesh?: MeshStatus): string {
+/** All counters and gauges as the body of an answer to a scrape. @param mesh of a gateway that is in one @param archive of one that archives */
+export function renderPrometheus(
+  view: GatewayView,
+  counters: Counters,
+  mesh?: MeshStatus,
+  archive?: ArchiveStatus,
+): string {
   let text = infoLines(view);
   for (const { index, text: before } of COUNTER_SAMPLES) {
     text += `${before}${formatValue(counters[index] ?? 0)}\n`;
   }
   text += gaugeLines(view);
-  return mesh === undefined ? text : text + meshLines(mesh);
+  if (mesh !== undefined) text += familyLines(MESH_METRICS, mesh);
+  if (archive !== undefined) text += familyLines(ARCHIVE_METRICS, archive);
+  return text;
 }

@@ -434,6 +434,16 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     return true;
   }
 
+  /** All lives of this gateway that are known, the present one last. */
+  get lineage(): Lineage {
+    return this.#parts.lineage.known;
+  }
+
+  /** The archive knows a life of this gateway with this counter that the gateway does not know itself. */
+  archiveKnows(counter: number): void {
+    this.#beyond({ counter, nonce: '' });
+  }
+
   /** The present life of this gateway. */
   get epoch(): Epoch {
     return this.#parts.lineage.present;

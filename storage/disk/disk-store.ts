@@ -495,6 +495,10 @@ export class DiskStore implements Store {
     this.#mesh.setFloor(name, position);
   }
 
+  get first(): LogPosition {
+    return this.#log.reader.first;
+  }
+
   bytesBetween(after: LogPosition, upTo: LogPosition): number {
     let bytes = 0;
     for (const { header, next, end } of this.#log.segments) {

@@ -83,6 +83,10 @@ export class MemoryStore implements Store {
 
   setFloor(): void {}
 
+  get first(): LogPosition {
+    return this.#position + 1;
+  }
+
   bytesBetween(): number {
     return 0;
   }

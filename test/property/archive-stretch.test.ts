@@ -60,8 +60,8 @@ class World {
       this.restart(next.counter);
       return true;
     }
-    const { epoch, after } = next;
-    const upTo = Math.min(next.upTo, after + size);
+    const { epoch, after, from } = next;
+    const upTo = Math.min(next.upTo, from + size);
     const entry: ManifestEntry = {
       ...{ origin: ORIGIN, number: this.tip.number + 1, previous: this.tip.hash, epoch, after, upTo },
       ...{ lost: [], config: '', rows: upTo - after, objects: [], by: ORIGIN },
@@ -133,14 +133,18 @@ t.test(
   'in a folder that is never put back each is archived once, also where it forgets its lives',
   async () => {
     fc.assert(
-      fc.property(fc.array(step, { minLength: 15, maxLength: 80 }), fc.integer({ min: 1, max: 3 }), (steps, lineageMax) => {
-        const world = new World(lineageMax);
-        play(world, steps, false);
-        return (
-          world.rows.size === world.folder.log.length &&
-          new Set(world.rows.values()).size === world.folder.log.length
-        );
-      }),
+      fc.property(
+        fc.array(step, { minLength: 15, maxLength: 80 }),
+        fc.integer({ min: 1, max: 3 }),
+        (steps, lineageMax) => {
+          const world = new World(lineageMax);
+          play(world, steps, false);
+          return (
+            world.rows.size === world.folder.log.length &&
+            new Set(world.rows.values()).size === world.folder.log.length
+          );
+        },
+      ),
       { numRuns: 2000 },
     );
   },

@@ -109,6 +109,10 @@ export class SimStore implements Store {
 
   forgetStream(): void {}
 
+  get first(): LogPosition {
+    return this.committed + 1;
+  }
+
   bytesBetween(): number {
     return 0;
   }

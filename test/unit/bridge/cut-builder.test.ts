@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import t, { type Test } from 'tap';
 import { type BuilderOptions, CutBuilder, type RowBatch } from '../../../bridge/archive/cut-builder.js';
+import type { Cut } from '../../../bridge/archive/archiver.js';
 import { hashOf } from '../../../bridge/archive/manifest-entry.js';
 import { keyFault } from '../../../bridge/archive/object-store.js';
-import { PARQUET_DEFAULTS } from '../../../bridge/archive/parquet-writer.js';
+import { PARQUET_DEFAULTS } from '../../../bridge/archive/parquet-options.js';
 import type { ArchiveRow } from '../../../bridge/archive/row.js';
 import { FolderSpool } from '../../../bridge/archive/spool.js';
 import { gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
@@ -36,7 +37,7 @@ interface Bench {
 function bench(t: Test, options: Partial<BuilderOptions> = {}, failsAt = Infinity): Bench {
   const folder = join(mkdtempSync(join(tmpdir(), 'sprawl-cut-')), 'spool');
   t.teardown(() => rmSync(join(folder, '..'), { recursive: true, force: true }));
-  const read = async function* (after: number, upTo: number): AsyncGenerator<RowBatch> {
+  const read = async function* ({ after, upTo }: Cut): AsyncGenerator<RowBatch> {
     for (let first = after + 1; first <= upTo; first += 7) {
       await Promise.resolve();
       if (first > failsAt) throw new Error('EIO');

@@ -7,11 +7,8 @@ import { parquetMetadata } from 'hyparquet';
 import t, { type Test } from 'tap';
 import { gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
 import { NdjsonRows } from '../../../bridge/archive/ndjson-writer.js';
-import {
-  PARQUET_DEFAULTS,
-  ParquetRows,
-  type ParquetOptions,
-} from '../../../bridge/archive/parquet-writer.js';
+import { PARQUET_DEFAULTS, type ParquetOptions } from '../../../bridge/archive/parquet-options.js';
+import { ParquetRows } from '../../../bridge/archive/parquet-writer.js';
 import {
   type ArchiveRow,
   extract,

@@ -1,0 +1,182 @@
+/** What the thread of archive-thread.ts runs. */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Clock, Timers } from '../../lib/contracts/clock.js';
+import type { Logger } from '../../lib/contracts/logger.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import { ArchiveRunner } from './archive-runner.js';
+import { Archiver, type BuiltCut, type Cut } from './archiver.js';
+import { CutBuilder, type RowBatch } from './cut-builder.js';
+import { Manifest } from './manifest.js';
+import { Pace, paced } from './paced-body.js';
+import { type LogRead, unpackRows } from './row-columns.js';
+import { FolderSpool } from './spool.js';
+import { type OpenTarget, openTarget } from './target.js';
+import type { FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
+
+/* oxlint-disable eslint/no-restricted-globals, eslint/no-restricted-properties -- a thread has no gateway to be given them by */
+const clock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+};
+const random = Math.random;
+const timers: Timers = {
+  after: (delayMs, fire) => {
+    const timeout = setTimeout(fire, delayMs);
+    return { cancel: () => clearTimeout(timeout) };
+  },
+};
+/* oxlint-enable eslint/no-restricted-globals, eslint/no-restricted-properties */
+
+interface Question {
+  resolve(answer: Cut | LogRead | undefined): void;
+  reject(error: Error): void;
+}
+
+class ArchiveThreadWorker {
+  readonly #port: MessagePort;
+  readonly #settings: ThreadSettings;
+  readonly #questions = new Map<number, Question>();
+  readonly #spool: FolderSpool;
+  readonly #runner: ArchiveRunner;
+  #target: OpenTarget | undefined;
+  #archiver: Archiver | undefined;
+  #lastId = 0;
+
+  constructor(port: MessagePort, settings: ThreadSettings) {
+    this.#port = port;
+    this.#settings = settings;
+    this.#spool = new FolderSpool(settings.spoolFolder);
+    this.#runner = new ArchiveRunner({
+      ...{ clock, timers, random, logger: this.#logger(), nextAt: () => undefined },
+      step: () => this.#step(),
+      changed: (status) => this.#tell({ kind: 'status', status }),
+    });
+    port.on('message', (message: ToThread) => this.#told(message));
+  }
+
+  start(): void {
+    this.#runner.start();
+  }
+
+  #told(message: ToThread): void {
+    switch (message.kind) {
+      case 'wake':
+        this.#runner.wake();
+        return;
+      case 'stop':
+        void this.#stop();
+        return;
+      case 'cut':
+        this.#answered(message.id)?.resolve(message.cut);
+        return;
+      case 'rows':
+        this.#answered(message.id)?.resolve(message.read);
+        return;
+      default:
+        this.#answered(message.id)?.reject(new Error(message.reason));
+    }
+  }
+
+  #answered(id: number): Question | undefined {
+    const question = this.#questions.get(id);
+    this.#questions.delete(id);
+    return question;
+  }
+
+  async #stop(): Promise<void> {
+    // Nobody answers any more.
+    for (const { reject } of this.#questions.values()) reject(new Error('the gateway stops'));
+    this.#questions.clear();
+    await this.#runner.stop();
+    this.#target?.close();
+    this.#port.close();
+  }
+
+  async #step(): ReturnType<Archiver['step']> {
+    this.#archiver ??= await this.#open();
+    return this.#archiver.step();
+  }
+
+  async #open(): Promise<Archiver> {
+    const { self, target, builder, maxBytesPerSecond } = this.#settings;
+    this.#target ??= await openTarget(target);
+    const { objects: store } = this.#target;
+    const objects =
+      maxBytesPerSecond === 0 ? store : paced(store, new Pace(maxBytesPerSecond, clock, timers));
+    if (!(await objects.createsOnce()))
+      this.#say(
+        'warn',
+        'the archive cannot tell whether it has an object: one gateway alone may write for an origin',
+        {
+          archive: objects.name,
+        },
+      );
+    const cuts = new CutBuilder({ spool: this.#spool, read: (cut) => this.#read(cut) }, builder);
+    return new Archiver({
+      ...{ self, objects, manifest: new Manifest(store, builder.origin) },
+      cutAfter: () => this.#ask<Cut | undefined>((id) => ({ kind: 'cut?', id })),
+      build: (cut) => this.#build(cuts, cut),
+      archived: (tip, lives) => this.#tell({ kind: 'archived', tip, lives }),
+    });
+  }
+
+  async #build(cuts: CutBuilder, cut: Cut): Promise<BuiltCut> {
+    const built = await cuts.build(cut);
+    let rows = 0;
+    let bytes = 0;
+    for (const object of built.objects) {
+      rows += object.rows;
+      bytes += object.length;
+    }
+    this.#tell({ kind: 'added', rows, bytes, objects: built.objects.length });
+    return built;
+  }
+
+  /** The next part is on its way while one is written. */
+  async *#read(cut: Cut): AsyncGenerator<RowBatch> {
+    const ask = (after: LogPosition): Promise<LogRead> =>
+      this.#ask<LogRead>((id) => ({ kind: 'rows?', id, cut, after }));
+    let asked = ask(cut.after);
+    for (;;) {
+      const { rows, lost, next } = await asked;
+      const isLast = next > cut.upTo;
+      if (!isLast) {
+        asked = ask(next - 1);
+        // It is waited for in the next turn, or not at all.
+        asked.catch(() => undefined);
+      }
+      yield { rows: unpackRows(rows), lost };
+      if (isLast) return;
+    }
+  }
+
+  #ask<T extends Cut | LogRead | undefined>(question: (id: number) => FromThread): Promise<T> {
+    const id = ++this.#lastId;
+    return new Promise<T>((resolve, reject) => {
+      this.#questions.set(id, { resolve: resolve as Question['resolve'], reject });
+      this.#tell(question(id));
+    });
+  }
+
+  #tell(message: FromThread): void {
+    this.#port.postMessage(message);
+  }
+
+  #say(level: 'info' | 'warn' | 'error', message: string, fields = {}): void {
+    this.#tell({ kind: 'log', level, message, fields });
+  }
+
+  #logger(): Logger {
+    const silent = (): void => undefined;
+    const logger: Logger = {
+      ...{ trace: silent, debug: silent },
+      info: (message, fields) => this.#say('info', message, fields),
+      warn: (message, fields) => this.#say('warn', message, fields),
+      error: (message, fields) => this.#say('error', message, fields),
+      child: () => logger,
+    };
+    return logger;
+  }
+}
+
+new ArchiveThreadWorker(parentPort as MessagePort, workerData as ThreadSettings).start();

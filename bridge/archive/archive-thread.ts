@@ -1,0 +1,123 @@
+/** The thread of an archive, from its start to its end; one that dies is followed by another. */
+import { Worker } from 'node:worker_threads';
+import type { Timers } from '../../lib/contracts/clock.js';
+import type { Logger } from '../../lib/contracts/logger.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { RunnerStatus } from './archive-runner.js';
+import type { Cut } from './archiver.js';
+import type { ManifestTip } from './manifest-entry.js';
+import { type LogRead, transferOf } from './row-columns.js';
+import type { ArchivedLives } from './stretch.js';
+import type { FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
+
+export interface ThreadPorts {
+  readonly timers: Timers;
+  readonly logger: Logger;
+  /** See ArchiverPorts.cutAfter. */
+  cut(): Promise<Cut | undefined>;
+  rows(cut: Cut, after: LogPosition): Promise<LogRead>;
+  archived(tip: ManifestTip, lives: ArchivedLives): void;
+  /** Files that were made. */
+  added(rows: number, bytes: number, objects: number): void;
+  status(status: RunnerStatus): void;
+}
+
+const WORKER = new URL('./archive-thread-worker.js', import.meta.url);
+/** A file is made of parts that are small; the SDK of AWS takes some thirty megabytes. */
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 16 };
+const AGAIN_AFTER_MS = 5000;
+const STOP_MAX_MS = 2000;
+
+export class ArchiveThread {
+  readonly #settings: ThreadSettings;
+  readonly #ports: ThreadPorts;
+  #worker: Worker | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(settings: ThreadSettings, ports: ThreadPorts) {
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#start();
+  }
+
+  wake(): void {
+    this.#tell({ kind: 'wake' });
+  }
+
+  /** Resolves when it has ended. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#tell({ kind: 'stop' });
+    // A request that hangs is not waited for: it is made again after the next start.
+    const patience = this.#ports.timers.after(STOP_MAX_MS, () => void this.#worker?.terminate());
+    await this.#ended;
+    patience.cancel();
+  }
+
+  #start(): void {
+    const worker = new Worker(WORKER, {
+      workerData: this.#settings,
+      execArgv: [],
+      resourceLimits: RESOURCE_LIMITS,
+    });
+    this.#worker = worker;
+    let failure: unknown;
+    worker.on('message', (message: FromThread) => this.#told(message));
+    worker.on('error', (error) => (failure = error));
+    this.#ended = new Promise((resolve) =>
+      worker.on('exit', () => {
+        this.#worker = undefined;
+        resolve();
+        if (!this.#isStopped) this.#died(failure);
+      }),
+    );
+  }
+
+  #died(failure: unknown): void {
+    const { logger, timers } = this.#ports;
+    logger.error('the thread of the archive has died, and is started again', {
+      reason: failure instanceof Error ? failure.message : String(failure),
+      afterMs: AGAIN_AFTER_MS,
+    });
+    timers.after(AGAIN_AFTER_MS, () => {
+      if (!this.#isStopped) this.#start();
+    });
+  }
+
+  #told(message: FromThread): void {
+    const ports = this.#ports;
+    switch (message.kind) {
+      case 'cut?':
+        this.#answer(message.id, ports.cut(), (id, cut) => this.#tell({ kind: 'cut', id, cut }));
+        return;
+      case 'rows?':
+        this.#answer(message.id, ports.rows(message.cut, message.after), (id, read) =>
+          this.#worker?.postMessage({ kind: 'rows', id, read } satisfies ToThread, transferOf(read.rows)),
+        );
+        return;
+      case 'archived':
+        ports.archived(message.tip, message.lives);
+        return;
+      case 'added':
+        ports.added(message.rows, message.bytes, message.objects);
+        return;
+      case 'status':
+        ports.status(message.status);
+        return;
+      default:
+        ports.logger[message.level](message.message, message.fields);
+    }
+  }
+
+  #answer<T>(id: number, answer: Promise<T>, give: (id: number, value: T) => void): void {
+    answer.then(
+      (value) => give(id, value),
+      (error: unknown) => this.#tell({ kind: 'failed', id, reason: String(error) }),
+    );
+  }
+
+  #tell(message: ToThread): void {
+    this.#worker?.postMessage(message);
+  }
+}

@@ -1,0 +1,368 @@
+/**
+ * The archive of one gateway: decides what is archived when, and has a thread that does it.
+ *
+ *     log ─ cutter ─▶ cut (note of the log, durable) ─▶ thread: files ─▶ store ─▶ manifest ─▶ floor of the log moves on
+ */
+import { createHash } from 'node:crypto';
+import type { ArchiveStatus } from '../../lib/contracts/archive-status.js';
+import type { Clock, Timers } from '../../lib/contracts/clock.js';
+import type { Lineage } from '../../lib/contracts/epoch.js';
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import type { Logger } from '../../lib/contracts/logger.js';
+import { ARCHIVE_FLOOR, type LogPosition, type Store } from '../../lib/contracts/store.js';
+import { ArchiveThread } from './archive-thread.js';
+import type { RunnerStatus } from './archive-runner.js';
+import type { Cut } from './archiver.js';
+import { type ClockStep, ClockSteps } from './clock-steps.js';
+import { CutKeeper } from './cut-keeper.js';
+import { Cutter, type CutLimits } from './cutter.js';
+import { LogRows } from './log-rows.js';
+import type { ManifestTip, PositionRange } from './manifest-entry.js';
+import type { FileFormat, PartitionScheme } from './object-key.js';
+import { type Compression, PARQUET_DEFAULTS } from './parquet-options.js';
+import type { ExtractedColumn } from './row.js';
+import type { LogRead } from './row-columns.js';
+import type { ArchivedLives } from './stretch.js';
+import type { TargetSettings } from './target.js';
+import { HAS_ZSTD } from './zstd.js';
+
+/** Minutes of a day, in the time of the machine; an end before its begin is of the next day. */
+export interface DayHours {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface ArchiveSettings extends CutLimits {
+  readonly topics: readonly string[];
+  readonly target: TargetSettings;
+  readonly format: FileFormat;
+  readonly compression: Compression;
+  readonly partitions: PartitionScheme;
+  readonly columns: readonly ExtractedColumn[];
+  /** 0: no limit. */
+  readonly maxBytesPerSecond: number;
+  /** Empty: at any time. */
+  readonly hours: readonly DayHours[];
+  readonly backlogMaxBytes: number;
+  readonly whenFull: 'refuse' | 'drop';
+  /** Where files are made; what is in it goes. */
+  readonly spoolFolder: string;
+  readonly site: string;
+}
+
+export interface ArchivePorts {
+  readonly self: GatewayId;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  /** Minutes of the day in the time of the machine. */
+  minuteOfDay(): number;
+  /** The lives of this gateway. */
+  lineage(): Lineage;
+  /** A life with a higher counter has to begin. */
+  beyond(counter: number): void;
+  /** Calls back when what the log has at this position is committed. */
+  whenCommitted(done: () => void, position: LogPosition): void;
+}
+
+const CUT_NOTE = 'archive-cut';
+const STEPS_NOTE = 'archive-clock';
+const GIVEN_UP_NOTE = 'archive-given-up';
+/** Of what may wait. */
+const ALARM_SHARE = 0.8;
+/** What may wait in the memory of the thread to be written. */
+const PENDING_MAX_BYTES = 16 * 1_048_576;
+const ROW_GROUP_MAX_BYTES = 4 * 1_048_576;
+const CONFIG_CHARACTERS = 16;
+/** At least between two warnings of one kind. */
+const WARN_EVERY_MS = 600_000;
+
+export class Archive {
+  readonly #settings: ArchiveSettings;
+  readonly #ports: ArchivePorts;
+  readonly #config: string;
+  readonly #cutter: Cutter;
+  readonly #keeper: CutKeeper;
+  #steps: ClockSteps;
+  #rows: LogRows;
+  #thread: ArchiveThread | undefined;
+  #runner: RunnerStatus = { state: 'stopped', fault: undefined, doneCount: 0 };
+  #isStarted = false;
+  #tip: ManifestTip | undefined;
+  #lives: ArchivedLives = new Map();
+  #isFull = false;
+  #isStopped = false;
+  #warnedAt = -Infinity;
+  #given = { rows: 0, bytes: 0, objects: 0 };
+  #entries = 0;
+  #dropped = 0;
+  /** Positions that were given up and are not told as lost yet. */
+  #givenUp: readonly PositionRange[] = [];
+
+  /** @throws Error where this Node.js cannot write what is asked for */
+  constructor(settings: ArchiveSettings, ports: ArchivePorts) {
+    const { store, clock, lineage, beyond } = ports;
+    if (settings.format === 'parquet' && settings.compression === 'zstd' && !HAS_ZSTD)
+      throw new Error('archive.compression: zstd needs Node.js 22.15 or later: update it, or choose snappy');
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#config = fingerprintOf(settings);
+    this.#steps = new ClockSteps(clock, []);
+    this.#rows = new LogRows(store, settings.topics, this.#steps);
+    this.#cutter = new Cutter(
+      { clock, log: store, lineage, beyond, isOpen: () => this.#closedBecause() === undefined },
+      settings,
+      this.#config,
+    );
+    this.#keeper = new CutKeeper({
+      saved: () => this.#savedCut(),
+      save: (cut) => this.#save(CUT_NOTE, cut),
+      next: () => this.#nextCut(),
+    });
+  }
+
+  /** After the store was opened, and the life of the gateway has begun. */
+  start(): void {
+    const { store, clock } = this.#ports;
+    const steps = this.#note<readonly ClockStep[]>(STEPS_NOTE);
+    this.#givenUp = this.#note<readonly PositionRange[]>(GIVEN_UP_NOTE) ?? [];
+    this.#steps = new ClockSteps(clock, steps ?? []);
+    this.#rows = new LogRows(store, this.#settings.topics, this.#steps);
+    // Until it is known what the archive has, nothing goes.
+    if (!store.floors.has(ARCHIVE_FLOOR)) store.setFloor(ARCHIVE_FLOOR, store.first);
+    this.#isStarted = true;
+  }
+
+  /** Every now and then. */
+  tick(): void {
+    if (!this.#isStarted || this.#isStopped) return;
+    const { store } = this.#ports;
+    if (this.#steps.look(store.committed)) {
+      this.#keep(STEPS_NOTE, this.#steps.steps);
+    }
+    if (this.#cutter.look()) this.#wake();
+    this.#watchBacklog();
+  }
+
+  /** Resolves when nothing goes on any more. What was begun is gone on with after the next start. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#thread?.stop();
+  }
+
+  /** Why the gateway is not well; undefined: the archive is no reason. */
+  get trouble(): string | undefined {
+    const { bytes } = this.#cutter.backlog;
+    const { backlogMaxBytes, whenFull } = this.#settings;
+    if (!this.#isStarted || bytes < ALARM_SHARE * backlogMaxBytes) return undefined;
+    const share = Math.floor((100 * bytes) / Math.max(1, backlogMaxBytes));
+    const what = this.#isFull
+      ? whenFull === 'refuse'
+        ? ', messages are refused'
+        : ', the oldest is given up'
+      : '';
+    return `archive: ${share} % of archive.backlogMaxBytes wait${what}`;
+  }
+
+  /** Why messages are refused; undefined: they are not. */
+  get refusal(): string | undefined {
+    return this.#isFull && this.#settings.whenFull === 'refuse' ? this.trouble : undefined;
+  }
+
+  status(): ArchiveStatus {
+    const { backlogMaxBytes: maxBytes, whenFull, target } = this.#settings;
+    const { fault } = this.#runner;
+    const closed = this.#closedBecause();
+    const { positions, bytes, ageMs } = this.#isStarted
+      ? this.#cutter.backlog
+      : { positions: 0, bytes: 0, ageMs: 0 };
+    const tip = this.#tip;
+    return {
+      target: target.target,
+      state: this.#state(closed),
+      reason: fault?.text ?? closed ?? null,
+      retryAtMs: fault?.nextMs ?? null,
+      failures: fault?.count ?? 0,
+      backlog: {
+        ...{ positions, bytes, maxBytes, whenFull, isFull: this.#isFull },
+        ageS: Math.round(ageMs / 1000),
+      },
+      tip: tip?.epoch === undefined ? null : { number: tip.number, epoch: tip.epoch.counter, upTo: tip.upTo },
+      entries: this.#entries,
+      ...this.#given,
+      dropped: this.#dropped,
+    };
+  }
+
+  #state(closed: string | undefined): ArchiveStatus['state'] {
+    if (this.#isStopped) return 'stopped';
+    if (this.#runner.fault !== undefined) return 'failing';
+    if (closed !== undefined) return 'waiting';
+    if (this.#tip === undefined) return 'starting';
+    return this.#runner.state === 'working' ? 'working' : 'idle';
+  }
+
+  /** Why nothing is archived at the moment, though something may wait. */
+  #closedBecause(): string | undefined {
+    if (!this.#steps.isTrusted) return 'the clock of this machine has not been set yet';
+    const { hours } = this.#settings;
+    const minute = this.#ports.minuteOfDay();
+    const isOpen = ({ from, to }: DayHours): boolean =>
+      from <= to ? minute >= from && minute < to : minute >= from || minute < to;
+    return hours.length === 0 || hours.some(isOpen) ? undefined : 'it is not the time of archive.uploadHours';
+  }
+
+  #wake(): void {
+    this.#thread ??= this.#createThread();
+    this.#thread.wake();
+  }
+
+  #createThread(): ArchiveThread {
+    const { self, timers, logger } = this.#ports;
+    const { site, target, format, compression, partitions, columns, maxBytesPerSecond, spoolFolder } =
+      this.#settings;
+    const parquet = { ...PARQUET_DEFAULTS, compression, columns, groupMaxBytes: ROW_GROUP_MAX_BYTES };
+    return new ArchiveThread(
+      {
+        ...{ self, target, maxBytesPerSecond, spoolFolder },
+        builder: { site, origin: self, format, partitions, parquet, pendingMaxBytes: PENDING_MAX_BYTES },
+      },
+      {
+        ...{ timers, logger },
+        cut: () => this.#keeper.cutAfter(this.#tip as ManifestTip, this.#lives),
+        rows: (cut, after) => this.#read(cut, after),
+        archived: (tip, lives) => this.#archived(tip, lives),
+        added: (rows, bytes, objects) => this.#added(rows, bytes, objects),
+        status: (status) => (this.#runner = status),
+      },
+    );
+  }
+
+  #archived(tip: ManifestTip, lives: ArchivedLives): void {
+    if (this.#tip !== undefined && tip.number > this.#tip.number)
+      this.#entries += tip.number - this.#tip.number;
+    this.#tip = tip;
+    this.#lives = lives;
+    this.#cutter.archived(tip, lives);
+    this.#raiseFloor(this.#cutter.doneUpTo + 1);
+    const untold = this.#givenUp.filter(([, to]) => to > tip.upTo);
+    if (untold.length === this.#givenUp.length) return;
+    this.#givenUp = untold;
+    this.#keep(GIVEN_UP_NOTE, untold);
+  }
+
+  /** What was given up stays given up. */
+  #raiseFloor(needed: LogPosition): void {
+    if (needed > this.#floor) this.#ports.store.setFloor(ARCHIVE_FLOOR, needed);
+  }
+
+  /** The first position that may have to be read. */
+  get #floor(): LogPosition {
+    const { store } = this.#ports;
+    return store.floors.get(ARCHIVE_FLOOR) ?? store.first;
+  }
+
+  /** What has nothing in it makes no entry: a gateway with nothing to do would write one for the record of the one before. */
+  async #nextCut(): Promise<Cut | undefined> {
+    for (;;) {
+      const cut = this.#cutter.cut();
+      if (cut === undefined || (await this.#rows.hasRows(this.#startOf(cut.after), cut.upTo))) return cut;
+      this.#cutter.skip(cut.upTo);
+      this.#raiseFloor(this.#cutter.doneUpTo + 1);
+    }
+  }
+
+  /** What is before the floor is archived, was given up, or is nothing that is archived. */
+  #startOf(after: LogPosition): LogPosition {
+    return Math.max(after, this.#floor - 1);
+  }
+
+  async #read(cut: Cut, after: LogPosition): Promise<LogRead> {
+    const start = Math.min(this.#startOf(after), cut.upTo);
+    const lost = this.#givenUp
+      .map(([from, to]): PositionRange => [Math.max(from, after + 1), Math.min(to, start)])
+      .filter(([from, to]) => from <= to);
+    const read = await this.#rows.read(cut, start);
+    return lost.length === 0 ? read : { ...read, lost: [...lost, ...read.lost] };
+  }
+
+  #added(rows: number, bytes: number, objects: number): void {
+    const { rows: allRows, bytes: allBytes, objects: allObjects } = this.#given;
+    this.#given = { rows: allRows + rows, bytes: allBytes + bytes, objects: allObjects + objects };
+  }
+
+  /** What waits is bounded, and what happens then was chosen. */
+  #watchBacklog(): void {
+    const { store, clock, logger } = this.#ports;
+    const { backlogMaxBytes, whenFull } = this.#settings;
+    const { bytes } = this.#cutter.backlog;
+    const isFull = bytes >= backlogMaxBytes;
+    if (bytes >= ALARM_SHARE * backlogMaxBytes && clock.now() - this.#warnedAt >= WARN_EVERY_MS) {
+      this.#warnedAt = clock.now();
+      logger.warn('much waits to be archived', {
+        ...{ bytes, maxBytes: backlogMaxBytes, whenFull, reason: this.#runner.fault?.text },
+        raise: 'archive.backlogMaxBytes',
+      });
+    }
+    if (whenFull === 'drop') {
+      if (isFull) this.#giveUp();
+    } else if (isFull !== this.#isFull) {
+      store.setFull(isFull);
+      if (isFull)
+        logger.error('messages are refused until the archive has taken what waits for it', { bytes });
+      else logger.info('messages are taken again: the archive has room');
+    }
+    this.#isFull = isFull;
+  }
+
+  /** The oldest need not stay in the log for the archive any more; what of it is gone when it is its turn is told there as lost. */
+  #giveUp(): void {
+    const { store, logger } = this.#ports;
+    const { committed } = store;
+    const held = this.#floor;
+    let from = held;
+    const { backlogMaxBytes } = this.#settings;
+    // A tenth at a time.
+    const step = Math.max(1, Math.ceil((committed - held) / 10));
+    while (from < committed && store.bytesBetween(from - 1, committed) > backlogMaxBytes) from += step;
+    if (from <= held) return;
+    const upTo = Math.min(from, committed);
+    this.#dropped += upTo - held;
+    this.#givenUp = [...this.#givenUp, [held, upTo - 1]];
+    this.#keep(GIVEN_UP_NOTE, this.#givenUp);
+    store.setFloor(ARCHIVE_FLOOR, upTo);
+    logger.error('what waits to be archived is more than is kept for it: the oldest is given up', {
+      ...{ from: held, to: upTo - 1, maxBytes: backlogMaxBytes },
+    });
+  }
+
+  #savedCut(): Cut | undefined {
+    const cut = this.#note<Cut>(CUT_NOTE);
+    // With another configuration it is made otherwise.
+    return cut && { ...cut, config: this.#config };
+  }
+
+  #note<T>(name: string): T | undefined {
+    const bytes = this.#ports.store.note(name);
+    return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString('utf8')) as T);
+  }
+
+  /** @returns the position with which it is durable */
+  #keep(name: string, value: unknown): LogPosition {
+    const { store } = this.#ports;
+    store.setNote(name, Buffer.from(JSON.stringify(value), 'utf8'));
+    return store.recordNote(name);
+  }
+
+  #save(name: string, value: unknown): Promise<void> {
+    const position = this.#keep(name, value);
+    return new Promise((resolve) => this.#ports.whenCommitted(resolve, position));
+  }
+}
+
+/** Of everything that decides what is a row and how it is laid out. */
+function fingerprintOf({ topics, format, compression, partitions, columns, site }: ArchiveSettings): string {
+  const what = JSON.stringify([1, topics, format, compression, partitions, columns, site]);
+  return createHash('sha256').update(what).digest('hex').slice(0, CONFIG_CHARACTERS);
+}

@@ -1,0 +1,79 @@
+/** Reads what is to be archived out of the log. */
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { OwnMessages, OwnReadOptions } from '../../lib/contracts/streams.js';
+import { topicMatchesFilter } from '../../lib/protocol/index.js';
+import type { Cut } from './archiver.js';
+import type { ClockSteps } from './clock-steps.js';
+import type { PositionRange } from './manifest-entry.js';
+import { type LogRead, packRows } from './row-columns.js';
+
+/** Part of Store. */
+export interface OwnLog {
+  readOwn(
+    from: LogPosition,
+    maxBytes: number,
+    done: (own: OwnMessages) => void,
+    options?: OwnReadOptions,
+  ): void;
+}
+
+/** Small: the thread that has the log serves clients between two reads. */
+const READ_BYTES = 131_072;
+const TOPICS_REMEMBERED = 10_000;
+
+export class LogRows {
+  readonly #log: OwnLog;
+  readonly #filters: readonly string[];
+  readonly #steps: ClockSteps;
+  readonly #known = new Map<string, boolean>();
+
+  /** @param filters of the topics that are archived */
+  constructor(log: OwnLog, filters: readonly string[], steps: ClockSteps) {
+    this.#log = log;
+    this.#filters = filters;
+    this.#steps = steps;
+  }
+
+  /** Some of the rows of a cut, behind `after`. */
+  async read({ upTo, atMs }: Cut, after: LogPosition): Promise<LogRead> {
+    return this.#take(await this.#read(after), upTo, atMs);
+  }
+
+  /** Whether there is anything to be archived behind `after` and up to `upTo`. */
+  async hasRows(after: LogPosition, upTo: LogPosition): Promise<boolean> {
+    for (let at = after; at < upTo;) {
+      const { messages, next, lostFrom } = await this.#read(at);
+      if (messages.some(({ position, topic }) => position <= upTo && this.#isArchived(topic))) return true;
+      // What is lost may have been something.
+      if (lostFrom > 0 && lostFrom <= upTo) return true;
+      at = next - 1;
+    }
+    return false;
+  }
+
+  #read(after: LogPosition): Promise<OwnMessages> {
+    return new Promise((resolve) => this.#log.readOwn(after + 1, READ_BYTES, resolve, { passed: true }));
+  }
+
+  #take({ messages, wallMs, next, lostFrom, lostTo }: OwnMessages, upTo: LogPosition, atMs: number): LogRead {
+    const taken: number[] = [];
+    for (const [i, { position, topic }] of messages.entries()) {
+      if (position > upTo) break;
+      if (this.#isArchived(topic)) taken.push(i);
+    }
+    const timeOf = (i: number): number =>
+      this.#steps.timeOf(messages[i]?.position ?? 0, wallMs[i] ?? 0, atMs);
+    const lost: PositionRange[] = [];
+    if (lostFrom > 0 && lostFrom <= upTo) lost.push([lostFrom, Math.min(lostTo, upTo)]);
+    return { rows: packRows(messages, taken, timeOf), lost, next: Math.min(next, upTo + 1) };
+  }
+
+  #isArchived(topic: string): boolean {
+    const known = this.#known.get(topic);
+    if (known !== undefined) return known;
+    const is = this.#filters.some((filter) => topicMatchesFilter(topic, filter));
+    if (this.#known.size >= TOPICS_REMEMBERED) this.#known.clear();
+    this.#known.set(topic, is);
+    return is;
+  }
+}

@@ -1,0 +1,45 @@
+/** Lets no more through than so many bytes a second. */
+import type { Clock, Timers } from '../../lib/contracts/clock.js';
+import type { ObjectBody, ObjectStore } from './object-store.js';
+
+export class Pace {
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  readonly #bytesPerMs: number;
+  /** When what was let through so far is through. */
+  #freeAt = 0;
+
+  constructor(maxBytesPerSecond: number, clock: Clock, timers: Timers) {
+    this.#bytesPerMs = maxBytesPerSecond / 1000;
+    this.#clock = clock;
+    this.#timers = timers;
+  }
+
+  /** Resolves when so many bytes may go. */
+  async through(bytes: number): Promise<void> {
+    const now = this.#clock.now();
+    const from = Math.max(now, this.#freeAt);
+    this.#freeAt = from + bytes / this.#bytesPerMs;
+    if (from > now) await new Promise<void>((resolve) => this.#timers.after(from - now, resolve));
+  }
+}
+
+/** The same store, which takes what is created in it at a pace. */
+export function paced(objects: ObjectStore, pace: Pace): ObjectStore {
+  const slowly = (body: ObjectBody): ObjectBody => ({
+    length: body.length,
+    read: async (offset, length) => {
+      await pace.through(length);
+      return body.read(offset, length);
+    },
+  });
+  return {
+    name: objects.name,
+    createsOnce: () => objects.createsOnce(),
+    create: (key, body) => objects.create(key, slowly(body)),
+    read: (key, range) => objects.read(key, range),
+    stat: (key) => objects.stat(key),
+    list: (prefix) => objects.list(prefix),
+    remove: (key) => objects.remove(key),
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * What the gateway and the thread of its archive say to each other. The gateway has the log, the thread has everything that costs time: it
+ * writes the files, and brings them to the store.
+ *
+ *     thread ─ cut? ─▶ gateway     what is to be archived next
+ *     thread ─ rows? ─▶ gateway    a part of it
+ *     gateway ─ wake ─▶ thread     there may be something to archive
+ */
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import type { LogFields } from '../../lib/contracts/logger.js';
+import type { LogPosition } from '../../lib/contracts/store.js';
+import type { RunnerStatus } from './archive-runner.js';
+import type { Cut } from './archiver.js';
+import type { BuilderOptions } from './cut-builder.js';
+import type { ManifestTip } from './manifest-entry.js';
+import type { LogRead } from './row-columns.js';
+import type { ArchivedLives } from './stretch.js';
+import type { TargetSettings } from './target.js';
+
+/** What the thread is started with. */
+export interface ThreadSettings {
+  readonly self: GatewayId;
+  readonly target: TargetSettings;
+  readonly builder: BuilderOptions;
+  /** Its own; what is in it goes. */
+  readonly spoolFolder: string;
+  /** 0: no limit. */
+  readonly maxBytesPerSecond: number;
+}
+
+/** An answer has the number of its question. */
+export type ToThread =
+  | { readonly kind: 'wake' }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'cut'; readonly id: number; readonly cut: Cut | undefined }
+  | { readonly kind: 'rows'; readonly id: number; readonly read: LogRead }
+  | { readonly kind: 'failed'; readonly id: number; readonly reason: string };
+
+export type FromThread =
+  | { readonly kind: 'cut?'; readonly id: number }
+  | { readonly kind: 'rows?'; readonly id: number; readonly cut: Cut; readonly after: LogPosition }
+  | { readonly kind: 'archived'; readonly tip: ManifestTip; readonly lives: ArchivedLives }
+  | { readonly kind: 'added'; readonly rows: number; readonly bytes: number; readonly objects: number }
+  | { readonly kind: 'status'; readonly status: RunnerStatus }
+  | {
+      readonly kind: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly fields: LogFields;
+    };

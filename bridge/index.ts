@@ -1,0 +1,3 @@
+/** The door of bridge. */
+export { Archive, type ArchivePorts, type ArchiveSettings, type DayHours } from './archive/archive.js';
+export { type OpenTarget, openTarget, type TargetSettings } from './archive/target.js';

@@ -1,0 +1,57 @@
+import type { ArchiveStatus } from '../contracts/archive-status.js';
+import { SprawlError } from '../contracts/errors.js';
+import type { Invocation, World } from './command.js';
+import { ExitCode } from './exit-code.js';
+import { askGateway, DEFAULT_URL, expectAnswer } from './gateway-http.js';
+import { columns, duration, size } from './size.js';
+
+const NOT_FOUND = 404;
+
+/** `archive status`: asks a running gateway how far its archive is. Resolves to 1 where it fails or has no room. @throws SprawlError HTTP_FAILED */
+export async function runArchiveStatus(invocation: Invocation, world: World): Promise<number> {
+  const url = invocation.value('url') ?? DEFAULT_URL;
+  const answer = await askGateway(url, '/api/v1/archive');
+  if (answer.status === NOT_FOUND) {
+    throw new SprawlError(
+      'HTTP_FAILED',
+      `the gateway at ${url} archives nothing: archive.topics in its configuration says what to archive`,
+      { details: { url } },
+    );
+  }
+  expectAnswer(url, answer);
+  const status = JSON.parse(answer.text) as ArchiveStatus;
+  const text = invocation.has('json')
+    ? JSON.stringify(status, undefined, 2)
+    : columns(archiveRows(status)).join('\n');
+  world.stdout.write(`${text}\n`);
+  return status.state === 'failing' || status.backlog.isFull ? ExitCode.failed : ExitCode.done;
+}
+
+export function archiveRows(status: ArchiveStatus): (readonly [string, string])[] {
+  const { target, state, reason, backlog, tip, rows, objects, bytes, dropped, failures } = status;
+  const why = reason === null ? '' : `: ${reason}`;
+  const often = failures > 1 ? ` (${failures} times in a row)` : '';
+  const full = backlog.isFull
+    ? backlog.whenFull === 'refuse'
+      ? '; messages are refused'
+      : '; the oldest is given up'
+    : '';
+  const waits =
+    backlog.positions === 0
+      ? 'nothing'
+      : `${backlog.positions} records (${size(backlog.bytes)} of ${size(backlog.maxBytes)}), for ${duration(backlog.ageS)}${full}`;
+  const lines: (readonly [string, string])[] = [
+    ['archive', target],
+    ['  state', `${state}${why}${often}`],
+    ['  waits', waits],
+    [
+      '  manifest',
+      tip === null
+        ? 'not known yet, or empty'
+        : `entry ${tip.number}: up to ${tip.upTo} of start ${tip.epoch}`,
+    ],
+    ['  since the start', `${rows} messages in ${objects} files (${size(bytes)})`],
+  ];
+  if (dropped > 0) lines.push(['  given up', `${dropped} records: there was no room for them`]);
+  return lines;
+}

@@ -1,0 +1,41 @@
+/** The archive of a gateway, as it shows itself. */
+export interface ArchiveStatus {
+  /** Without anything secret. */
+  readonly target: string;
+  /** `waiting`: the clock is not trusted yet, or it is not the time of day for it. */
+  readonly state: 'starting' | 'idle' | 'working' | 'failing' | 'waiting' | 'stopped';
+  /** Why it is failing or waiting; null: it is not. */
+  readonly reason: string | null;
+  /** When it is tried again, milliseconds since 1970; null: no failure. */
+  readonly retryAtMs: number | null;
+  /** How often in a row it failed. */
+  readonly failures: number;
+  readonly backlog: {
+    /** Of the log; messages are among them. */
+    readonly positions: number;
+    readonly bytes: number;
+    readonly maxBytes: number;
+    /** How long the oldest has waited, as far as this process knows. */
+    readonly ageS: number;
+    /** What happens at `maxBytes`. */
+    readonly whenFull: 'refuse' | 'drop';
+    /** It has happened, and goes on. */
+    readonly isFull: boolean;
+  };
+  /** The last entry of the manifest; null: not known yet, or there is none. */
+  readonly tip: {
+    readonly number: number;
+    /** Counter of this gateway's life. */
+    readonly epoch: number;
+    /** Position of the log. */
+    readonly upTo: number;
+  } | null;
+  /** Since this process began. */
+  readonly entries: number;
+  readonly rows: number;
+  /** Of the files. */
+  readonly bytes: number;
+  readonly objects: number;
+  /** Positions that were given up because there was no room. */
+  readonly dropped: number;
+}

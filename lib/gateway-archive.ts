@@ -1,0 +1,164 @@
+/** Whether and how a gateway archives what it takes in, by its configuration and its data folder. */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { ArchivePorts, ArchiveSettings, TargetSettings } from '../bridge/index.js';
+import { type GatewayIdentity, type Mesh, openIdentity, siteNameOf } from '../mesh/index.js';
+import type { Lanes } from './broker/lanes.js';
+import { type Config, parseColumn, parseHours } from './config/index.js';
+import type { ArchiveStatus } from './contracts/archive-status.js';
+import type { Clock } from './contracts/clock.js';
+import { SprawlError } from './contracts/errors.js';
+import type { Lineage } from './contracts/epoch.js';
+import type { GatewayId } from './contracts/gateway-id.js';
+import type { Logger } from './contracts/logger.js';
+import type { Store } from './contracts/store.js';
+import { realTimers } from './real-clock.js';
+
+const SPOOL = 'archive-spool';
+const MINUTES_OF_HOUR = 60;
+
+export interface ArchiveParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly lanes: Lanes;
+  readonly mesh: Mesh | undefined;
+}
+
+export interface GatewayArchive {
+  /** Why messages are refused; undefined: they are not. */
+  readonly refusal: string | undefined;
+  /** Why the gateway is not well; undefined: the archive is no reason. */
+  readonly trouble: string | undefined;
+  /** After the mesh: the life of the gateway has to have begun. @throws SprawlError MESH_FILE_FAILED */
+  start(): Promise<void>;
+  tick(): void;
+  stop(): Promise<void>;
+  status(): ArchiveStatus;
+}
+
+/** Who a gateway is, and its lives: those of its mesh, or of its data folder alone. */
+interface Self {
+  readonly id: GatewayId;
+  readonly site: string;
+  lineage(): Lineage;
+  begin(): Promise<void>;
+  beyond(counter: number): void;
+}
+
+/** undefined: nothing is archived. @throws SprawlError CONFIG_INVALID, MESH_FILE_FAILED, MESH_FILE_DAMAGED */
+export async function openArchive(config: Config, parts: ArchiveParts): Promise<GatewayArchive | undefined> {
+  if (config.archive.topics.length === 0) return undefined;
+  const { clock, logger, store, lanes, mesh } = parts;
+  const self = mesh === undefined ? await alone(config, parts) : memberOf(mesh);
+  const settings = await settingsOf(config, self.site);
+  const archive = await createArchive(settings, {
+    ...{ self: self.id, store, clock, timers: realTimers, logger, minuteOfDay },
+    lineage: () => self.lineage(),
+    beyond: (counter) => self.beyond(counter),
+    whenCommitted: (done, position) => lanes.whenCommitted(done, position),
+  });
+  return {
+    get refusal() {
+      return archive.refusal;
+    },
+    get trouble() {
+      return archive.trouble;
+    },
+    start: async () => {
+      await self.begin();
+      archive.start();
+    },
+    tick: () => archive.tick(),
+    stop: () => archive.stop(),
+    status: () => archive.status(),
+  };
+}
+
+async function createArchive(
+  settings: ArchiveSettings,
+  ports: ArchivePorts,
+): Promise<Omit<GatewayArchive, 'start'> & { start(): void }> {
+  // A gateway without an archive does without its code.
+  const { Archive } = await import('../bridge/index.js');
+  try {
+    return new Archive(settings, ports);
+  } catch (error) {
+    throw new SprawlError('CONFIG_INVALID', error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
+  }
+}
+
+function memberOf(mesh: Mesh): Self {
+  return {
+    ...{ id: mesh.node.self, site: mesh.settings.site },
+    lineage: () => mesh.node.lineage,
+    begin: () => Promise.resolve(),
+    beyond: (counter) => mesh.node.archiveKnows(counter),
+  };
+}
+
+/** A gateway that is in no mesh has an identity all the same: where it joins one later, its archive goes on. */
+async function alone({ dataDir, mesh }: Config, { store, logger }: ArchiveParts): Promise<Self> {
+  const folder: GatewayIdentity = await openIdentity(resolve(dataDir), { randomBytes, logger });
+  let isBearing = false;
+  return {
+    ...{ id: folder.id, site: mesh.site ?? siteNameOf(hostname()) },
+    lineage: () => folder.lineage,
+    begin: async () => void (await folder.startEpoch(folder.lineage.length === 0 ? 0 : store.committed)),
+    beyond: (counter) => {
+      if (isBearing) return;
+      isBearing = true;
+      logger.error(
+        'this gateway was put back to an old copy of its data folder: its archive knows a later start than this gateway remembers. It goes on from what it has',
+        { known: counter },
+      );
+      folder
+        .startEpoch(store.committed, counter)
+        .catch((error: unknown) =>
+          logger.error('a new start cannot be written down', { reason: String(error) }),
+        )
+        .finally(() => (isBearing = false));
+    },
+  };
+}
+
+async function settingsOf({ archive, dataDir }: Config, site: string): Promise<ArchiveSettings> {
+  const { topics, format, compression, partitionBy, partitionTopicLevels, columns } = archive;
+  const { fileMaxBytes, fileMaxCount, fileMaxAgeS, backlogMaxBytes, whenFull } = archive;
+  return {
+    ...{ topics, format, compression, fileMaxBytes, fileMaxCount, backlogMaxBytes, whenFull, site },
+    target: await targetOf(archive),
+    partitions: { by: partitionBy, topicLevels: partitionTopicLevels },
+    columns: columns.map(parseColumn),
+    fileMaxAgeMs: fileMaxAgeS * 1000,
+    maxBytesPerSecond: archive.uploadMaxBytesPerSecond,
+    hours: archive.uploadHours.map(parseHours),
+    spoolFolder: join(resolve(dataDir), SPOOL),
+  };
+}
+
+/** @throws SprawlError CONFIG_INVALID for a file of certificates that cannot be read */
+export async function targetOf({ target, s3 }: Config['archive']): Promise<TargetSettings> {
+  const { endpoint, region, pathStyle, caFile, timeoutMs, partBytes } = s3;
+  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8').catch(unreadable(caFile));
+  return { target, s3: { endpoint, region, pathStyle, ca, timeoutMs, partBytes } };
+}
+
+function unreadable(path: string): (error: unknown) => never {
+  return (error) => {
+    throw new SprawlError('CONFIG_INVALID', `archive.s3.caFile: ${path} cannot be read: ${String(error)}`, {
+      details: { path },
+      cause: error,
+    });
+  };
+}
+
+function minuteOfDay(): number {
+  // oxlint-disable-next-line eslint/no-restricted-globals -- nothing else knows the time zone of the machine
+  const now = new Date();
+  return now.getHours() * MINUTES_OF_HOUR + now.getMinutes();
+}

@@ -1,0 +1,65 @@
+/** What Prometheus gets to know of the archive. */
+import type { ArchiveStatus } from '../contracts/archive-status.js';
+import type { Family } from './family.js';
+
+type ArchiveMetric = Family<ArchiveStatus>;
+
+const STATES = ['starting', 'idle', 'working', 'failing', 'waiting', 'stopped'] as const;
+
+function one(
+  name: string,
+  type: ArchiveMetric['type'],
+  help: string,
+  value: (archive: ArchiveStatus) => number,
+): ArchiveMetric {
+  return { name, type, help, samples: (archive) => [{ labels: {}, value: value(archive) }] };
+}
+
+export const ARCHIVE_METRICS: readonly ArchiveMetric[] = [
+  {
+    name: 'sprawl_archive_state',
+    type: 'gauge',
+    help: 'State of the archive: 1 for the one that it is in.',
+    samples: (archive) =>
+      STATES.map((state) => ({ labels: { state }, value: archive.state === state ? 1 : 0 })),
+  },
+  one(
+    'sprawl_archive_backlog_bytes',
+    'gauge',
+    'Log that waits to be archived, about.',
+    ({ backlog }) => backlog.bytes,
+  ),
+  one(
+    'sprawl_archive_backlog_max_bytes',
+    'gauge',
+    'Log that may wait to be archived.',
+    ({ backlog }) => backlog.maxBytes,
+  ),
+  one(
+    'sprawl_archive_oldest_waiting_seconds',
+    'gauge',
+    'How long the oldest of it has waited, as far as this process knows.',
+    ({ backlog }) => backlog.ageS,
+  ),
+  one(
+    'sprawl_archive_failures',
+    'gauge',
+    'How often in a row it failed; 0: it does not.',
+    ({ failures }) => failures,
+  ),
+  one('sprawl_archive_rows_total', 'counter', 'Messages in the files that were made.', ({ rows }) => rows),
+  one('sprawl_archive_bytes_total', 'counter', 'Bytes of the files that were made.', ({ bytes }) => bytes),
+  one('sprawl_archive_objects_total', 'counter', 'Files that were made.', ({ objects }) => objects),
+  one(
+    'sprawl_archive_entries_total',
+    'counter',
+    'Entries of the manifest that were written.',
+    ({ entries }) => entries,
+  ),
+  one(
+    'sprawl_archive_dropped_positions_total',
+    'counter',
+    'Positions of the log that were given up because there was no room.',
+    ({ dropped }) => dropped,
+  ),
+];
