@@ -1,4 +1,7 @@
 /** What the thread of archive-thread.ts runs. */
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { basename } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
@@ -26,6 +29,8 @@ const timers: Timers = {
   },
 };
 /* oxlint-enable eslint/no-restricted-globals, eslint/no-restricted-properties */
+
+const NICE = 10;
 
 interface Question {
   resolve(answer: Cut | LogRead | undefined): void;
@@ -179,4 +184,14 @@ class ArchiveThreadWorker {
   }
 }
 
+/** The processor is for clients first. Linux has priorities of single threads, which Node.js does not tell; elsewhere all stays as it is. */
+function stepBack(): void {
+  try {
+    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), NICE);
+  } catch {
+    // It is a wish.
+  }
+}
+
+stepBack();
 new ArchiveThreadWorker(parentPort as MessagePort, workerData as ThreadSettings).start();

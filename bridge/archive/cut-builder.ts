@@ -4,7 +4,7 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { BuiltCut, BuiltObject, Cut } from './archiver.js';
 import type { PositionRange } from './manifest-entry.js';
 import { NdjsonRows } from './ndjson-writer.js';
-import { type FileFormat, objectKey, partitionOf, type PartitionScheme } from './object-key.js';
+import { type FileFormat, objectKey, Partitions, type PartitionScheme } from './object-key.js';
 import { type ParquetOptions } from './parquet-options.js';
 import { ParquetRows } from './parquet-writer.js';
 import type { ArchiveRow, RowWriter } from './row.js';
@@ -42,10 +42,12 @@ interface OpenFile {
 export class CutBuilder {
   readonly #ports: BuilderPorts;
   readonly #options: BuilderOptions;
+  readonly #partitions: Partitions;
 
   constructor(ports: BuilderPorts, options: BuilderOptions) {
     this.#ports = ports;
     this.#options = options;
+    this.#partitions = new Partitions(options.partitions);
   }
 
   /** @throws what the log and the spool do; nothing of it is left then */
@@ -73,8 +75,8 @@ export class CutBuilder {
   }
 
   #add(files: Map<string, OpenFile>, cut: Cut, row: ArchiveRow): void {
-    const { partitions, pendingMaxBytes } = this.#options;
-    const partition = partitionOf(partitions, row.timeMs, row.topic);
+    const { pendingMaxBytes } = this.#options;
+    const partition = this.#partitions.of(row.timeMs, row.topic);
     let open = files.get(partition);
     if (open === undefined) {
       open = this.#open(cut, row.sequence);

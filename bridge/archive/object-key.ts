@@ -40,6 +40,34 @@ export function partitionOf({ by, topicLevels }: PartitionScheme, timeMs: number
   return `${date}${hour}${topicLevels === 0 ? '' : `/topic=${valueOf(firstLevels(topic, topicLevels))}`}`;
 }
 
+const HOUR_MS = 3_600_000;
+const TOPICS_REMEMBERED = 10_000;
+
+/** `partitionOf`, which remembers: most rows are of the hour and of the topics of those before. */
+export class Partitions {
+  readonly #scheme: PartitionScheme;
+  readonly #byTopic = new Map<string, string>();
+  #hour = NaN;
+
+  constructor(scheme: PartitionScheme) {
+    this.#scheme = scheme;
+  }
+
+  of(timeMs: number, topic: string): string {
+    const hour = Math.floor(timeMs / HOUR_MS);
+    if (hour !== this.#hour || this.#byTopic.size >= TOPICS_REMEMBERED) {
+      this.#hour = hour;
+      this.#byTopic.clear();
+    }
+    let partition = this.#byTopic.get(topic);
+    if (partition === undefined) {
+      partition = partitionOf(this.#scheme, timeMs, topic);
+      this.#byTopic.set(topic, partition);
+    }
+    return partition;
+  }
+}
+
 export function objectKey(
   partition: string,
   { origin, epoch, first, last, sha256, format }: ObjectName,

@@ -10,6 +10,7 @@ import {
   type ExtractedColumn,
   type ExtractedType,
   type FileFacts,
+  isJson,
   jsonOf,
   type RowWriter,
   type WrittenFile,
@@ -132,7 +133,11 @@ export class ParquetRows implements RowWriter {
     const time = new BigInt64Array(count);
     const sequence = new BigInt64Array(count);
     const qos = new Int32Array(count);
-    const json = rows.map(({ payload }) => jsonOf(payload));
+    // Whoever wants fields needs the values; the text is the payload itself.
+    const values = columns.length === 0 ? undefined : rows.map(({ payload }) => jsonOf(payload));
+    const json = rows.map(({ payload }, i) =>
+      (values === undefined ? isJson(payload) : values[i] !== undefined) ? payload : undefined,
+    );
     for (const [i, row] of rows.entries()) {
       time[i] = BigInt(Math.trunc(row.timeMs)) * MICROS_PER_MS;
       sequence[i] = BigInt(row.sequence);
@@ -153,10 +158,10 @@ export class ParquetRows implements RowWriter {
       { name: 'retain', data: rows.map(({ retain }) => retain) },
       { name: 'properties', data: rows.map(({ properties }) => properties), ...unsorted },
       { name: 'payload', data: rows.map(({ payload }) => payload), ...unsorted },
-      { name: 'json', data: json.map((one) => one?.text), ...unsorted },
+      { name: 'json', data: json, ...unsorted },
       ...columns.map((column) => ({
         name: column.name,
-        data: json.map((one) => (one === undefined ? null : extract(one.value, column))),
+        data: (values ?? []).map((one) => (one === undefined ? null : extract(one.value, column))),
       })),
     ];
     void this.#parquet.write({ columnData, rowGroupSize: count });

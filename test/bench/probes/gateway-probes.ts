@@ -4,7 +4,7 @@ import { type ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { LoadClient } from '../load-client.js';
-import type { RateResult, WindowJob } from '../load-job.js';
+import type { LoadJob, LoadResult, RateResult, WindowJob } from '../load-job.js';
 import { parseResult } from '../load-job.js';
 import { microseconds } from '../monotonic.js';
 import { spawnPlain } from '../plain-process.js';
@@ -15,7 +15,7 @@ const LAUNCHER = fileURLToPath(new URL('../../../../bin/sprawl-edge.cjs', import
 const GENERATOR = fileURLToPath(new URL('../load-generator.js', import.meta.url));
 const PAYLOAD_BYTES = 256;
 
-interface RunningGateway {
+export interface RunningGateway {
   readonly child: ChildProcess;
   readonly port: number;
   readonly httpPort: number;
@@ -23,7 +23,7 @@ interface RunningGateway {
   kill(): Promise<void>;
 }
 
-async function startGateway(folder: string, ...settings: string[]): Promise<RunningGateway> {
+export async function startGateway(folder: string, ...settings: string[]): Promise<RunningGateway> {
   const startUs = microseconds();
   const args = [
     'up',
@@ -85,13 +85,18 @@ async function load(
     serverPid: gateway.child.pid ?? 0,
     ...job,
   };
+  const result = await generate(plan);
+  if (result.kind !== 'rate') throw new Error(JSON.stringify(result));
+  return result;
+}
+
+/** Runs the load generator. */
+export async function generate(plan: LoadJob): Promise<LoadResult> {
   const child = spawnPlain(process.execPath, [GENERATOR, JSON.stringify(plan)]);
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   await once(child, 'close');
-  const result = parseResult(output);
-  if (result.kind !== 'rate') throw new Error(JSON.stringify(result));
-  return result;
+  return parseResult(output);
 }
 
 /** Bytes that are written for each byte of message record, checkpoints and snapshots included, with subscribers that keep up. */

@@ -1,4 +1,5 @@
 /** Runs one probe and prints its figures: `main.js <name> [numbers...]`. */
+import { archiveLive, archiveRate } from './archive-probes.js';
 import { bytes, endurance, recovery } from './gateway-probes.js';
 import type { Sample } from '../row.js';
 import { backlog } from './backlog.js';
@@ -14,6 +15,10 @@ const PROBES: Readonly<Record<string, (...numbers: number[]) => Promise<Figures>
   bytes: (seconds = 1) => bytes(seconds),
   recovery: (messages = 1000, sessions = 10) => recovery(messages, sessions),
   endurance: (seconds = 1) => endurance(seconds),
+  'archive-folder': (count = 10_000) => archiveRate('folder', count),
+  'archive-s3': (count = 10_000) => archiveRate('s3', count),
+  'archive-live-folder': (count = 100_000, seconds = 1) => archiveLive('folder', count, seconds),
+  'archive-live-s3': (count = 100_000, seconds = 1) => archiveLive('s3', count, seconds),
   'backlog-ours-mesh': (count = 1000) => backlog('ours-mesh', 'SIGKILL', count),
   'backlog-mosquitto': (count = 1000) => backlog('mosquitto-bridge-kept', 'SIGTERM', count),
   dht: (nodes = 20, lookups = 100) => dht(nodes, lookups),
