@@ -50,9 +50,24 @@ export interface ArchiveSettings extends CutLimits {
   readonly site: string;
 }
 
+/** The log, as its archive needs it. */
+export type ArchivedLog = Pick<
+  Store,
+  | 'first'
+  | 'committed'
+  | 'bytesBetween'
+  | 'readOwn'
+  | 'floors'
+  | 'setFloor'
+  | 'setNote'
+  | 'recordNote'
+  | 'note'
+  | 'setFull'
+>;
+
 export interface ArchivePorts {
   readonly self: GatewayId;
-  readonly store: Store;
+  readonly store: ArchivedLog;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;

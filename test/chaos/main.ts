@@ -1,5 +1,6 @@
 /** `npm run chaos -- NAME [--rounds N] [--seed S] [--mutants] [--gateways N] [--only PART]`: one proof in its long form. Ends with 1 where it failed. */
 import { parseArgs } from 'node:util';
+import { archive } from './archive.js';
 import { disk } from './disk/disk.js';
 import { kill } from './kill.js';
 import { mesh } from './mesh.js';
@@ -19,6 +20,7 @@ interface ProofArguments {
 }
 
 const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofReport>>> = {
+  archive: ({ rounds = 40, seed }) => archive({ rounds, seed }),
   kill: ({ rounds = 200, seed }) => kill({ rounds, seed }),
   power: async ({ rounds = 3, seed, mutants }) =>
     mutants

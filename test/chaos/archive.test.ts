@@ -1,0 +1,10 @@
+import t from 'tap';
+import { archive } from './archive.js';
+import { judge } from './short-form.js';
+
+t.test(
+  'whatever the store does and wherever the gateway dies, the archive has each message once',
+  async (t) => {
+    judge(t, await archive({ rounds: 4, seed: 1 }));
+  },
+);
