@@ -149,7 +149,7 @@ export class ArchiveRunner {
     const grown = FIRST_RETRY_MS * 2 ** Math.min(count - 1, DOUBLINGS_MAX) * (0.5 + random());
     const delayMs = NEEDS_A_PERSON.has(kind) ? longest : Math.min(grown, longest);
     const now = clock.wall();
-    this.#fault = { kind, text, count, sinceMs: before?.sinceMs ?? now, nextMs: now + delayMs };
+    this.#fault = { kind, text, count, sinceMs: before?.sinceMs ?? now, nextMs: Math.round(now + delayMs) };
     // Once for each kind: an outage of days fills no log.
     if (before?.kind !== kind)
       logger.warn('messages cannot be archived; they stay in the log', { kind, reason: text });

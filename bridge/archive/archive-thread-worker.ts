@@ -7,14 +7,14 @@ import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { ArchiveRunner } from './archive-runner.js';
-import { Archiver, type BuiltCut, type Cut } from './archiver.js';
+import { Archiver, type BuiltObject, type Cut } from './archiver.js';
 import { CutBuilder, type RowBatch } from './cut-builder.js';
 import { Manifest } from './manifest.js';
 import { Pace, paced } from './paced-body.js';
 import { type LogRead, unpackRows } from './row-columns.js';
 import { FolderSpool } from './spool.js';
 import { type OpenTarget, openTarget } from './target.js';
-import type { FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
+import type { AddedFiles, FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
 
 /* oxlint-disable eslint/no-restricted-globals, eslint/no-restricted-properties -- a thread has no gateway to be given them by */
 const clock: Clock = {
@@ -120,21 +120,10 @@ class ArchiveThreadWorker {
     return new Archiver({
       ...{ self, objects, manifest: new Manifest(store, builder.origin) },
       cutAfter: () => this.#ask<Cut | undefined>((id) => ({ kind: 'cut?', id })),
-      build: (cut) => this.#build(cuts, cut),
-      archived: (tip, lives) => this.#tell({ kind: 'archived', tip, lives }),
+      build: (cut) => cuts.build(cut),
+      archived: (tip, lives, built) =>
+        this.#tell({ kind: 'archived', tip, lives, added: filesOf(built?.objects ?? []) }),
     });
-  }
-
-  async #build(cuts: CutBuilder, cut: Cut): Promise<BuiltCut> {
-    const built = await cuts.build(cut);
-    let rows = 0;
-    let bytes = 0;
-    for (const object of built.objects) {
-      rows += object.rows;
-      bytes += object.length;
-    }
-    this.#tell({ kind: 'added', rows, bytes, objects: built.objects.length });
-    return built;
   }
 
   /** The next part is on its way while one is written. */
@@ -182,6 +171,16 @@ class ArchiveThreadWorker {
     };
     return logger;
   }
+}
+
+function filesOf(objects: readonly BuiltObject[]): AddedFiles {
+  let rows = 0;
+  let bytes = 0;
+  for (const object of objects) {
+    rows += object.rows;
+    bytes += object.length;
+  }
+  return { rows, bytes, objects: objects.length };
 }
 
 /** The processor is for clients first. Linux has priorities of single threads, which Node.js does not tell; elsewhere all stays as it is. */

@@ -8,7 +8,7 @@ import type { Cut } from './archiver.js';
 import type { ManifestTip } from './manifest-entry.js';
 import { type LogRead, transferOf } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
-import type { FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
+import type { AddedFiles, FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
 
 export interface ThreadPorts {
   readonly timers: Timers;
@@ -16,9 +16,7 @@ export interface ThreadPorts {
   /** See ArchiverPorts.cutAfter. */
   cut(): Promise<Cut | undefined>;
   rows(cut: Cut, after: LogPosition): Promise<LogRead>;
-  archived(tip: ManifestTip, lives: ArchivedLives): void;
-  /** Files that were made. */
-  added(rows: number, bytes: number, objects: number): void;
+  archived(tip: ManifestTip, lives: ArchivedLives, added: AddedFiles): void;
   status(status: RunnerStatus): void;
 }
 
@@ -97,10 +95,7 @@ export class ArchiveThread {
         );
         return;
       case 'archived':
-        ports.archived(message.tip, message.lives);
-        return;
-      case 'added':
-        ports.added(message.rows, message.bytes, message.objects);
+        ports.archived(message.tip, message.lives, message.added);
         return;
       case 'status':
         ports.status(message.status);

@@ -24,6 +24,7 @@ import type { ExtractedColumn } from './row.js';
 import type { LogRead } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
 import type { TargetSettings } from './target.js';
+import type { AddedFiles } from './thread-protocol.js';
 import { HAS_ZSTD } from './zstd.js';
 
 /** Minutes of a day, in the time of the machine; an end before its begin is of the next day. */
@@ -109,7 +110,7 @@ export class Archive {
   #isFull = false;
   #isStopped = false;
   #warnedAt = -Infinity;
-  #given = { rows: 0, bytes: 0, objects: 0 };
+  #added: AddedFiles = { rows: 0, bytes: 0, objects: 0 };
   #entries = 0;
   #dropped = 0;
   /** Positions that were given up and are not told as lost yet. */
@@ -205,7 +206,7 @@ export class Archive {
       },
       tip: tip?.epoch === undefined ? null : { number: tip.number, epoch: tip.epoch.counter, upTo: tip.upTo },
       entries: this.#entries,
-      ...this.#given,
+      ...this.#added,
       dropped: this.#dropped,
     };
   }
@@ -247,14 +248,18 @@ export class Archive {
         ...{ timers, logger },
         cut: () => this.#keeper.cutAfter(this.#tip as ManifestTip, this.#lives),
         rows: (cut, after) => this.#read(cut, after),
-        archived: (tip, lives) => this.#archived(tip, lives),
-        added: (rows, bytes, objects) => this.#added(rows, bytes, objects),
+        archived: (tip, lives, added) => this.#archived(tip, lives, added),
         status: (status) => (this.#runner = status),
       },
     );
   }
 
-  #archived(tip: ManifestTip, lives: ArchivedLives): void {
+  #archived(tip: ManifestTip, lives: ArchivedLives, added: AddedFiles): void {
+    this.#added = {
+      rows: this.#added.rows + added.rows,
+      bytes: this.#added.bytes + added.bytes,
+      objects: this.#added.objects + added.objects,
+    };
     if (this.#tip !== undefined && tip.number > this.#tip.number)
       this.#entries += tip.number - this.#tip.number;
     this.#tip = tip;
@@ -300,11 +305,6 @@ export class Archive {
       .filter(([from, to]) => from <= to);
     const read = await this.#rows.read(cut, start);
     return lost.length === 0 ? read : { ...read, lost: [...lost, ...read.lost] };
-  }
-
-  #added(rows: number, bytes: number, objects: number): void {
-    const { rows: allRows, bytes: allBytes, objects: allObjects } = this.#given;
-    this.#given = { rows: allRows + rows, bytes: allBytes + bytes, objects: allObjects + objects };
   }
 
   /** What waits is bounded, and what happens then was chosen. */

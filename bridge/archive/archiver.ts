@@ -45,8 +45,8 @@ export interface ArchiverPorts {
   /** What is to be archived behind the end of the archive: the same each time until it is there, also after a crash. undefined: nothing yet. */
   cutAfter(tip: ManifestTip, lives: ArchivedLives): Promise<Cut | undefined>;
   build(cut: Cut): Promise<BuiltCut>;
-  /** Everything up to here is in the archive. */
-  archived(tip: ManifestTip, lives: ArchivedLives): void;
+  /** Everything up to here is in the archive. @param built what this step has added to it; undefined: it was there */
+  archived(tip: ManifestTip, lives: ArchivedLives, built: BuiltCut | undefined): void;
 }
 
 /** `done`: one more stretch. `overtaken`: somebody else has done it. `idle`: there is nothing to do yet. */
@@ -81,7 +81,7 @@ export class Archiver {
       const rows = objects.reduce((sum, object) => sum + object.rows, 0);
       const draft = { epoch, after, upTo, lost: built.lost, config, rows, objects, by: this.#ports.self };
       const isOurs = await manifest.append(draft);
-      this.#reached(manifest.tip);
+      this.#reached(manifest.tip, isOurs ? built : undefined);
       return isOurs ? 'done' : 'overtaken';
     } finally {
       await built.dispose();
@@ -94,12 +94,12 @@ export class Archiver {
     const { manifest } = this.#ports;
     for await (const { epoch, upTo } of manifest.read()) this.#lives.set(epoch.nonce, upTo);
     this.#isRead = true;
-    this.#ports.archived(manifest.tip, this.#lives);
+    this.#ports.archived(manifest.tip, this.#lives, undefined);
   }
 
-  #reached(tip: ManifestTip): void {
+  #reached(tip: ManifestTip, built: BuiltCut | undefined): void {
     if (tip.epoch !== undefined) this.#lives.set(tip.epoch.nonce, tip.upTo);
-    this.#ports.archived(tip, this.#lives);
+    this.#ports.archived(tip, this.#lives, built);
   }
 
   /** The object is there, with what it is to have. */

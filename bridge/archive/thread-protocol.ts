@@ -28,6 +28,13 @@ export interface ThreadSettings {
   readonly maxBytesPerSecond: number;
 }
 
+/** What came into the archive. */
+export interface AddedFiles {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly objects: number;
+}
+
 /** An answer has the number of its question. */
 export type ToThread =
   | { readonly kind: 'wake' }
@@ -39,8 +46,12 @@ export type ToThread =
 export type FromThread =
   | { readonly kind: 'cut?'; readonly id: number }
   | { readonly kind: 'rows?'; readonly id: number; readonly cut: Cut; readonly after: LogPosition }
-  | { readonly kind: 'archived'; readonly tip: ManifestTip; readonly lives: ArchivedLives }
-  | { readonly kind: 'added'; readonly rows: number; readonly bytes: number; readonly objects: number }
+  | {
+      readonly kind: 'archived';
+      readonly tip: ManifestTip;
+      readonly lives: ArchivedLives;
+      readonly added: AddedFiles;
+    }
   | { readonly kind: 'status'; readonly status: RunnerStatus }
   | {
       readonly kind: 'log';

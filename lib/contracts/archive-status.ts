@@ -30,7 +30,7 @@ export interface ArchiveStatus {
     /** Position of the log. */
     readonly upTo: number;
   } | null;
-  /** Since this process began. */
+  /** Added since this process began. */
   readonly entries: number;
   readonly rows: number;
   /** Of the files. */

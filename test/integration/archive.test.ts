@@ -1,0 +1,280 @@
+/** Gateways that archive: into a folder, into a store that is away for a while, beyond what may wait, and from an old copy of their data. */
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as elapse } from 'node:timers/promises';
+import { DuckDBInstance } from '@duckdb/node-api';
+import t, { type Test } from 'tap';
+import { FileObjectStore } from '../../bridge/archive/file-object-store.js';
+import { Manifest } from '../../bridge/archive/manifest.js';
+import type { ManifestEntry } from '../../bridge/archive/manifest-entry.js';
+import { parseConfig } from '../../lib/config/index.js';
+import type { ArchiveStatus } from '../../lib/contracts/archive-status.js';
+import { parseGatewayId } from '../../lib/contracts/gateway-id.js';
+import type { LogFields } from '../../lib/contracts/logger.js';
+import { createGateway } from '../../lib/gateway.js';
+import { nullLogger } from '../support/null-logger.js';
+import { RawClient } from '../support/raw-client.js';
+import { S3Server } from '../support/s3-server.js';
+
+const SOON_MS = 20_000;
+const QUOTA_EXCEEDED = 0x97;
+/** It is stored, and nobody has subscribed to it. */
+const TAKEN = 0x10;
+
+interface Running {
+  readonly port: number;
+  readonly said: readonly string[];
+  status(): Promise<ArchiveStatus>;
+  get(path: string): Promise<Response>;
+  stop(): Promise<void>;
+}
+
+function folderOf(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sprawl-archive-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function start(
+  t: Test,
+  folder: string,
+  archive: Readonly<Record<string, unknown>> = {},
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<Running> {
+  const said: string[] = [];
+  const say = (message: string, fields?: LogFields): void => {
+    said.push(`${message} ${JSON.stringify(fields)}`);
+  };
+  const config = parseConfig({
+    overrides: {
+      dataDir: join(folder, 'data'),
+      listeners: { mqttPort: 0, wsPort: false },
+      http: { port: 0 },
+      mesh: { site: 'harbour' },
+      archive: { topics: ['site/#'], fileMaxAgeS: 1, ...archive },
+      ...more,
+    },
+  });
+  const gateway = await createGateway({ config, logger: { ...nullLogger, warn: say, error: say } });
+  await gateway.start();
+  const stop = (): Promise<void> => gateway.stop({ drainTimeoutMs: 0 });
+  t.teardown(stop);
+  const get = (path: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${gateway.addresses['http']?.port ?? 0}${path}`);
+  return {
+    port: gateway.addresses['mqtt']?.port ?? 0,
+    ...{ said, get, stop },
+    status: async () => (await (await get('/api/v1/archive')).json()) as ArchiveStatus,
+  };
+}
+
+async function until(
+  gateway: Running,
+  what: string,
+  holds: (status: ArchiveStatus) => boolean,
+): Promise<ArchiveStatus> {
+  const deadline = performance.now() + SOON_MS;
+  for (;;) {
+    const status = await gateway.status();
+    if (holds(status)) return status;
+    if (performance.now() > deadline) throw new Error(`not soon: ${what}: ${JSON.stringify(status)}`);
+    await elapse(20);
+  }
+}
+
+async function publish(t: Test, { port }: Running, from: number, to: number): Promise<number[]> {
+  const client = await RawClient.connect(t, port, { version: 5 });
+  const codes: number[] = [];
+  for (let n = from; n <= to; n++) {
+    const answer = await client.publish('site/a/state', `{"n":${n}}`, { qos: 1 });
+    codes.push(answer?.type === 'puback' ? answer.reasonCode : -1);
+  }
+  await client.disconnect();
+  return codes;
+}
+
+async function query(folder: string, sql: string): Promise<readonly unknown[]> {
+  const database = await (await DuckDBInstance.create()).connect();
+  const files = `read_parquet('${folder}/data/archive/data/**/*.parquet', hive_partitioning=true)`;
+  return (await database.runAndReadAll(sql.replace('archive', files))).getRowObjectsJson();
+}
+
+async function entriesOf(folder: string): Promise<ManifestEntry[]> {
+  const root = join(folder, 'data', 'archive');
+  const entries: ManifestEntry[] = [];
+  for (const name of readdirSync(join(root, 'manifest'))) {
+    const origin = parseGatewayId(name);
+    if (origin === undefined) throw new Error(`${name} is no gateway`);
+    for await (const entry of new Manifest(new FileObjectStore(root), origin).read()) entries.push(entry);
+  }
+  return entries;
+}
+
+const COUNT = `select count(*)::int as rows, count(distinct json)::int as numbers, max(epoch)::int as epoch from archive`;
+
+t.setTimeout(120_000);
+
+t.test('what clients publish is in the folder soon, and a query finds it', async (t) => {
+  const folder = folderOf(t);
+  const first = await start(t, folder, { columns: ['n=n:integer'] });
+  await publish(t, first, 1, 20);
+  const client = await RawClient.connect(t, first.port, { version: 5 });
+  await client.publish('elsewhere/x', 'not archived', { qos: 1 });
+  await client.publish('site/b', 'not json', { qos: 2 });
+  await client.disconnect();
+  const status = await until(
+    first,
+    'all is archived',
+    ({ rows, backlog }) => rows === 21 && backlog.bytes < 1000,
+  );
+  t.match(status, { state: 'idle', reason: null, failures: 0, dropped: 0, backlog: { isFull: false } });
+  await first.stop();
+  const second = await start(t, folder, { columns: ['n=n:integer'] });
+  await publish(t, second, 21, 25);
+  await until(second, 'the rest is archived', ({ rows, state }) => rows === 5 && state === 'idle');
+  t.same(
+    await query(
+      folder,
+      'select sum(n)::int as sum, count(*)::int as rows, any_value(site) as site from archive',
+    ),
+    [{ sum: 325, rows: 26, site: 'harbour' }],
+  );
+  t.same(await query(folder, `select payload::varchar as payload, qos, json from archive where n is null`), [
+    { payload: 'not json', qos: 2, json: null },
+  ]);
+  const page = await (await second.get('/metrics')).text();
+  t.match(page, /^sprawl_archive_rows_total 5$/m);
+  t.match(page, /^sprawl_archive_state\{state="idle"\} 1$/m);
+  t.match(await (await second.get('/status')).json(), { archive: { rows: 5 } });
+});
+
+t.test('a gateway with nothing to archive writes no entries', async (t) => {
+  const folder = folderOf(t);
+  const gateway = await start(t, folder);
+  await publish(t, gateway, 1, 1);
+  await until(gateway, 'it is archived', ({ rows }) => rows === 1);
+  const { tip } = await until(gateway, 'nothing waits', ({ backlog }) => backlog.positions === 0);
+  // The record of the cut itself has come and was passed over: as long again shows no other.
+  await elapse(1500);
+  t.same((await gateway.status()).tip, tip);
+  t.equal((await entriesOf(folder)).length, 1);
+});
+
+t.test('what comes while the store is away waits in the log, and goes when it is back', async (t) => {
+  const folder = folderOf(t);
+  const store = new S3Server();
+  await store.listen();
+  t.teardown(() => store.close());
+  process.env['AWS_ACCESS_KEY_ID'] = 'AKTEST';
+  process.env['AWS_SECRET_ACCESS_KEY'] = 'very secret';
+  store.fault = () => ({ kind: 'answer', status: 403, code: 'AccessDenied' });
+  const archive = {
+    target: 's3://bucket/site',
+    fileMaxCount: 10,
+    s3: { endpoint: store.endpoint, region: 'eu-west-1', timeoutMs: 1000 },
+  };
+  // Nothing but the archive holds the log.
+  const small = { storage: { segmentMaxBytes: 65_536, keepMaxBytes: 0, checkpointEveryBytes: 65_536 } };
+  const first = await start(t, folder, archive, small);
+  await publish(t, first, 1, 25);
+  const failing = await until(first, 'it fails', ({ state }) => state === 'failing');
+  t.match(failing.reason, /s3:\/\/bucket\/site.*AccessDenied|AccessDenied/);
+  t.match(first.said.join('\n'), /messages cannot be archived; they stay in the log/);
+  t.notMatch(JSON.stringify(failing) + first.said.join(), /very secret/);
+  await first.stop();
+  store.fault = () => undefined;
+  const second = await start(t, folder, archive, small);
+  await until(second, 'all is archived', ({ rows }) => rows === 25);
+  const objects = [...store.objects.keys()];
+  t.ok(
+    objects.every((key) => /^site\/(?:data|manifest)\//.test(key)),
+    objects.join(),
+  );
+  t.ok(objects.filter((key) => key.includes('/entries/')).length >= 3, 'at most ten in each');
+});
+
+t.test('beyond what may wait messages are refused, until the archive has taken them', async (t) => {
+  const folder = folderOf(t);
+  const store = new S3Server();
+  await store.listen();
+  t.teardown(() => store.close());
+  store.fault = () => ({ kind: 'answer', status: 403, code: 'AccessDenied' });
+  const gateway = await start(t, folder, {
+    ...{ target: 's3://bucket/site', backlogMaxBytes: 2000, fileMaxCount: 5 },
+    s3: { endpoint: store.endpoint, region: 'eu-west-1', timeoutMs: 1000 },
+  });
+  await publish(t, gateway, 1, 40);
+  const full = await until(gateway, 'it is full', ({ backlog }) => backlog.isFull);
+  t.equal(full.backlog.whenFull, 'refuse');
+  const ready = await gateway.get('/readyz');
+  t.equal(ready.status, 503);
+  t.match(await ready.text(), /archive: \d+ % of archive\.backlogMaxBytes wait, messages are refused/);
+  t.same(await publish(t, gateway, 41, 41), [QUOTA_EXCEEDED]);
+  t.match(gateway.said.join('\n'), /messages are refused until the archive has taken/);
+  store.fault = () => undefined;
+  await until(gateway, 'there is room', ({ backlog }) => !backlog.isFull);
+  t.same(await publish(t, gateway, 41, 41), [TAKEN]);
+  await until(gateway, 'all is archived', ({ rows }) => rows === 41);
+  t.equal((await gateway.get('/readyz')).status, 200);
+});
+
+t.test('where the oldest is given up instead, the manifest says what', async (t) => {
+  const folder = folderOf(t);
+  const closed = { uploadHours: ['00:00-00:00'], backlogMaxBytes: 20_000, whenFull: 'drop' };
+  const small = { storage: { segmentMaxBytes: 65_536, checkpointEveryBytes: 65_536 } };
+  const first = await start(t, folder, closed, small);
+  await publish(t, first, 1, 400);
+  const dropped = await until(first, 'something is given up', (status) => status.dropped > 0);
+  t.match(dropped, { state: 'waiting', reason: /archive\.uploadHours/ });
+  t.match(first.said.join('\n'), /the oldest is given up/);
+  t.same(await publish(t, first, 401, 401), [TAKEN], 'nothing is refused');
+  await first.stop();
+  const second = await start(t, folder, {}, small);
+  await until(second, 'all is archived', ({ backlog, rows }) => rows > 0 && backlog.positions === 0);
+  const entries = await entriesOf(folder);
+  const lost = entries.flatMap((entry) => entry.lost);
+  const count = lost.reduce((sum, [from, to]) => sum + to - from + 1, 0);
+  t.equal(entries[0]?.after, 0);
+  t.ok(count > 0, 'it is told as lost');
+  const rows = entries.reduce((sum, entry) => sum + entry.rows, 0);
+  t.ok(rows < 401 && rows + count >= 401, `${rows} rows and ${count} lost positions of 401 messages`);
+});
+
+t.test('an old copy of the data folder goes on beside what the archive has', async (t) => {
+  const folder = folderOf(t);
+  const target = `file://${join(folder, 'data', 'archive')}`;
+  const first = await start(t, folder, { target });
+  await publish(t, first, 1, 10);
+  await until(first, 'ten are archived', ({ rows }) => rows === 10);
+  await first.stop();
+  const image = join(folder, 'image');
+  cpSync(join(folder, 'data'), image, { recursive: true });
+  const second = await start(t, folder, { target });
+  await publish(t, second, 11, 20);
+  await until(second, 'ten more are archived', ({ rows }) => rows === 10);
+  await second.stop();
+  // The archive is not in the image that is put back.
+  for (const name of readdirSync(join(folder, 'data')))
+    if (name !== 'archive') rmSync(join(folder, 'data', name), { recursive: true });
+  rmSync(join(image, 'archive'), { recursive: true });
+  cpSync(image, join(folder, 'data'), { recursive: true });
+  const third = await start(t, folder, { target });
+  await publish(t, third, 21, 30);
+  await until(
+    third,
+    'the last ten are archived',
+    ({ rows, backlog }) => rows === 10 && backlog.positions === 0,
+  );
+  t.match(
+    third.said.join('\n'),
+    /was put back to an old copy of its data folder: its archive knows a later start/,
+  );
+  const [{ rows, numbers: different } = {}] = (await query(folder, COUNT)) as {
+    rows: number;
+    numbers: number;
+  }[];
+  t.same([rows, different], [30, 30]);
+  const names = await query(folder, 'select count(distinct (epoch, sequence))::int as names from archive');
+  t.same(names, [{ names: 30 }]);
+});
