@@ -2,8 +2,8 @@
 import { parseArgs } from 'node:util';
 import { TARGET_NAMES, type TargetName } from './targets.js';
 
-const SUITES = ['mqtt', 'route', 'storage', 'mesh'] as const;
-/** That of storage writes gigabytes and takes long, that of the mesh needs several servers at once: they are asked for. */
+const SUITES = ['mqtt', 'route', 'storage', 'mesh', 'archive'] as const;
+/** Those of storage and archive write gigabytes and take long, that of the mesh needs several servers at once: they are asked for. */
 const DEFAULT_SUITES: readonly Suite[] = ['mqtt', 'route'];
 export type Suite = (typeof SUITES)[number];
 
@@ -25,7 +25,7 @@ export interface BenchOptions {
   readonly enduranceSeconds: number;
 }
 
-export const USAGE = `Usage: npm run bench -- [mqtt] [route] [storage] [mesh] [options]
+export const USAGE = `Usage: npm run bench -- [mqtt] [route] [storage] [mesh] [archive] [options]
 
   --rounds N            rounds of every row, each with every target in turn (5)
   --seconds S           measured window of one measurement (2)

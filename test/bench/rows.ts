@@ -10,6 +10,7 @@ import {
   type JobPlan,
   type Row,
 } from './row.js';
+import { archiveRows } from './archive-rows.js';
 import { meshRows } from './mesh-rows.js';
 import { storageRows } from './storage-rows.js';
 import type { TargetName } from './targets.js';
@@ -397,6 +398,7 @@ export function benchRows(options: BenchOptions): Row[] {
     route: [routeRow(options)],
     storage: storageRows(options),
     mesh: meshRows(options),
+    archive: archiveRows(options),
   };
   const rows = options.suites.flatMap((suite) => suites[suite]);
   const isWanted = (id: string): boolean =>

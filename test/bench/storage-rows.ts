@@ -1,19 +1,11 @@
 /** The rows of the storage suite, with the budget of each; beside every figure the raw disk of the same round. */
 import type { BenchOptions } from './options.js';
-import {
-  type Budget,
-  expectKind,
-  type Figure,
-  type FigureUnit,
-  type Measurement,
-  type ProbePlan,
-  type Row,
-} from './row.js';
+import { budget, figure, figureOf, probe, PROBE, probeRow } from './probe-rows.js';
+import { expectKind, type Figure, type Row } from './row.js';
 
 const PAYLOAD_BYTES = 256;
 const DISK = 'ours-disk, MQTT 3.1.1';
 const MOSQUITTO = 'mosquitto, MQTT 3.1.1';
-const PROBE = 'ours-disk';
 const RAW = 'raw disk';
 
 const rate: Figure = {
@@ -26,42 +18,6 @@ const ackP99: Figure = {
   unit: 'ms',
   of: (sample) => (sample.kind === 'figures' ? NaN : expectKind(sample, 'latency').ackP99Ms),
 };
-
-function figure(key: string, name: string, unit: FigureUnit): Figure {
-  return { name, unit, of: (sample) => (sample.kind === 'figures' ? (sample.figures[key] ?? NaN) : NaN) };
-}
-
-function figureOf(sample: Measurement, key: string): number {
-  return expectKind(sample, 'figures').figures[key] ?? NaN;
-}
-
-function budget(text: string, bound: Budget['bound'], limit: number, key: string): Budget {
-  return {
-    text,
-    bound,
-    limit,
-    cells: [PROBE],
-    value: (sampleOf) => expectKind(sampleOf(PROBE), 'figures').figures[key] ?? NaN,
-  };
-}
-
-function probeRow(
-  id: string,
-  title: string,
-  plan: Omit<ProbePlan, 'kind'>,
-  figures: readonly Figure[],
-  budgets: readonly Budget[],
-  note?: string,
-): Row {
-  return {
-    id,
-    title,
-    cells: [{ name: PROBE, target: 'ours-disk', plan: { kind: 'probe', ...plan } }],
-    figures,
-    budgets,
-    ...(note === undefined ? {} : { note }),
-  };
-}
 
 export function storageRows(options: BenchOptions): Row[] {
   const { small, seconds, warmUpSeconds, enduranceSeconds } = options;
@@ -240,8 +196,4 @@ export function storageRows(options: BenchOptions): Row[] {
       ],
     ),
   ];
-}
-
-function probe(name: string, numbers: readonly number[], timeoutMs: number): ProbePlan {
-  return { kind: 'probe', name, numbers, timeoutMs };
 }

@@ -54,6 +54,14 @@ t.test('a small run of the storage suite has figures in every row', { timeout: 9
   t.notMatch(output, /no figures|NaN/);
 });
 
+t.test('a small run of the archive suite has figures in every row', { timeout: 90_000 }, async (t) => {
+  const { code, output } = await bench('archive', '--small');
+  t.equal(code, 0, 'no run went wrong');
+  if (code !== 0) t.comment(output);
+  for (const { id } of benchRows(parseOptions(['archive']))) t.match(output, `[${id}]`, `row ${id}`);
+  t.notMatch(output, /no figures|NaN/);
+});
+
 t.test('strict mode fails where a budget has nothing to compare with', async (t) => {
   const { code, output } = await bench(
     'mqtt',
