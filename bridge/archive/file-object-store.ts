@@ -122,10 +122,10 @@ export class FileObjectStore implements ObjectStore {
     });
   }
 
-  async *list(prefix: string): AsyncGenerator<ObjectStat> {
+  async *list(prefix: string, after = ''): AsyncGenerator<ObjectStat> {
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     if (folder !== '') expectKey(folder.slice(0, -1));
-    yield* this.#below(folder, prefix);
+    yield* this.#below(folder, prefix, after);
   }
 
   async remove(key: string): Promise<void> {
@@ -154,7 +154,7 @@ export class FileObjectStore implements ObjectStore {
   }
 
   /** @param folder empty, or with a `/` at its end */
-  async *#below(folder: string, prefix: string): AsyncGenerator<ObjectStat> {
+  async *#below(folder: string, prefix: string, after: string): AsyncGenerator<ObjectStat> {
     const path = join(this.#root, folder);
     const entries = await this.#guarded('list', path, () =>
       readdir(path, { withFileTypes: true }).catch(noneIfMissing),
@@ -166,10 +166,11 @@ export class FileObjectStore implements ObjectStore {
       .sort((a, b) => (a < b ? -1 : 1));
     for (const key of keys) {
       if (!key.startsWith(prefix) && !prefix.startsWith(key)) continue;
-      if (key.endsWith('/')) yield* this.#below(key, prefix);
+      if (key <= after && !after.startsWith(key)) continue;
+      if (key.endsWith('/')) yield* this.#below(key, prefix, after);
       else {
         const found = await this.stat(key);
-        if (found !== undefined && key.startsWith(prefix)) yield found;
+        if (found !== undefined && key.startsWith(prefix) && key > after) yield found;
       }
     }
   }

@@ -35,8 +35,11 @@ export interface ObjectStore {
   read(key: string, range?: ByteRange): Promise<Uint8Array | undefined>;
   /** @throws ObjectFault */
   stat(key: string): Promise<ObjectStat | undefined>;
-  /** Those whose key begins with `prefix`, in the order of their keys as bytes. @throws ObjectFault */
-  list(prefix: string): AsyncIterable<ObjectStat>;
+  /**
+   * Those whose key begins with `prefix`, in the order of their keys as bytes.
+   * @param after only what comes behind it in this order; what is before costs nothing @throws ObjectFault
+   */
+  list(prefix: string, after?: string): AsyncIterable<ObjectStat>;
   /** One that does not exist is no error. @throws ObjectFault */
   remove(key: string): Promise<void>;
 }

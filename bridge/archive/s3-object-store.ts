@@ -169,13 +169,14 @@ export class S3ObjectStore implements ObjectStore {
     }
   }
 
-  async *list(prefix: string): AsyncGenerator<ObjectStat> {
+  async *list(prefix: string, after = ''): AsyncGenerator<ObjectStat> {
     const { bucket: Bucket } = this.#options;
     const Prefix = this.#keyOf(prefix);
     const skipped = this.#keyOf('').length;
     let ContinuationToken: string | undefined;
     do {
-      const token = ContinuationToken === undefined ? {} : { ContinuationToken };
+      const start = after === '' ? {} : { StartAfter: this.#keyOf(after) };
+      const token = ContinuationToken === undefined ? start : { ContinuationToken };
       const page = await this.#ask('list', prefix, (abortSignal) =>
         this.#client.send(new ListObjectsV2Command({ Bucket, Prefix, ...token }), { abortSignal }),
       );

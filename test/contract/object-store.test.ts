@@ -39,9 +39,9 @@ const STORES: Readonly<Record<string, (t: Test) => ObjectStore | Promise<ObjectS
   },
 };
 
-async function keysOf(store: ObjectStore, prefix: string): Promise<string[]> {
+async function keysOf(store: ObjectStore, prefix: string, after?: string): Promise<string[]> {
   const keys: string[] = [];
-  for await (const { key, length } of store.list(prefix)) keys.push(`${key} ${length}`);
+  for await (const { key, length } of store.list(prefix, after)) keys.push(`${key} ${length}`);
   return keys;
 }
 
@@ -107,6 +107,13 @@ for (const [name, make] of Object.entries(STORES)) {
         .map((key) => `${key} ${key.length}`);
     for (const prefix of ['', 'a', 'a/', 'a/b', 'a/b/', 'a/c/d', 'b', 'x', 'a/b/c', 'b/c'])
       t.same(await keysOf(store, prefix), listed(prefix), `below ${JSON.stringify(prefix)}`);
+    for (const after of ['', ...keys, 'a/b0', 'a/', 'a', 'a/b/b', 'b0', 'z'])
+      for (const prefix of ['', 'a/', 'a/b/'])
+        t.same(
+          await keysOf(store, prefix, after),
+          listed(prefix).filter((text) => (text.split(' ')[0] ?? '') > after),
+          `below ${JSON.stringify(prefix)}, behind ${after}`,
+        );
   });
 
   t.test(`${name}: what is no key is refused`, async (t) => {

@@ -56,10 +56,10 @@ export class MemoryObjectStore implements ObjectStore {
     });
   }
 
-  async *list(prefix: string): AsyncGenerator<ObjectStat> {
+  async *list(prefix: string, after = ''): AsyncGenerator<ObjectStat> {
     const keys = await this.#ask('list', prefix, () => Promise.resolve([...this.objects.keys()].sort()));
     for (const key of keys)
-      if (key.startsWith(prefix)) yield { key, length: this.objects.get(key)?.length ?? 0 };
+      if (key.startsWith(prefix) && key > after) yield { key, length: this.objects.get(key)?.length ?? 0 };
   }
 
   remove(key: string): Promise<void> {

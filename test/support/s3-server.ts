@@ -176,7 +176,7 @@ export class S3Server {
 
   #list(query: URLSearchParams): Answer {
     const prefix = query.get('prefix') ?? '';
-    const after = query.get('continuation-token') ?? '';
+    const after = query.get('continuation-token') ?? query.get('start-after') ?? '';
     const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
     const page = keys.slice(0, this.#options.pageMaxKeys);
     const contents = page
