@@ -1,15 +1,15 @@
 /** Rows as lines of JSON, for those who read them without a library. */
-import {
-  type ArchiveRow,
-  type ByteSink,
-  type FileFacts,
-  jsonOf,
-  type RowWriter,
-  type WrittenFile,
-} from './row.js';
+import { type ArchiveRow, type ByteSink, jsonOf, type RowWriter, type WrittenFile } from './row.js';
 import { isUtf8 } from 'node:buffer';
 
 const CHUNK_CHARACTERS = 65_536;
+
+/** What all lines have in common. */
+export interface LineFacts {
+  readonly site: string;
+  readonly origin: string;
+  readonly epoch: { readonly counter: number };
+}
 
 /**
  * A line has the columns of Parquet. The payload is `json` where it is JSON (as it is, so that numbers keep their digits), `text` where it is UTF-8,
@@ -23,7 +23,7 @@ export class NdjsonRows implements RowWriter {
   #rows = 0;
   #length = 0;
 
-  constructor(sink: ByteSink, { site, origin, epoch }: FileFacts) {
+  constructor(sink: ByteSink, { site, origin, epoch }: LineFacts) {
     this.#sink = sink;
     this.#common = JSON.stringify({ site, origin, epoch: epoch.counter }).slice(1, -1);
   }
@@ -32,12 +32,13 @@ export class NdjsonRows implements RowWriter {
     return 2 * this.#pending.length;
   }
 
-  add({ timeMs, sequence, topic, qos, retain, properties, payload }: ArchiveRow): void {
+  /** @param isJson whether the payload is JSON; undefined: that is not known yet */
+  add({ timeMs, sequence, topic, qos, retain, properties, payload }: ArchiveRow, isJson?: boolean): void {
     // oxlint-disable-next-line eslint/no-restricted-globals -- it only writes the time down
     const time = new Date(timeMs).toISOString();
     const own = `"sequence":${sequence},"topic":${JSON.stringify(topic)},"qos":${qos},"retain":${retain}`;
     const more = properties === undefined ? '' : `,"properties":${properties}`;
-    this.#pending += `{"time":"${time}",${this.#common},${own}${more},${payloadField(payload)}}\n`;
+    this.#pending += `{"time":"${time}",${this.#common},${own}${more},${payloadField(payload, isJson)}}\n`;
     this.#rows++;
     if (this.#pending.length >= CHUNK_CHARACTERS) this.flush();
   }
@@ -56,11 +57,11 @@ export class NdjsonRows implements RowWriter {
   }
 }
 
-function payloadField(payload: Uint8Array): string {
+function payloadField(payload: Uint8Array, isJson: boolean | undefined): string {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
-  const json = jsonOf(payload);
   // In JSON a line end is white space between two tokens, and here the end of the line.
-  if (json !== undefined) return `"json":${json.text.replaceAll(/[\n\r]/g, ' ')}`;
+  if (isJson ?? jsonOf(payload) !== undefined)
+    return `"json":${bytes.toString('utf8').replaceAll(/[\n\r]/g, ' ')}`;
   return isUtf8(payload)
     ? `"text":${JSON.stringify(bytes.toString('utf8'))}`
     : `"base64":"${bytes.toString('base64')}"`;

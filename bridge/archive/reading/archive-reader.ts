@@ -1,0 +1,95 @@
+/** Rows of an archive: of one object, of a selection object by object, or of a selection in the order in which they came. */
+import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
+import type { ArchivedObject } from '../manifest-entry.js';
+import { ObjectFault, type ObjectStore } from '../object-store.js';
+import type { Catalog, CatalogGroup } from './catalog.js';
+import { type CheckedObject, ObjectDamage, openChecked } from './checked-object.js';
+import { readNdjson } from './ndjson-reader.js';
+import { parsePlace, type Selection } from './object-place.js';
+import { readParquet, readParquetPlaces, type RowPlaces } from './parquet-reader.js';
+import { EVERY_ROW, type RowBatch, type RowFilter, rowFilterOf } from './stored-row.js';
+import { mergedBatches } from './merged-batches.js';
+
+/** @throws ObjectDamage where the object is not what was archived: before the first row; ObjectFault */
+export async function* readRows(
+  store: ObjectStore,
+  object: ArchivedObject,
+  filter: RowFilter = EVERY_ROW,
+): AsyncGenerator<RowBatch> {
+  const checked = await openChecked(store, object);
+  yield* ofFormat(
+    checked,
+    () => readParquet(checked, filter),
+    () => readNdjson(checked, filter),
+  );
+}
+
+/** Positions of the rows alone, for those who count them. @throws see readRows */
+export async function* readPlaces(store: ObjectStore, object: ArchivedObject): AsyncGenerator<RowPlaces> {
+  const checked = await openChecked(store, object);
+  yield* ofFormat(
+    checked,
+    () => readParquetPlaces(checked),
+    () => placesOf(readNdjson(checked, EVERY_ROW)),
+  );
+}
+
+/** By origin, then entry by entry and object by object. @throws see readRows and Catalog.groups */
+export async function* readSelection(catalog: Catalog, selection: Selection): AsyncGenerator<RowBatch> {
+  const filter = rowFilterOf(selection);
+  for await (const { object } of catalog.objects(selection)) yield* readRows(catalog.store, object, filter);
+}
+
+/**
+ * In the order in which each origin took its messages in, and between origins by time. In memory are, of each origin, the objects of one entry,
+ * or of the larger ones a row group each.
+ * @throws see readRows and Catalog.groups
+ */
+export async function* readInOrder(catalog: Catalog, selection: Selection): AsyncGenerator<RowBatch> {
+  const filter = rowFilterOf(selection);
+  const origins = await catalog.selectedOrigins(selection);
+  const ofOrigin = async function* (origin: GatewayId): AsyncGenerator<RowBatch> {
+    for await (const group of catalog.groupsOf(origin, selection))
+      yield* groupInOrder(catalog.store, group, filter);
+  };
+  yield* mergedBatches(origins.map(ofOrigin), ({ timeMs }) => timeMs);
+}
+
+function groupInOrder(
+  store: ObjectStore,
+  { objects }: CatalogGroup,
+  filter: RowFilter,
+): AsyncGenerator<RowBatch> {
+  const batches = objects.map(({ object }) => readRows(store, object, filter));
+  return mergedBatches(batches, ({ sequence }) => sequence);
+}
+
+async function* ofFormat<T>(
+  { key }: CheckedObject,
+  parquet: () => AsyncGenerator<T>,
+  ndjson: () => AsyncGenerator<T>,
+): AsyncGenerator<T> {
+  const { format } = parsePlace(key);
+  if (format === undefined) throw new ObjectDamage(key, 'is neither .parquet nor .ndjson');
+  if (format === 'ndjson') {
+    yield* ndjson();
+    return;
+  }
+  try {
+    yield* parquet();
+  } catch (error) {
+    if (error instanceof ObjectDamage || error instanceof ObjectFault) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ObjectDamage(key, `cannot be read: ${reason}`, { cause: error });
+  }
+}
+
+async function* placesOf(batches: AsyncIterable<RowBatch>): AsyncGenerator<RowPlaces> {
+  for await (const rows of batches)
+    yield {
+      count: rows.length,
+      sequences: rows.map(({ sequence }) => sequence),
+      epochs: rows.map(({ facts }) => facts.epoch.counter),
+      origin: (row) => rows[row]?.facts.origin ?? '',
+    };
+}

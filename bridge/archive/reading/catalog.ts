@@ -1,0 +1,140 @@
+/**
+ * What an archive has, as its manifests say: nothing else is looked at, and no object is opened. Everything is told as it is read; an
+ * archive may have hundreds of thousands of entries.
+ */
+import type { Epoch } from '../../../lib/contracts/epoch.js';
+import { type GatewayId, parseGatewayId } from '../../../lib/contracts/gateway-id.js';
+import type { LogPosition } from '../../../lib/contracts/store.js';
+import { entryKey, Manifest } from '../manifest.js';
+import { type ArchivedObject, type ManifestEntry, ManifestFault } from '../manifest-entry.js';
+import type { ObjectStore } from '../object-store.js';
+import { EVERYTHING, mayHold, type ObjectPlace, parsePlace, type Selection } from './object-place.js';
+
+/** An object that is to be read, and what is known of the rows in it. */
+export interface CatalogObject {
+  readonly origin: GatewayId;
+  readonly epoch: Epoch;
+  /** Number of the manifest entry that names it. */
+  readonly entry: number;
+  /** All rows are behind this position, */
+  readonly after: LogPosition;
+  /** and up to this one. */
+  readonly upTo: LogPosition;
+  readonly object: ArchivedObject;
+  readonly place: ObjectPlace;
+}
+
+/** Objects whose rows are in order only all together: those of one entry. */
+export interface CatalogGroup {
+  readonly origin: GatewayId;
+  readonly objects: readonly CatalogObject[];
+}
+
+/** An archive has nothing of what was asked for. */
+export class NothingArchived extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'NothingArchived';
+  }
+}
+
+export class Catalog {
+  readonly store: ObjectStore;
+
+  constructor(store: ObjectStore) {
+    this.store = store;
+  }
+
+  /** Whose manifests there are, in the order of their ids. @param prefix first characters of the id @throws ObjectFault */
+  async *origins(prefix = ''): AsyncGenerator<GatewayId> {
+    let after = '';
+    for (;;) {
+      const key = await this.#firstKey(`manifest/${prefix}`, after);
+      if (key === undefined) return;
+      const name = key.split('/')[1] ?? '';
+      const origin = parseGatewayId(name);
+      if (origin !== undefined) yield origin;
+      // Behind everything below its folder: `0` comes next to `/`.
+      after = `manifest/${name}0`;
+    }
+  }
+
+  /**
+   * The entries of an origin, in order.
+   * @throws ObjectFault; ManifestFault where one is not what was written, or is missing before others
+   */
+  async *entries(origin: GatewayId): AsyncGenerator<ManifestEntry> {
+    const manifest = new Manifest(this.store, origin);
+    yield* manifest.read();
+    const { number } = manifest.tip;
+    const next = entryKey(origin, number + 1);
+    const beyond = await this.#firstKey(entriesPrefix(origin), next);
+    // One that was written while the last ones were read is not missing.
+    if (beyond !== undefined && (await this.store.stat(next)) === undefined)
+      throw new ManifestFault(origin, number + 1, 'is missing, and there are entries behind it');
+  }
+
+  /**
+   * The objects to read, entry by entry; entries without any are left out. Who puts merged objects in the place of those of several
+   * entries does it here, and everybody reads them.
+   * @throws NothingArchived where no origin is meant; see entries
+   */
+  async *groups(selection: Selection = EVERYTHING): AsyncGenerator<CatalogGroup> {
+    for await (const origin of this.#selected(selection)) yield* this.groupsOf(origin, selection);
+  }
+
+  /** @throws see entries */
+  async *groupsOf(origin: GatewayId, selection: Selection = EVERYTHING): AsyncGenerator<CatalogGroup> {
+    for await (const entry of this.entries(origin)) {
+      const objects = objectsOf(entry).filter(({ place }) => mayHold(place, selection));
+      if (objects.length > 0) yield { origin, objects };
+    }
+  }
+
+  /** The same one by one. @throws see groups */
+  async *objects(selection: Selection = EVERYTHING): AsyncGenerator<CatalogObject> {
+    for await (const { objects } of this.groups(selection)) yield* objects;
+  }
+
+  /** @throws NothingArchived, ObjectFault */
+  async selectedOrigins(selection: Selection): Promise<readonly GatewayId[]> {
+    const found: GatewayId[] = [];
+    for await (const origin of this.#selected(selection)) found.push(origin);
+    return found;
+  }
+
+  async *#selected({ origins }: Selection): AsyncGenerator<GatewayId> {
+    const prefixes = origins.length === 0 ? [''] : origins;
+    const seen = new Set<GatewayId>();
+    for (const prefix of prefixes) {
+      let isThere = false;
+      for await (const origin of this.origins(prefix)) {
+        isThere = true;
+        if (!seen.has(origin)) yield origin;
+        seen.add(origin);
+      }
+      if (isThere) continue;
+      throw new NothingArchived(
+        prefix === ''
+          ? `there is no archive in ${this.store.name}`
+          : `no gateway whose id begins with ${prefix} has archived anything in ${this.store.name}`,
+      );
+    }
+  }
+
+  async #firstKey(prefix: string, after: string): Promise<string | undefined> {
+    for await (const { key } of this.store.list(prefix, after)) return key;
+    return undefined;
+  }
+}
+
+export function entriesPrefix(origin: GatewayId): string {
+  return `manifest/${origin}/entries/`;
+}
+
+export function objectsOf({ origin, epoch, number, after, upTo, objects }: ManifestEntry): CatalogObject[] {
+  return objects.map((object) => ({
+    ...{ origin, epoch, entry: number, after, upTo, object },
+    place: parsePlace(object.key),
+  }));
+}
