@@ -3,6 +3,9 @@ import { type ArchiveRow, type ByteSink, jsonOf, type RowWriter, type WrittenFil
 import { isUtf8 } from 'node:buffer';
 
 const CHUNK_CHARACTERS = 65_536;
+const MS_PER_S = 1000;
+/** Topics whose text is remembered. */
+const TOPICS_MAX_COUNT = 4096;
 
 /** What all lines have in common. */
 export interface LineFacts {
@@ -22,6 +25,9 @@ export class NdjsonRows implements RowWriter {
   #pending = '';
   #rows = 0;
   #length = 0;
+  #second = NaN;
+  #secondText = '';
+  readonly #topics = new Map<string, string>();
 
   constructor(sink: ByteSink, { site, origin, epoch }: LineFacts) {
     this.#sink = sink;
@@ -34,13 +40,34 @@ export class NdjsonRows implements RowWriter {
 
   /** @param isJson whether the payload is JSON; undefined: that is not known yet */
   add({ timeMs, sequence, topic, qos, retain, properties, payload }: ArchiveRow, isJson?: boolean): void {
-    // oxlint-disable-next-line eslint/no-restricted-globals -- it only writes the time down
-    const time = new Date(timeMs).toISOString();
-    const own = `"sequence":${sequence},"topic":${JSON.stringify(topic)},"qos":${qos},"retain":${retain}`;
+    const own = `"sequence":${sequence},"topic":${this.#topicText(topic)},"qos":${qos},"retain":${retain}`;
     const more = properties === undefined ? '' : `,"properties":${properties}`;
-    this.#pending += `{"time":"${time}",${this.#common},${own}${more},${payloadField(payload, isJson)}}\n`;
+    this.#pending += `{"time":"${this.#timeText(timeMs)}",${this.#common},${own}${more},${payloadField(payload, isJson)}}\n`;
     this.#rows++;
     if (this.#pending.length >= CHUNK_CHARACTERS) this.flush();
+  }
+
+  /** Most topics come again. */
+  #topicText(topic: string): string {
+    let text = this.#topics.get(topic);
+    if (text === undefined) {
+      text = JSON.stringify(topic);
+      if (this.#topics.size >= TOPICS_MAX_COUNT) this.#topics.clear();
+      this.#topics.set(topic, text);
+    }
+    return text;
+  }
+
+  /** As `toISOString` writes it, which takes longer than all the rest of a line: only once a second. */
+  #timeText(timeMs: number): string {
+    const whole = Math.trunc(timeMs);
+    const second = Math.floor(whole / MS_PER_S);
+    if (second !== this.#second) {
+      this.#second = second;
+      // oxlint-disable-next-line eslint/no-restricted-globals -- it only writes the time down
+      this.#secondText = new Date(second * MS_PER_S).toISOString().slice(0, -'000Z'.length);
+    }
+    return `${this.#secondText}${String(whole - second * MS_PER_S).padStart(3, '0')}Z`;
   }
 
   finish(): WrittenFile {

@@ -9,11 +9,12 @@ const CHUNK_BYTES = 1024 * 1024;
 const LINE_END = 0x0a;
 const [QUOTE, BACKSLASH, OPEN, CLOSE] = [0x22, 0x5c, 0x7b, 0x7d];
 const HEAD =
-  /^\{"time":"([^"]+)","site":("(?:[^"\\]|\\.)*"),"origin":"([0-9a-f]{64})","epoch":(\d+),"sequence":(\d+),"topic":("(?:[^"\\]|\\.)*"),"qos":([012]),"retain":(true|false),/;
+  /^\{"time":"([-+\d]+T[\d:]+\.\d{3}Z)","site":("(?:[^"\\]|\\.)*"),"origin":"([0-9a-f]{64})","epoch":(\d+),"sequence":(\d+),"topic":("(?:[^"\\]|\\.)*"),"qos":([012]),"retain":(true|false),/;
 const PROPERTIES = '"properties":';
 const PAYLOAD = /^"(json|text|base64)":/;
 /** Texts of JSON whose value is remembered. */
 const KNOWN_MAX_COUNT = 10_000;
+const SECOND_CHARACTERS = '2026-11-29T07:30:00'.length;
 
 /** @throws ObjectDamage where a line is no row; ObjectFault */
 export async function* readNdjson(object: CheckedObject, filter: RowFilter): AsyncGenerator<RowBatch> {
@@ -52,6 +53,8 @@ class LineParser {
   readonly #filter: RowFilter;
   readonly #facts = new FactsOf();
   readonly #known = new Map<string, string>();
+  #second = '';
+  #secondMs = NaN;
 
   constructor(filter: RowFilter) {
     this.#filter = filter;
@@ -62,8 +65,7 @@ class LineParser {
     const head = HEAD.exec(line);
     if (head === null) return undefined;
     const [begin, time = '', siteText = '', origin = '', epoch, sequence, topicText = '', qos, retain] = head;
-    // oxlint-disable-next-line eslint/no-restricted-globals -- it only reads what is written down
-    const timeMs = Date.parse(time);
+    const timeMs = this.#timeOf(time);
     const topic = this.#stringOf(topicText);
     const site = this.#stringOf(siteText);
     if (Number.isNaN(timeMs) || topic === undefined || site === undefined) return undefined;
@@ -73,9 +75,27 @@ class LineParser {
     if (rest === undefined) return undefined;
     const facts = this.#facts.get(site, origin, Number(epoch));
     return {
-      ...{ facts, timeMs, sequence: Number(sequence), topic, qos: Number(qos), retain: retain === 'true' },
-      ...rest,
+      facts,
+      timeMs,
+      sequence: Number(sequence),
+      topic,
+      qos: Number(qos),
+      retain: retain === 'true',
+      properties: rest.properties,
+      payload: rest.payload,
+      isJson: rest.isJson,
     };
+  }
+
+  /** `Date.parse` takes longer than all the rest of a line: only once a second. */
+  #timeOf(text: string): number {
+    const second = text.slice(0, SECOND_CHARACTERS);
+    if (second !== this.#second) {
+      this.#second = second;
+      // oxlint-disable-next-line eslint/no-restricted-globals -- it only reads what is written down
+      this.#secondMs = Date.parse(`${second}Z`);
+    }
+    return this.#secondMs + Number(text.slice(SECOND_CHARACTERS + 1, -1));
   }
 
   /** A string of JSON; most come again. */

@@ -129,8 +129,11 @@ async function rowsOf(group: GroupColumns, filter: RowFilter, factsOf: FactsOf):
   const epochs = await group.integers('epoch');
   const [site, origin] = [await group.texts('site'), await group.texts('origin')];
   const [qos, retain] = [await group.column('qos'), await group.column('retain')];
-  const [properties, payloads] = [await group.column('properties'), await group.column('payload')];
+  const properties = await group.column('properties');
   const json = await group.column('json');
+  // JSON has the same bytes as the payload: where all of it is, the payloads need not be unpacked, which halves the time of reading them.
+  const isAllJson = wanted.every((i) => json[i] instanceof Uint8Array);
+  const payloads = isAllJson ? json : await group.column('payload');
   const rows: StoredRow[] = new Array<StoredRow>(wanted.length);
   for (let n = 0; n < wanted.length; n++) {
     const i = wanted[n] ?? 0;
@@ -144,7 +147,6 @@ async function rowsOf(group: GroupColumns, filter: RowFilter, factsOf: FactsOf):
       retain: retain[i] === true,
       properties: propertyBytes instanceof Uint8Array ? textOf(propertyBytes) : undefined,
       payload: bytesOf(payloads[i]),
-      // It has the same bytes once more.
       isJson: json[i] instanceof Uint8Array,
     };
   }
