@@ -1,3 +1,4 @@
+import { ARCHIVE_COMMANDS } from './archive-commands.js';
 import type { Command } from './command.js';
 import { PUB_OPTIONS, SUB_OPTIONS } from './client/client-options.js';
 import { CONFIG_OPTIONS } from './config-options.js';
@@ -144,6 +145,7 @@ export const COMMANDS: readonly Command[] = [
     run: async (invocation, world) => (await import('./passwd.js')).runPasswd(invocation, world),
   },
   ...STORAGE_COMMANDS,
+  ...ARCHIVE_COMMANDS,
   {
     name: 'archive status',
     summary: 'Ask a running gateway how far its archive is.',

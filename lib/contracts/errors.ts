@@ -42,6 +42,9 @@ export const ErrorCode = {
   MESH_MISSING: 'config',
   MESH_FILE_FAILED: 'unavailable',
   MESH_FILE_DAMAGED: 'corrupt',
+  ARCHIVE_MISSING: 'unavailable',
+  ARCHIVE_UNREACHABLE: 'unavailable',
+  ARCHIVE_DAMAGED: 'corrupt',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

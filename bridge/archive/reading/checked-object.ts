@@ -7,7 +7,8 @@ import type { ObjectStore } from '../object-store.js';
 export class ObjectDamage extends Error {
   constructor(
     readonly key: string,
-    reason: string,
+    /** What is wrong with it: the text goes on behind its key. */
+    readonly reason: string,
     options?: ErrorOptions,
   ) {
     super(`${key} ${reason}`, options);

@@ -1,7 +1,8 @@
 import type { OptionSpec } from '../command.js';
 import { extraPropertyValues } from './property-option.js';
 
-const CONNECTION_OPTIONS: readonly OptionSpec[] = [
+/** How a client reaches a broker. */
+export const CONNECTION_OPTIONS: readonly OptionSpec[] = [
   { long: 'host', short: 'h', values: ['HOST'], description: 'Broker to connect to (default localhost).' },
   {
     long: 'port',

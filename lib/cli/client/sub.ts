@@ -3,6 +3,7 @@ import { isValidSubscription, isValidTopicFilter, topicMatchesFilter } from '../
 import { SprawlError } from '../../contracts/errors.js';
 import { usageError } from '../arguments.js';
 import type { Invocation, World } from '../command.js';
+import { topicFilters } from '../topic-filters.js';
 import {
   clientFailure,
   closeConnection,
@@ -14,14 +15,15 @@ import {
 } from './client-connection.js';
 import { clientSettings, qosOption, seconds, wholeNumber, type ClientSettings } from './client-settings.js';
 import { ClientExitCode } from './exit-code.js';
-import { compileFormat, type ReceivedMessage } from './message-format.js';
+import { type MessagePrinter, printerOf } from './message-printer.js';
+import type { ReceivedMessage } from './message-format.js';
 
 interface SubSettings {
   readonly client: ClientSettings;
   readonly filters: readonly string[];
   readonly unsubscribe: readonly string[];
   readonly subscribe: IClientSubscribeOptions;
-  readonly print: (message: ReceivedMessage) => Buffer;
+  readonly print: MessagePrinter;
   readonly filterOut: readonly string[];
   readonly countMax: number;
   readonly timeoutMs: number | undefined;
@@ -30,33 +32,11 @@ interface SubSettings {
   readonly exitAfterSubscribe: boolean;
 }
 
-function checkFilters(invocation: Invocation, long: string, legal: (filter: string) => boolean): string[] {
-  const filters = invocation.valuesOf(long);
-  const wrong = filters.find((filter) => !legal(filter));
-  if (wrong === undefined) return filters;
-  throw usageError(
-    invocation.command,
-    `--${long} ${JSON.stringify(wrong)} is not a topic filter: + stands for one whole level, # for all at the end`,
-  );
-}
-
-function printerOf(invocation: Invocation): (message: ReceivedMessage) => Buffer {
-  const format = invocation.value('format') ?? (invocation.has('verbose') ? '%t %p' : '%p');
-  const end = Buffer.from(invocation.has('no-newline') ? '' : '\n');
-  try {
-    const render = compileFormat(format);
-    return (message) => Buffer.concat([render(message), end]);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw usageError(invocation.command, `-F: ${JSON.stringify(error.message)} means nothing`);
-  }
-}
-
 function subSettings(invocation: Invocation, world: World): SubSettings {
   const client = clientSettings(invocation, world);
-  const filters = checkFilters(invocation, 'topic', isValidSubscription);
+  const filters = topicFilters(invocation, 'topic', isValidSubscription);
   if (client.urlTopic !== undefined) filters.push(client.urlTopic);
-  const unsubscribe = checkFilters(invocation, 'unsubscribe', isValidSubscription);
+  const unsubscribe = topicFilters(invocation, 'unsubscribe', isValidSubscription);
   if (filters.length + unsubscribe.length === 0)
     throw usageError(invocation.command, 'there is no topic: give -t FILTER');
   if (invocation.has('no-retained') && invocation.has('retained-only')) {
@@ -73,8 +53,8 @@ function subSettings(invocation: Invocation, world: World): SubSettings {
       ...(client.version === 5 ? { rap: invocation.has('retain-as-published') } : {}),
       ...(properties === undefined ? {} : { properties }),
     },
-    print: printerOf(invocation),
-    filterOut: checkFilters(invocation, 'filter-out', isValidTopicFilter),
+    print: printerOf(invocation, invocation.has('verbose') ? '%t %p' : '%p'),
+    filterOut: topicFilters(invocation, 'filter-out', isValidTopicFilter),
     countMax: wholeNumber(invocation, 'count', 1, Number.MAX_SAFE_INTEGER) ?? Infinity,
     timeoutMs: timeoutS === undefined ? undefined : timeoutS * 1000,
     retained: invocation.has('no-retained') ? 'none' : invocation.has('retained-only') ? 'only' : 'all',

@@ -1,0 +1,177 @@
+/**
+ * A manifest, read without belief: every entry and every page, the numbers, the hashes and the succession, going on behind a fault.
+ * Manifest.read ends at the first one.
+ */
+import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
+import { entryKey, PAGE_ENTRIES, pageKey } from '../manifest.js';
+import {
+  decodeEntry,
+  EMPTY_TIP,
+  type ManifestEntry,
+  ManifestFault,
+  type ManifestTip,
+  successionFault,
+  tipOf,
+} from '../manifest-entry.js';
+import type { ObjectStat, ObjectStore } from '../object-store.js';
+import { entriesPrefix } from './catalog.js';
+
+export interface ManifestFinding {
+  /** Of an entry, a page, or something else below the manifest. */
+  readonly key: string;
+  readonly text: string;
+  readonly isFault: boolean;
+}
+
+const LINE_END = 0x0a;
+const NUMBER = /\/(\d{12})\.jsonl?$/;
+
+/** Entries `first` to `first + PAGE_ENTRIES - 1`, as far as they are there. */
+interface Window {
+  readonly first: number;
+  readonly last: number;
+  readonly stats: ReadonlyMap<number, ObjectStat>;
+}
+
+/**
+ * @param isDeep whether each entry of a page is read, too; else its length is compared
+ * @returns entries that are what was written, in order, also behind ones that are not @throws ObjectFault
+ */
+export async function* checkedEntries(
+  store: ObjectStore,
+  origin: GatewayId,
+  isDeep: boolean,
+  onFinding: (finding: ManifestFinding) => void,
+): AsyncGenerator<ManifestEntry> {
+  const check = new ManifestCheck(store, origin, isDeep, onFinding);
+  for await (const window of check.windows()) yield* check.entriesOf(window);
+}
+
+class ManifestCheck {
+  readonly #store: ObjectStore;
+  readonly #origin: GatewayId;
+  readonly #isDeep: boolean;
+  readonly #onFinding: (finding: ManifestFinding) => void;
+  /** undefined: what came before is not known. */
+  #tip: ManifestTip | undefined = EMPTY_TIP;
+
+  constructor(
+    store: ObjectStore,
+    origin: GatewayId,
+    isDeep: boolean,
+    onFinding: (finding: ManifestFinding) => void,
+  ) {
+    this.#store = store;
+    this.#origin = origin;
+    this.#isDeep = isDeep;
+    this.#onFinding = onFinding;
+  }
+
+  async *windows(): AsyncGenerator<Window> {
+    const pages = await this.#pageNumbers();
+    let last = Math.max(0, ...[...pages].map((first) => first + PAGE_ENTRIES - 1));
+    let first = 1;
+    let stats = new Map<number, ObjectStat>();
+    for await (const stat of this.#store.list(entriesPrefix(this.#origin))) {
+      const number = numberOf(stat.key);
+      if (number === undefined) {
+        this.#onFinding({ key: stat.key, text: 'is no entry of a manifest', isFault: false });
+        continue;
+      }
+      for (; number >= first + PAGE_ENTRIES; first += PAGE_ENTRIES) {
+        yield { first, last: first + PAGE_ENTRIES - 1, stats };
+        stats = new Map();
+      }
+      stats.set(number, stat);
+      last = Math.max(last, number);
+    }
+    for (; first <= last; first += PAGE_ENTRIES) {
+      yield { first, last: Math.min(last, first + PAGE_ENTRIES - 1), stats };
+      stats = new Map();
+    }
+  }
+
+  async *entriesOf({ first, last, stats }: Window): AsyncGenerator<ManifestEntry> {
+    const lines = await this.#linesOf(first);
+    for (let number = first; number <= last; number++) {
+      const bytes = await this.#bytesOf(number, stats.get(number), lines?.[number - first]);
+      const entry = bytes === undefined ? undefined : this.#entryOf(number, bytes);
+      if (entry !== undefined) yield entry;
+    }
+  }
+
+  /** The bytes of an entry, from where it is; what is wrong with a copy is told. */
+  async #bytesOf(
+    number: number,
+    stat: ObjectStat | undefined,
+    line: Uint8Array | undefined,
+  ): Promise<Uint8Array | undefined> {
+    const key = entryKey(this.#origin, number);
+    const fault = (text: string): void => this.#onFinding({ key, text, isFault: true });
+    if (stat === undefined) {
+      fault(line === undefined ? 'is missing' : 'is missing; its page has it');
+      if (line === undefined) this.#tip = undefined;
+      return line;
+    }
+    if (line !== undefined && !this.#isDeep) {
+      if (stat.length !== line.length)
+        fault(`has ${stat.length} bytes, and ${line.length} in the page that has it`);
+      return line;
+    }
+    const bytes = await this.#store.read(key);
+    if (bytes === undefined) fault('is gone while it is read');
+    else if (line !== undefined && !Buffer.from(bytes).equals(line))
+      fault('is not the same in the page that has it');
+    return bytes ?? line;
+  }
+
+  #entryOf(number: number, bytes: Uint8Array): ManifestEntry | undefined {
+    const key = entryKey(this.#origin, number);
+    try {
+      const entry = decodeEntry(this.#origin, number, bytes);
+      const text = this.#tip === undefined ? undefined : successionFault(this.#tip, entry);
+      if (text !== undefined) this.#onFinding({ key, text, isFault: true });
+      this.#tip = tipOf(entry, bytes);
+      return entry;
+    } catch (error) {
+      if (!(error instanceof ManifestFault)) throw error;
+      this.#onFinding({ key, text: error.message, isFault: true });
+      this.#tip = undefined;
+      return undefined;
+    }
+  }
+
+  async #pageNumbers(): Promise<ReadonlySet<number>> {
+    const numbers = new Set<number>();
+    for await (const { key } of this.#store.list(`manifest/${this.#origin}/pages/`)) {
+      const number = numberOf(key);
+      if (number !== undefined && number % PAGE_ENTRIES === 1) numbers.add(number);
+      else this.#onFinding({ key, text: 'is no page of a manifest', isFault: false });
+    }
+    return numbers;
+  }
+
+  async #linesOf(first: number): Promise<readonly Uint8Array[] | undefined> {
+    const key = pageKey(this.#origin, first);
+    const bytes = await this.#store.read(key);
+    if (bytes === undefined) return undefined;
+    const lines: Uint8Array[] = [];
+    for (let start = 0; start < bytes.length;) {
+      const end = bytes.indexOf(LINE_END, start) + 1 || bytes.length;
+      lines.push(bytes.subarray(start, end));
+      start = end;
+    }
+    if (lines.length !== PAGE_ENTRIES)
+      this.#onFinding({
+        key,
+        text: `has ${lines.length} entries and not ${PAGE_ENTRIES}: whoever reads the manifest stops at it`,
+        isFault: true,
+      });
+    return lines;
+  }
+}
+
+function numberOf(key: string): number | undefined {
+  const digits = NUMBER.exec(key)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}

@@ -1,0 +1,114 @@
+/** What reads an archive, for the command line and HTTP: the only module that knows both the bridge and a configuration, besides the gateway. */
+import { readFileSync } from 'node:fs';
+import { Catalog, NothingArchived } from '../bridge/archive/reading/catalog.js';
+import { ObjectDamage } from '../bridge/archive/reading/checked-object.js';
+import { readSelection } from '../bridge/archive/reading/archive-reader.js';
+import type { Selection } from '../bridge/archive/reading/object-place.js';
+import { linesOf } from '../bridge/archive/reading/row-lines.js';
+import { ManifestFault } from '../bridge/archive/manifest-entry.js';
+import { ObjectFault, type ObjectFaultKind, type ObjectStore } from '../bridge/archive/object-store.js';
+import { openTarget } from '../bridge/archive/target.js';
+import type { Config } from './config/index.js';
+import { SprawlError } from './contracts/errors.js';
+
+export {
+  checkArchive,
+  type CheckedOrigin,
+  type CheckProgress,
+  type Finding,
+} from '../bridge/archive/reading/archive-check.js';
+export { readInOrder, readSelection } from '../bridge/archive/reading/archive-reader.js';
+export { Catalog, type CatalogObject, objectsOf } from '../bridge/archive/reading/catalog.js';
+export { EVERYTHING, mayHold, type Selection } from '../bridge/archive/reading/object-place.js';
+export { linesOf } from '../bridge/archive/reading/row-lines.js';
+export type { RowBatch, StoredRow } from '../bridge/archive/reading/stored-row.js';
+export type { ObjectStore } from '../bridge/archive/object-store.js';
+
+const WAY_OUT: Readonly<Record<ObjectFaultKind, string>> = {
+  busy: 'try again later',
+  unreachable: 'is the network there, and archive.s3.endpoint right?',
+  unknown: 'try again',
+  denied: 'may this user, or these credentials, read it?',
+  clock: 'set the clock of this machine',
+  full: 'make room',
+  missing: 'archive.target (--target) says where the archive is',
+  other: 'try again, or see the store',
+};
+
+/** Runs `task` on the archive of a configuration. @throws SprawlError ARCHIVE_… for what the store and the objects say, TLS_FILE_INVALID */
+export async function withArchive<T>(
+  { archive }: Config,
+  task: (store: ObjectStore) => Promise<T>,
+): Promise<T> {
+  const { target, s3 } = archive;
+  const { caFile, ...rest } = s3;
+  const { objects, close } = await openTarget({ target, s3: { ...rest, ca: readCertificates(caFile) } });
+  try {
+    return await task(objects);
+  } catch (error) {
+    throw archiveFailure(error);
+  } finally {
+    close();
+  }
+}
+
+/** What the user is told; everything else as it is. */
+export function archiveFailure(error: unknown): unknown {
+  if (error instanceof NothingArchived)
+    return new SprawlError(
+      'ARCHIVE_MISSING',
+      `${error.message}; archive.target (--target) says where one is`,
+      {
+        cause: error,
+      },
+    );
+  if (error instanceof ObjectDamage)
+    return new SprawlError(
+      'ARCHIVE_DAMAGED',
+      `${error.message}; "sprawl-edge archive verify --deep" names all that is damaged`,
+      { details: { key: error.key }, cause: error },
+    );
+  if (error instanceof ManifestFault)
+    return new SprawlError(
+      'ARCHIVE_DAMAGED',
+      `${error.message}; "sprawl-edge archive verify" names all that is damaged`,
+      { details: { origin: error.origin, entry: error.number }, cause: error },
+    );
+  if (error instanceof ObjectFault)
+    return new SprawlError('ARCHIVE_UNREACHABLE', `${error.message}: ${WAY_OUT[error.kind]}`, {
+      retryable: error.kind === 'busy' || error.kind === 'unreachable' || error.kind === 'unknown',
+      cause: error,
+    });
+  return error;
+}
+
+export interface MessageQuery {
+  readonly selection: Selection;
+  /** Messages at most. */
+  readonly limit: number;
+}
+
+/** Messages as lines of JSON, some at a time, as they are asked for. @throws SprawlError ARCHIVE_… */
+export async function* archiveMessages(
+  store: ObjectStore,
+  { selection, limit }: MessageQuery,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* linesOf(readSelection(new Catalog(store), selection), limit);
+  } catch (error) {
+    throw archiveFailure(error);
+  }
+}
+
+function readCertificates(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SprawlError('TLS_FILE_INVALID', `cannot read archive.s3.caFile: ${reason}`, {
+      details: { path },
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,109 @@
+import {
+  ARCHIVE_CAT_OPTIONS,
+  ARCHIVE_LS_OPTIONS,
+  ARCHIVE_REPLAY_OPTIONS,
+  ARCHIVE_VERIFY_OPTIONS,
+} from './archive-options.js';
+import type { Command } from './command.js';
+import { ExitCode } from './exit-code.js';
+
+const NO_POSITIONALS = { min: 0, max: 0 } as const;
+const WHICH_ARCHIVE =
+  'The archive is that of --target, or archive.target of the configuration; for s3:// credentials come from the environment, ~/.aws, or the role of the machine. No gateway has to run. docs/archive.md explains what is in it.';
+
+/** Commands that read an archive, in the order of the help. */
+export const ARCHIVE_COMMANDS: readonly Command[] = [
+  {
+    name: 'archive ls',
+    summary: 'Show what an archive holds.',
+    usage: '[OPTIONS]',
+    details: [
+      'Prints for each gateway that has archived something: its id, manifest entries, objects, messages, bytes, the first and the last day, and the position of its log up to which everything is archived. Only manifests are read. Times and filters choose objects by their folders: some messages in them may be others.',
+      WHICH_ARCHIVE,
+    ],
+    options: ARCHIVE_LS_OPTIONS,
+    positionals: NO_POSITIONALS,
+    examples: [
+      { purpose: 'Of the gateway whose data folder this is', line: 'sprawl-edge archive ls' },
+      {
+        purpose: 'The files of the last three days of a bucket',
+        line: 'sprawl-edge archive ls --target s3://plant-archive/edge --from -3d --objects',
+      },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) => (await import('./archive-ls.js')).runArchiveLs(invocation, world),
+  },
+  {
+    name: 'archive cat',
+    summary: 'Print archived messages.',
+    usage: '[-t FILTER...] [--from TIME] [--to TIME] [OPTIONS]',
+    details: [
+      'Prints a line of JSON for each message: time, site, origin, epoch, sequence, topic, qos, retain, properties where it has some, and the payload as json where it is JSON, as text where it is UTF-8, else as base64. With -v, -F and --payload-only it prints what "sprawl-edge sub" prints.',
+      'The order is by gateway, then as it was archived, file by file. Each file is checked against its checksum before the first message of it is printed: one that is missing or was changed ends it with 1.',
+      WHICH_ARCHIVE,
+    ],
+    options: ARCHIVE_CAT_OPTIONS,
+    positionals: NO_POSITIONALS,
+    examples: [
+      {
+        purpose: 'What did the door say yesterday?',
+        line: "sprawl-edge archive cat -t 'site/door/#' --from -2d --to -1d -v",
+      },
+      {
+        purpose: 'With time and topic, as CSV of a sort',
+        line: "sprawl-edge archive cat -t 'site/+/temperature' -F '%I,%t,%p'",
+      },
+      { purpose: 'The first ten', line: 'sprawl-edge archive cat --limit 10' },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) => (await import('./archive-cat.js')).runArchiveCat(invocation, world),
+  },
+  {
+    name: 'archive verify',
+    summary: 'Prove that an archive is complete, or name what is missing.',
+    usage: '[--deep] [OPTIONS]',
+    details: [
+      'Checks the manifest of each gateway: numbers without a gap, each entry with the hash of the one before, positions that follow each other, pages that are the same as the entries; and that every object which is named is there with its length. With --deep it reads every object: its SHA-256, how many rows, each position within its entry and once. Names every fault; positions that a log had lost before they were archived, as the manifests tell; and as a note objects that no manifest names (litter: see docs/archive.md).',
+      'Changes nothing. Ends with 0 where all is well, with 1 where something is not. How far it is goes to standard error.',
+      WHICH_ARCHIVE,
+    ],
+    options: ARCHIVE_VERIFY_OPTIONS,
+    positionals: NO_POSITIONALS,
+    examples: [
+      { purpose: 'Is everything there?', line: 'sprawl-edge archive verify' },
+      {
+        purpose: 'And is it what was written?',
+        line: 'sprawl-edge archive verify --deep --target s3://plant-archive/edge',
+      },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) =>
+      (await import('./archive-verify.js')).runArchiveVerify(invocation, world),
+  },
+  {
+    name: 'archive replay',
+    summary: 'Publish archived messages again.',
+    usage: '[-t FILTER...] [--from TIME] [--to TIME] [--speed SPEED] [OPTIONS]',
+    details: [
+      'Publishes to any MQTT broker, with the QoS that the messages had and, with -V 5, their properties; topics get "replay/" before them, so that they are not taken for new ones. The order is that in which each gateway took its messages in, and between gateways by time.',
+      'Publish to a gateway that does not archive replay/#, or the archive grows by itself. Ctrl-C waits for what is in flight and prints the time to go on from.',
+      'Exit codes are those of "sprawl-edge pub", and 130 after Ctrl-C.',
+      WHICH_ARCHIVE,
+    ],
+    options: ARCHIVE_REPLAY_OPTIONS,
+    positionals: NO_POSITIONALS,
+    examples: [
+      {
+        purpose: 'Yesterday once more, in a tenth of the time, for a test',
+        line: "sprawl-edge archive replay -t 'site/#' --from -2d --to -1d --speed 10 -h test.local",
+      },
+      {
+        purpose: 'Under the old topics, as fast as the broker takes it',
+        line: 'sprawl-edge archive replay --from -1h --prefix "" --speed max -V 5',
+      },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) =>
+      (await import('./archive-replay.js')).runArchiveReplay(invocation, world),
+  },
+];

@@ -1,0 +1,95 @@
+import { CONNECTION_OPTIONS } from './client/client-options.js';
+import type { OptionSpec } from './command.js';
+import { DATA_OPTIONS } from './storage-options.js';
+
+const JSON_OPTION: OptionSpec = { long: 'json', description: 'Print it for programs.' };
+
+/** What says which archive is meant. */
+const ARCHIVE_OPTIONS: readonly OptionSpec[] = [
+  ...DATA_OPTIONS,
+  {
+    long: 'target',
+    values: ['URL'],
+    key: 'archive.target',
+    description:
+      'Where the archive is: file:///FOLDER or s3://BUCKET[/PREFIX] (default: archive.target of the configuration, else the folder archive in the data folder).',
+  },
+];
+
+const ORIGIN: OptionSpec = {
+  long: 'origin',
+  values: ['ID'],
+  description: 'Only what this gateway took in; the first characters of its id are enough. May be repeated.',
+};
+
+const TIMES: readonly OptionSpec[] = [
+  {
+    long: 'from',
+    values: ['TIME'],
+    description: 'Only from this time on: 2026-11-29, 2026-11-29T07:30:00Z (UTC without a zone), -2h, -3d.',
+  },
+  { long: 'to', values: ['TIME'], description: 'Only before this time, written in the same way.' },
+];
+
+const TOPIC: OptionSpec = {
+  long: 'topic',
+  short: 't',
+  values: ['FILTER'],
+  description: 'Only topics of this filter. May be repeated.',
+};
+
+const SELECTION_OPTIONS: readonly OptionSpec[] = [TOPIC, ...TIMES, ORIGIN];
+
+export const ARCHIVE_LS_OPTIONS: readonly OptionSpec[] = [
+  ...SELECTION_OPTIONS,
+  { long: 'objects', description: 'List every object.' },
+  JSON_OPTION,
+  ...ARCHIVE_OPTIONS,
+];
+
+export const ARCHIVE_CAT_OPTIONS: readonly OptionSpec[] = [
+  ...SELECTION_OPTIONS,
+  { long: 'limit', values: ['COUNT'], description: 'End after this many messages.' },
+  { long: 'verbose', short: 'v', description: 'Print topic and payload, as "sprawl-edge sub -v" does.' },
+  { long: 'payload-only', description: 'Print payloads, one in a line.' },
+  {
+    long: 'format',
+    short: 'F',
+    values: ['FORMAT'],
+    description:
+      'How each message is printed, as with "sprawl-edge sub"; its time is the one at which the gateway took it in.',
+  },
+  { long: 'no-newline', short: 'N', description: 'With -v, -F or --payload-only: no line feed after each.' },
+  ...ARCHIVE_OPTIONS,
+];
+
+export const ARCHIVE_VERIFY_OPTIONS: readonly OptionSpec[] = [
+  { long: 'deep', description: 'Read every object, and look at every row.' },
+  ORIGIN,
+  JSON_OPTION,
+  ...ARCHIVE_OPTIONS,
+];
+
+export const ARCHIVE_REPLAY_OPTIONS: readonly OptionSpec[] = [
+  ...SELECTION_OPTIONS,
+  {
+    long: 'prefix',
+    values: ['PREFIX'],
+    description: 'What topics get before them (default replay/; "" is nothing).',
+  },
+  {
+    long: 'speed',
+    values: ['SPEED'],
+    description:
+      'original: with the pauses that there were; a number: so many times as fast; max: as fast as the broker acknowledges (default original).',
+  },
+  { long: 'retain', description: 'Publish with the retain flag what had it (default: nothing).' },
+  {
+    long: 'max-inflight',
+    short: 'M',
+    values: ['COUNT'],
+    description: 'Messages sent before the first is acknowledged (default 100).',
+  },
+  ...ARCHIVE_OPTIONS,
+  ...CONNECTION_OPTIONS.filter(({ long }) => !long.startsWith('will-')),
+];

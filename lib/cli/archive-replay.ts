@@ -1,0 +1,262 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { IClientPublishOptions } from 'mqtt';
+import {
+  Catalog,
+  type ObjectStore,
+  readInOrder,
+  type Selection,
+  type StoredRow,
+  withArchive,
+} from '../archive-tools.js';
+import { parseConfig } from '../config/index.js';
+import { isValidTopicName } from '../protocol/topic.js';
+import { realClock } from '../real-clock.js';
+import { archiveSelection } from './archive-selection.js';
+import { usageError } from './arguments.js';
+import {
+  clientFailure,
+  closeConnection,
+  openConnection,
+  refusal,
+  withExitCode,
+  type ClientConnection,
+} from './client/client-connection.js';
+import { clientSettings, wholeNumber, type ClientSettings } from './client/client-settings.js';
+import { ClientExitCode } from './client/exit-code.js';
+import { parseStoredProperties } from './client/stored-properties.js';
+import type { Invocation, World } from './command.js';
+import { configSources } from './config-sources.js';
+import { ExitCode } from './exit-code.js';
+import { nowAndThen } from './now-and-then.js';
+
+interface ReplaySettings {
+  readonly client: ClientSettings;
+  readonly selection: Selection;
+  readonly prefix: string;
+  /** Times as fast as it was; Infinity: without pauses. */
+  readonly speed: number;
+  readonly keepsRetain: boolean;
+  readonly inflightMax: number;
+}
+
+const INFLIGHT_COUNT = 100;
+/** Of MQTT 5, where the broker names none [MQTT 5, section 3.2.2.3.3]. */
+const RECEIVE_MAXIMUM = 65_535;
+/** Of a timer of Node.js. */
+const SLEEP_MAX_MS = 2_147_483_647;
+const SPEED = /^\d+(?:\.\d+)?$/;
+
+/** `archive replay`: publishes what was archived. @throws SprawlError ARCHIVE_… */
+export async function runArchiveReplay(invocation: Invocation, world: World): Promise<number> {
+  const settings = replaySettings(invocation, world);
+  const config = parseConfig(configSources(invocation, world));
+  return withExitCode(settings.client, world, () =>
+    withArchive(config, (store) => replay(store, settings, world)),
+  );
+}
+
+function replaySettings(invocation: Invocation, world: World): ReplaySettings {
+  const prefix = invocation.value('prefix') ?? 'replay/';
+  if (prefix !== '' && !isValidTopicName(prefix))
+    throw usageError(
+      invocation.command,
+      `--prefix ${JSON.stringify(prefix)} begins no topic: it must not hold + or #`,
+    );
+  return {
+    client: clientSettings(invocation, world),
+    selection: archiveSelection(invocation),
+    prefix,
+    speed: speedOf(invocation),
+    keepsRetain: invocation.has('retain'),
+    inflightMax: wholeNumber(invocation, 'max-inflight', 1, 65_535) ?? INFLIGHT_COUNT,
+  };
+}
+
+function speedOf(invocation: Invocation): number {
+  const text = invocation.value('speed') ?? 'original';
+  if (text === 'original') return 1;
+  if (text === 'max') return Infinity;
+  if (SPEED.test(text) && Number(text) > 0) return Number(text);
+  throw usageError(
+    invocation.command,
+    `--speed must be original, max, or a number above 0, not ${JSON.stringify(text)}`,
+  );
+}
+
+async function replay(store: ObjectStore, settings: ReplaySettings, world: World): Promise<number> {
+  const interrupt = new AbortController();
+  const end = (): void => interrupt.abort();
+  world.process.on('SIGINT', end);
+  world.process.on('SIGTERM', end);
+  try {
+    let receiveMaximum = RECEIVE_MAXIMUM;
+    const connection = await openConnection(settings.client, world, (client) =>
+      client.once('connect', ({ properties }) => {
+        receiveMaximum = properties?.receiveMaximum ?? RECEIVE_MAXIMUM;
+      }),
+    );
+    try {
+      const publisher = new Replayer(connection, settings, receiveMaximum, world, interrupt.signal);
+      await publisher.run(new Catalog(store));
+      await closeConnection(connection, settings.client);
+      publisher.tellEnd();
+    } finally {
+      connection.client.end(true);
+    }
+    return interrupt.signal.aborted ? ExitCode.interrupted : ClientExitCode.done;
+  } finally {
+    world.process.removeListener('SIGINT', end);
+    world.process.removeListener('SIGTERM', end);
+  }
+}
+
+/** Publishes rows with the pauses between them, a window of them at a time. */
+class Replayer {
+  readonly #connection: ClientConnection;
+  readonly #settings: ReplaySettings;
+  readonly #world: World;
+  readonly #signal: AbortSignal;
+  readonly #pace: Pace;
+  readonly #tell: (text: () => string) => void;
+  readonly #inflightMax: number;
+  /** Ends pauses: interrupted, or no connection any more. */
+  readonly #stop = new AbortController();
+  #inFlight = 0;
+  /** Called when a message is not in flight any more. */
+  #onRoom: () => void = () => undefined;
+  #sentCount = 0;
+  #ackedCount = 0;
+  #failure: unknown;
+  /** Of the row that was sent last, milliseconds since 1970. */
+  #timeMs: number | undefined;
+
+  /** @param receiveMaximum what the broker takes at a time */
+  constructor(
+    connection: ClientConnection,
+    settings: ReplaySettings,
+    receiveMaximum: number,
+    world: World,
+    signal: AbortSignal,
+  ) {
+    this.#connection = connection;
+    this.#settings = settings;
+    this.#world = world;
+    this.#signal = signal;
+    this.#pace = new Pace(settings.speed);
+    this.#inflightMax = Math.min(settings.inflightMax, receiveMaximum);
+    this.#tell = nowAndThen(world.stderr);
+    connection.lost.catch((error: unknown) => this.#fail(error));
+    signal.addEventListener('abort', () => this.#halt());
+  }
+
+  /** @throws SprawlError CLIENT_CONNECT_FAILED, and what reading does */
+  async run(catalog: Catalog): Promise<void> {
+    for await (const rows of readInOrder(catalog, this.#settings.selection)) {
+      for (const row of rows) {
+        if (!this.#pace.isDue(row.timeMs)) await this.#pace.until(row.timeMs, this.#stop.signal);
+        if (this.#inFlight >= this.#inflightMax) await this.#room();
+        if (this.#isOver) break;
+        this.#send(row);
+      }
+      if (this.#isOver) break;
+    }
+    while (this.#inFlight > 0 && this.#failure === undefined) await this.#change();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  tellEnd(): void {
+    const { stderr } = this.#world;
+    const sent = `${this.#ackedCount} messages were published`;
+    if (!this.#signal.aborted) stderr.write(`${sent}\n`);
+    else if (this.#timeMs === undefined) stderr.write('interrupted before the first message\n');
+    else
+      stderr.write(
+        `interrupted; ${sent}; the rest: --from ${timeText(this.#timeMs)} (what is of this millisecond comes once more)\n`,
+      );
+  }
+
+  get #isOver(): boolean {
+    return this.#failure !== undefined || this.#signal.aborted;
+  }
+
+  /** Resolves when one more may be in flight, or it is over. */
+  async #room(): Promise<void> {
+    while (this.#inFlight >= this.#inflightMax && !this.#isOver) await this.#change();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => (this.#onRoom = resolve));
+  }
+
+  #send(row: StoredRow): void {
+    const { client } = this.#connection;
+    const { payload } = row;
+    const topic = `${this.#settings.prefix}${row.topic}`;
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+    this.#inFlight++;
+    this.#sentCount++;
+    this.#timeMs = row.timeMs;
+    client.publish(topic, bytes, this.#optionsOf(row), (error) => {
+      this.#inFlight--;
+      if (error) this.#fail(refusal(`publishing to ${JSON.stringify(topic)}`, error));
+      else this.#ackedCount++;
+      this.#onRoom();
+    });
+    this.#tell(() => `${this.#sentCount} messages, up to ${timeText(row.timeMs)}`);
+  }
+
+  #optionsOf({ qos, retain, properties }: StoredRow): IClientPublishOptions {
+    const { client, keepsRetain } = this.#settings;
+    const found = client.version === 5 ? parseStoredProperties(properties) : undefined;
+    const given = client.properties.publish;
+    return {
+      qos: qos === 1 || qos === 2 ? qos : 0,
+      retain: keepsRetain && retain,
+      ...(found === undefined && given === undefined ? {} : { properties: { ...found, ...given } }),
+    };
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error instanceof Error ? error : clientFailure(String(error), ClientExitCode.failed);
+    this.#halt();
+  }
+
+  #halt(): void {
+    this.#stop.abort();
+    this.#onRoom();
+  }
+}
+
+/** When a message is due that came so long after the first one. */
+class Pace {
+  readonly #speed: number;
+  #firstMs: number | undefined;
+  #startedMs = 0;
+
+  constructor(speed: number) {
+    this.#speed = speed;
+  }
+
+  isDue(timeMs: number): boolean {
+    return this.#waitMs(timeMs) <= 0;
+  }
+
+  /** Resolves when it is due, or the signal came. */
+  async until(timeMs: number, signal: AbortSignal): Promise<void> {
+    for (let waitMs = this.#waitMs(timeMs); waitMs > 0 && !signal.aborted; waitMs = this.#waitMs(timeMs))
+      await sleep(Math.min(waitMs, SLEEP_MAX_MS), undefined, { signal }).catch(() => undefined);
+  }
+
+  #waitMs(timeMs: number): number {
+    if (this.#firstMs === undefined) {
+      this.#firstMs = timeMs;
+      this.#startedMs = realClock.now();
+    }
+    if (this.#speed === Infinity) return 0;
+    return (timeMs - this.#firstMs) / this.#speed - (realClock.now() - this.#startedMs);
+  }
+}
+
+function timeText(timeMs: number): string {
+  return new Date(timeMs).toISOString();
+}
