@@ -82,22 +82,40 @@ export function archiveFailure(error: unknown): unknown {
   return error;
 }
 
-export interface MessageQuery {
-  readonly selection: Selection;
+export interface MessageQuery extends Selection {
   /** Messages at most. */
   readonly limit: number;
+  /** Nobody wants them any more: the next request to the store is not made. */
+  readonly signal: AbortSignal;
 }
 
-/** Messages as lines of JSON, some at a time, as they are asked for. @throws SprawlError ARCHIVE_… */
+/** Messages as lines of JSON, some at a time, as they are asked for. @throws SprawlError ARCHIVE_…; the reason of the signal */
 export async function* archiveMessages(
   store: ObjectStore,
-  { selection, limit }: MessageQuery,
+  { limit, signal, ...selection }: MessageQuery,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* linesOf(readSelection(new Catalog(store), selection), limit);
+    yield* linesOf(readSelection(new Catalog(whileWanted(store, signal)), selection), limit);
   } catch (error) {
     throw archiveFailure(error);
   }
+}
+
+/** For reading: what finds nothing yields nothing, and would read on to the end. */
+function whileWanted(store: ObjectStore, signal: AbortSignal): ObjectStore {
+  const wanted = (): ObjectStore => {
+    signal.throwIfAborted();
+    return store;
+  };
+  return {
+    name: store.name,
+    createsOnce: () => wanted().createsOnce(),
+    create: (key, body) => wanted().create(key, body),
+    read: async (key, range) => wanted().read(key, range),
+    stat: async (key) => wanted().stat(key),
+    list: (prefix, after) => wanted().list(prefix, after),
+    remove: (key) => wanted().remove(key),
+  };
 }
 
 function readCertificates(path: string | undefined): string | undefined {

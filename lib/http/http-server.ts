@@ -18,7 +18,13 @@ import {
 } from './limits.js';
 import { listenFailure } from './listen-failure.js';
 import { faultResponse, headersOf, HttpFault } from './response.js';
-import { type HttpResponse, type Route, RouteTable } from './route.js';
+import {
+  type HttpResponse,
+  type Route,
+  RouteTable,
+  type StreamResponse,
+  type TextResponse,
+} from './route.js';
 import { createRoutes, type RouteOptions } from './routes.js';
 
 const BODY_TYPE = 'application/octet-stream';
@@ -102,7 +108,10 @@ class NodeHttpServer implements HttpServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const answer = await this.#respond(request);
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    const answer = await this.#respond(request, gone.signal);
+    if ('chunks' in answer) return this.#stream(request, response, answer);
     if (response.destroyed) return;
     // Nobody reads a body: after one the connection is of no more use.
     if (hasBody(request)) response.setHeader('Connection', 'close');
@@ -110,7 +119,31 @@ class NodeHttpServer implements HttpServer {
     response.end(answer.body);
   }
 
-  async #respond(request: IncomingMessage): Promise<HttpResponse> {
+  /** What fails on the way cuts the connection: the client sees that the answer is not whole. */
+  async #stream(request: IncomingMessage, response: ServerResponse, answer: StreamResponse): Promise<void> {
+    const chunks = answer.chunks[Symbol.asyncIterator]();
+    try {
+      if (!response.destroyed) response.writeHead(answer.status, headersOf(answer));
+      // Whether it is the client that is slow, or we are.
+      const isWanted = (): boolean => request.method !== 'HEAD' && !response.destroyed;
+      while (isWanted()) {
+        request.socket.setTimeout(0);
+        const { done, value } = await chunks.next();
+        request.socket.setTimeout(SOCKET_TIMEOUT_MS);
+        if (done === true) break;
+        if (!response.write(value) && isWanted()) await drained(response);
+      }
+      response.end();
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      if (!response.destroyed) this.#options.logger.warn('an HTTP answer was cut off', { error: text });
+      response.destroy();
+    } finally {
+      await chunks.return?.();
+    }
+  }
+
+  async #respond(request: IncomingMessage, signal: AbortSignal): Promise<HttpResponse> {
     const refusal = this.#refusal(request);
     if (refusal !== undefined) return refusal;
     const { path, query } = splitTarget(request.url ?? '/');
@@ -126,10 +159,15 @@ class NodeHttpServer implements HttpServer {
         break;
     }
     const { method, route } = match;
+    if (route.isLocal === true && !isFromHere(request))
+      return faultResponse(
+        HttpFault.notLocal,
+        'only a program on the machine of the gateway may ask for this',
+      );
     try {
       const body = await bodyOf(request, route);
       if (!(body instanceof Uint8Array)) return body;
-      return await route.handle({ method, path, query, headers: request.headers, body });
+      return await route.handle({ method, path, query, headers: request.headers, body, signal });
     } catch (error) {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#options.logger.error('an HTTP request failed: a bug', { method, path, error: text });
@@ -151,6 +189,27 @@ class NodeHttpServer implements HttpServer {
       'the Host header does not name this machine (localhost, 127.0.0.1 or [::1]): while the gateway listens on loopback, other names are refused, since a web page could use them to ask through a browser on this machine',
     );
   }
+}
+
+/** Also where we listen on other addresses a web page may know a name of loopback: see host-check.ts. */
+function isFromHere({ socket, headers }: IncomingMessage): boolean {
+  return (
+    isLoopbackAddress(socket.remoteAddress ?? '') &&
+    (headers.host === undefined || namesLoopback(headers.host))
+  );
+}
+
+/** Resolves when more is taken, or the connection is over. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
 }
 
 /** @returns why the request is refused, where it is */
@@ -211,7 +270,7 @@ function answerClientError(error: Error & { code?: string }, socket: Duplex): vo
   socket.end(`HTTP/1.1 ${response.status} Refused\r\n${headers}\r\n${response.body}`, () => socket.destroy());
 }
 
-function clientErrorResponse(code: string | undefined): HttpResponse {
+function clientErrorResponse(code: string | undefined): TextResponse {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
       return faultResponse(

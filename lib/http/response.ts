@@ -1,4 +1,4 @@
-import type { HttpResponse } from './route.js';
+import type { HttpResponse, TextResponse } from './route.js';
 
 export const JSON_CONTENT_TYPE = 'application/json; charset=utf-8';
 
@@ -14,10 +14,11 @@ export const HttpFault = {
   contentType: { status: 415, error: 'content_type' },
   headersTooLarge: { status: 431, error: 'headers_too_large' },
   internal: { status: 500, error: 'internal' },
+  unavailable: { status: 503, error: 'unavailable' },
 } as const satisfies Record<string, { status: number; error: string }>;
 export type HttpFault = (typeof HttpFault)[keyof typeof HttpFault];
 
-export function json(status: number, value: unknown): HttpResponse {
+export function json(status: number, value: unknown): TextResponse {
   return { status, contentType: JSON_CONTENT_TYPE, body: `${JSON.stringify(value)}\n` };
 }
 
@@ -26,7 +27,7 @@ export function faultResponse(
   fault: HttpFault,
   message: string,
   headers: Readonly<Record<string, string>> = {},
-): HttpResponse {
+): TextResponse {
   return { ...json(fault.status, { error: fault.error, message }), headers };
 }
 
@@ -34,7 +35,7 @@ export function faultResponse(
 export function headersOf(response: HttpResponse): Record<string, string> {
   return {
     'Content-Type': response.contentType,
-    'Content-Length': String(Buffer.byteLength(response.body)),
+    ...('body' in response ? { 'Content-Length': String(Buffer.byteLength(response.body)) } : {}),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
     ...response.headers,

@@ -11,14 +11,26 @@ export interface HttpRequest {
   readonly headers: IncomingHttpHeaders;
   /** Empty where the route takes none. */
   readonly body: Uint8Array;
+  /** Whoever asked has gone. */
+  readonly signal: AbortSignal;
 }
 
-export interface HttpResponse {
+interface AnswerHead {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
+
+export interface TextResponse extends AnswerHead {
+  readonly body: string;
+}
+
+/** What comes one after the other, as fast as it is taken; whoever reads it ends it (`return`). */
+export interface StreamResponse extends AnswerHead {
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+export type HttpResponse = TextResponse | StreamResponse;
 
 export interface Route {
   readonly method: HttpMethod;
@@ -31,6 +43,8 @@ export interface Route {
    * `application/octet-stream`: no page of the web can send that without asking first.
    */
   readonly bodyMaxBytes?: number;
+  /** It shows what only programs on this machine may see. */
+  readonly isLocal?: true;
   /** What it throws is logged and answered with 500. */
   handle(request: HttpRequest): HttpResponse | Promise<HttpResponse>;
 }

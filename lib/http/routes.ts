@@ -5,8 +5,8 @@ import {
   type Counters,
   type GatewayView,
 } from '../telemetry/index.js';
-import type { ArchiveStatus } from '../contracts/archive-status.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
+import { type ArchiveView, createArchiveRoutes } from './archive-routes.js';
 import { faultResponse, HttpFault, json } from './response.js';
 import type { Route } from './route.js';
 
@@ -27,10 +27,6 @@ export interface RouteOptions {
   readonly archive?: ArchiveView | undefined;
   /** Of the file system of the data folder, bytes; Infinity: unknown. */
   diskBytes(): number;
-}
-
-export interface ArchiveView {
-  status(): ArchiveStatus;
 }
 
 /** The mesh as those who ask for it see it. */
@@ -92,7 +88,7 @@ export function createRoutes(options: RouteOptions): readonly Route[] {
   const all = [
     ...routes,
     ...(options.mesh === undefined ? [] : meshRoutes(options.mesh)),
-    ...(options.archive === undefined ? [] : archiveRoutes(options.archive)),
+    ...createArchiveRoutes(options.archive),
   ];
   return [createIndex(version, all), ...all];
 }
@@ -127,17 +123,6 @@ function meshRoutes(mesh: MeshView): readonly Route[] {
           return faultResponse(HttpFault.badRequest, error instanceof Error ? error.message : String(error));
         }
       },
-    },
-  ];
-}
-
-function archiveRoutes(archive: ArchiveView): readonly Route[] {
-  return [
-    {
-      method: 'GET',
-      path: '/api/v1/archive',
-      summary: 'how far the archive is, and what waits',
-      handle: () => json(200, archive.status()),
     },
   ];
 }
