@@ -137,7 +137,8 @@ class NodeHttpServer implements HttpServer {
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       if (!response.destroyed) this.#options.logger.warn('an HTTP answer was cut off', { error: text });
-      response.destroy();
+      // What was written before leaves first, without the chunk that ends an answer.
+      request.socket.destroySoon();
     } finally {
       await chunks.return?.();
     }

@@ -77,7 +77,10 @@ for (const format of FORMATS) {
     const rows = await rowsIn(readSelection(catalog, EVERYTHING));
     rows.sort((one, other) => one.sequence - other.sequence);
     t.same(
-      rows.map(({ facts, isJson, payload, ...row }) => ({ ...row, payload: Buffer.from(payload) })),
+      rows.map(({ facts: _facts, isJson: _isJson, payload, ...row }) => ({
+        ...row,
+        payload: Buffer.from(payload),
+      })),
       ODD_ROWS.map((row) => ({ ...row, payload: Buffer.from(row.payload) })),
     );
     t.same(
