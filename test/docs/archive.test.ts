@@ -1,0 +1,38 @@
+/** What docs/archive.md tells others to run is run. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { join } from 'node:path';
+import t from 'tap';
+import { FileObjectStore } from '../../bridge/archive/file-object-store.js';
+import { ARCHIVE_COMMANDS } from '../../lib/cli/archive-commands.js';
+import { ArchiveWorld, rowsOf } from '../support/archive-world.js';
+
+const page = readFileSync(new URL('../../../docs/archive.md', import.meta.url), 'utf8');
+
+t.test('DuckDB reads an archive as the page says', async (t) => {
+  const folder = join(t.testdir(), 'archive');
+  const world = new ArchiveWorld(t, new FileObjectStore(folder));
+  await world.cut(6, rowsOf(1, 6));
+  await world.cut(9, rowsOf(7, 9, { payload: Buffer.from('{"celsius":21.5}') }));
+  const [key = ''] = world.keys;
+  writeFileSync(join(folder, key.replace(/[^/]+$/, 'litter.parquet')), readFileSync(join(folder, key)));
+  const blocks = [...page.matchAll(/```sql\n(.*?)```/gs)].map(([, sql = '']) =>
+    sql.replaceAll('/var/lib/sprawl/archive', folder),
+  );
+  t.equal(blocks.length, 3);
+  const db = await (await DuckDBInstance.create(':memory:')).connect();
+  t.teardown(() => db.closeSync());
+  for (const sql of blocks.slice(0, 2)) await db.run(sql);
+  const ask = async (sql: string) => (await db.runAndReadAll(sql)).getRowObjectsJson();
+  t.same(await ask('SELECT count(*)::INTEGER AS n FROM messages'), [{ n: 11 }], 'litter and all');
+  t.same(await ask('SELECT count(*)::INTEGER AS n FROM archived'), [{ n: 9 }]);
+  t.same(
+    await ask(blocks[2] ?? ''),
+    ['a', 'b', 'c'].map((letter) => ({ topic: `site/${letter}`, messages: '3', celsius: 21.5 })),
+  );
+});
+
+t.test('the page shows every command that it is about', (t) => {
+  for (const { name } of ARCHIVE_COMMANDS) t.match(page, `sprawl-edge ${name}`);
+  t.end();
+});
