@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { IClientPublishOptions } from 'mqtt';
 import {
   Catalog,
@@ -28,6 +27,7 @@ import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
 import { nowAndThen } from './now-and-then.js';
+import { Pace } from './pace.js';
 
 interface ReplaySettings {
   readonly client: ClientSettings;
@@ -42,8 +42,6 @@ interface ReplaySettings {
 const INFLIGHT_COUNT = 100;
 /** Of MQTT 5, where the broker names none [MQTT 5, section 3.2.2.3.3]. */
 const RECEIVE_MAXIMUM = 65_535;
-/** Of a timer of Node.js. */
-const SLEEP_MAX_MS = 2_147_483_647;
 const SPEED = /^\d+(?:\.\d+)?$/;
 
 /** `archive replay`: publishes what was archived. @throws SprawlError ARCHIVE_… */
@@ -142,7 +140,7 @@ class Replayer {
     this.#settings = settings;
     this.#world = world;
     this.#signal = signal;
-    this.#pace = new Pace(settings.speed);
+    this.#pace = new Pace(settings.speed, realClock);
     this.#inflightMax = Math.min(settings.inflightMax, receiveMaximum);
     this.#tell = nowAndThen(world.stderr);
     connection.lost.catch((error: unknown) => this.#fail(error));
@@ -224,36 +222,6 @@ class Replayer {
   #halt(): void {
     this.#stop.abort();
     this.#onRoom();
-  }
-}
-
-/** When a message is due that came so long after the first one. */
-class Pace {
-  readonly #speed: number;
-  #firstMs: number | undefined;
-  #startedMs = 0;
-
-  constructor(speed: number) {
-    this.#speed = speed;
-  }
-
-  isDue(timeMs: number): boolean {
-    return this.#waitMs(timeMs) <= 0;
-  }
-
-  /** Resolves when it is due, or the signal came. */
-  async until(timeMs: number, signal: AbortSignal): Promise<void> {
-    for (let waitMs = this.#waitMs(timeMs); waitMs > 0 && !signal.aborted; waitMs = this.#waitMs(timeMs))
-      await sleep(Math.min(waitMs, SLEEP_MAX_MS), undefined, { signal }).catch(() => undefined);
-  }
-
-  #waitMs(timeMs: number): number {
-    if (this.#firstMs === undefined) {
-      this.#firstMs = timeMs;
-      this.#startedMs = realClock.now();
-    }
-    if (this.#speed === Infinity) return 0;
-    return (timeMs - this.#firstMs) / this.#speed - (realClock.now() - this.#startedMs);
   }
 }
 

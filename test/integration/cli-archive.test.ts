@@ -6,9 +6,11 @@ import { pathToFileURL } from 'node:url';
 import mqtt, { type IPublishPacket } from 'mqtt';
 import t, { type Test } from 'tap';
 import { FileObjectStore } from '../../bridge/archive/file-object-store.js';
+import { openTarget } from '../../bridge/archive/target.js';
 import { entryKey } from '../../bridge/archive/manifest.js';
 import type { ArchiveRow } from '../../bridge/archive/row.js';
 import { ArchiveWorld, ORIGIN, OTHER, rowOf, rowsOf, START_MS } from '../support/archive-world.js';
+import { S3Server } from '../support/s3-server.js';
 import { startServer } from '../support/server.js';
 import { FakeWorld } from '../unit/cli/fake-world.js';
 import { writeChunks } from '../../lib/cli/chunk-output.js';
@@ -193,6 +195,26 @@ t.test('cat whose reader goes away ends with 0', async (t) => {
   t.equal(world.stdout.listenerCount('error'), 1);
 });
 
+t.test('cat waits for a reader that is slow, until it goes away', async (t) => {
+  const world = new FakeWorld();
+  let taken: () => void = () => undefined;
+  world.stdout._write = (_chunk, _encoding, done) => (taken = () => done());
+  let count = 0;
+  const chunks = async function* (): AsyncGenerator<Uint8Array> {
+    for (; count < 3; count++) yield Buffer.alloc(100_000);
+  };
+  const written = writeChunks(world, chunks());
+  for (const expected of [0, 1]) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    t.equal(count, expected);
+    taken();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  world.stdout.destroy();
+  await written;
+  t.equal(count, 3);
+});
+
 t.test('verify proves that an archive is complete, or names what is not', async (t) => {
   const found = await archive(t);
   t.match(await on(found, 'verify'), {
@@ -222,6 +244,40 @@ t.test('verify proves that an archive is complete, or names what is not', async 
   });
 });
 
+t.test('an archive in a bucket is read, and its credentials are never shown', async (t) => {
+  const server = new S3Server({ pageMaxKeys: 2 });
+  await server.listen();
+  t.teardown(() => server.close());
+  const own = { AWS_ACCESS_KEY_ID: 'AKTEST', AWS_SECRET_ACCESS_KEY: 'very secret' };
+  const before = { ...process.env };
+  Object.assign(process.env, own);
+  t.teardown(() => {
+    for (const name of Object.keys(own)) delete process.env[name];
+    Object.assign(process.env, before);
+  });
+  const config = { target: 's3://bucket/plant', s3: { endpoint: server.endpoint, region: 'eu-central-1' } };
+  const { objects, close } = await openTarget({
+    target: config.target,
+    s3: { ...config.s3, timeoutMs: 10_000, partBytes: 8_000_000 },
+  });
+  await new ArchiveWorld(t, objects).cut(9, rowsOf(1, 9));
+  await new ArchiveWorld(t, objects, {}, OTHER).cut(3, rowsOf(1, 3));
+  close();
+  const at = [
+    ...['--target', config.target, '--set', `archive.s3.endpoint=${server.endpoint}`],
+    ...['--set', 'archive.s3.region=eu-central-1'],
+  ];
+  t.match(await runHere(['archive', 'cat', '--payload-only', ...at]), {
+    code: 0,
+    out: /^(\{"n":\d\}\n){12}$/,
+  });
+  t.match(await runHere(['archive', 'verify', '--deep', ...at]), { code: 0, out: /\ncomplete: every row/ });
+  server.fault = () => ({ kind: 'answer', status: 403, code: 'AccessDenied' });
+  const denied = await runHere(['archive', 'ls', ...at]);
+  t.match(denied, { code: 1, err: /AccessDenied.*: may this user, or these credentials, read it\?/ });
+  t.notMatch(denied.err, /very secret|AKTEST/);
+});
+
 t.test('of very many findings the first are told', async (t) => {
   const found = await archive(t);
   for (let n = 0; n < 1005; n++) writeFileSync(join(found.folder, `data/${n}.parquet`), '');
@@ -235,7 +291,6 @@ interface Received {
   readonly topic: string;
   readonly payload: string;
   readonly packet: IPublishPacket;
-  readonly atMs: number;
 }
 
 const nextMessage = (client: mqtt.MqttClient): Promise<string> =>
@@ -251,10 +306,8 @@ async function listener(
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.port}`, { protocolVersion: 5 });
   t.teardown(() => client.endAsync(true));
   const got: Received[] = [];
-  client.on('message', (topic, payload, packet) =>
-    got.push({ topic, payload: payload.toString(), packet, atMs: performance.now() }),
-  );
-  await client.subscribeAsync('#', { qos: 2 });
+  client.on('message', (topic, payload, packet) => got.push({ topic, payload: payload.toString(), packet }));
+  await client.subscribeAsync('#', { qos: 2, rap: true });
   const until = async (count: number): Promise<void> => {
     while (got.length < count) await nextMessage(client);
   };
@@ -283,6 +336,7 @@ t.test('replay publishes what was archived, in order, with QoS and properties', 
       .map(({ payload }) => (JSON.parse(payload) as { n: number }).n),
     rows.filter(({ qos }) => qos === 1).map(({ sequence }) => sequence),
   );
+  t.notOk(got.some(({ packet }) => packet.retain));
   const fifth = got.find(({ payload }) => payload === '{"n":5}');
   t.match(fifth, { topic: 'replay/site/c', packet: { qos: 2, retain: false } });
   const given = got.find(({ packet }) => packet.properties?.contentType !== undefined)?.packet.properties;
@@ -305,21 +359,13 @@ t.test('replay publishes what was archived, in order, with QoS and properties', 
   t.equal(await retained, 'site/a {"n":6}');
 });
 
-t.test('replay keeps the pauses, or a part of them', async (t) => {
-  const rows = [0, 20, 500].map((ms, n) => rowOf(n + 1, { timeMs: START_MS + ms }));
+t.test('replay keeps the pauses', async (t) => {
+  const rows = [0, 20, 300].map((ms, n) => rowOf(n + 1, { timeMs: START_MS + ms }));
   const found = await archive(t, rows);
-  const { port, got, until } = await listener(t);
-  const at = ['-h', '127.0.0.1', '-p', port];
-  for (const [more, leastMs, mostMs] of [
-    [[], 450, Infinity],
-    [['--speed', '10'], 40, 400],
-  ] as const) {
-    got.length = 0;
-    await on(found, 'replay', ...at, ...more);
-    await until(3);
-    const tookMs = (got[2]?.atMs ?? 0) - (got[0]?.atMs ?? 0);
-    t.ok(tookMs >= leastMs && tookMs < mostMs, `${tookMs} ms`);
-  }
+  const { port } = await listener(t);
+  const startedMs = performance.now();
+  await on(found, 'replay', '-h', '127.0.0.1', '-p', port);
+  t.ok(performance.now() - startedMs >= 299);
 });
 
 t.test('replay that is interrupted says where to go on', async (t) => {

@@ -170,10 +170,15 @@ t.test('what goes wrong before the first line has a status, and no later one a w
 
 t.test('two read at a time', async (t) => {
   const archive = new FakeArchive(2);
+  const { port } = await startHttp(t, { archive });
+  for (let n = 0; n < 3; n++) await get(port);
+  archive.fault = new SprawlError('ARCHIVE_DAMAGED', 'an object');
+  for (let n = 0; n < 3; n++) await get(port);
+  archive.fault = undefined;
+  archive.asked.length = 0;
   let go = (): void => undefined;
   const gate = new Promise<void>((resolve) => (go = resolve));
   archive.next = () => gate;
-  const { port } = await startHttp(t, { archive });
   const first = [get(port), get(port)];
   await until(() => archive.asked.length === 2);
   const third = await get(port);
