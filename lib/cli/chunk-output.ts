@@ -6,7 +6,7 @@ import { ExitCode } from './exit-code.js';
  * @throws what `chunks` does, after everything before it is written
  */
 export async function writeChunks(
-  { stdout, process }: World,
+  { stdout, process }: Pick<World, 'stdout' | 'process'>,
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   // Before the listener of the process, which ends it with 141.

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import mqtt, { type IPublishPacket } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -196,21 +197,20 @@ t.test('cat whose reader goes away ends with 0', async (t) => {
 });
 
 t.test('cat waits for a reader that is slow, until it goes away', async (t) => {
-  const world = new FakeWorld();
   let taken: () => void = () => undefined;
-  world.stdout._write = (_chunk, _encoding, done) => (taken = () => done());
+  const stdout = new Writable({ write: (_chunk, _encoding, done) => void (taken = () => done()) });
   let count = 0;
   const chunks = async function* (): AsyncGenerator<Uint8Array> {
     for (; count < 3; count++) yield Buffer.alloc(100_000);
   };
-  const written = writeChunks(world, chunks());
+  const written = writeChunks({ stdout, process: new FakeWorld().process }, chunks());
   for (const expected of [0, 1]) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     t.equal(count, expected);
     taken();
   }
   await new Promise((resolve) => setTimeout(resolve, 20));
-  world.stdout.destroy();
+  stdout.destroy();
   await written;
   t.equal(count, 3);
 });
