@@ -189,21 +189,26 @@ t.test('cat whose reader goes away ends with 0', async (t) => {
     world,
     (async function* () {
       yield Buffer.alloc(100_000);
-      t.throws(() => world.stdout.emit('error', new Error('EPIPE')), { message: 'exit 0' });
+      const fail = (code: string) => (): boolean =>
+        world.stdout.emit('error', Object.assign(new Error(`write ${code}`), { code }));
+      t.throws(fail('EPIPE'), { message: 'exit 0' });
+      t.throws(fail('ENOSPC'), { message: 'exit 1' });
     })(),
   );
-  t.same(world.process.exits, [0]);
+  t.same(world.process.exits, [0, 1]);
+  t.match(world.stderr.text, /cannot write to standard output: write ENOSPC\n$/);
   t.equal(world.stdout.listenerCount('error'), 1);
 });
 
 t.test('cat waits for a reader that is slow, until it goes away', async (t) => {
   let taken: () => void = () => undefined;
+  const { stderr, process } = new FakeWorld();
   const stdout = new Writable({ write: (_chunk, _encoding, done) => void (taken = () => done()) });
   let count = 0;
   const chunks = async function* (): AsyncGenerator<Uint8Array> {
     for (; count < 3; count++) yield Buffer.alloc(100_000);
   };
-  const written = writeChunks({ stdout, process: new FakeWorld().process }, chunks());
+  const written = writeChunks({ stdout, stderr, process }, chunks());
   for (const expected of [0, 1]) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     t.equal(count, expected);
