@@ -1,5 +1,6 @@
 /** What reads an archive, for the command line and HTTP: the only module that knows both the bridge and a configuration, besides the gateway. */
 import { readFileSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Catalog, NothingArchived } from '../bridge/archive/reading/catalog.js';
 import { ObjectDamage } from '../bridge/archive/reading/checked-object.js';
 import { readSelection } from '../bridge/archive/reading/archive-reader.js';
@@ -95,7 +96,12 @@ export async function* archiveMessages(
   { limit, signal, ...selection }: MessageQuery,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* linesOf(readSelection(new Catalog(whileWanted(store, signal)), selection), limit);
+    const batches = readSelection(new Catalog(whileWanted(store, signal)), selection);
+    for await (const lines of linesOf(batches, limit)) {
+      yield lines;
+      // A client that takes everything at once is not the only one.
+      await nextTurn();
+    }
   } catch (error) {
     throw archiveFailure(error);
   }

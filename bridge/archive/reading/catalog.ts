@@ -38,6 +38,8 @@ export class NothingArchived extends Error {
   }
 }
 
+const ENTRY = /\/\d{12}\.json$/;
+
 export class Catalog {
   readonly store: ObjectStore;
 
@@ -68,7 +70,7 @@ export class Catalog {
     yield* manifest.read();
     const { number } = manifest.tip;
     const next = entryKey(origin, number + 1);
-    const beyond = await this.#firstKey(entriesPrefix(origin), next);
+    const beyond = await this.#firstKey(entriesPrefix(origin), next, ENTRY);
     // One that was written while the last ones were read is not missing.
     if (beyond !== undefined && (await this.store.stat(next)) === undefined)
       throw new ManifestFault(origin, number + 1, 'is missing, and there are entries behind it');
@@ -122,8 +124,8 @@ export class Catalog {
     }
   }
 
-  async #firstKey(prefix: string, after: string): Promise<string | undefined> {
-    for await (const { key } of this.store.list(prefix, after)) return key;
+  async #firstKey(prefix: string, after: string, like?: RegExp): Promise<string | undefined> {
+    for await (const { key } of this.store.list(prefix, after)) if (like?.test(key) !== false) return key;
     return undefined;
   }
 }

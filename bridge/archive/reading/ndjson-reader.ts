@@ -2,6 +2,7 @@
  * Rows of lines of JSON as ndjson-writer.ts makes them, some of the lines at a time. Only the beginning of a line is taken apart: what is the
  * payload is handed on as it is, so that numbers keep their digits.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type CheckedObject, ObjectDamage } from './checked-object.js';
 import { FactsOf, type RowBatch, type RowFilter, type StoredRow } from './stored-row.js';
 
@@ -37,6 +38,8 @@ async function* linesOf(object: CheckedObject): AsyncGenerator<string[]> {
   let rest: Uint8Array = new Uint8Array(0);
   for (let offset = 0; offset < object.length; offset += CHUNK_BYTES) {
     const read = await object.read(offset, Math.min(CHUNK_BYTES, object.length - offset));
+    // Others have a turn between two of them.
+    await nextTurn();
     const chunk = rest.length === 0 ? read : Buffer.concat([rest, read]);
     const end = chunk.lastIndexOf(LINE_END) + 1;
     rest = chunk.subarray(end);

@@ -10,6 +10,7 @@ import {
   type ParquetScan,
   parquetScan,
 } from 'hyparquet';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { zstdDecompressSync } from '../zstd.js';
 import type { CheckedObject } from './checked-object.js';
 import { FactsOf, type RowBatch, type RowFilter, type StoredRow } from './stored-row.js';
@@ -47,6 +48,8 @@ export async function* readParquet(object: CheckedObject, filter: RowFilter): As
     const end = start + Number(group.num_rows);
     if (isInTime(group, filter)) {
       await file.load(group);
+      // To unpack it takes some tens of milliseconds, in which nobody else has a turn.
+      await nextTurn();
       const rows = await rowsOf(new GroupColumns(scan, start, end), filter, facts);
       if (rows.length > 0) yield rows;
     }

@@ -190,6 +190,22 @@ t.test('of a large object a row group is read at a time, in one request', async 
   t.ok(reads() - behind <= 3, 'the others are left out by their times');
 });
 
+t.test('others have a turn between two row groups, also where nothing is found', async (t) => {
+  const parquet = { ...PARQUET_DEFAULTS, groupMaxRows: 100 };
+  const partitions = { by: 'day' as const, topicLevels: 0 };
+  const { catalog } = await archived(t, rowsOf(1, 1000), { parquet, partitions });
+  let turns = 0;
+  let isOver = false;
+  const count = (): void => {
+    turns++;
+    if (!isOver) setImmediate(count);
+  };
+  count();
+  t.same(await sequencesOf(readSelection(catalog, { ...EVERYTHING, filters: ['nowhere'] })), []);
+  isOver = true;
+  t.ok(turns >= 10, `${turns} turns`);
+});
+
 t.test('what is no file of its format is damaged', async (t) => {
   const store = new MemoryObjectStore();
   const objectOf = (key: string, text: string) => {
