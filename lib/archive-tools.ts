@@ -107,8 +107,8 @@ export async function* archiveMessages(
   }
 }
 
-/** For reading: what finds nothing yields nothing, and would read on to the end. */
-function whileWanted(store: ObjectStore, signal: AbortSignal): ObjectStore {
+/** A store for reading, until the signal comes: what finds nothing yields nothing, and would read on to the end. */
+export function whileWanted(store: ObjectStore, signal: AbortSignal): ObjectStore {
   const wanted = (): ObjectStore => {
     signal.throwIfAborted();
     return store;

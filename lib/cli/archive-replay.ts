@@ -5,6 +5,7 @@ import {
   readInOrder,
   type Selection,
   type StoredRow,
+  whileWanted,
   withArchive,
 } from '../archive-tools.js';
 import { parseConfig } from '../config/index.js';
@@ -88,14 +89,16 @@ async function replay(store: ObjectStore, settings: ReplaySettings, world: World
   world.process.on('SIGTERM', end);
   try {
     let receiveMaximum = RECEIVE_MAXIMUM;
-    const connection = await openConnection(settings.client, world, (client) =>
+    const opening = openConnection(settings.client, world, (client) =>
       client.once('connect', ({ properties }) => {
         receiveMaximum = properties?.receiveMaximum ?? RECEIVE_MAXIMUM;
       }),
     );
+    const connection = await Promise.race([opening, interrupted(interrupt.signal)]);
+    if (connection === undefined) return ExitCode.interrupted;
     try {
       const publisher = new Replayer(connection, settings, receiveMaximum, world, interrupt.signal);
-      await publisher.run(new Catalog(store));
+      await publisher.run(store);
       await closeConnection(connection, settings.client);
       publisher.tellEnd();
     } finally {
@@ -106,6 +109,10 @@ async function replay(store: ObjectStore, settings: ReplaySettings, world: World
     world.process.removeListener('SIGINT', end);
     world.process.removeListener('SIGTERM', end);
   }
+}
+
+function interrupted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
 }
 
 /** Publishes rows with the pauses between them, a window of them at a time. */
@@ -148,15 +155,12 @@ class Replayer {
   }
 
   /** @throws SprawlError CLIENT_CONNECT_FAILED, and what reading does */
-  async run(catalog: Catalog): Promise<void> {
-    for await (const rows of readInOrder(catalog, this.#settings.selection)) {
-      for (const row of rows) {
-        if (!this.#pace.isDue(row.timeMs)) await this.#pace.until(row.timeMs, this.#stop.signal);
-        if (this.#inFlight >= this.#inflightMax) await this.#room();
-        if (this.#isOver) break;
-        this.#send(row);
-      }
-      if (this.#isOver) break;
+  async run(store: ObjectStore): Promise<void> {
+    try {
+      await this.#sendAll(new Catalog(whileWanted(store, this.#stop.signal)));
+    } catch (error) {
+      // What reading says that was stopped is of no interest.
+      if (!this.#isOver) throw error;
     }
     while (this.#inFlight > 0 && this.#failure === undefined) await this.#change();
     if (this.#failure !== undefined) throw this.#failure;
@@ -171,6 +175,17 @@ class Replayer {
       stderr.write(
         `interrupted; ${sent}; the rest: --from ${timeText(this.#timeMs)} (what is of this millisecond comes once more)\n`,
       );
+  }
+
+  async #sendAll(catalog: Catalog): Promise<void> {
+    for await (const rows of readInOrder(catalog, this.#settings.selection)) {
+      for (const row of rows) {
+        if (!this.#pace.isDue(row.timeMs)) await this.#pace.until(row.timeMs, this.#stop.signal);
+        if (this.#inFlight >= this.#inflightMax) await this.#room();
+        if (this.#isOver) return;
+        this.#send(row);
+      }
+    }
   }
 
   get #isOver(): boolean {

@@ -1,6 +1,7 @@
 /** The commands that read an archive, on one in a folder; replay, into a gateway. */
 import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
@@ -387,6 +388,46 @@ t.test('replay that is interrupted says where to go on', async (t) => {
   });
   const rest = await on(found, 'replay', ...at, '--speed', 'max', '--from', '2026-11-29T00:00:02.000Z');
   t.match(rest, { code: 0, err: '2 messages were published\n' });
+});
+
+t.test('replay that is interrupted before it is connected, or finds anything, ends', async (t) => {
+  const found = await archive(t);
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.teardown(() => silent.close());
+  const { port: silentPort } = silent.address() as AddressInfo;
+  const accepted = once(silent, 'connection');
+  const run = new CliRun([
+    'archive',
+    'replay',
+    '--target',
+    found.url,
+    '-h',
+    '127.0.0.1',
+    '-p',
+    `${silentPort}`,
+  ]);
+  const [socket] = (await accepted) as [Socket];
+  run.world.process.send('SIGINT');
+  t.match(await run.ended, { code: 130 });
+  socket.destroy();
+  const { port } = await listener(t);
+  const late = new CliRun([
+    'archive',
+    'replay',
+    '--target',
+    found.url,
+    '-h',
+    '127.0.0.1',
+    '-p',
+    port,
+    '-t',
+    'x',
+    '-d',
+  ]);
+  await late.told('CONNACK');
+  late.world.process.send('SIGTERM');
+  t.match(await late.ended, { code: 130, err: /interrupted before the first message\n$/ });
 });
 
 t.test('replay says what cannot be', async (t) => {
