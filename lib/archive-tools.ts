@@ -12,15 +12,10 @@ import { openTarget } from '../bridge/archive/target.js';
 import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 
-export {
-  checkArchive,
-  type CheckedOrigin,
-  type CheckProgress,
-  type Finding,
-} from '../bridge/archive/reading/archive-check.js';
+export { checkArchive, type CheckedOrigin, type Finding } from '../bridge/archive/reading/archive-check.js';
 export { readInOrder, readSelection } from '../bridge/archive/reading/archive-reader.js';
 export { Catalog, type CatalogObject, objectsOf } from '../bridge/archive/reading/catalog.js';
-export { EVERYTHING, mayHold, type Selection } from '../bridge/archive/reading/object-place.js';
+export { mayHold, type Selection } from '../bridge/archive/reading/object-place.js';
 export { linesOf } from '../bridge/archive/reading/row-lines.js';
 export type { RowBatch, StoredRow } from '../bridge/archive/reading/stored-row.js';
 export type { ObjectStore } from '../bridge/archive/object-store.js';
@@ -54,7 +49,7 @@ export async function withArchive<T>(
 }
 
 /** What the user is told; everything else as it is. */
-export function archiveFailure(error: unknown): unknown {
+function archiveFailure(error: unknown): unknown {
   if (error instanceof NothingArchived)
     return new SprawlError(
       'ARCHIVE_MISSING',
