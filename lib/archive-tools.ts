@@ -33,7 +33,7 @@ const WAY_OUT: Readonly<Record<ObjectFaultKind, string>> = {
 
 /** Runs `task` on the archive of a configuration. @throws SprawlError ARCHIVE_… for what the store and the objects say, TLS_FILE_INVALID */
 export async function withArchive<T>(
-  { archive }: Config,
+  { archive }: Pick<Config, 'archive'>,
   task: (store: ObjectStore) => Promise<T>,
 ): Promise<T> {
   const { target, s3 } = archive;

@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { ArchivePorts, ArchiveSettings, TargetSettings } from '../bridge/index.js';
+import type { Archive, ArchivePorts, ArchiveSettings, TargetSettings } from '../bridge/index.js';
 import { type GatewayIdentity, type Mesh, openIdentity, siteNameOf } from '../mesh/index.js';
 import type { Lanes } from './broker/lanes.js';
+import { queryArchive } from './archive-query.js';
+import type { MessageQuery } from './archive-tools.js';
 import { type Config, parseColumn, parseHours } from './config/index.js';
 import type { ArchiveStatus } from './contracts/archive-status.js';
 import type { Clock } from './contracts/clock.js';
@@ -37,6 +39,8 @@ export interface GatewayArchive {
   tick(): void;
   stop(): Promise<void>;
   status(): ArchiveStatus;
+  /** See queryArchive. */
+  messages(query: MessageQuery): AsyncIterable<Uint8Array>;
 }
 
 /** Who a gateway is, and its lives: those of its mesh, or of its data folder alone. */
@@ -74,13 +78,11 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
     tick: () => archive.tick(),
     stop: () => archive.stop(),
     status: () => archive.status(),
+    messages: (query) => queryArchive(config, query),
   };
 }
 
-async function createArchive(
-  settings: ArchiveSettings,
-  ports: ArchivePorts,
-): Promise<Omit<GatewayArchive, 'start'> & { start(): void }> {
+async function createArchive(settings: ArchiveSettings, ports: ArchivePorts): Promise<Archive> {
   // A gateway without an archive does without its code.
   const { Archive } = await import('../bridge/index.js');
   try {

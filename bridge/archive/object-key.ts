@@ -1,5 +1,5 @@
 /**
- * Where rows are, in the way of Hive: `data/date=2026-11-29/topic=site%2Fharbour/<origin>-<epoch>-<first>-<last>-<hash>.parquet`. A reader
+ * Where rows are, in the way of Hive: `data/date=2026-11-29/prefix=site%2Fharbour/<origin>-<epoch>-<first>-<last>-<hash>.parquet`. A reader
  * that wants a day, or a part of the topics, asks for nothing else.
  */
 import { createHash } from 'node:crypto';
@@ -37,7 +37,7 @@ export function partitionOf({ by, topicLevels }: PartitionScheme, timeMs: number
   const time = new Date(timeMs).toISOString();
   const date = `date=${time.slice(0, DAY_CHARACTERS)}`;
   const hour = by === 'hour' ? `/hour=${time.slice(HOUR_AT, HOUR_AT + 2)}` : '';
-  return `${date}${hour}${topicLevels === 0 ? '' : `/topic=${valueOf(firstLevels(topic, topicLevels))}`}`;
+  return `${date}${hour}${topicLevels === 0 ? '' : `/prefix=${valueOf(firstLevels(topic, topicLevels))}`}`;
 }
 
 const HOUR_MS = 3_600_000;

@@ -6,13 +6,31 @@ import {
 } from './archive-options.js';
 import type { Command } from './command.js';
 import { ExitCode } from './exit-code.js';
+import { MESH_STATUS_OPTIONS } from './mesh-options.js';
 
 const NO_POSITIONALS = { min: 0, max: 0 } as const;
 const WHICH_ARCHIVE =
   'The archive is that of --target, or archive.target of the configuration; for s3:// credentials come from the environment, ~/.aws, or the role of the machine. No gateway has to run. docs/archive.md explains what is in it.';
 
-/** Commands that read an archive, in the order of the help. */
+/** Commands for the archive, in the order of the help. */
 export const ARCHIVE_COMMANDS: readonly Command[] = [
+  {
+    name: 'archive status',
+    summary: 'Ask a running gateway how far its archive is.',
+    usage: '[OPTIONS]',
+    details: [
+      'Prints where the archive is, whether it works and why not, what waits in the log and for how long, and what was archived since the gateway started. Ends with 1 where the archive cannot be reached or has no room for more.',
+    ],
+    options: MESH_STATUS_OPTIONS,
+    positionals: NO_POSITIONALS,
+    examples: [
+      { purpose: 'Of the gateway on this machine', line: 'sprawl-edge archive status' },
+      { purpose: 'For a program', line: 'sprawl-edge archive status --json' },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) =>
+      (await import('./archive-status.js')).runArchiveStatus(invocation, world),
+  },
   {
     name: 'archive ls',
     summary: 'Show what an archive holds.',

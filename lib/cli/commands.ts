@@ -4,7 +4,6 @@ import { PUB_OPTIONS, SUB_OPTIONS } from './client/client-options.js';
 import { CONFIG_OPTIONS } from './config-options.js';
 import { ExitCode } from './exit-code.js';
 import { MESH_COMMANDS } from './mesh-commands.js';
-import { MESH_STATUS_OPTIONS } from './mesh-options.js';
 import { PASSWD_OPTIONS } from './passwd-options.js';
 import { STATUS_OPTIONS } from './status-options.js';
 import { STORAGE_COMMANDS } from './storage-commands.js';
@@ -146,23 +145,6 @@ export const COMMANDS: readonly Command[] = [
   },
   ...STORAGE_COMMANDS,
   ...ARCHIVE_COMMANDS,
-  {
-    name: 'archive status',
-    summary: 'Ask a running gateway how far its archive is.',
-    usage: '[OPTIONS]',
-    details: [
-      'Prints where the archive is, whether it works and why not, what waits in the log and for how long, and what was archived since the gateway started. Ends with 1 where the archive cannot be reached or has no room for more.',
-    ],
-    options: MESH_STATUS_OPTIONS,
-    positionals: NO_POSITIONALS,
-    examples: [
-      { purpose: 'Of the gateway on this machine', line: 'sprawl-edge archive status' },
-      { purpose: 'For a program', line: 'sprawl-edge archive status --json' },
-    ],
-    usageExitCode: ExitCode.usage,
-    run: async (invocation, world) =>
-      (await import('./archive-status.js')).runArchiveStatus(invocation, world),
-  },
   {
     name: 'pub',
     summary: 'Publish messages, with the habits of mosquitto_pub.',

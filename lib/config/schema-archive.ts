@@ -14,7 +14,7 @@ const COLUMN = /^([A-Za-z_][A-Za-z0-9_]{0,62})=([^:=]+):(double|integer|boolean|
 /** Of every row. */
 const OWN_COLUMNS = new Set([
   ...['time', 'site', 'origin', 'epoch', 'sequence', 'topic', 'qos', 'retain', 'properties', 'payload'],
-  ...['json', 'date', 'hour'],
+  ...['json', 'date', 'hour', 'prefix'],
 ]);
 const HOURS = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/;
 const LEVELS_MAX = 8;

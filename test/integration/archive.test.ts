@@ -147,6 +147,13 @@ t.test('what clients publish is in the folder soon, and a query finds it', async
   t.match(page, /^sprawl_archive_rows_total 5$/m);
   t.match(page, /^sprawl_archive_state\{state="idle"\} 1$/m);
   t.match(await (await second.get('/status')).json(), { archive: { rows: 5 } });
+  const found = await second.get('/api/v1/archive/messages?topic=site/%2B/state&limit=22');
+  const lines = (await found.text()).trim().split('\n');
+  t.same(
+    lines.map((line) => (JSON.parse(line) as { json: { n: number } }).json.n),
+    Array.from({ length: 22 }, (_, i) => i + 1),
+  );
+  t.equal((await second.get('/api/v1/archive/messages?from=tomorrow')).status, 400);
 });
 
 t.test('a gateway with nothing to archive writes no entries', async (t) => {

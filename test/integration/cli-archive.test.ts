@@ -52,7 +52,7 @@ t.test('ls shows each gateway in a line, or every object', async (t) => {
   const none = JSON.parse((await on(found, 'ls', '--json', '--to', '2026-11-29')).out);
   t.match(none, [{ entries: 0, rows: 0, firstDate: null, upTo: 9 }, {}]);
   const objects = await on(found, 'ls', '--objects', '-t', 'site/b/#');
-  t.match(objects.out, /^data\/date=2026-11-29\/topic=site%2Fb\/\S+  3 rows  .* KiB  entry 1: \(0, 9\]\n/);
+  t.match(objects.out, /^data\/date=2026-11-29\/prefix=site%2Fb\/\S+  3 rows  .* KiB  entry 1: \(0, 9\]\n/);
   t.equal(objects.out.trim().split('\n').length, 2);
   const parsed = (await on(found, 'ls', '--objects', '--json')).out
     .trim()
@@ -161,11 +161,11 @@ t.test('an object that is missing or was changed ends cat with its name', async 
   const changed = await on(found, 'cat', '-v');
   t.match(changed, {
     code: 1,
-    err: /data\/date=2026-11-29\/topic=site%2Fb\/\S+ was changed in file:.*archive verify --deep/,
+    err: /data\/date=2026-11-29\/prefix=site%2Fb\/\S+ was changed in file:.*archive verify --deep/,
   });
   t.equal(changed.out.trim().split('\n').length, 3, 'what came before it is printed');
   rmSync(path);
-  t.match(await on(found, 'cat'), { code: 1, err: /topic=site%2Fb\/\S+ is missing in file:/ });
+  t.match(await on(found, 'cat'), { code: 1, err: /prefix=site%2Fb\/\S+ is missing in file:/ });
   writeFileSync(join(found.folder, entryKey(ORIGIN, 1)), '{}\n');
   t.match(await on(found, 'cat'), {
     code: 1,
@@ -447,7 +447,7 @@ t.test('replay says what cannot be', async (t) => {
     err: /^Error: cannot connect to 127.0.0.1:1: /,
   });
   rmSync(join(found.folder, found.world.keys[0] ?? ''));
-  t.match(await on(found, 'replay', ...at), { code: 1, err: /topic=site%2Fa\/\S+ is missing/ });
+  t.match(await on(found, 'replay', ...at), { code: 1, err: /prefix=site%2Fa\/\S+ is missing/ });
 });
 
 t.test('replay to a broker that goes away for good ends', async (t) => {

@@ -6,7 +6,7 @@ import { type BuilderOptions, CutBuilder } from '../../bridge/archive/cut-builde
 import { Manifest } from '../../bridge/archive/manifest.js';
 import type { PositionRange } from '../../bridge/archive/manifest-entry.js';
 import type { ObjectStore } from '../../bridge/archive/object-store.js';
-import { PARQUET_DEFAULTS } from '../../bridge/archive/parquet-writer.js';
+import { PARQUET_DEFAULTS } from '../../bridge/archive/parquet-options.js';
 import type { ArchiveRow } from '../../bridge/archive/row.js';
 import { FolderSpool } from '../../bridge/archive/spool.js';
 import type { Epoch } from '../../lib/contracts/epoch.js';
@@ -72,7 +72,7 @@ export class ArchiveWorld {
       yield { rows, lost };
     };
     const builder = new CutBuilder({ spool: this.#spool, read }, this.#options);
-    const cut = { epoch, after, upTo, config: 'c' };
+    const cut = { epoch, after, upTo, atMs: 0, config: 'c' };
     const built = await builder.build(cut);
     for (const { key, body } of built.objects) {
       await this.#store.create(key, body);

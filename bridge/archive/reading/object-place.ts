@@ -34,7 +34,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const DATE = /\/date=(\d{4}-\d{2}-\d{2})\//;
 const HOUR = /\/hour=(\d{2})\//;
-const TOPIC = /\/topic=([^/]*)\//;
+const TOPIC = /\/prefix=([^/]*)\//;
 const FORMAT = /\.(parquet|ndjson)$/;
 /** A value that was too long: what is before it is a part of the levels. A topic may look like that, too. */
 const CUT = /~[0-9a-f]{16}$/;

@@ -1,7 +1,7 @@
 /** What was archived comes back as it was, from both formats, and only what was asked for. */
 import t, { type Test } from 'tap';
 import type { BuilderOptions } from '../../../bridge/archive/cut-builder.js';
-import { PARQUET_DEFAULTS } from '../../../bridge/archive/parquet-writer.js';
+import { PARQUET_DEFAULTS } from '../../../bridge/archive/parquet-options.js';
 import { hashOf } from '../../../bridge/archive/manifest-entry.js';
 import {
   readInOrder,

@@ -64,7 +64,7 @@ t.test('what a selection cannot find is left out by the folders', async (t) => {
   await world.cut(6, rowsOf(1, 6));
   await world.cut(12, rowsOf(7, 12, { timeMs: START_MS + 30 * HOUR_MS }));
   const catalog = new Catalog(store);
-  const a = '29/topic=site%2Fa';
+  const a = '29/prefix=site%2Fa';
   t.equal((await keysOf(catalog)).length, 6);
   t.same(await keysOf(catalog, { filters: ['site/a/#'] }), [a, a.replace('29', '30')]);
   t.same(await keysOf(catalog, { filters: ['site/a/#'], toMs: START_MS + 24 * HOUR_MS }), [a]);

@@ -65,7 +65,7 @@ t.test('an object for each partition, with all rows and what it is said to be', 
     t.same(
       objects.map(({ key }) => key.replace(/\/[^/]*$/, '')),
       ['29', '30'].flatMap((day) =>
-        ['a', 'b', 'c'].map((topic) => `data/date=2026-11-${day}/topic=${topic}`),
+        ['a', 'b', 'c'].map((topic) => `data/date=2026-11-${day}/prefix=${topic}`),
       ),
     );
     t.equal(readdirSync(folder).length, 6);

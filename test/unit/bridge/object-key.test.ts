@@ -10,13 +10,13 @@ t.test('a day or an hour, and the first levels of the topic', async (t) => {
   const of = (by: 'day' | 'hour', topicLevels: number, topic: string): string =>
     partitionOf({ by, topicLevels }, TIME_MS, topic);
   t.equal(of('day', 0, 'a/b/c'), 'date=2026-11-29');
-  t.equal(of('hour', 1, 'a/b/c'), 'date=2026-11-29/hour=23/topic=a');
-  t.equal(of('day', 2, 'a/b/c'), 'date=2026-11-29/topic=a%2Fb');
-  t.equal(of('day', 3, 'a/b/c'), 'date=2026-11-29/topic=a%2Fb%2Fc');
-  t.equal(of('day', 9, 'a/b/c'), 'date=2026-11-29/topic=a%2Fb%2Fc');
-  t.equal(of('day', 1, '/b'), 'date=2026-11-29/topic=__HIVE_DEFAULT_PARTITION__');
-  t.equal(of('day', 2, '/b'), 'date=2026-11-29/topic=%2Fb');
-  t.equal(of('day', 1, 'ü=.(x)'), 'date=2026-11-29/topic=%C3%BC%3D%2E%28x%29');
+  t.equal(of('hour', 1, 'a/b/c'), 'date=2026-11-29/hour=23/prefix=a');
+  t.equal(of('day', 2, 'a/b/c'), 'date=2026-11-29/prefix=a%2Fb');
+  t.equal(of('day', 3, 'a/b/c'), 'date=2026-11-29/prefix=a%2Fb%2Fc');
+  t.equal(of('day', 9, 'a/b/c'), 'date=2026-11-29/prefix=a%2Fb%2Fc');
+  t.equal(of('day', 1, '/b'), 'date=2026-11-29/prefix=__HIVE_DEFAULT_PARTITION__');
+  t.equal(of('day', 2, '/b'), 'date=2026-11-29/prefix=%2Fb');
+  t.equal(of('day', 1, 'ü=.(x)'), 'date=2026-11-29/prefix=%C3%BC%3D%2E%28x%29');
 });
 
 t.test('whatever a topic is, its key can be used everywhere, and topics are told apart', async (t) => {
@@ -42,7 +42,7 @@ t.test('whatever a topic is, its key can be used everywhere, and topics are told
   for (const key of keys) t.equal(keyFault(key), undefined, key.slice(0, 200));
   t.match(
     keys[3],
-    /^data\/date=2026-11-29\/hour=23\/topic=a%20b\/abababababababab-3-10-20-01234567\.parquet$/,
+    /^data\/date=2026-11-29\/hour=23\/prefix=a%20b\/abababababababab-3-10-20-01234567\.parquet$/,
   );
   for (const key of keys) t.doesNotThrow(() => decodeURIComponent(key.replace(/~\w+\//, '/')));
 });

@@ -25,7 +25,7 @@ t.test('a key says date, hour, the first levels of the topic and the format', (t
   t.equal(parsePlace(keyOf('day', 1, START_MS, `a~${'0'.repeat(16)}`)).topic, undefined, 'or looks like it');
   const unknown = { format: undefined, date: undefined, topic: undefined, fromMs: -Infinity, toMs: Infinity };
   t.match(parsePlace('data/elsewhere.orc'), unknown);
-  t.match(parsePlace('data/date=2026-99-99/topic=%E4/x.parquet'), {
+  t.match(parsePlace('data/date=2026-99-99/prefix=%E4/x.parquet'), {
     ...{ format: 'parquet', topic: undefined, fromMs: -Infinity, toMs: Infinity },
   });
   t.end();

@@ -15,6 +15,10 @@ const PATH = '/api/v1/archive/messages';
 const get = (port: number, query = '', host = 'localhost', method = 'GET'): Promise<RawAnswer> =>
   ask(port, [`${method} ${PATH}${query} HTTP/1.1`, `Host: ${host}`]);
 
+const noStatus = (): never => {
+  throw new Error('nobody asks for it here');
+};
+
 /** An archive that hands out what a test tells it to. */
 class FakeArchive implements ArchiveView {
   readonly asked: ArchiveQuery[] = [];
@@ -27,6 +31,8 @@ class FakeArchive implements ArchiveView {
     readonly parts: number,
     readonly partBytes = 10,
   ) {}
+
+  readonly status = noStatus;
 
   async *messages(query: ArchiveQuery): AsyncGenerator<Uint8Array> {
     this.asked.push(query);
@@ -68,7 +74,9 @@ async function storeWith(t: Test): Promise<MemoryObjectStore> {
 
 t.test('messages of an archive come as lines of JSON', async (t) => {
   const store = await storeWith(t);
-  const { port } = await startHttp(t, { archive: { messages: (query) => archiveMessages(store, query) } });
+  const { port } = await startHttp(t, {
+    archive: { status: noStatus, messages: (query) => archiveMessages(store, query) },
+  });
   const answer = await get(port);
   t.equal(answer.status, 200);
   t.match(answer.headers, {
@@ -232,7 +240,7 @@ t.test('reading that finds nothing ends with the client, too', async (t) => {
       isEnded = true;
     }
   };
-  const { port, log } = await startHttp(t, { archive: { messages } });
+  const { port, log } = await startHttp(t, { archive: { status: noStatus, messages } });
   const socket = connect(port, '127.0.0.1');
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
   await until(() => isRead);
