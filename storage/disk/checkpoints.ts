@@ -211,6 +211,7 @@ export class Checkpoints {
 
   async #committedTo(position: LogPosition): Promise<void> {
     const { log } = this.#parts;
+    if (log.committed < position) log.hurry();
     while (log.committed < position) {
       if (log.isClosed || (this.#stopped && log.fault !== undefined))
         throw new SprawlError('STORAGE_IO', 'the log was closed over what is pending');

@@ -20,6 +20,8 @@ export interface Chunk {
   last: LogPosition;
   /** CRC-32C over the CRCs of all records up to `last`. */
   chain: number;
+  /** How many of the records nobody waits for. */
+  unawaited: number;
   /** Positions and offsets in `buffer`, in turn, at least INDEX_EVERY_BYTES apart: what the index of the segment will know. */
   readonly marks: number[];
   markedAt: number;
@@ -63,7 +65,8 @@ export class CommitBuffer {
       size > CHUNK_BYTES
         ? Buffer.allocUnsafeSlow(size)
         : (this.#spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES));
-    const chunk: Chunk = { buffer, length: 0, first: 0, last: 0, chain: 0, marks: [], markedAt: 0 };
+    const counts = { length: 0, first: 0, last: 0, unawaited: 0 };
+    const chunk: Chunk = { buffer, ...counts, chain: 0, marks: [], markedAt: 0 };
     this.#chunks.push(chunk);
     return chunk;
   }

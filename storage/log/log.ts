@@ -3,6 +3,7 @@
  *
  *     append ─▶ chunk ─▶ write ─▶ datasync ─▶ committed
  *                 ▲         (one at a time: what is appended meanwhile goes with the next)
+ *                 └─ appendUnawaited (goes along; by itself not before it is old enough, or much)
  *
  *     open ◀────▶ committing ──fault──▶ committing, again and again ──▶ open
  *       └────────────── close ──▶ closed ◀── close ──┘
@@ -29,6 +30,12 @@ import { createSegment, type Segment } from './segment.js';
 /** After a fault the disk is tried again after so long, doubling. */
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 2000;
+/**
+ * What nobody waits for is committed after so long, or when it is so much: each sync writes pages of a card again that are not full, and an
+ * acknowledgement that comes meanwhile has to take all of it along (256 KiB: some 25 ms on a slow card).
+ */
+const UNAWAITED_MAX_MS = 1000;
+const UNAWAITED_MAX_BYTES = 262_144;
 
 export interface LogOptions {
   readonly files: FileSystem;
@@ -75,6 +82,10 @@ export class Log {
   committed: LogPosition;
   /** Called after `committed` rose. */
   onCommitted: (() => void) | undefined;
+  /** The last position that somebody waits for, or that is to be committed all the same. */
+  awaited: LogPosition;
+  /** How many of the positions that were committed since it was opened nobody waits for. */
+  unawaitedCount = 0;
   /** Called when a fault begins, and with undefined when it is over. */
   onFault: ((fault: SprawlError | undefined) => void) | undefined;
   readonly report: RecoveryReport;
@@ -86,6 +97,8 @@ export class Log {
   readonly #segments: Segment[];
   #state: LogState = LogState.open;
   #scheduled = false;
+  /** Runs while there is only what nobody waits for. */
+  #patience: { cancel(): void } | undefined;
   #fault: SprawlError | undefined;
   /** The last segment, where it takes more records. */
   #file: StoreFile | undefined;
@@ -136,6 +149,7 @@ export class Log {
     this.#chain = recovered.chain;
     this.#floor = recovered.floor;
     this.committed = recovered.last;
+    this.awaited = recovered.last;
     this.report = recovered.report;
     this.#buffer = new CommitBuffer(recovered.last, recovered.chain, seed);
     this.reader = new LogReader(options.files, this.#segments, seed, () => this.committed, options.cipher);
@@ -178,8 +192,24 @@ export class Log {
   /** @param type below SEAL_TYPE. @returns the position of the record. */
   append(chunk: Chunk, type: number, bodyBytes: number): LogPosition {
     const position = this.#buffer.add(chunk, type, bodyBytes);
+    this.awaited = position;
     if (!this.#scheduled && this.#state === LogState.open) this.#askForCommit();
     return position;
+  }
+
+  /** The same of a record that nobody waits for: it goes with the next that somebody does, or within a second. */
+  appendUnawaited(chunk: Chunk, type: number, bodyBytes: number): LogPosition {
+    const position = this.#buffer.add(chunk, type, bodyBytes);
+    chunk.unawaited++;
+    if (!this.#scheduled && this.#state === LogState.open) this.#askInTime();
+    return position;
+  }
+
+  /** What is appended is committed now, whether or not anybody waits for it. */
+  hurry(): void {
+    this.awaited = this.position;
+    const isIdle = !this.#scheduled && this.#state === LogState.open;
+    if (isIdle && this.committed < this.awaited) this.#askForCommit();
   }
 
   /**
@@ -249,6 +279,7 @@ export class Log {
   /** Waits until everything up to `position` is synced, for as long as `waitMs`. @returns whether it is. */
   async #isCommitted(position: LogPosition, waitMs = 5000): Promise<boolean> {
     if (this.committed < position && !this.isClosed) {
+      this.hurry();
       await new Promise<void>((resolve) => {
         const timeout = this.#options.timers.after(waitMs, resolve);
         this.#waiters.push({
@@ -268,6 +299,7 @@ export class Log {
     if (this.isClosed) return;
     await this.flush(waitMs);
     this.#state = LogState.closed;
+    this.#patience?.cancel();
     await this.reader.close();
     await this.#file?.close().catch(() => undefined);
     this.#file = undefined;
@@ -279,22 +311,43 @@ export class Log {
 
   #askForCommit(): void {
     this.#scheduled = true;
+    this.#patience?.cancel();
+    this.#patience = undefined;
     const { commitDelayMs, timers, schedule } = this.#options;
     if (commitDelayMs > 0) timers.after(commitDelayMs, this.#commit);
     else schedule(this.#commit);
   }
 
-  /** One commit after the other until nothing is pending. Never rejects. */
+  #askInTime(): void {
+    if (this.#isOwed) this.#askForCommit();
+    else
+      this.#patience ??= this.#options.timers.after(UNAWAITED_MAX_MS, () => {
+        this.#patience = undefined;
+        this.hurry();
+      });
+  }
+
+  /** Whether what is pending may not wait for company. */
+  get #isOwed(): boolean {
+    return (
+      this.awaited > this.committed ||
+      this.#buffer.pendingBytes >= UNAWAITED_MAX_BYTES ||
+      this.#idle.length > 0
+    );
+  }
+
+  /** One commit after the other until nothing is pending that is owed. Never rejects. */
   async #commitAll(): Promise<void> {
     if (this.#state !== LogState.open) return;
     this.#state = LogState.committing;
-    for (;;) {
+    while (this.#isOwed) {
       const chunk = this.#buffer.take();
       if (chunk === undefined) break;
       await this.#store(chunk);
       if (this.isClosed) return;
       this.committed = chunk.last;
       this.#chain = chunk.chain;
+      this.unawaitedCount += chunk.unawaited;
       this.#buffer.recycle(chunk);
       this.onCommitted?.();
       while (this.#waiters.length > 0 && (this.#waiters[0] as Waiter).position <= this.committed)
@@ -302,6 +355,7 @@ export class Log {
     }
     this.#state = LogState.open;
     for (const idle of this.#idle.splice(0)) idle();
+    if (this.#buffer.pendingBytes > 0 && !this.#scheduled) this.#askInTime();
   }
 
   /** Resolves when the chunk is synced, however often that has to be tried; or when the log was closed over it. */
