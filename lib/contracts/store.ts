@@ -154,6 +154,15 @@ export interface MessageOrigin {
   readonly qos: QoS;
 }
 
+/** Messages of QoS 0 of one publisher, one after the other, without retain, properties and expiry. */
+export interface PassedRun {
+  readonly bytes: Uint8Array;
+  /** Client id. */
+  readonly publisher: string;
+  /** Each is `bytes[start, end)`. */
+  forEachPayload(visit: (start: number, end: number) => void): void;
+}
+
 /**
  * Messages that wait for one session, first in, first out. What `head…` show stays until `shift`. A queue whose next
  * messages are still being read has `ready` false and calls `onReady` when they are there, never from inside one of its own
@@ -270,10 +279,20 @@ export interface Store {
   /**
    * Whether a message of so many bytes may be appended now: 0, or the MQTT 5 reason code of the refusal (0x97 quota,
    * 0x83 otherwise). After an append a message is never refused.
+   * @param isAwaited false: for one that nobody waits for, which leaves room to those that somebody does. Default: true
    */
-  admit(bytes: number): number;
+  admit(bytes: number, isAwaited?: boolean): number;
   /** Sets the message's own position, too; a QoS 0 message is one that is retained. @returns 0 where its level needs no log. */
   append(message: Message, origin: MessageOrigin | undefined): LogPosition;
+  /**
+   * A message of QoS 0 that is to be archived. Nobody waits for it: it is committed with the next record that somebody does wait for, or within
+   * a second, and after a restart nobody gets it. It has no position of its own.
+   */
+  appendPassed(message: Message): void;
+  /** The same of a run. @param topicBytes as PUBLISH carries it */
+  appendPassedRun(run: PassedRun, topicBytes: Uint8Array): void;
+  /** How many of the positions that were committed since the store was opened are of such messages. */
+  readonly passedCount: number;
   /** Only for sessions that outlive their connection. */
   record(record: SessionRecord): LogPosition;
   /** Messages by position, undefined for each that is damaged or gone; calls back at once for an empty list, else later. */

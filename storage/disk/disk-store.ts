@@ -13,6 +13,7 @@ import type {
   DurableSessions,
   LogPosition,
   MessageOrigin,
+  PassedRun,
   SessionRecord,
   StorageStatus,
   Store,
@@ -33,7 +34,13 @@ import { SealedKeyValue, Vault } from '../crypto/vault.js';
 import { Log } from '../log/log.js';
 import { RECORD_HEADER_BYTES } from '../log/record.js';
 import type { Loss } from '../log/recovery.js';
-import { messageRecordBytes, PublisherNames, writeMessageRecord } from '../records/message-record.js';
+import {
+  messageRecordBytes,
+  plainRecordHead,
+  PublisherNames,
+  writeMessageRecord,
+  writePlainRecord,
+} from '../records/message-record.js';
 import { RecordType } from '../records/record-type.js';
 import {
   encodeRareStep,
@@ -80,6 +87,8 @@ const NAMES_MAX_COUNT = 10_000;
 /** Topics and client ids that are decoded once while the log is read again. */
 const TEXTS_MAX_COUNT = 16_384;
 const SPACE_EVERY_MS = 1000;
+/** What messages that nobody waits for leave of the quota to others: a sixteenth. Of what may wait for the disk it is half. */
+const LEFT_OF_QUOTA = 1 / 16;
 
 /** What the database had. */
 interface LoadedState {
@@ -134,6 +143,10 @@ export class DiskStore implements Store {
 
   get committed(): LogPosition {
     return this.#openLog?.committed ?? 0;
+  }
+
+  get passedCount(): number {
+    return this.#openLog?.unawaitedCount ?? 0;
   }
 
   get status(): StorageStatus {
@@ -383,20 +396,26 @@ export class DiskStore implements Store {
 
   // Writing.
 
-  admit(bytes: number): number {
+  admit(bytes: number, isAwaited = true): number {
     const log = this.#log;
     const { fault } = log;
     if (fault !== undefined)
       return fault.code === 'STORAGE_FULL'
         ? ReasonCode.quotaExceeded
         : ReasonCode.implementationSpecificError;
+    // The last who publish do so while the gateway stops.
+    if (log.isClosed) return ReasonCode.implementationSpecificError;
     const { diskMaxBytes, diskReserveBytes, pendingMaxBytes } = this.#options;
     if (this.#isFull) return ReasonCode.quotaExceeded;
     const pending = log.pendingBytes + bytes;
     this.#lookAtSpace();
-    if (log.storedBytes + pending > diskMaxBytes || this.#freeBytes - pending < diskReserveBytes)
+    const left = isAwaited ? 0 : diskMaxBytes * LEFT_OF_QUOTA;
+    if (
+      log.storedBytes + pending > diskMaxBytes - left ||
+      this.#freeBytes - pending < diskReserveBytes + left
+    )
       return ReasonCode.quotaExceeded;
-    return pending > pendingMaxBytes ? ReasonCode.quotaExceeded : 0;
+    return pending > (isAwaited ? pendingMaxBytes : pendingMaxBytes / 2) ? ReasonCode.quotaExceeded : 0;
   }
 
   append(message: Message, origin: MessageOrigin | undefined): LogPosition {
@@ -431,6 +450,30 @@ export class DiskStore implements Store {
     return position;
   }
 
+  appendPassed(message: Message): void {
+    const log = this.#log;
+    const publisher = this.#names.bytesOf(message.publisher);
+    const size = messageRecordBytes(message, publisher, 0);
+    const chunk = log.reserve(size);
+    const at = chunk.length + RECORD_HEADER_BYTES;
+    writeMessageRecord(chunk.buffer, at, message, publisher, 0, this.#options.clock.wall());
+    log.appendUnawaited(chunk, RecordType.passed, size);
+    this.#payloadBytes += message.payloadLength;
+  }
+
+  appendPassedRun(run: PassedRun, topicBytes: Uint8Array): void {
+    const log = this.#log;
+    const { bytes, publisher } = run;
+    const head = plainRecordHead(topicBytes, this.#names.bytesOf(publisher), this.#options.clock.wall());
+    run.forEachPayload((start, end) => {
+      const size = head.length + end - start;
+      const chunk = log.reserve(size);
+      writePlainRecord(chunk.buffer, chunk.length + RECORD_HEADER_BYTES, head, bytes, start, end);
+      log.appendUnawaited(chunk, RecordType.passed, size);
+      this.#payloadBytes += end - start;
+    });
+  }
+
   record(record: SessionRecord): LogPosition {
     this.#writeClock();
     const table = this.#table;
@@ -441,7 +484,7 @@ export class DiskStore implements Store {
     }
     const entry = table.get(record.clientId);
     // It ended before; or, of a shared subscription, it is one that ends with its connection.
-    if (entry === undefined && record.kind !== 'assigned') return this.#log.position;
+    if (entry === undefined && record.kind !== 'assigned') return this.#log.awaited;
     const position = this.#write(record, entry?.number ?? 0);
     if (record.kind === 'ended') table.end(record.clientId);
     else table.note(record, position);
@@ -520,7 +563,7 @@ export class DiskStore implements Store {
   recordNote(name: string): LogPosition {
     const value = this.#mesh.note(name);
     return value === undefined
-      ? this.#log.position
+      ? this.#log.awaited
       : this.#writeBytes(RecordType.note, encodeNote(name, value));
   }
 

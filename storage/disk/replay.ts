@@ -98,6 +98,8 @@ export class Replay {
       else sessions.replayRetained(message);
       return;
     }
+    // It went to those who were there.
+    if (type === RecordType.passed) return;
     if (type === RecordType.time) {
       clock.saw(bytes, start);
       return;

@@ -62,6 +62,12 @@ export class MemoryStore implements Store {
     return this.#next();
   }
 
+  appendPassed(): void {}
+
+  appendPassedRun(): void {}
+
+  readonly passedCount = 0;
+
   record(): LogPosition {
     return this.#next();
   }

@@ -136,7 +136,35 @@ export function writeMessageRecord(
     out.set(properties, at + 4);
     at += 4 + properties.length;
   }
-  copyPayload(out, at, message);
+  copyBytes(out, at, message.bytes, message.payloadStart, message.payloadEnd);
+}
+
+/**
+ * What comes before the payload in the record of a message of QoS 0 without retain, expiry, properties and all that the mesh knows: it is the
+ * same for all of one publisher and topic.
+ */
+export function plainRecordHead(topicBytes: Uint8Array, publisher: Uint8Array, wallMs: number): Uint8Array {
+  const head = Buffer.allocUnsafe(FIXED_BYTES + 2 + publisher.length + topicBytes.length);
+  head[0] = 0;
+  writeU48(head, 1, wallMs);
+  head[FIXED_BYTES] = publisher.length & 0xff;
+  head[FIXED_BYTES + 1] = publisher.length >> 8;
+  head.set(publisher, FIXED_BYTES + 2);
+  head.set(topicBytes, FIXED_BYTES + 2 + publisher.length);
+  return head;
+}
+
+/** Writes `head` and the payload `bytes[start, end)` at `at`. */
+export function writePlainRecord(
+  out: Uint8Array,
+  at: number,
+  head: Uint8Array,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  copyBytes(out, at, head, 0, head.length);
+  copyBytes(out, at + head.length, bytes, start, end);
 }
 
 /** @returns where it goes on. */
@@ -160,15 +188,14 @@ function writeMesh(out: Uint8Array, at: number, message: Message, sourceNumber: 
   return at;
 }
 
-function copyPayload(out: Uint8Array, at: number, message: Message): void {
-  const { bytes, payloadStart, payloadEnd } = message;
-  const length = payloadEnd - payloadStart;
+function copyBytes(out: Uint8Array, at: number, bytes: Uint8Array, start: number, end: number): void {
+  const length = end - start;
   // The call costs more than the bytes of a small one; measured with the PUBLISH writer.
   if (length > 64) {
-    out.set(bytes.subarray(payloadStart, payloadEnd), at);
+    out.set(bytes.subarray(start, end), at);
     return;
   }
-  for (let i = 0; i < length; i++) out[at + i] = bytes[payloadStart + i] as number;
+  for (let i = 0; i < length; i++) out[at + i] = bytes[start + i] as number;
 }
 
 /**

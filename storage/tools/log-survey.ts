@@ -369,6 +369,7 @@ async function looksLikeSeal(file: StoreFile, size: number, { end, next }: ScanR
 
 /** When the record was written, where it says so. */
 function wallOf(type: number, bytes: Uint8Array, start: number): number | undefined {
-  if (type === RecordType.message || type === RecordType.retained) return readU48(bytes, start + 1);
+  if (type === RecordType.message || type === RecordType.retained || type === RecordType.passed)
+    return readU48(bytes, start + 1);
   return type === RecordType.time ? readU48(bytes, start + 6) : undefined;
 }

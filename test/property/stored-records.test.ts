@@ -5,9 +5,11 @@ import { OWED_FLAG, type SessionRecord } from '../../lib/contracts/store.js';
 import { createMessage, NEVER } from '../../lib/message/message.js';
 import {
   messageRecordBytes,
+  plainRecordHead,
   PublisherNames,
   readMessageRecord,
   writeMessageRecord,
+  writePlainRecord,
 } from '../../storage/records/message-record.js';
 import { TextCache } from '../../storage/records/text-cache.js';
 import { RecordType } from '../../storage/records/record-type.js';
@@ -106,6 +108,32 @@ t.test('a message comes back from its record as it was', async (t) => {
 
 const clientIdOf = (session: number): string | undefined =>
   session === 77 ? undefined : `client ${session}`;
+
+t.test('the record of a plain message of QoS 0 is the one that every message has', async (t) => {
+  fc.assert(
+    fc.property(
+      text,
+      text,
+      fc.uint8Array({ maxLength: 200 }),
+      fc.integer({ min: 0, max: POSITION_MAX }),
+      fc.nat(20),
+      (topic, publisher, payload, wallMs, offset) => {
+        const topicBytes = topicBytesOf(topic);
+        const message = createMessage({ topic, topicBytes, payload, qos: 0, retain: false });
+        const name = Buffer.from(publisher, 'utf8');
+        const size = messageRecordBytes(message, name, 0);
+        const whole = Buffer.alloc(offset + size + 10, 0xaa);
+        writeMessageRecord(whole, offset, message, name, 0, wallMs);
+        const plain = Buffer.alloc(offset + size + 10, 0xaa);
+        const frame = Buffer.concat([Buffer.alloc(3), payload, Buffer.alloc(3)]);
+        const head = plainRecordHead(topicBytes, name, wallMs);
+        writePlainRecord(plain, offset, head, frame, 3, 3 + payload.length);
+        return plain.equals(whole);
+      },
+    ),
+  );
+  t.pass();
+});
 
 t.test('the frequent steps come back', async (t) => {
   const identifiers = fc.option(

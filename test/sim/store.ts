@@ -87,6 +87,13 @@ export class SimStore implements Store {
     return position;
   }
 
+  /** Nobody archives in these worlds. */
+  appendPassed(): void {}
+
+  appendPassedRun(): void {}
+
+  readonly passedCount = 0;
+
   record(record: SessionRecord): LogPosition {
     const entry = record.kind === 'sent' ? this.log[record.position - 1] : undefined;
     const mid = entry?.kind === 'message' ? entry.mid : '';
