@@ -18,6 +18,7 @@ import { createHttpServer, type HttpServer, type Readiness } from './http/index.
 import type { Mesh } from '../mesh/index.js';
 import { Listeners } from './listeners.js';
 import { createMessage } from './message/message.js';
+import { topicMatchesFilter } from './protocol/topic.js';
 import { GatewayClock, realClock, realTimers } from './real-clock.js';
 import { createSecurityProvider, type SecurityProvider } from './security/index.js';
 import {
@@ -96,6 +97,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     assignClientId: () => `auto-${randomBytes(12).toString('hex').toUpperCase()}`,
     isAssignedClientId: (clientId) => ASSIGNED_CLIENT_ID.test(clientId),
     random: options.random ?? Math.random,
+    isArchived: archivedTopics(config),
   });
   const mesh = await openMesh(config, { clock, logger, store, lanes });
   const archive = await openArchive(config, { clock: machineClock, logger, store, lanes, mesh });
@@ -120,6 +122,16 @@ function createStore(config: Config, clock: GatewayClock, logger: Logger): Store
       randomBytes,
     },
   );
+}
+
+/** Of which topics QoS 0 is archived; undefined: of none. What is kept in memory, and what the gateway says of itself, is in no log. */
+function archivedTopics({ archive, storage }: Config): ((topic: string) => boolean) | undefined {
+  const { topics } = archive;
+  const { memoryTopics } = storage;
+  if (topics.length === 0) return undefined;
+  const isOneOf = (topic: string, filters: readonly string[]): boolean =>
+    filters.some((filter) => topicMatchesFilter(topic, filter));
+  return (topic) => !topic.startsWith('$SYS/') && isOneOf(topic, topics) && !isOneOf(topic, memoryTopics);
 }
 
 interface Parts {

@@ -58,6 +58,8 @@ export interface LanesOptions {
   readonly assignClientId: () => string;
   /** Whether `assignClientId` made this id, or could have. */
   readonly isAssignedClientId: (clientId: string) => boolean;
+  /** Whether messages of QoS 0 that clients publish to a topic are archived. Default: none are. */
+  readonly isArchived?: ((topic: string) => boolean) | undefined;
   /** A number from 0 to below 1; spreads refusals over time. */
   readonly random: () => number;
 }
@@ -93,12 +95,13 @@ export class Lanes {
   #relieveAt = -Infinity;
 
   constructor(options: LanesOptions) {
-    const { clock, logger, store, limits } = options;
+    const { clock, logger, store, limits, isArchived } = options;
     this.limits = limits;
     this.#clock = clock;
     this.#logger = logger;
     this.budget = new MemoryBudget(limits.memoryMaxBytes);
-    this.router = new Router({ cacheMaxCount: limits.routeCacheMaxCount, counters: this.counters });
+    const { counters } = this;
+    this.router = new Router({ cacheMaxCount: limits.routeCacheMaxCount, counters, isArchived });
     const commits = new CommitQueue(store);
     store.onCommitted = () => commits.drain();
     this.#env = this.#createEnvironment(options, commits);

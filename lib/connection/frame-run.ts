@@ -28,21 +28,28 @@ export class FrameRun implements Run {
   messages(): readonly Message[] {
     if (this.#messages !== undefined) return this.#messages;
     const messages: Message[] = [];
-    const { bytes } = this;
+    const { bytes, publisher } = this;
     const { topic, bytes: topicBytes } = this.route;
+    this.forEachPayload((start, end) => {
+      messages.push(
+        new Message(topic, topicBytes, bytes, start, end, NO_PROPERTIES, 0, false, NEVER, publisher),
+      );
+    });
+    this.#messages = messages;
+    return messages;
+  }
+
+  forEachPayload(visit: (start: number, end: number) => void): void {
+    const { bytes } = this;
+    // MQTT 5 has the length of the properties behind the topic, here 0.
+    const beforePayload = this.route.bytes.length + (this.v5 ? 1 : 0);
     for (let at = 0; at < bytes.length;) {
       const remaining = readVariableByteInteger(bytes, at + 1, bytes.length);
       const body = at + 1 + encodedLength(remaining);
       const end = body + remaining;
-      // MQTT 5 has the length of the properties behind the topic, here 0.
-      const payload = body + topicBytes.length + (this.v5 ? 1 : 0);
-      messages.push(
-        new Message(topic, topicBytes, bytes, payload, end, NO_PROPERTIES, 0, false, NEVER, this.publisher),
-      );
+      visit(body + beforePayload, end);
       at = end;
     }
-    this.#messages = messages;
-    return messages;
   }
 }
 

@@ -31,6 +31,8 @@ export interface Run {
   readonly publisher: string;
   /** Makes the messages, for receivers that need them one by one. */
   messages(): readonly Message[];
+  /** Each is `bytes[start, end)`. */
+  forEachPayload(visit: (start: number, end: number) => void): void;
 }
 
 export interface FanOutOptions {

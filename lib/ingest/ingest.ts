@@ -3,7 +3,7 @@
  * before the acknowledgement because both leave at the end of the same turn, in the order in which they were written:
  * it takes one system call off the way to the subscriber.
  *
- *     QoS 0   route
+ *     QoS 0   route                 (of an archived topic: append, and nothing waits for it)
  *     QoS 1   append ─▶ committed: route, PUBACK
  *     QoS 2   append with packet id ─▶ committed: route, PUBREC      PUBREL ─▶ committed: PUBCOMP
  *
@@ -20,6 +20,7 @@ import { count, C } from '../telemetry/counters.js';
 import { encodeForwardedProperties } from './forwarded-properties.js';
 import type { Run } from '../delivery/fan-out.js';
 import type { Waiter } from './commit-queue.js';
+import { PassedLog } from './passed-log.js';
 import { compareNewness } from './retained-version.js';
 
 /** How often a 3.1.1 publisher whose message cannot be stored is looked at again. */
@@ -42,11 +43,13 @@ const OVER_RETAINED_QUOTA: Refusal = {
 export class Ingest {
   /** Set once: the environment holds the ingest and the ingest the environment. */
   #environment: SessionEnvironment | undefined;
+  #passedLog: PassedLog | undefined;
   /** Topics whose retained message one of QoS 0 cleared, by where that is stored, for as long as something before it may wait. */
   readonly #clearedAt = new Map<string, LogPosition>();
 
   connect(env: SessionEnvironment): void {
     this.#environment = env;
+    this.#passedLog = new PassedLog(env);
   }
 
   get #env(): SessionEnvironment {
@@ -55,11 +58,14 @@ export class Ingest {
 
   publishQoS0(session: Session | undefined, message: Message, route: MessageRoute): void {
     if (message.retain && !this.#retainQoS0(message)) return;
+    if (route.isArchived) this.#archive(message);
     this.#env.fanOut.route(message, fresh(this.#env, route), session);
     this.#published(message, session);
   }
 
   publishRun(session: Session, run: Run, route: MessageRoute): void {
+    // Before what others publish because they got it.
+    if (route.isArchived) this.#passedLog?.appendRun(run, route.bytes);
     this.#env.fanOut.routeRun(run, fresh(this.#env, route), session);
     if (this.#env.hooks.published === undefined) return;
     for (const message of run.messages()) this.#published(message, session);
@@ -169,23 +175,29 @@ export class Ingest {
 
   /** The gateway's own messages: wills, $SYS, dead letters. @returns whether it was taken */
   publishOwn(message: Message, publisher: Session | undefined, origin?: MessageOrigin): boolean {
-    return this.#publishOwn(message, publisher, origin, () => this.#published(message, publisher));
+    const done = (): void => this.#published(message, publisher);
+    // A will is what its client publishes, all else the gateway itself.
+    return this.#publishOwn(message, publisher, origin, publisher !== undefined, done);
   }
 
   /** Messages that come through Aedes's `publish`, which runs the hooks itself. `done`: stored and routed, or refused. */
   publishForDoor(message: Message, done: (error?: Error) => void): void {
-    this.#publishOwn(message, undefined, undefined, done);
+    this.#publishOwn(message, undefined, undefined, true, done);
   }
 
   #publishOwn(
     message: Message,
     publisher: Session | undefined,
     origin: MessageOrigin | undefined,
+    isArchived: boolean,
     done: (error?: Error) => void,
   ): boolean {
     const route = this.#env.router.resolve(message.topic);
     if (message.qos === 0) {
-      if (!message.retain || this.#retainQoS0(message)) this.#env.fanOut.route(message, route, publisher);
+      if (!message.retain || this.#retainQoS0(message)) {
+        if (isArchived && route.isArchived) this.#archive(message);
+        this.#env.fanOut.route(message, route, publisher);
+      }
       done();
       return true;
     }
@@ -205,6 +217,11 @@ export class Ingest {
       },
     });
     return true;
+  }
+
+  /** A message of QoS 0; one that is retained is in the log already. */
+  #archive(message: Message): void {
+    if (message.position === 0) this.#passedLog?.append(message);
   }
 
   /** Whether messages of other gateways may be taken in. Where not those wait where they are, as publishers here do. */

@@ -55,6 +55,8 @@ export class Route<S extends Subscriber, M> {
     readonly topic: string,
     utf8: Uint8Array,
     readonly hash: number,
+    /** Messages of QoS 0 that clients publish to it go into the log. */
+    readonly isArchived: boolean,
   ) {
     this.bytes = new Uint8Array(utf8.length + 2);
     this.bytes[0] = utf8.length >> 8;
@@ -87,6 +89,8 @@ export interface RouterOptions {
   /** Routes kept at most; the least recently used goes first. */
   cacheMaxCount: number;
   counters: Counters;
+  /** Asked once for each route. Default: no topic is. */
+  isArchived?: ((topic: string) => boolean) | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -102,6 +106,7 @@ export class Router<S extends Subscriber, M> {
   #cachedCount = 0;
   readonly #cacheMaxCount: number;
   readonly #counters: Counters;
+  readonly #isArchived: ((topic: string) => boolean) | undefined;
   #newest: Route<S, M> | undefined;
   #oldest: Route<S, M> | undefined;
   #mark = 0;
@@ -112,6 +117,7 @@ export class Router<S extends Subscriber, M> {
   constructor(options: RouterOptions) {
     this.#cacheMaxCount = options.cacheMaxCount;
     this.#counters = options.counters;
+    this.#isArchived = options.isArchived;
   }
 
   /** Subscriptions of sessions, members of groups included. */
@@ -198,7 +204,8 @@ export class Router<S extends Subscriber, M> {
     const cached = this.find(utf8, 0, utf8.length);
     if (cached !== undefined) return cached;
     count(this.#counters, C.routeCacheMisses);
-    const route = new Route<S, M>(topic, utf8, hashBytes(utf8, 0, utf8.length));
+    const isArchived = this.#isArchived?.(topic) === true;
+    const route = new Route<S, M>(topic, utf8, hashBytes(utf8, 0, utf8.length), isArchived);
     this.#match(route);
     this.#insert(route);
     return route;

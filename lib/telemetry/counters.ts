@@ -30,6 +30,11 @@ const refused = (reason: string): CounterDefinition => ({
   labels: { reason },
   help: 'Publishes that were not accepted, by reason.',
 });
+const notLogged = (reason: string): CounterDefinition => ({
+  name: 'archive_not_logged_total',
+  labels: { reason },
+  help: 'Messages of QoS 0 of archived topics that were delivered and are not archived, because the log did not take them, by reason.',
+});
 const subscriptionRefused = (reason: string): CounterDefinition => ({
   name: 'subscriptions_refused_total',
   labels: { reason },
@@ -114,6 +119,8 @@ export const COUNTERS = {
     name: 'messages_dead_lettered_total',
     help: 'Messages published again to the dead-letter topic.',
   },
+  archiveNotLoggedQuota: notLogged('quota'),
+  archiveNotLoggedStorage: notLogged('storage'),
   meshRetainedSuperseded: {
     name: 'mesh_retained_superseded_total',
     help: 'Retained messages of other gateways that came when a newer one was known.',

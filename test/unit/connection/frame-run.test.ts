@@ -26,6 +26,12 @@ t.test('frames of one topic are a run again, with their messages', async (t) => 
       messages.map(({ topic, payload, publisher }) => [topic, Buffer.from(payload).toString(), publisher]),
       [0, 1, 2].map((n) => ['a/b', `payload ${n}`, 'far']),
     );
+    const payloads: string[] = [];
+    const run = parsed?.run;
+    run?.forEachPayload((start, end) =>
+      payloads.push(Buffer.from(run.bytes.subarray(start, end)).toString()),
+    );
+    t.same(payloads, ['payload 0', 'payload 1', 'payload 2']);
   }
 });
 

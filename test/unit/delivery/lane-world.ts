@@ -14,6 +14,7 @@ import type { Identity, SubscribeGrant } from '../../../lib/contracts/security.j
 import type {
   DeliveryQueue,
   LogPosition,
+  PassedRun,
   RoutedMessage,
   SessionRecord,
 } from '../../../lib/contracts/store.js';
@@ -67,11 +68,15 @@ export const LIMITS: LaneLimits = {
   routeCacheMaxCount: 1000,
 };
 
+const textOf = (bytes: Uint8Array = new Uint8Array(0)): string => Buffer.from(bytes).toString();
+
 /** Commits at once until `hold` is set; then `release` does. */
 export class HeldStore extends MemoryStore {
   hold = false;
   readonly records: SessionRecord[] = [];
   readonly appended: Message[] = [];
+  /** Topics and payloads of what is in the log for the archive alone; those of a run together. */
+  readonly passed: string[][] = [];
   /** What a replay may find by its position. */
   readonly stored = new Map<LogPosition, Message>();
   #committed: LogPosition = 0;
@@ -84,6 +89,17 @@ export class HeldStore extends MemoryStore {
   override append(message?: Message): LogPosition {
     if (message !== undefined) this.appended.push(message);
     return this.#next();
+  }
+
+  override appendPassed(message?: Message): void {
+    if (message !== undefined) this.passed.push([`${message.topic} ${textOf(message.payload)}`]);
+  }
+
+  override appendPassedRun(run?: PassedRun, topicBytes?: Uint8Array): void {
+    const topic = textOf(topicBytes?.subarray(2));
+    const texts: string[] = [];
+    run?.forEachPayload((start, end) => texts.push(`${topic} ${textOf(run.bytes.subarray(start, end))}`));
+    this.passed.push(texts);
   }
 
   override record(record?: SessionRecord): LogPosition {
@@ -309,8 +325,10 @@ export class LaneWorld {
   #flushes: (() => void)[] = [];
   #sessions = 0;
 
-  constructor(limits: Partial<LaneLimits> = {}) {
+  /** @param isArchived default: no topic is */
+  constructor(limits: Partial<LaneLimits> = {}, isArchived?: (topic: string) => boolean) {
     this.lanes = new Lanes({
+      isArchived,
       clock: { now: () => this.now, wall: () => this.now },
       logger: this.#logger(),
       store: this.store,
