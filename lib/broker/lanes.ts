@@ -128,7 +128,7 @@ export class Lanes {
     mesh.onRemoteChange = (filter) => this.router.remoteChanged(filter);
     store.onCommitted = () => {
       commits.drain();
-      mesh.committed(store.committed);
+      mesh.committed(store.committed, store.passedCount);
     };
   }
 

@@ -79,6 +79,6 @@ export interface MeshPort {
   notRetained(message: Message): void;
   /** No counter of a retained version begins below it: higher ones were forgotten. */
   readonly retainedFloor: number;
-  /** Everything up to here is committed, and was forwarded. */
-  committed(position: LogPosition): void;
+  /** Everything up to here is committed, and was forwarded. @param passedCount of the store */
+  committed(position: LogPosition, passedCount: number): void;
 }

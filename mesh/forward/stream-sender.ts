@@ -223,7 +223,7 @@ export class StreamSender {
 
   /**
    * The log is committed up to here, and `committed` was called for all of it.
-   * @param isOfOthers what is new only says how much of other logs is here: it is covered with what comes next
+   * @param isOfOthers what is new only says how much of other logs is here, or is of the archive alone: it is covered with what comes next
    */
   headMoved(position: LogPosition, isOfOthers = false): void {
     if (position > this.#head) this.#head = position;

@@ -170,7 +170,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     // With the next checkpoint is soon enough: the newest 64 are in a file of their own, each before it begins.
     const lives = this.#parts.lineage.known.slice(-LIVES_MAX_COUNT);
     this.#options.store.setNote(LIVES_NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
-    this.#parts.bookkeeping.begin(this.#options.store.committed);
+    const { committed, passedCount } = this.#options.store;
+    this.#parts.bookkeeping.begin(committed, passedCount);
     this.#departures = this.#createDepartures();
     this.#forgetGone();
     const retained = this.#createRetained();
@@ -787,8 +788,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     }
   }
 
-  committed(position: LogPosition): void {
-    const isOfOthers = !this.#parts.bookkeeping.committed(position);
+  committed(position: LogPosition, passedCount: number): void {
+    const isOfOthers = !this.#parts.bookkeeping.committed(position, passedCount);
     for (const peer of this.#peers.values()) peer.committed(position, isOfOthers);
     this.#flushSoon();
   }
