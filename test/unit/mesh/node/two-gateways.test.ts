@@ -32,6 +32,7 @@ class Site {
     scheduler: Scheduler,
     readonly number: number,
     parts: TestStoreParts = testStoreParts(),
+    isArchived?: (topic: string) => boolean,
   ) {
     this.id = gatewayIdOf(new Uint8Array(32).fill(number));
     const schedule = (run: () => void): void =>
@@ -47,6 +48,7 @@ class Site {
       assignClientId: () => 'x',
       isAssignedClientId: () => false,
       random: () => 0.5,
+      isArchived,
     });
     this.node = new MeshNode({
       ...{ self: this.id, site: `site ${number}`, software: 'test', lineage: [], clock: scheduler },
@@ -101,6 +103,16 @@ class Site {
     return new Promise((resolve) => this.node.whenKnown(resolve));
   }
 
+  /** With QoS 0. */
+  publishForClient(topic: string, text: string): void {
+    const topicBytes = this.lanes.router.resolve(topic).bytes;
+    const payload = Buffer.from(text);
+    this.lanes.ingest.publishForDoor(
+      createMessage({ topic, topicBytes, payload, qos: 0, retain: false }),
+      () => undefined,
+    );
+  }
+
   publish(topic: string, text: string, qos: 0 | 1 | 2 = 1, retain = false): void {
     const topicBytes = this.lanes.router.resolve(topic).bytes;
     const payload = Buffer.from(text);
@@ -135,6 +147,48 @@ t.test('what is published at one gateway reaches subscribers of another, once an
   t.equal(b.got.length, 21);
   t.same(c.got, []);
   for (const { node } of sites) t.equal(node.membership.presentCount, 3);
+});
+
+t.test('what is logged for the archive goes to others as ever: at once, and not once more', async (t) => {
+  const scheduler = new Scheduler(allTurns);
+  const network = new MeshNetwork(scheduler, new Random(1, 'network'), OPTIONS);
+  const [a, b] = [1, 2].map((n) => new Site(scheduler, n, testStoreParts(), () => true)) as [Site, Site];
+  for (const site of [a, b]) await site.open();
+  for (const site of [a, b]) network.start(site);
+  await scheduler.advance(500);
+  void b.subscribe('site/#');
+  await scheduler.advance(300);
+  const passed = ({ store }: Site): Promise<number> =>
+    new Promise((resolve) =>
+      store.readOwn(1, 1 << 20, ({ messages }) => resolve(messages.filter(({ qos }) => qos === 0).length), {
+        passed: true,
+      }),
+    );
+  const pass = async (from: number, to: number): Promise<void> => {
+    for (let n = from; n < to; n++) a.publishForClient('site/x', `passing ${n}`);
+    a.store.log.hurry();
+    await scheduler.advance(2000);
+  };
+  const before = b.store.committed;
+  await pass(0, 10);
+  t.equal(await passed(a), 10);
+  t.equal(await passed(b), 0, 'what another gateway took in that one archives');
+  t.equal(b.store.log.position, before, 'nor is it told how far the log has come');
+  // While they are apart, and when they read from the log what the other missed.
+  network.cut(a.id, b.id);
+  network.cut(b.id, a.id);
+  await scheduler.advance(6000);
+  await pass(10, 20);
+  a.publish('site/x', 'acknowledged');
+  await pass(20, 30);
+  network.heal();
+  await scheduler.advance(3000);
+  t.same(b.got, [...Array.from({ length: 10 }, (_, n) => `site/x passing ${n}`), 'site/x acknowledged']);
+  t.equal(await passed(a), 30);
+  // A gateway that only passes messages on for the archive does not hold its log for others.
+  await pass(30, 10_000);
+  const floor = a.store.floors.get(`peer/${b.id}`) ?? 0;
+  t.ok(a.store.committed - floor < 5000, `the log is held from ${floor} of ${a.store.committed}`);
 });
 
 t.test('what is retained is known everywhere, whoever wants it, and so is its removal', async (t) => {
