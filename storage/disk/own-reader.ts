@@ -9,6 +9,8 @@ import type { OpenParts } from './open-parts.js';
 const NO_BYTES = new Uint8Array(0);
 /** A log may hold nothing else for long: the reader is told how far it has come. */
 const POSITIONS_MAX_COUNT = 65_536;
+/** The same of large messages that only passed, for somebody who does not want them. */
+const PASSED_OVER_MAX_BYTES = 16_777_216;
 
 /** Some of them from a position on, as far as they are committed. @throws SprawlError STORAGE_IO */
 export async function readOwn(
@@ -24,22 +26,24 @@ export async function readOwn(
   let keptBytes = 0;
   const { reader, committed } = log;
   let bytesRead = 0;
+  let passedOverBytes = 0;
   let at = Math.max(from, reader.first);
   let lostFrom = at > from ? from : 0;
   let lostTo = at > from ? at - 1 : 0;
   const last = Math.min(committed, at + POSITIONS_MAX_COUNT - 1);
-  while (at <= last && bytesRead < maxBytes) {
+  while (at <= last && bytesRead < maxBytes && passedOverBytes < PASSED_OVER_MAX_BYTES) {
     let stoppedAt = 0;
     const { next, damage, skipped } = await reader.read(
       at,
       last,
       (position, type, bytes, start, end) => {
-        if (
-          type !== RecordType.message &&
-          type !== RecordType.retained &&
-          !(passed && type === RecordType.passed)
-        )
-          return;
+        if (type !== RecordType.message && type !== RecordType.retained) {
+          if (type !== RecordType.passed) return;
+          if (!passed) {
+            passedOverBytes += end - start;
+            return;
+          }
+        }
         if (stoppedAt !== 0 || isOfAnother(bytes, start)) return;
         const size = end - start;
         // At least one, however large it is.

@@ -97,6 +97,18 @@ t.test('what passed is read by who asks for it, with its time, and by nobody els
   await store.close();
 });
 
+t.test('who does not want what passed is told how far it has come through much of it', async (t) => {
+  const { store } = await openStore(testStoreParts(), { segmentMaxBytes: 1 << 26 });
+  for (let n = 0; n < 40; n++) store.appendPassed(passing('x'.repeat(1_000_000)));
+  store.append(textMessage('t', 'behind it'), undefined);
+  await store.log.flush();
+  const first = await readOwn(store, 1);
+  t.same(first.messages, []);
+  t.ok(first.next > 10 && first.next < 30, `it stopped in front of ${first.next}`);
+  t.same(await readAllOwn(store), { texts: ['behind it'], lost: [] });
+  await store.close();
+});
+
 t.test('after a restart nobody gets what passed, and it is in the log', async (t) => {
   for (const isKilled of [true, false]) {
     const parts = testStoreParts();
