@@ -188,6 +188,8 @@ export class CrashProcess implements DoorObserver {
       assignClientId: () => `assigned-${number}-${assigned++}`,
       isAssignedClientId: (clientId) => clientId.startsWith('assigned-'),
       random: () => 0.5,
+      // In half of its lives QoS 0 is in the log, too; then nothing of what clients see is different.
+      isArchived: random.fork('archive').chance(0.5) ? () => true : undefined,
     });
     this.lanes.useDoor(door, { keepAliveTimeout: ignore, ping: ignore, error: ignore });
     this.#mesh = options.join?.(this, { clock, timers, schedule });
