@@ -55,7 +55,7 @@ const contents = {
     .meta(
       note({
         description:
-          'What is archived: messages of QoS 1 and 2 that clients of this gateway published to topics of these filters, and retained ones of QoS 0. What other gateways took in, they archive.',
+          'What is archived: messages that clients of this gateway published to topics of these filters. Those of QoS 0 wait for nothing and nothing waits for them: of a power cut the last second is missing, and so is what comes while the disk has no room (`sprawl_archive_not_logged_total`). A gateway that does nothing else syncs its disk for them once a second, however little comes. `$SYS` and `storage.memoryTopics` are not archived. What other gateways took in, they archive.',
         defaultText: 'none: there is no archive',
         limitText: 'topic filters; a leading wildcard does not match topics that begin with `$`',
       }),
