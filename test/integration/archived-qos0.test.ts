@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import type { OwnMessages } from '../../lib/contracts/streams.js';
 import { realClock, realTimers } from '../../lib/real-clock.js';
 import { createDiskStore } from '../../storage/index.js';
+import { startTestGateway } from '../interop/gateway.js';
 import { RecordedSessions } from '../support/disk-store.js';
 import { nullLogger } from '../support/null-logger.js';
 import { RawClient } from '../support/raw-client.js';
@@ -44,6 +45,18 @@ async function readOwn(dataDir: string): Promise<OwnMessages> {
 }
 
 t.setTimeout(60_000);
+
+t.test('what is kept in memory, and what the gateway says of itself, is not archived', async (t) => {
+  const { gateway } = await startTestGateway(t, {
+    archive: { topics: ['meter/#', '+/state', '$SYS/#', '$own/#'] },
+    storage: { memoryTopics: ['meter/fast/#'] },
+  });
+  const topics = ['meter', 'meter/1', 'pump/state', '$own/x', 'other', 'meter/fast/1', '$SYS/broker/uptime'];
+  t.same(
+    topics.filter((topic) => gateway.lanes.router.resolve(topic).isArchived),
+    ['meter', 'meter/1', 'pump/state', '$own/x'],
+  );
+});
 
 for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
   t.test(`after ${signal} the log has QoS 0 of archived topics, and nobody gets it again`, async (t) => {
