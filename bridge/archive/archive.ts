@@ -15,7 +15,7 @@ import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
 import { type ClockStep, ClockSteps } from './clock-steps.js';
 import { CutKeeper } from './cut-keeper.js';
-import { Cutter, type CutLimits } from './cutter.js';
+import { type CutLimits, type CutLog, Cutter } from './cutter.js';
 import { LogRows } from './log-rows.js';
 import type { ManifestTip, PositionRange } from './manifest-entry.js';
 import type { FileFormat, PartitionScheme } from './object-key.js';
@@ -82,8 +82,21 @@ export interface ArchivePorts {
   whenCommitted(done: () => void, position: LogPosition): void;
 }
 
+/** Where in the log an archive begins that has nothing yet. */
+interface ArchiveBegin {
+  readonly target: string;
+  readonly from: LogPosition;
+}
+
+interface SavedCut {
+  /** Of another archive it says nothing. */
+  readonly target: string;
+  readonly cut: Cut;
+}
+
 const CUT_NOTE = 'archive-cut';
 const STEPS_NOTE = 'archive-clock';
+const TARGET_NOTE = 'archive-target';
 const GIVEN_UP_NOTE = 'archive-given-up';
 /** Of what may wait. */
 const ALARM_SHARE = 0.8;
@@ -107,6 +120,7 @@ export class Archive {
   #isStarted = false;
   #tip: ManifestTip | undefined;
   #lives: ArchivedLives = new Map();
+  #begin: ArchiveBegin | undefined;
   #isFull = false;
   #isStopped = false;
   #warnedAt = -Infinity;
@@ -127,13 +141,13 @@ export class Archive {
     this.#steps = new ClockSteps(clock, []);
     this.#rows = new LogRows(store, settings.topics, this.#steps);
     this.#cutter = new Cutter(
-      { clock, log: store, lineage, beyond, isOpen: () => this.#closedBecause() === undefined },
+      { clock, log: this.#log(), lineage, beyond, isOpen: () => this.#closedBecause() === undefined },
       settings,
       this.#config,
     );
     this.#keeper = new CutKeeper({
       saved: () => this.#savedCut(),
-      save: (cut) => this.#save(CUT_NOTE, cut),
+      save: (cut) => this.#save(CUT_NOTE, { target: this.#settings.target.target, cut } satisfies SavedCut),
       next: () => this.#nextCut(),
     });
   }
@@ -147,7 +161,34 @@ export class Archive {
     this.#rows = new LogRows(store, this.#settings.topics, this.#steps);
     // Until it is known what the archive has, nothing goes.
     if (!store.floors.has(ARCHIVE_FLOOR)) store.setFloor(ARCHIVE_FLOOR, store.first);
+    this.#lookAtTarget();
     this.#isStarted = true;
+  }
+
+  /** What went to another archive is not in this one: an archive that is new begins behind it, one that was left for a while tells it as lost. */
+  #lookAtTarget(): void {
+    const { target } = this.#settings.target;
+    const before = this.#note<ArchiveBegin>(TARGET_NOTE);
+    this.#begin = before?.target === target ? before : { target, from: this.#floor };
+    if (before === this.#begin) return;
+    if (before !== undefined && this.#floor > 1) this.#givenUp = [[1, this.#floor - 1]];
+    this.#keep(GIVEN_UP_NOTE, this.#givenUp);
+    this.#keep(TARGET_NOTE, this.#begin);
+  }
+
+  /** The log as the cutter sees it: it begins where this archive does. */
+  #log(): CutLog {
+    const { store } = this.#ports;
+    const from = (): LogPosition => this.#begin?.from ?? store.first;
+    return {
+      get first() {
+        return from();
+      },
+      get committed() {
+        return store.committed;
+      },
+      bytesBetween: (after, upTo) => store.bytesBetween(after, upTo),
+    };
   }
 
   /** Every now and then. */
@@ -353,9 +394,11 @@ export class Archive {
   }
 
   #savedCut(): Cut | undefined {
-    const cut = this.#note<Cut>(CUT_NOTE);
+    const saved = this.#note<SavedCut>(CUT_NOTE);
     // With another configuration it is made otherwise.
-    return cut && { ...cut, config: this.#config };
+    return saved?.target === this.#settings.target.target
+      ? { ...saved.cut, config: this.#config }
+      : undefined;
   }
 
   #note<T>(name: string): T | undefined {

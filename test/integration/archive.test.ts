@@ -100,8 +100,8 @@ async function query(folder: string, sql: string): Promise<readonly unknown[]> {
   return (await database.runAndReadAll(sql.replace('archive', files))).getRowObjectsJson();
 }
 
-async function entriesOf(folder: string): Promise<ManifestEntry[]> {
-  const root = join(folder, 'data', 'archive');
+async function entriesOf(folder: string, archive = 'data/archive'): Promise<ManifestEntry[]> {
+  const root = join(folder, archive);
   const entries: ManifestEntry[] = [];
   for (const name of readdirSync(join(root, 'manifest'))) {
     const origin = parseGatewayId(name);
@@ -246,6 +246,43 @@ t.test('where the oldest is given up instead, the manifest says what', async (t)
   t.ok(count > 0, 'it is told as lost');
   const rows = entries.reduce((sum, entry) => sum + entry.rows, 0);
   t.ok(rows < 401 && rows + count >= 401, `${rows} rows and ${count} lost positions of 401 messages`);
+});
+
+t.test('another archive begins behind what went to the one before, which tells what it missed', async (t) => {
+  const folder = folderOf(t);
+  const target = `file://${join(folder, 'other')}`;
+  const first = await start(t, folder);
+  await publish(t, first, 1, 5);
+  await until(first, 'five are archived', ({ rows, backlog }) => rows === 5 && backlog.positions === 0);
+  await first.stop();
+  const second = await start(t, folder, { target });
+  await publish(t, second, 6, 9);
+  await until(
+    second,
+    'four are in the other one',
+    ({ rows, backlog }) => rows === 4 && backlog.positions === 0,
+  );
+  await second.stop();
+  const third = await start(t, folder);
+  await publish(t, third, 10, 12);
+  await until(
+    third,
+    'three more are in the first one',
+    ({ rows, backlog }) => rows === 3 && backlog.positions === 0,
+  );
+  const [one, ...more] = await entriesOf(folder);
+  t.match(one, { after: 0, rows: 5, lost: [] });
+  t.equal(more[0]?.after, one?.upTo);
+  t.equal(
+    more.reduce((sum, { rows }) => sum + rows, 0),
+    3,
+  );
+  const lost = more.flatMap((entry) => entry.lost).reduce((sum, [from, to]) => sum + to - from + 1, 0);
+  t.ok(lost >= 4, 'what the other one has');
+  const [begin, ...rest] = await entriesOf(folder, 'other');
+  t.same(rest, []);
+  t.ok((begin?.after ?? 0) >= (one?.upTo ?? Infinity), 'nothing is claimed that is not there');
+  t.match(begin, { rows: 4, lost: [] });
 });
 
 t.test('an old copy of the data folder goes on beside what the archive has', async (t) => {
