@@ -14,7 +14,7 @@ export interface ParquetOptions {
 
 export const PARQUET_DEFAULTS: ParquetOptions = {
   compression: 'snappy',
-  groupMaxRows: 16_384,
+  groupMaxRows: 8192,
   groupMaxBytes: 8 * 1024 * 1024,
   columns: [],
 };
