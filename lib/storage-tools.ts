@@ -1,6 +1,7 @@
 /** The tools for a data folder, as the command line uses them: the only module that knows both storage and a configuration, besides the gateway. */
 import {
   createToolParts,
+  holdsData,
   layoutOf,
   type Progress,
   type ToolParts,
@@ -34,13 +35,13 @@ export type {
 
 const nothing = (): void => undefined;
 /** A tool says itself what it finds. */
-const silent: Logger = {
+export const silentLogger: Logger = {
   trace: nothing,
   debug: nothing,
   info: nothing,
   warn: nothing,
   error: nothing,
-  child: () => silent,
+  child: () => silentLogger,
 };
 
 /** For the data folder of a configuration. */
@@ -51,7 +52,7 @@ export function toolPartsOf(
   const { encryptionKey, encryptionKeyFile } = storage;
   return createToolParts(
     { dataDir, encryptionKey, encryptionKeyFile },
-    { clock: realClock, timers: realTimers, logger: silent, schedule: setImmediate, onProgress },
+    { clock: realClock, timers: realTimers, logger: silentLogger, schedule: setImmediate, onProgress },
   );
 }
 
@@ -59,6 +60,12 @@ export function toolPartsOf(
 export function whileStopped<T>(config: Config, task: () => Promise<T>): Promise<T> {
   const parts = toolPartsOf(config, nothing);
   return withFolderLock(parts, layoutOf(parts.folder), task);
+}
+
+/** Whether a gateway has ever written to the data folder. */
+export function isFolderUsed(config: Config): Promise<boolean> {
+  const { files, folder } = toolPartsOf(config, nothing);
+  return holdsData(files, folder);
 }
 
 /** Whether a gateway runs on the data folder; nothing is made where there is none. */

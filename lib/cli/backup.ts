@@ -1,9 +1,13 @@
 import { resolve } from 'node:path';
-import { parseConfig } from '../config/index.js';
+import { type Config, parseConfig } from '../config/index.js';
+import { shortId } from '../contracts/gateway-id.js';
 import { backupFolder, restoreFolder, toolPartsOf } from '../storage-tools.js';
+import { originPrefixes } from './archive-selection.js';
+import { usageError } from './arguments.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
+import { nowAndThen } from './now-and-then.js';
 import { size } from './size.js';
 import { progressLines } from './storage-progress.js';
 
@@ -22,9 +26,25 @@ export async function runBackup(invocation: Invocation, world: World): Promise<n
   return ExitCode.done;
 }
 
+async function restoreArchived(invocation: Invocation, world: World, config: Config): Promise<number> {
+  const { restoreFromArchive } = await import('../archive-restore.js');
+  const tell = nowAndThen(world.stderr);
+  const { origin, rows, retained } = await restoreFromArchive(config, originPrefixes(invocation), (count) =>
+    tell(() => `${count} messages were looked at`),
+  );
+  world.stdout.write(
+    `restored ${resolve(config.dataDir)} from what ${shortId(origin)} archived: ${retained} retained messages, of ${rows} messages\n`,
+  );
+  return ExitCode.done;
+}
+
 /** `restore`: makes a data folder from a backup. @throws SprawlError BACKUP_FOLDER_REFUSED, BACKUP_UNFINISHED and others of storage */
 export async function runRestore(invocation: Invocation, world: World): Promise<number> {
   const config = parseConfig(configSources(invocation, world));
+  const isFromArchive = invocation.has('from-archive');
+  if (isFromArchive === invocation.positionals.length > 0)
+    throw usageError(invocation.command, 'it takes the FOLDER of a backup, or --from-archive');
+  if (isFromArchive) return restoreArchived(invocation, world, config);
   const source = resolve(invocation.positionals[0] ?? '');
   const folder = resolve(config.dataDir);
   const parts = { ...toolPartsOf(config, progressLines(world.stderr)), folder };

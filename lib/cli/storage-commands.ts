@@ -111,15 +111,20 @@ export const STORAGE_COMMANDS: readonly Command[] = [
   {
     name: 'restore',
     summary: 'Make a data folder from a backup.',
-    usage: 'FOLDER [OPTIONS]',
+    usage: '{FOLDER | --from-archive} [OPTIONS]',
     details: [
       'Makes the data folder from the backup in FOLDER and checks every file against its checksum. A data folder that holds data is refused, unless --force moves it aside. No gateway starts on a folder that is only half restored; run it again where it was interrupted.',
+      'With --from-archive and no FOLDER it makes one from what the gateway archived: the retained messages, as they were archived last. Sessions and what waited for them are in no archive; the gateway begins with a new identity, and joins its mesh again with "sprawl-edge join".',
       'Never run the old gateway and the restored one at the same time: both would answer for the same sessions.',
       WHICH_FOLDER,
     ],
     options: RESTORE_OPTIONS,
-    positionals: ONE_POSITIONAL,
+    positionals: { min: 0, max: 1 },
     examples: [
+      {
+        purpose: 'A gateway that burnt down, from its bucket',
+        line: 'sprawl-edge restore --from-archive --target s3://plant-archive/edge --origin 7f3a0b12 --data-dir /var/lib/sprawl',
+      },
       {
         purpose: 'To a new card',
         line: 'sprawl-edge restore /mnt/backup/gateway --data-dir /media/card/sprawl',

@@ -14,6 +14,23 @@ export const STATS_OPTIONS: readonly OptionSpec[] = [
 export const RESTORE_OPTIONS: readonly OptionSpec[] = [
   ...DATA_OPTIONS,
   {
+    long: 'from-archive',
+    description:
+      'From what the gateway archived, in place of a backup: the messages that it retained. The archive is that of --target, or archive.target of the configuration.',
+  },
+  {
+    long: 'target',
+    values: ['URL'],
+    key: 'archive.target',
+    description: 'Where the archive is: file:///FOLDER or s3://BUCKET[/PREFIX].',
+  },
+  {
+    long: 'origin',
+    values: ['ID'],
+    description:
+      'Of an archive of several gateways: the one that was lost. The first characters of its id are enough.',
+  },
+  {
     long: 'force',
     description: 'Move a data folder that is there to FOLDER.before-restore-TIME, instead of refusing.',
   },

@@ -2,6 +2,7 @@
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
 import t, { type Test } from 'tap';
@@ -16,6 +17,7 @@ import { createGateway } from '../../lib/gateway.js';
 import { nullLogger } from '../support/null-logger.js';
 import { RawClient } from '../support/raw-client.js';
 import { S3Server } from '../support/s3-server.js';
+import { runHere } from './cli-in-process.js';
 
 const SOON_MS = 20_000;
 const QUOTA_EXCEEDED = 0x97;
@@ -126,7 +128,7 @@ t.test('what clients publish is in the folder soon, and a query finds it', async
   const status = await until(
     first,
     'all is archived',
-    ({ rows, backlog }) => rows === 21 && backlog.bytes < 1000,
+    ({ rows, backlog, state }) => rows === 21 && backlog.bytes < 1000 && state === 'idle',
   );
   t.match(status, { state: 'idle', reason: null, failures: 0, dropped: 0, backlog: { isFull: false } });
   await first.stop();
@@ -283,6 +285,44 @@ t.test('another archive begins behind what went to the one before, which tells w
   t.same(rest, []);
   t.ok((begin?.after ?? 0) >= (one?.upTo ?? Infinity), 'nothing is claimed that is not there');
   t.match(begin, { rows: 4, lost: [] });
+});
+
+t.test('a gateway that was lost gets back what it retained', async (t) => {
+  const folder = folderOf(t);
+  const first = await start(t, folder, { topics: ['#'] });
+  const client = await RawClient.connect(t, first.port, { version: 5 });
+  const retain = true;
+  const properties = { contentType: 'text/plain' };
+  await client.publish('site/a', 'old', { qos: 1, retain });
+  await client.publish('site/a', 'new', { qos: 2, retain, properties });
+  await client.publish('site/b', 'zero', { qos: 0, retain });
+  await client.publish('site/gone', 'removed', { qos: 1, retain });
+  await client.publish('site/gone', '', { qos: 1, retain });
+  await client.publish('site/plain', 'not retained', { qos: 1 });
+  await client.disconnect();
+  await until(first, 'all is archived', ({ rows, backlog }) => rows === 6 && backlog.positions === 0);
+  await first.stop();
+  const lost = join(folder, 'lost');
+  cpSync(join(folder, 'data'), lost, { recursive: true });
+  rmSync(join(folder, 'data'), { recursive: true });
+  const target = pathToFileURL(join(lost, 'archive')).href;
+  const args = ['restore', '--from-archive', '--target', target, '--data-dir', join(folder, 'data')];
+  t.match(await runHere(args), { code: 0, out: /: 2 retained messages, of 6 messages\n$/ });
+  t.match(await runHere(args), { code: 2, err: /holds data: restore to another folder/ });
+  t.match(await runHere([...args, '--origin', '00']), { code: 2 }, 'and for any origin');
+  t.match(await runHere(['restore', '--data-dir', lost]), {
+    code: 2,
+    err: /FOLDER of a backup, or --from-archive/,
+  });
+  const second = await start(t, folder, { topics: ['#'], target });
+  const reader = await RawClient.connect(t, second.port, { version: 5 });
+  await reader.subscribe('#', { qos: 2 });
+  const found = [await reader.expect('publish'), await reader.expect('publish')];
+  const [a, b] = found.sort((x, y) => (x.topic < y.topic ? -1 : 1));
+  t.match(a, { topic: 'site/a', payload: 'new', qos: 2, retain: true, properties });
+  t.match(b, { topic: 'site/b', qos: 0, retain: true });
+  await until(second, 'nothing waits', ({ state, backlog }) => state === 'idle' && backlog.positions < 3);
+  t.equal((await second.status()).rows, 0, 'what was restored is not archived again');
 });
 
 t.test('an old copy of the data folder goes on beside what the archive has', async (t) => {
