@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
+import type { ArchiveStatus } from '../../../lib/contracts/archive-status.js';
 import { createCounters, renderPrometheus, SYS_TOPICS } from '../../../lib/telemetry/index.js';
 import { formatLabels, INFOS } from '../../../lib/telemetry/prometheus.js';
+import { ARCHIVE_METRICS } from '../../../lib/telemetry/archive-metrics.js';
 import { MESH_METRICS } from '../../../lib/telemetry/mesh-metrics.js';
 import { createMeshStatus } from './mesh-view.js';
 import { parseExposition } from './exposition.js';
@@ -10,6 +12,7 @@ import { createView } from './view.js';
 const PAGE = new URL('../../../../docs/metrics.md', import.meta.url);
 const SYS_HEADING = '## The topics of `$SYS/broker`';
 const MESH_HEADING = '\n## The mesh\n';
+const ARCHIVE_HEADING = '\n## The archive\n';
 /** Families whose every row says what to do about it. */
 const WITH_REMEDY = /dropped|refused|disconnects/;
 
@@ -35,8 +38,15 @@ function parseRows(page: string): Row[] {
   return rows;
 }
 
+const ARCHIVE_STATUS: ArchiveStatus = {
+  ...{ target: 'file:///a', state: 'failing', reason: 'no', retryAtMs: 1, failures: 2, tip: null },
+  backlog: { positions: 3, bytes: 5, maxBytes: 7, ageS: 9, whenFull: 'refuse', isFull: false },
+  ...{ entries: 1, rows: 2, bytes: 3, objects: 4, dropped: 5 },
+};
+
 const [beforeSys = '', sysPart = ''] = (await readFile(PAGE, 'utf8')).split(SYS_HEADING);
-const [metricsPart = '', meshPart = ''] = beforeSys.split(MESH_HEADING);
+const [metricsPart = '', afterMesh = ''] = beforeSys.split(MESH_HEADING);
+const [meshPart = '', archivePart = ''] = afterMesh.split(ARCHIVE_HEADING);
 
 t.test('the page explains every metric and every reason, each once, and nothing else', (t) => {
   const families = parseExposition(renderPrometheus(createView(), createCounters()));
@@ -72,6 +82,23 @@ t.test('the page explains every metric of the mesh, and every value of its label
     [...MESH_METRICS.map(({ name }) => name), ...words].sort(),
   );
   t.match(meshPart, '`$SYS/broker/connection/<site>.<id>/state`');
+  t.end();
+});
+
+t.test('the page explains every metric of the archive, and every state', (t) => {
+  const words = new Set(ARCHIVE_METRICS.map(({ name }) => name));
+  for (const { samples } of ARCHIVE_METRICS)
+    for (const { labels } of samples(ARCHIVE_STATUS))
+      for (const [label, value] of Object.entries(labels)) words.add(label).add(value);
+  t.strictSame(
+    parseRows(archivePart)
+      .map(({ key }) => key)
+      .sort(),
+    [...words].sort(),
+  );
+  const page = renderPrometheus(createView(), createCounters(), undefined, ARCHIVE_STATUS);
+  t.match(page, /^sprawl_archive_state\{state="failing"\} 1\nsprawl_archive_state\{state="waiting"\} 0$/m);
+  t.match(page, /^sprawl_archive_backlog_bytes 5$/m);
   t.end();
 });
 
