@@ -6,7 +6,7 @@ import { Catalog, readSelection, type StoredRow, withArchive } from './archive-t
 import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 import type { GatewayId } from './contracts/gateway-id.js';
-import { ARCHIVE_FLOOR, type DurableSessions } from './contracts/store.js';
+import { ARCHIVE_FLOORS, type DurableSessions } from './contracts/store.js';
 import { createMessage, type Message } from './message/message.js';
 import { encodeProperties, type Properties, type QoS } from './protocol/index.js';
 import { realClock } from './real-clock.js';
@@ -138,7 +138,7 @@ async function writeRetained(config: Config, newest: ReadonlyMap<string, Newest>
     await store.log.flush();
     wallMs = realClock.wall();
     // They are in the archive: it is not to have them twice.
-    store.setFloor(ARCHIVE_FLOOR, store.committed + 1);
+    for (const name of ARCHIVE_FLOORS) store.setFloor(name, store.committed + 1);
   } finally {
     await store.close();
   }

@@ -9,13 +9,13 @@ import type { Lanes } from './broker/lanes.js';
 import { queryArchive } from './archive-query.js';
 import type { MessageQuery } from './archive-tools.js';
 import { type Config, parseColumn, parseHours } from './config/index.js';
-import type { ArchiveStatus } from './contracts/archive-status.js';
+import type { ArchivesStatus } from './contracts/archive-status.js';
 import type { Clock } from './contracts/clock.js';
 import { SprawlError } from './contracts/errors.js';
 import type { Lineage } from './contracts/epoch.js';
 import type { GatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
-import type { Store } from './contracts/store.js';
+import type { ArchiveFloor, Store } from './contracts/store.js';
 import { realTimers } from './real-clock.js';
 
 const SPOOL = 'archive-spool';
@@ -32,13 +32,13 @@ export interface ArchiveParts {
 export interface GatewayArchive {
   /** Why messages are refused; undefined: they are not. */
   readonly refusal: string | undefined;
-  /** Why the gateway is not well; undefined: the archive is no reason. */
-  readonly trouble: string | undefined;
+  /** Why the gateway is not well; empty: the archive is no reason. */
+  readonly troubles: readonly string[];
   /** After the mesh: the life of the gateway has to have begun. @throws SprawlError MESH_FILE_FAILED */
   start(): Promise<void>;
   tick(): void;
   stop(): Promise<void>;
-  status(): ArchiveStatus;
+  status(): ArchivesStatus;
   /** See queryArchive. */
   messages(query: MessageQuery): AsyncIterable<Uint8Array>;
 }
@@ -57,27 +57,40 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
   if (config.archive.topics.length === 0) return undefined;
   const { clock, logger, store, lanes, mesh } = parts;
   const self = mesh === undefined ? await alone(config, parts) : memberOf(mesh);
-  const settings = await settingsOf(config, self.site);
-  const archive = await createArchive(settings, {
-    ...{ self: self.id, store, clock, timers: realTimers, logger, minuteOfDay },
-    lineage: () => self.lineage(),
-    beyond: (counter) => self.beyond(counter),
-    whenCommitted: (done, position) => lanes.whenCommitted(done, position),
-  });
+  const full = new Set<ArchiveFloor>();
+  const create = (settings: ArchiveSettings): Promise<Archive> =>
+    createArchive(settings, {
+      ...{ self: self.id, store, clock, timers: realTimers, minuteOfDay },
+      logger: settings.name === 'archive' ? logger : logger.child({ archive: settings.name }),
+      setFull: (isFull) => {
+        if (isFull) full.add(settings.name);
+        else full.delete(settings.name);
+        store.setFull(full.size > 0);
+      },
+      lineage: () => self.lineage(),
+      beyond: (counter) => self.beyond(counter),
+      whenCommitted: (done, position) => lanes.whenCommitted(done, position),
+    });
+  const archive = await create(await settingsOf(config, self.site));
+  const copySettings = await copySettingsOf(config, self.site);
+  const copy = copySettings && (await create(copySettings));
+  const all = copy === undefined ? [archive] : [archive, copy];
   return {
     get refusal() {
-      return archive.refusal;
+      return all.find(({ refusal }) => refusal !== undefined)?.refusal;
     },
-    get trouble() {
-      return archive.trouble;
+    get troubles() {
+      return all.flatMap(({ trouble }) => trouble ?? []);
     },
     start: async () => {
       await self.begin();
-      archive.start();
+      for (const one of all) one.start();
     },
-    tick: () => archive.tick(),
-    stop: () => archive.stop(),
-    status: () => archive.status(),
+    tick: () => {
+      for (const one of all) one.tick();
+    },
+    stop: async () => void (await Promise.all(all.map((one) => one.stop()))),
+    status: () => ({ ...archive.status(), copy: copy?.status() ?? null }),
     messages: (query) => queryArchive(config, query),
   };
 }
@@ -132,6 +145,7 @@ async function settingsOf({ archive, dataDir }: Config, site: string): Promise<A
   const { topics, format, compression, partitionBy, partitionTopicLevels, columns } = archive;
   const { fileMaxBytes, fileMaxCount, fileMaxAgeS, backlogMaxBytes, whenFull } = archive;
   return {
+    name: 'archive',
     ...{ topics, format, compression, fileMaxBytes, fileMaxCount, backlogMaxBytes, whenFull, site },
     target: await targetOf(archive),
     partitions: { by: partitionBy, topicLevels: partitionTopicLevels },
@@ -143,8 +157,21 @@ async function settingsOf({ archive, dataDir }: Config, site: string): Promise<A
   };
 }
 
+/** undefined: there is no second target. */
+async function copySettingsOf(config: Config, site: string): Promise<ArchiveSettings | undefined> {
+  const { copyTarget, copyS3 } = config.archive;
+  if (copyTarget === undefined) return undefined;
+  const settings = await settingsOf(config, site);
+  return {
+    ...settings,
+    name: 'archive-copy',
+    target: await targetOf({ target: copyTarget, s3: copyS3 }),
+    spoolFolder: `${settings.spoolFolder}-copy`,
+  };
+}
+
 /** @throws SprawlError CONFIG_INVALID for a file of certificates that cannot be read */
-export async function targetOf({ target, s3 }: Config['archive']): Promise<TargetSettings> {
+async function targetOf({ target, s3 }: Pick<Config['archive'], 'target' | 's3'>): Promise<TargetSettings> {
   const { endpoint, region, pathStyle, caFile, timeoutMs, partBytes } = s3;
   const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8').catch(unreadable(caFile));
   return { target, s3: { endpoint, region, pathStyle, ca, timeoutMs, partBytes } };

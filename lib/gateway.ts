@@ -11,7 +11,7 @@ import { type Config, readMachine } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
 import { shortId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
-import type { Store } from './contracts/store.js';
+import { ARCHIVE_FLOORS, type Store } from './contracts/store.js';
 import { type GatewayArchive, openArchive } from './gateway-archive.js';
 import { openMesh } from './gateway-mesh.js';
 import { createHttpServer, type HttpServer, type Readiness } from './http/index.js';
@@ -213,7 +213,7 @@ class EdgeGateway implements Gateway {
   }
 
   async start(): Promise<void> {
-    const { store, broker, lanes, mesh, archive, startClock } = this.#parts;
+    const { config, store, broker, lanes, mesh, archive, startClock } = this.#parts;
     await store.open(lanes.createRestoration(), mesh?.node);
     startClock();
     await broker.listen();
@@ -228,6 +228,9 @@ class EdgeGateway implements Gateway {
       this.#httpAddress = await this.#http?.listen();
       await this.#listeners.open();
       await mesh?.start();
+      // What is not archived any more holds nothing.
+      for (const name of archive === undefined ? ARCHIVE_FLOORS : []) store.setFloor(name, undefined);
+      if (config.archive.copyTarget === undefined) store.setFloor('archive-copy', undefined);
       await archive?.start();
     } catch (error) {
       await this.stop({ drainTimeoutMs: 0 });
@@ -282,8 +285,7 @@ class EdgeGateway implements Gateway {
   #tellMesh(): void {
     const { mesh, lanes, archive } = this.#parts;
     if (mesh === undefined) return;
-    const { trouble } = archive ?? {};
-    const reasons = [...new Set([...this.#readiness().reasons, ...(trouble === undefined ? [] : [trouble])])];
+    const reasons = [...new Set([...this.#readiness().reasons, ...(archive?.troubles ?? [])])];
     mesh.setLoad(Math.max(this.#busyShare(), lanes.budget.used / lanes.budget.maxBytes), reasons);
     for (const { id, site, state } of mesh.status().peers) {
       const isUp = state === 'up' || state === 'relayed' ? '1' : '0';

@@ -9,7 +9,7 @@ import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
-import { ARCHIVE_FLOOR, type LogPosition, type Store } from '../../lib/contracts/store.js';
+import type { ArchiveFloor, LogPosition, Store } from '../../lib/contracts/store.js';
 import { ArchiveThread } from './archive-thread.js';
 import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
@@ -34,6 +34,8 @@ export interface DayHours {
 }
 
 export interface ArchiveSettings extends CutLimits {
+  /** Tells the archives of one gateway apart. */
+  readonly name: ArchiveFloor;
   readonly topics: readonly string[];
   readonly target: TargetSettings;
   readonly format: FileFormat;
@@ -63,7 +65,6 @@ export type ArchivedLog = Pick<
   | 'setNote'
   | 'recordNote'
   | 'note'
-  | 'setFull'
 >;
 
 export interface ArchivePorts {
@@ -72,6 +73,8 @@ export interface ArchivePorts {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
+  /** While it is full nothing is taken in. */
+  setFull(isFull: boolean): void;
   /** Minutes of the day in the time of the machine. */
   minuteOfDay(): number;
   /** The lives of this gateway. */
@@ -94,10 +97,9 @@ interface SavedCut {
   readonly cut: Cut;
 }
 
-const CUT_NOTE = 'archive-cut';
-const STEPS_NOTE = 'archive-clock';
-const TARGET_NOTE = 'archive-target';
-const GIVEN_UP_NOTE = 'archive-given-up';
+/** What the log remembers for an archive; the floor has the name of the archive. */
+type NoteKind = 'cut' | 'clock' | 'target' | 'given-up';
+
 /** Of what may wait. */
 const ALARM_SHARE = 0.8;
 /** What may wait in the memory of the thread to be written. */
@@ -147,7 +149,7 @@ export class Archive {
     );
     this.#keeper = new CutKeeper({
       saved: () => this.#savedCut(),
-      save: (cut) => this.#save(CUT_NOTE, { target: this.#settings.target.target, cut } satisfies SavedCut),
+      save: (cut) => this.#save('cut', { target: this.#settings.target.target, cut } satisfies SavedCut),
       next: () => this.#nextCut(),
     });
   }
@@ -155,12 +157,17 @@ export class Archive {
   /** After the store was opened, and the life of the gateway has begun. */
   start(): void {
     const { store, clock } = this.#ports;
-    const steps = this.#note<readonly ClockStep[]>(STEPS_NOTE);
-    this.#givenUp = this.#note<readonly PositionRange[]>(GIVEN_UP_NOTE) ?? [];
+    const steps = this.#note<readonly ClockStep[]>('clock');
+    this.#givenUp = this.#note<readonly PositionRange[]>('given-up') ?? [];
     this.#steps = new ClockSteps(clock, steps ?? []);
     this.#rows = new LogRows(store, this.#settings.topics, this.#steps);
     // Until it is known what the archive has, nothing goes.
-    if (!store.floors.has(ARCHIVE_FLOOR)) store.setFloor(ARCHIVE_FLOOR, store.first);
+    const { name } = this.#settings;
+    if (!store.floors.has(name)) {
+      store.setFloor(name, store.first);
+      // Where it was an archive before, nobody held what came meanwhile.
+      this.#giveUpBefore(store.first);
+    }
     this.#lookAtTarget();
     this.#isStarted = true;
   }
@@ -168,12 +175,18 @@ export class Archive {
   /** What went to another archive is not in this one: an archive that is new begins behind it, one that was left for a while tells it as lost. */
   #lookAtTarget(): void {
     const { target } = this.#settings.target;
-    const before = this.#note<ArchiveBegin>(TARGET_NOTE);
+    const before = this.#note<ArchiveBegin>('target');
     this.#begin = before?.target === target ? before : { target, from: this.#floor };
     if (before === this.#begin) return;
-    if (before !== undefined && this.#floor > 1) this.#givenUp = [[1, this.#floor - 1]];
-    this.#keep(GIVEN_UP_NOTE, this.#givenUp);
-    this.#keep(TARGET_NOTE, this.#begin);
+    if (before !== undefined) this.#giveUpBefore(this.#floor);
+    this.#keep('target', this.#begin);
+  }
+
+  /** What of it is not archived by now is told as lost. */
+  #giveUpBefore(position: LogPosition): void {
+    if (position <= 1) return;
+    this.#givenUp = [[1, position - 1]];
+    this.#keep('given-up', this.#givenUp);
   }
 
   /** The log as the cutter sees it: it begins where this archive does. */
@@ -196,7 +209,7 @@ export class Archive {
     if (!this.#isStarted || this.#isStopped) return;
     const { store } = this.#ports;
     if (this.#steps.look(store.committed)) {
-      this.#keep(STEPS_NOTE, this.#steps.steps);
+      this.#keep('clock', this.#steps.steps);
     }
     if (this.#cutter.look()) this.#wake();
     this.#watchBacklog();
@@ -211,7 +224,7 @@ export class Archive {
   /** Why the gateway is not well; undefined: the archive is no reason. */
   get trouble(): string | undefined {
     const { bytes } = this.#cutter.backlog;
-    const { backlogMaxBytes, whenFull } = this.#settings;
+    const { backlogMaxBytes, whenFull, name } = this.#settings;
     if (!this.#isStarted || bytes < ALARM_SHARE * backlogMaxBytes) return undefined;
     const share = Math.floor((100 * bytes) / Math.max(1, backlogMaxBytes));
     const what = this.#isFull
@@ -219,7 +232,7 @@ export class Archive {
         ? ', messages are refused'
         : ', the oldest is given up'
       : '';
-    return `archive: ${share} % of archive.backlogMaxBytes wait${what}`;
+    return `${name}: ${share} % of archive.backlogMaxBytes wait${what}`;
   }
 
   /** Why messages are refused; undefined: they are not. */
@@ -310,18 +323,18 @@ export class Archive {
     const untold = this.#givenUp.filter(([, to]) => to > tip.upTo);
     if (untold.length === this.#givenUp.length) return;
     this.#givenUp = untold;
-    this.#keep(GIVEN_UP_NOTE, untold);
+    this.#keep('given-up', untold);
   }
 
   /** What was given up stays given up. */
   #raiseFloor(needed: LogPosition): void {
-    if (needed > this.#floor) this.#ports.store.setFloor(ARCHIVE_FLOOR, needed);
+    if (needed > this.#floor) this.#ports.store.setFloor(this.#settings.name, needed);
   }
 
   /** The first position that may have to be read. */
   get #floor(): LogPosition {
     const { store } = this.#ports;
-    return store.floors.get(ARCHIVE_FLOOR) ?? store.first;
+    return store.floors.get(this.#settings.name) ?? store.first;
   }
 
   /** What has nothing in it makes no entry: a gateway with nothing to do would write one for the record of the one before. */
@@ -350,7 +363,7 @@ export class Archive {
 
   /** What waits is bounded, and what happens then was chosen. */
   #watchBacklog(): void {
-    const { store, clock, logger } = this.#ports;
+    const { setFull, clock, logger } = this.#ports;
     const { backlogMaxBytes, whenFull } = this.#settings;
     const { bytes } = this.#cutter.backlog;
     const isFull = bytes >= backlogMaxBytes;
@@ -364,7 +377,7 @@ export class Archive {
     if (whenFull === 'drop') {
       if (isFull) this.#giveUp();
     } else if (isFull !== this.#isFull) {
-      store.setFull(isFull);
+      setFull(isFull);
       if (isFull)
         logger.error('messages are refused until the archive has taken what waits for it', { bytes });
       else logger.info('messages are taken again: the archive has room');
@@ -386,35 +399,40 @@ export class Archive {
     const upTo = Math.min(from, committed);
     this.#dropped += upTo - held;
     this.#givenUp = [...this.#givenUp, [held, upTo - 1]];
-    this.#keep(GIVEN_UP_NOTE, this.#givenUp);
-    store.setFloor(ARCHIVE_FLOOR, upTo);
+    this.#keep('given-up', this.#givenUp);
+    store.setFloor(this.#settings.name, upTo);
     logger.error('what waits to be archived is more than is kept for it: the oldest is given up', {
       ...{ from: held, to: upTo - 1, maxBytes: backlogMaxBytes },
     });
   }
 
   #savedCut(): Cut | undefined {
-    const saved = this.#note<SavedCut>(CUT_NOTE);
+    const saved = this.#note<SavedCut>('cut');
     // With another configuration it is made otherwise.
     return saved?.target === this.#settings.target.target
       ? { ...saved.cut, config: this.#config }
       : undefined;
   }
 
-  #note<T>(name: string): T | undefined {
-    const bytes = this.#ports.store.note(name);
+  #nameOf(kind: NoteKind): string {
+    return `${this.#settings.name}-${kind}`;
+  }
+
+  #note<T>(kind: NoteKind): T | undefined {
+    const bytes = this.#ports.store.note(this.#nameOf(kind));
     return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString('utf8')) as T);
   }
 
   /** @returns the position with which it is durable */
-  #keep(name: string, value: unknown): LogPosition {
+  #keep(kind: NoteKind, value: unknown): LogPosition {
     const { store } = this.#ports;
+    const name = this.#nameOf(kind);
     store.setNote(name, Buffer.from(JSON.stringify(value), 'utf8'));
     return store.recordNote(name);
   }
 
-  #save(name: string, value: unknown): Promise<void> {
-    const position = this.#keep(name, value);
+  #save(kind: NoteKind, value: unknown): Promise<void> {
+    const position = this.#keep(kind, value);
     return new Promise((resolve) => this.#ports.whenCommitted(resolve, position));
   }
 }

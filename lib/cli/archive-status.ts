@@ -1,4 +1,4 @@
-import type { ArchiveStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus, ArchiveStatus } from '../contracts/archive-status.js';
 import { SprawlError } from '../contracts/errors.js';
 import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
@@ -19,15 +19,21 @@ export async function runArchiveStatus(invocation: Invocation, world: World): Pr
     );
   }
   expectAnswer(url, answer);
-  const status = JSON.parse(answer.text) as ArchiveStatus;
+  const status = JSON.parse(answer.text) as ArchivesStatus;
   const text = invocation.has('json')
     ? JSON.stringify(status, undefined, 2)
     : columns(archiveRows(status)).join('\n');
   world.stdout.write(`${text}\n`);
-  return status.state === 'failing' || status.backlog.isFull ? ExitCode.failed : ExitCode.done;
+  const all = status.copy === null ? [status] : [status, status.copy];
+  const isBad = all.some(({ state, backlog }) => state === 'failing' || backlog.isFull);
+  return isBad ? ExitCode.failed : ExitCode.done;
 }
 
-export function archiveRows(status: ArchiveStatus): (readonly [string, string])[] {
+export function archiveRows({ copy, ...first }: ArchivesStatus): (readonly [string, string])[] {
+  return [...rowsOf('archive', first), ...(copy === null ? [] : rowsOf('copy', copy))];
+}
+
+function rowsOf(name: string, status: ArchiveStatus): (readonly [string, string])[] {
   const { target, state, reason, backlog, tip, rows, objects, bytes, dropped, failures } = status;
   const why = reason === null ? '' : `: ${reason}`;
   const often = failures > 1 ? ` (${failures} times in a row)` : '';
@@ -41,7 +47,7 @@ export function archiveRows(status: ArchiveStatus): (readonly [string, string])[
       ? 'nothing'
       : `${backlog.positions} records (${size(backlog.bytes)} of ${size(backlog.maxBytes)}), for ${duration(backlog.ageS)}${full}`;
   const lines: (readonly [string, string])[] = [
-    ['archive', target],
+    [name, target],
     ['  state', `${state}${why}${often}`],
     ['  waits', waits],
     [

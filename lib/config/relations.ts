@@ -166,6 +166,12 @@ function checkArchive(config: Config, sourceOf: SourceOf): void {
     },
     sourceOf,
   );
+  if (archive.copyTarget === archive.target)
+    throw violated(
+      'archive.copyTarget is archive.target: a copy is somewhere else',
+      ['archive.copyTarget', 'archive.target'],
+      sourceOf,
+    );
   const names = archive.columns.map((text) => parseColumn(text).name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined)

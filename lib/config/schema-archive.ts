@@ -235,4 +235,17 @@ export const archiveSchema = z.strictObject({
   ...files,
   ...way,
   s3: s3.prefault({}).meta({ description: 'Where `archive.target` begins with `s3://`.' }),
+  copyTarget: z
+    .string()
+    .refine((text) => TARGET.test(text), { message: 'is neither file:///FOLDER nor s3://BUCKET[/PREFIX]' })
+    .optional()
+    .meta(
+      note({
+        description:
+          'A second archive with the same messages, in another region or on another disk. It is written from the log, not from the first one: each goes on while the other is out of reach.',
+        defaultText: 'none',
+        limitText: 'file:///FOLDER or s3://BUCKET[/PREFIX]',
+      }),
+    ),
+  copyS3: s3.prefault({}).meta({ description: 'Where `archive.copyTarget` begins with `s3://`.' }),
 });

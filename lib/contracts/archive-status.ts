@@ -39,3 +39,8 @@ export interface ArchiveStatus {
   /** Positions that were given up because there was no room. */
   readonly dropped: number;
 }
+
+/** With that of the second target; null: there is none. */
+export interface ArchivesStatus extends ArchiveStatus {
+  readonly copy: ArchiveStatus | null;
+}

@@ -230,8 +230,13 @@ export interface RetainedStore {
 /** What is retained, for those who only read it. */
 export type RetainedView = Omit<RetainedStore, 'set' | 'delete' | 'bury' | 'forgetTombstone' | 'doubt'>;
 
-/** The name of the floor that nobody gives up but who set it: what is not in the archive yet. The others hold no more than their quota. */
-export const ARCHIVE_FLOOR = 'archive';
+/** Names of floors that nobody gives up but who set them: what is not in the archive yet, or not in its copy. The others hold no more than their quota. */
+export const ARCHIVE_FLOORS = ['archive', 'archive-copy'] as const;
+export type ArchiveFloor = (typeof ARCHIVE_FLOORS)[number];
+
+export function isArchiveFloor(name: string): boolean {
+  return (ARCHIVE_FLOORS as readonly string[]).includes(name);
+}
 
 /** What a store shows of itself. All but `fault` are 0 where nothing is stored; what only grows is since it was opened. */
 export interface StorageStatus {

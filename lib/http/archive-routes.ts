@@ -1,5 +1,5 @@
 /** Archived messages over HTTP: lines of JSON, as fast as they are taken. */
-import type { ArchiveStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus } from '../contracts/archive-status.js';
 import { SprawlError } from '../contracts/errors.js';
 import { isValidTopicFilter } from '../protocol/topic.js';
 import { realClock } from '../real-clock.js';
@@ -25,7 +25,7 @@ export interface ArchiveQuery {
 
 /** The archive that the gateway writes to. */
 export interface ArchiveView {
-  status(): ArchiveStatus;
+  status(): ArchivesStatus;
   /** Lines of JSON, as they are asked for. @throws SprawlError ARCHIVE_… */
   messages(query: ArchiveQuery): AsyncIterable<Uint8Array>;
 }

@@ -1,8 +1,8 @@
 /** What Prometheus gets to know of the archive. */
-import type { ArchiveStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus, ArchiveStatus } from '../contracts/archive-status.js';
 import type { Family } from './family.js';
 
-type ArchiveMetric = Family<ArchiveStatus>;
+type ArchiveMetric = Family<ArchivesStatus>;
 
 const STATES = ['starting', 'idle', 'working', 'failing', 'waiting', 'stopped'] as const;
 
@@ -12,7 +12,20 @@ function one(
   help: string,
   value: (archive: ArchiveStatus) => number,
 ): ArchiveMetric {
-  return { name, type, help, samples: (archive) => [{ labels: {}, value: value(archive) }] };
+  return {
+    ...{ name, type, help },
+    samples: (all) => eachOf(all).map(([target, status]) => ({ labels: { target }, value: value(status) })),
+  };
+}
+
+function eachOf(status: ArchivesStatus): (readonly [target: string, status: ArchiveStatus])[] {
+  const { copy } = status;
+  return copy === null
+    ? [['first', status]]
+    : [
+        ['first', status],
+        ['copy', copy],
+      ];
 }
 
 export const ARCHIVE_METRICS: readonly ArchiveMetric[] = [
@@ -20,8 +33,10 @@ export const ARCHIVE_METRICS: readonly ArchiveMetric[] = [
     name: 'sprawl_archive_state',
     type: 'gauge',
     help: 'State of the archive: 1 for the one that it is in.',
-    samples: (archive) =>
-      STATES.map((state) => ({ labels: { state }, value: archive.state === state ? 1 : 0 })),
+    samples: (all) =>
+      eachOf(all).flatMap(([target, status]) =>
+        STATES.map((state) => ({ labels: { target, state }, value: status.state === state ? 1 : 0 })),
+      ),
   },
   one(
     'sprawl_archive_backlog_bytes',

@@ -2,7 +2,7 @@
  * The text exposition format of Prometheus, version 0.0.4:
  * https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  */
-import type { ArchiveStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus } from '../contracts/archive-status.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
 import { ARCHIVE_METRICS } from './archive-metrics.js';
 import type { Family } from './family.js';
@@ -109,7 +109,7 @@ export function renderPrometheus(
   view: GatewayView,
   counters: Counters,
   mesh?: MeshStatus,
-  archive?: ArchiveStatus,
+  archive?: ArchivesStatus,
 ): string {
   let text = infoLines(view);
   for (const { index, text: before } of COUNTER_SAMPLES) {

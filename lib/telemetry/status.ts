@@ -1,4 +1,4 @@
-import type { ArchiveStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus } from '../contracts/archive-status.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
 import { FLASH_CYCLES, type FlashLife, flashLife } from './flash-life.js';
 import type { GatewayView } from './gauges.js';
@@ -46,7 +46,7 @@ export interface GatewayStatus {
   /** null: the gateway is in none. */
   readonly mesh: MeshSummary | null;
   /** null: the gateway archives nothing. */
-  readonly archive: ArchiveStatus | null;
+  readonly archive: ArchivesStatus | null;
 }
 
 /** @param diskBytes size of the file system of the data folder; Infinity: unknown. @param mesh of a gateway in one */
@@ -55,7 +55,7 @@ export function statusOf(
   readiness: { readonly ready: boolean; readonly reasons: readonly string[] },
   diskBytes: number,
   mesh?: MeshStatus,
-  archive?: ArchiveStatus,
+  archive?: ArchivesStatus,
 ): GatewayStatus {
   // Without /proc what was handed to the file system is the better part of it.
   const written = view.deviceWrittenBytes > 0 ? view.deviceWrittenBytes : view.storageWrittenBytes;

@@ -9,7 +9,7 @@
  */
 import { type Epoch, isSameEpoch } from '../../lib/contracts/epoch.js';
 import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
-import { ARCHIVE_FLOOR, type LogPosition } from '../../lib/contracts/store.js';
+import { isArchiveFloor, type LogPosition } from '../../lib/contracts/store.js';
 import type { MessageSource, StreamImage, StreamRecord } from '../../lib/contracts/streams.js';
 import { readU48, writeU48 } from '../log/record.js';
 import { decodePositions, encodePositions } from '../queue/posting-block.js';
@@ -111,14 +111,15 @@ export class MeshState {
   /** Nobody may need what is before it; Infinity: nobody needs anything. */
   get floor(): LogPosition {
     let floor = Infinity;
-    for (const [name, position] of this.#floors)
-      if (name !== ARCHIVE_FLOOR) floor = Math.min(floor, position);
+    for (const [name, position] of this.#floors) if (!isArchiveFloor(name)) floor = Math.min(floor, position);
     return floor;
   }
 
   /** What is to be archived begins here. */
   get archiveFloor(): LogPosition {
-    return this.#floors.get(ARCHIVE_FLOOR) ?? Infinity;
+    let floor = Infinity;
+    for (const [name, position] of this.#floors) if (isArchiveFloor(name)) floor = Math.min(floor, position);
+    return floor;
   }
 
   setFloor(name: string, position: LogPosition | undefined): void {

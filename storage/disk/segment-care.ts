@@ -6,7 +6,7 @@
  *     needed by nobody                                                           is removed, oldest first
  *     needed for some messages of sessions that are away for long                is written again with those alone
  */
-import { ARCHIVE_FLOOR, type LogPosition } from '../../lib/contracts/store.js';
+import { isArchiveFloor, type LogPosition } from '../../lib/contracts/store.js';
 import type { MessageSource } from '../../lib/contracts/streams.js';
 import type { Segment } from '../log/segment.js';
 import type { DiskQueue } from '../queue/disk-queue.js';
@@ -89,7 +89,7 @@ export class SegmentCare {
   #letGo(from: LogPosition): LogPosition {
     const { mesh, options } = this.#parts;
     for (const [name, position] of mesh.floors) {
-      if (position >= from || name === ARCHIVE_FLOOR || this.#warnedOf.has(name)) continue;
+      if (position >= from || isArchiveFloor(name) || this.#warnedOf.has(name)) continue;
       this.#warnedOf.add(name);
       options.logger.warn('what it has not fetched is more than is kept for others: the oldest of it goes', {
         ...{ name, from: position, keptFrom: from, maxBytes: options.floorsMaxBytes },

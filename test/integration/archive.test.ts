@@ -10,7 +10,7 @@ import { FileObjectStore } from '../../bridge/archive/file-object-store.js';
 import { Manifest } from '../../bridge/archive/manifest.js';
 import type { ManifestEntry } from '../../bridge/archive/manifest-entry.js';
 import { parseConfig } from '../../lib/config/index.js';
-import type { ArchiveStatus } from '../../lib/contracts/archive-status.js';
+import type { ArchivesStatus } from '../../lib/contracts/archive-status.js';
 import { parseGatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogFields } from '../../lib/contracts/logger.js';
 import { createGateway } from '../../lib/gateway.js';
@@ -26,8 +26,9 @@ const TAKEN = 0x10;
 
 interface Running {
   readonly port: number;
+  readonly url: string;
   readonly said: readonly string[];
-  status(): Promise<ArchiveStatus>;
+  status(): Promise<ArchivesStatus>;
   get(path: string): Promise<Response>;
   stop(): Promise<void>;
 }
@@ -66,16 +67,17 @@ async function start(
     fetch(`http://127.0.0.1:${gateway.addresses['http']?.port ?? 0}${path}`);
   return {
     port: gateway.addresses['mqtt']?.port ?? 0,
+    url: `http://127.0.0.1:${gateway.addresses['http']?.port ?? 0}`,
     ...{ said, get, stop },
-    status: async () => (await (await get('/api/v1/archive')).json()) as ArchiveStatus,
+    status: async () => (await (await get('/api/v1/archive')).json()) as ArchivesStatus,
   };
 }
 
 async function until(
   gateway: Running,
   what: string,
-  holds: (status: ArchiveStatus) => boolean,
-): Promise<ArchiveStatus> {
+  holds: (status: ArchivesStatus) => boolean,
+): Promise<ArchivesStatus> {
   const deadline = performance.now() + SOON_MS;
   for (;;) {
     const status = await gateway.status();
@@ -146,8 +148,8 @@ t.test('what clients publish is in the folder soon, and a query finds it', async
     { payload: 'not json', qos: 2, json: null },
   ]);
   const page = await (await second.get('/metrics')).text();
-  t.match(page, /^sprawl_archive_rows_total 5$/m);
-  t.match(page, /^sprawl_archive_state\{state="idle"\} 1$/m);
+  t.match(page, /^sprawl_archive_rows_total\{target="first"\} 5$/m);
+  t.match(page, /^sprawl_archive_state\{target="first",state="idle"\} 1$/m);
   t.match(await (await second.get('/status')).json(), { archive: { rows: 5 } });
   const found = await second.get('/api/v1/archive/messages?topic=site/%2B/state&limit=22');
   const lines = (await found.text()).trim().split('\n');
@@ -323,6 +325,65 @@ t.test('a gateway that was lost gets back what it retained', async (t) => {
   t.match(b, { topic: 'site/b', qos: 0, retain: true });
   await until(second, 'nothing waits', ({ state, backlog }) => state === 'idle' && backlog.positions < 3);
   t.equal((await second.status()).rows, 0, 'what was restored is not archived again');
+});
+
+t.test('a copy goes on while the first archive is out of reach, and holds the same', async (t) => {
+  const folder = folderOf(t);
+  const store = new S3Server();
+  await store.listen();
+  t.teardown(() => store.close());
+  store.fault = () => ({ kind: 'answer', status: 503, code: 'SlowDown' });
+  const archive = {
+    ...{ target: 's3://bucket/site', copyTarget: pathToFileURL(join(folder, 'copy')).href },
+    s3: { endpoint: store.endpoint, region: 'eu-west-1', timeoutMs: 1000 },
+  };
+  const gateway = await start(t, folder, archive);
+  await publish(t, gateway, 1, 12);
+  const apart = await until(
+    gateway,
+    'the copy has them',
+    ({ copy, state }) => copy?.rows === 12 && state === 'failing',
+  );
+  t.ok(apart.backlog.positions > 11, 'the first has none');
+  store.fault = () => undefined;
+  await until(gateway, 'the first has them, too', ({ rows }) => rows === 12);
+  const [entry] = await entriesOf(folder, 'copy');
+  t.match(entry, { rows: 12, lost: [] });
+  const keys = [...store.objects.keys()].filter((key) => key.startsWith('site/data/'));
+  t.same(
+    keys.map((key) => key.slice('site/'.length)),
+    entry?.objects.map(({ key }) => key),
+    'the same files',
+  );
+  t.match(await runHere(['archive', 'status', '--url', gateway.url]), {
+    code: 0,
+    out: /\ncopy +file:.*copy\n/,
+  });
+});
+
+t.test('an archive that was off for a while tells what it missed, and holds no log meanwhile', async (t) => {
+  const folder = folderOf(t);
+  const files = { segmentMaxBytes: 65_536, checkpointEveryBytes: 65_536, snapshotEveryBytes: 65_536 };
+  const small = { storage: { keepMaxBytes: 0, ...files } };
+  const first = await start(t, folder, {}, small);
+  await publish(t, first, 1, 5);
+  await until(first, 'five are archived', ({ rows, backlog }) => rows === 5 && backlog.positions === 0);
+  await first.stop();
+  const off = await start(t, folder, { topics: [] }, small);
+  t.equal((await off.get('/api/v1/archive')).status, 404);
+  const client = await RawClient.connect(t, off.port, { version: 5 });
+  const large = Buffer.alloc(1000, 'x');
+  for (let n = 0; n < 500; n++) await client.publish('site/large', large, { qos: 1 });
+  await client.disconnect();
+  await off.stop();
+  const on = await start(t, folder, {}, small);
+  await publish(t, on, 6, 7);
+  await until(on, 'it goes on', ({ rows, backlog }) => rows >= 2 && backlog.positions === 0);
+  const entries = await entriesOf(folder);
+  const lost = entries.flatMap((entry) => entry.lost).reduce((sum, [from, to]) => sum + to - from + 1, 0);
+  const rows = entries.reduce((sum, entry) => sum + entry.rows, 0);
+  t.ok(lost > 0, 'some are gone');
+  t.ok(rows < 507 && rows + lost >= 507, `${rows} rows and ${lost} lost positions of 507 messages`);
 });
 
 t.test('an old copy of the data folder goes on beside what the archive has', async (t) => {

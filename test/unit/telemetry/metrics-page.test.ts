@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
-import type { ArchiveStatus } from '../../../lib/contracts/archive-status.js';
+import type { ArchivesStatus } from '../../../lib/contracts/archive-status.js';
 import { createCounters, renderPrometheus, SYS_TOPICS } from '../../../lib/telemetry/index.js';
 import { formatLabels, INFOS } from '../../../lib/telemetry/prometheus.js';
 import { ARCHIVE_METRICS } from '../../../lib/telemetry/archive-metrics.js';
@@ -38,7 +38,8 @@ function parseRows(page: string): Row[] {
   return rows;
 }
 
-const ARCHIVE_STATUS: ArchiveStatus = {
+const ARCHIVE_STATUS: ArchivesStatus = {
+  copy: null,
   ...{ target: 'file:///a', state: 'failing', reason: 'no', retryAtMs: 1, failures: 2, tip: null },
   backlog: { positions: 3, bytes: 5, maxBytes: 7, ageS: 9, whenFull: 'refuse', isFull: false },
   ...{ entries: 1, rows: 2, bytes: 3, objects: 4, dropped: 5 },
@@ -90,6 +91,7 @@ t.test('the page explains every metric of the archive, and every state', (t) => 
   for (const { samples } of ARCHIVE_METRICS)
     for (const { labels } of samples(ARCHIVE_STATUS))
       for (const [label, value] of Object.entries(labels)) words.add(label).add(value);
+  words.add('copy');
   t.strictSame(
     parseRows(archivePart)
       .map(({ key }) => key)
@@ -97,8 +99,8 @@ t.test('the page explains every metric of the archive, and every state', (t) => 
     [...words].sort(),
   );
   const page = renderPrometheus(createView(), createCounters(), undefined, ARCHIVE_STATUS);
-  t.match(page, /^sprawl_archive_state\{state="failing"\} 1\nsprawl_archive_state\{state="waiting"\} 0$/m);
-  t.match(page, /^sprawl_archive_backlog_bytes 5$/m);
+  t.match(page, /^sprawl_archive_state\{target="first",state="failing"\} 1$/m);
+  t.match(page, /^sprawl_archive_backlog_bytes\{target="first"\} 5$/m);
   t.end();
 });
 
