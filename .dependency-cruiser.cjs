@@ -20,7 +20,8 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^lib/',
-        pathNot: '^lib/(archive-tools|archive-restore|gateway|gateway-archive|gateway-mesh|embedded|storage-tools|mesh-tools)\\.ts$',
+        pathNot:
+          '^lib/(archive-tools|archive-restore|gateway|gateway-archive|gateway-mesh|embedded|storage-tools|mesh-tools)\\.ts$',
       },
       to: { path: '^(storage|mesh|bridge|models)/' },
     },
