@@ -11,6 +11,7 @@ import { ObjectFault, type ObjectFaultKind, type ObjectStore } from '../bridge/a
 import { openTarget } from '../bridge/archive/target.js';
 import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
+import { realClock } from './real-clock.js';
 
 export { checkArchive, type CheckedOrigin, type Finding } from '../bridge/archive/reading/archive-check.js';
 export { readInOrder, readSelection } from '../bridge/archive/reading/archive-reader.js';
@@ -31,9 +32,29 @@ const WAY_OUT: Readonly<Record<ObjectFaultKind, string>> = {
   other: 'try again, or see the store',
 };
 
+/** What says where an archive is. */
+export type ArchivePlace = Pick<Config['archive'], 'target' | 's3'>;
+
+/** Whether an archive answers; nothing is written. Never rejects. */
+export async function lookAtArchive(
+  archive: ArchivePlace,
+): Promise<{ readonly name: string; readonly tookMs: number; readonly fault: string | undefined }> {
+  const startedAt = realClock.now();
+  const seen = (fault: string | undefined): Awaited<ReturnType<typeof lookAtArchive>> => ({
+    ...{ name: archive.target, fault },
+    tookMs: realClock.now() - startedAt,
+  });
+  try {
+    await withArchive({ archive }, (store) => store.stat('manifest/none'));
+    return seen(undefined);
+  } catch (error) {
+    return seen(error instanceof Error ? error.message : String(error));
+  }
+}
+
 /** Runs `task` on the archive of a configuration. @throws SprawlError ARCHIVE_… for what the store and the objects say, TLS_FILE_INVALID */
 export async function withArchive<T>(
-  { archive }: Pick<Config, 'archive'>,
+  { archive }: { readonly archive: ArchivePlace },
   task: (store: ObjectStore) => Promise<T>,
 ): Promise<T> {
   const { target, s3 } = archive;

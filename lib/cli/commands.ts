@@ -69,7 +69,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Look at this machine: can a gateway run here, and be reached?',
     usage: '[--json] [OPTIONS]',
     details: [
-      'Says for each check ok, warn, fail or skip, what was measured, and what to do: Node.js and the system, the packages with machine code, the data folder with its free space and the speed of its disk, the clock, the ports, the mesh and its key files, whether others reach this machine through its router, and each --peer. It needs no gateway that runs, and no root; it changes nothing, prints no secret and ends within ten seconds.',
+      'Says for each check ok, warn, fail or skip, what was measured, and what to do: Node.js and the system, the packages with machine code, the data folder with its free space and the speed of its disk, the clock, the ports, the mesh and its key files, whether others reach this machine through its router, each --peer, and whether the archive answers. It needs no gateway that runs, and no root; it changes nothing, prints no secret and ends within ten seconds.',
       'The disk is measured with up to 100 writes of 4 KiB to a file that is removed again. The hash table is asked only where a gateway with this configuration would use it: never where mesh.bootstrap is "none", and its public nodes only by a member of a mesh. Takes the options of "up". Ends with 1 where a check failed, else with 0.',
     ],
     options: [...CONFIG_OPTIONS, { long: 'json', description: 'Print it for programs.' }],

@@ -1,6 +1,7 @@
 /** Puts the checks together: what is looked at, in which order, and what becomes of a probe that fails or does not end. */
 import { type Config, parseBootstrap, parseHostPort } from '../../config/index.js';
 import { failure, type Finding, skipped, warning } from './finding.js';
+import { judgeArchive } from './judge-archive.js';
 import { type FolderFound, judgeFolder, judgeSpace, judgeSync } from './judge-folder.js';
 import { judgeClock, judgeNode, judgePackages, judgePlatform, judgeTimeServer } from './judge-machine.js';
 import { judgeKeyFiles, judgeMembership } from './judge-mesh.js';
@@ -59,8 +60,9 @@ export async function examine(
         judgePeer(peer, await probes.peer(parseHostPort(peer))),
       ]),
     ),
+    archiveFindings(examined),
   ]);
-  return [...groups.flat(), skipped('archive', 'not configured')];
+  return groups.flat();
 }
 
 /** A probe that throws is a failed check, one that does not end a warning. */
@@ -95,6 +97,23 @@ async function folderFindings({ config, probes, deadline, isInUse }: Examined): 
     bounded(deadline, 'sync speed', async () => [judgeSync(await probes.syncs(found.lookedAt))]),
   ]);
   return [...first, ...rest.flat()];
+}
+
+async function archiveFindings({ config, probes, deadline }: Examined): Promise<Finding[]> {
+  const { topics, target, s3, copyTarget, copyS3 } = config.archive;
+  if (topics.length === 0) return [skipped('archive', 'archive.topics is empty: nothing is archived')];
+  const wanted = [
+    { check: 'archive', key: 'archive.target', target, s3 },
+    ...(copyTarget === undefined
+      ? []
+      : [{ check: 'archive copy', key: 'archive.copyTarget', target: copyTarget, s3: copyS3 }]),
+  ];
+  const groups = await Promise.all(
+    wanted.map(({ check, key, ...where }) =>
+      bounded(deadline, check, async () => [judgeArchive(check, key, await probes.archive(where))]),
+    ),
+  );
+  return groups.flat();
 }
 
 async function clockFindings({ probes, deadline, mesh }: Examined): Promise<Finding[]> {

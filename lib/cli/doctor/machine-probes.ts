@@ -39,6 +39,7 @@ export function createProbes(stderr: Writable): Probes {
         ...{ host, port, bootstrap },
         timeoutMs: REACH_TIMEOUT_MS,
       }),
+    archive: async (where) => (await import('../../archive-tools.js')).lookAtArchive(where),
     peer: async (address) => (await import('../../mesh-tools.js')).lookAtPeer(address),
   };
 }

@@ -1,5 +1,6 @@
 /** What is measured. The judging is elsewhere, so that it is tested without a machine; tests put others in the place of these. */
 import type { Config, HostPort } from '../../config/index.js';
+import type { ArchiveSeen } from './judge-archive.js';
 import type { FolderFound, SpaceFound } from './judge-folder.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
 import type { MeshSeen } from './judge-mesh.js';
@@ -24,4 +25,6 @@ export interface Probes {
   mesh(config: Config): Promise<MeshSeen & { readonly timeFloorMs: number }>;
   reach(host: string, port: number, bootstrap: readonly HostPort[] | undefined): Promise<ReachSeen>;
   peer(address: HostPort): Promise<PeerSeen>;
+  /** Nothing is written. */
+  archive(where: Pick<Config['archive'], 'target' | 's3'>): Promise<ArchiveSeen>;
 }

@@ -45,6 +45,7 @@ function probesOf(changes: Partial<Probes> = {}): Probes {
     mesh: async () => MESH,
     reach: async () => REACHED,
     peer: async () => ({ tookMs: 1 }),
+    archive: async ({ target }) => ({ name: target, tookMs: 3, fault: undefined }),
     ...changes,
   };
 }
@@ -73,6 +74,29 @@ t.test('on a machine on which all is well every check is ok, in one order', asyn
     ],
   );
   for (const [check, { verdict }] of found) t.equal(verdict, check === 'archive' ? 'skip' : 'ok', check);
+});
+
+t.test('an archive is looked at where there is one, and its copy', async (t) => {
+  const archive = { topics: ['#'], target: 's3://abc', copyTarget: 's3://bcd' };
+  const found = await examined({}, { archive });
+  t.match(found.get('archive'), { verdict: 'ok', value: 's3://abc answers after 3 ms' });
+  t.match(found.get('archive copy'), { verdict: 'ok', value: /^s3:\/\/bcd/ });
+  const bad = await examined(
+    {
+      archive: async ({ target }) => ({
+        name: target,
+        tookMs: target === 's3://abc' ? 1 : 5000,
+        fault: target === 's3://abc' ? 'denied' : undefined,
+      }),
+    },
+    { archive },
+  );
+  t.match(bad.get('archive'), {
+    verdict: 'fail',
+    value: 'denied',
+    advice: /archive\.target says where it is/,
+  });
+  t.match(bad.get('archive copy'), { verdict: 'warn' });
 });
 
 t.test('a probe that fails is a failed check, and the others are told all the same', async (t) => {
