@@ -8,11 +8,22 @@ import type { Selection } from '../bridge/archive/reading/object-place.js';
 import { linesOf } from '../bridge/archive/reading/row-lines.js';
 import { ManifestFault } from '../bridge/archive/manifest-entry.js';
 import { ObjectFault, type ObjectFaultKind, type ObjectStore } from '../bridge/archive/object-store.js';
-import { openTarget } from '../bridge/archive/target.js';
+import type { S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
+import { openLifecycle, openTarget } from '../bridge/archive/target.js';
 import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 import { realClock } from './real-clock.js';
 
+export { type BucketFinding, judgeBucket, timeText } from '../bridge/archive/bucket-judgement.js';
+export {
+  areasOf,
+  type BucketRule,
+  type BucketState,
+  touches,
+  type Versioning,
+} from '../bridge/archive/bucket-rule.js';
+export { ownRuleIds, ownRules, type RuleWishes } from '../bridge/archive/own-rules.js';
+export type { PendingUpload, RuleSet, S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
 export { checkArchive, type CheckedOrigin, type Finding } from '../bridge/archive/reading/archive-check.js';
 export { readInOrder, readSelection } from '../bridge/archive/reading/archive-reader.js';
 export { Catalog, type CatalogObject, objectsOf } from '../bridge/archive/reading/catalog.js';
@@ -69,6 +80,23 @@ export async function withArchive<T>(
   }
 }
 
+/** Runs `task` on the rules of the bucket of a configuration; undefined: the archive is in a folder. @throws SprawlError as `withArchive` */
+export async function withLifecycle<T>(
+  { archive }: Pick<Config, 'archive'>,
+  task: (lifecycle: S3Lifecycle | undefined) => Promise<T>,
+): Promise<T> {
+  const { target, s3 } = archive;
+  const { caFile, ...rest } = s3;
+  const lifecycle = await openLifecycle({ target, s3: { ...rest, ca: readCertificates(caFile) } });
+  try {
+    return await task(lifecycle);
+  } catch (error) {
+    throw archiveFailure(error);
+  } finally {
+    lifecycle?.close();
+  }
+}
+
 /** What the user is told; everything else as it is. */
 function archiveFailure(error: unknown): unknown {
   if (error instanceof NothingArchived)
@@ -92,10 +120,14 @@ function archiveFailure(error: unknown): unknown {
       { details: { origin: error.origin, entry: error.number }, cause: error },
     );
   if (error instanceof ObjectFault)
-    return new SprawlError('ARCHIVE_UNREACHABLE', `${error.message}: ${WAY_OUT[error.kind]}`, {
-      retryable: error.kind === 'busy' || error.kind === 'unreachable' || error.kind === 'unknown',
-      cause: error,
-    });
+    return new SprawlError(
+      'ARCHIVE_UNREACHABLE',
+      `${error.message}: ${error.wayOut ?? WAY_OUT[error.kind]}`,
+      {
+        retryable: error.kind === 'busy' || error.kind === 'unreachable' || error.kind === 'unknown',
+        cause: error,
+      },
+    );
   return error;
 }
 

@@ -52,12 +52,16 @@ export type ObjectFaultKind =
   'busy' | 'unreachable' | 'unknown' | 'denied' | 'clock' | 'full' | 'missing' | 'other';
 
 export class ObjectFault extends Error {
+  /** For people, where more is known than `kind` tells. */
+  readonly wayOut: string | undefined;
+
   constructor(
     readonly kind: ObjectFaultKind,
     message: string,
-    options?: ErrorOptions,
+    { wayOut, ...options }: ErrorOptions & { readonly wayOut?: string } = {},
   ) {
     super(message, options);
+    this.wayOut = wayOut;
     this.name = 'ObjectFault';
   }
 }

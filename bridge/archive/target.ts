@@ -2,6 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import { FileObjectStore } from './file-object-store.js';
 import type { ObjectStore } from './object-store.js';
+import type { S3Options } from './s3-connection.js';
+import type { S3Lifecycle } from './s3-lifecycle.js';
 
 export interface TargetSettings {
   /** `file:///folder` or `s3://bucket/prefix`. */
@@ -25,26 +27,31 @@ export interface OpenTarget {
   close(): void;
 }
 
+const FILES = 'file://';
 const S3 = /^s3:\/\/([^/]+)(?:\/(.*?))?\/*$/;
 
 /** @throws RangeError for a target that the configuration should not have let through */
 export async function openTarget({ target, s3 }: TargetSettings): Promise<OpenTarget> {
-  if (target.startsWith('file://'))
+  if (target.startsWith(FILES))
     return { objects: new FileObjectStore(fileURLToPath(target)), close: () => undefined };
-  const [, bucket, prefix = ''] = S3.exec(target) ?? [];
-  if (bucket === undefined) throw new RangeError(`${target} is no target of an archive`);
+  const options = s3OptionsOf(target, s3);
   // Some thirty megabytes that nobody needs who writes to a folder.
   const { S3ObjectStore } = await import('./s3-object-store.js');
-  const { endpoint, region = '', pathStyle = endpoint !== undefined, ca, timeoutMs, partBytes } = s3;
-  const objects = new S3ObjectStore({
-    bucket,
-    prefix,
-    region,
-    endpoint,
-    pathStyle,
-    ca,
-    timeoutMs,
-    partBytes,
-  });
+  const objects = new S3ObjectStore(options);
   return { objects, close: () => objects.close() };
+}
+
+/** @returns undefined: it is a folder, which has no rules @throws RangeError as `openTarget` */
+export async function openLifecycle({ target, s3 }: TargetSettings): Promise<S3Lifecycle | undefined> {
+  if (target.startsWith(FILES)) return undefined;
+  const options = s3OptionsOf(target, s3);
+  const { S3Lifecycle } = await import('./s3-lifecycle.js');
+  return new S3Lifecycle(options);
+}
+
+function s3OptionsOf(target: string, s3: S3Settings): S3Options {
+  const [, bucket, prefix = ''] = S3.exec(target) ?? [];
+  if (bucket === undefined) throw new RangeError(`${target} is no target of an archive`);
+  const { endpoint, region = '', pathStyle = endpoint !== undefined, ca, timeoutMs, partBytes } = s3;
+  return { bucket, prefix, region, endpoint, pathStyle, ca, timeoutMs, partBytes };
 }

@@ -1,5 +1,6 @@
 import {
   ARCHIVE_CAT_OPTIONS,
+  ARCHIVE_LIFECYCLE_OPTIONS,
   ARCHIVE_LS_OPTIONS,
   ARCHIVE_REPLAY_OPTIONS,
   ARCHIVE_VERIFY_OPTIONS,
@@ -123,5 +124,35 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) =>
       (await import('./archive-replay.js')).runArchiveReplay(invocation, world),
+  },
+  {
+    name: 'archive lifecycle',
+    summary: 'Show, check or set the rules of the bucket that an archive is in.',
+    usage: '[show|check|set] [OPTIONS]',
+    details: [
+      'show (which is the default) prints the lifecycle rules of the bucket that are about the archive, whether it has versions, and uploads that were begun and never finished. check tells what is dangerous or missing and ends with 1 where something is: rules that remove manifests, or archived data before --keep-days; rules that move manifests where they cannot be read at once; no rule that aborts unfinished uploads; versions that are kept for ever. What may be meant is a warning, and ends with 0.',
+      'set writes rules of its own beside those of others, which stay as they are: one that aborts unfinished uploads, and what the options ask for. Rules that an earlier set wrote for this archive and that are not asked for any more go. Their ids begin with sprawl-edge-. Nobody else should write rules at the same time: S3 lets the last one win.',
+      'A folder (file://) has no rules: it says so and ends with 0.',
+      WHICH_ARCHIVE,
+    ],
+    options: ARCHIVE_LIFECYCLE_OPTIONS,
+    positionals: { min: 0, max: 1 },
+    examples: [
+      {
+        purpose: 'Do the rules of the bucket leave an archive of five years alone?',
+        line: 'sprawl-edge archive lifecycle check --keep-days 1826 --target s3://plant-archive/edge',
+      },
+      {
+        purpose: 'Unfinished uploads go after a week, data is cheaper after a quarter of a year',
+        line: 'sprawl-edge archive lifecycle set --transition GLACIER_IR:90',
+      },
+      {
+        purpose: 'Unfinished uploads of a store that has no rules',
+        line: 'sprawl-edge archive lifecycle --abort-older-than 2',
+      },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) =>
+      (await import('./archive-lifecycle.js')).runArchiveLifecycle(invocation, world),
   },
 ];

@@ -70,6 +70,48 @@ export const ARCHIVE_VERIFY_OPTIONS: readonly OptionSpec[] = [
   ...ARCHIVE_OPTIONS,
 ];
 
+export const ARCHIVE_LIFECYCLE_OPTIONS: readonly OptionSpec[] = [
+  {
+    long: 'keep-days',
+    values: ['DAYS'],
+    description: 'check: how long archived data has to stay; a rule that removes it sooner is dangerous.',
+  },
+  {
+    long: 'abort-uploads-days',
+    values: ['DAYS'],
+    description: 'set: abort uploads that were begun so long ago and never finished (default 7).',
+  },
+  {
+    long: 'transition',
+    values: ['CLASS:DAYS'],
+    description: 'set: move archived data, and not the manifest, to this storage class after so many days.',
+  },
+  {
+    long: 'expire-days',
+    values: ['DAYS'],
+    description:
+      'set: remove archived data after so many days, and not the manifest: "archive verify" then names it as missing. Needs --yes.',
+  },
+  {
+    long: 'expire-noncurrent-days',
+    values: ['DAYS'],
+    description: 'set: in a bucket with versions, remove for good what was removed so many days ago.',
+  },
+  { long: 'yes', description: 'set: yes, remove archived data.' },
+  {
+    long: 'dry-run',
+    description: 'set: print what all rules of the bucket would be, as JSON, and write nothing.',
+  },
+  {
+    long: 'abort-older-than',
+    values: ['DAYS'],
+    description:
+      'show, check: abort uploads that were begun so long ago; 0: also those that a gateway is writing now, which begins them again.',
+  },
+  JSON_OPTION,
+  ...ARCHIVE_OPTIONS,
+];
+
 export const ARCHIVE_REPLAY_OPTIONS: readonly OptionSpec[] = [
   ...SELECTION_OPTIONS,
   {
