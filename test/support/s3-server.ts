@@ -1,6 +1,6 @@
 /**
  * A small S3 server in memory, as much of it as an archive needs: path style, conditional creation, checksums, parts, ranges, lists in
- * pages, signatures of version 4. It fails as it is told to.
+ * pages, signatures of version 4, lifecycle rules (kept, and never carried out), versioning (told, and not done). It fails as it is told to.
  */
 import { createHash, createHmac } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -14,6 +14,7 @@ export interface S3ServerOptions {
   /** Whether `If-None-Match` counts; `refused`: 501. */
   readonly conditional?: 'honoured' | 'ignored' | 'refused';
   readonly pageMaxKeys?: number;
+  readonly versioning?: 'Enabled' | 'Suspended' | '';
 }
 
 /** What the server does with one request. `hangBefore`, `hangAfter`: no answer comes, and nothing or everything was done. `cut`: half of the body. */
@@ -31,18 +32,23 @@ const NONE = Buffer.alloc(0);
 
 export class S3Server {
   readonly objects = new Map<string, Buffer>();
-  readonly uploads = new Map<string, { key: string; parts: Map<number, Buffer> }>();
+  readonly uploads = new Map<string, { key: string; parts: Map<number, Buffer>; begun: string }>();
+  /** As it was put, XML; undefined: there are none. */
+  lifecycle: string | undefined;
+  /** `x-amz-transition-default-minimum-object-size`. */
+  minimumSize = 'all_storage_classes_128K';
   /** `PUT key?query`, in order. */
   readonly asked: string[] = [];
   fault: (method: string, target: string) => S3Fault | undefined = () => undefined;
   readonly #options: Required<S3ServerOptions>;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #begunCount = 0;
 
   constructor(options: S3ServerOptions = {}) {
     this.#options = {
       ...{ bucket: 'bucket', accessKeyId: 'AKTEST', secretAccessKey: 'very secret', conditional: 'honoured' },
-      pageMaxKeys: 1000,
+      ...{ pageMaxKeys: 1000, versioning: '' },
       ...options,
     };
     this.#server = createServer((request, response) => void this.#serve(request, response));
@@ -111,6 +117,9 @@ export class S3Server {
     request: IncomingMessage,
     body: Buffer,
   ): Answer {
+    if (query.has('lifecycle')) return this.#lifecycle(method, request, body);
+    if (query.has('versioning')) return this.#versioning();
+    if (key === '' && method === 'GET' && query.has('uploads')) return this.#listUploads(query);
     if (key === '' && method === 'GET') return this.#list(query);
     const uploadId = query.get('uploadId');
     if (method === 'POST' && query.has('uploads')) return this.#beginUpload(key);
@@ -138,8 +147,8 @@ export class S3Server {
   }
 
   #beginUpload(key: string): Answer {
-    const id = `upload-${this.uploads.size + 1}`;
-    this.uploads.set(id, { key, parts: new Map() });
+    const id = `upload-${++this.#begunCount}`;
+    this.uploads.set(id, { key, parts: new Map(), begun: new Date().toISOString() });
     return xml(
       `<InitiateMultipartUploadResult><Key>${key}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
     );
@@ -185,6 +194,46 @@ export class S3Server {
     const next =
       page.length < keys.length ? `<NextContinuationToken>${page.at(-1)}</NextContinuationToken>` : '';
     return xml(`<ListBucketResult><KeyCount>${page.length}</KeyCount>${contents}${next}</ListBucketResult>`);
+  }
+
+  #lifecycle(method: string, { headers }: IncomingMessage, body: Buffer): Answer {
+    const header = 'x-amz-transition-default-minimum-object-size';
+    if (method === 'PUT') {
+      this.lifecycle = body.toString();
+      // As AWS does: without the header the default of today is taken.
+      this.minimumSize = String(headers[header] ?? 'all_storage_classes_128K');
+      return { status: 200 };
+    }
+    if (this.lifecycle === undefined) return errorAnswer(404, 'NoSuchLifecycleConfiguration');
+    return { ...xml(''), headers: { [header]: this.minimumSize }, body: this.lifecycle };
+  }
+
+  #versioning(): Answer {
+    const { versioning } = this.#options;
+    const status = versioning === '' ? '' : `<Status>${versioning}</Status>`;
+    return xml(`<VersioningConfiguration>${status}</VersioningConfiguration>`);
+  }
+
+  #listUploads(query: URLSearchParams): Answer {
+    const prefix = query.get('prefix') ?? '';
+    const after = `${query.get('key-marker') ?? ''} ${query.get('upload-id-marker') ?? ''}`;
+    const all = [...this.uploads]
+      .map(([id, { key, begun }]) => ({ id, key, begun, place: `${key} ${id}` }))
+      .filter(({ key, place }) => key.startsWith(prefix) && place > after)
+      .sort((a, b) => (a.place < b.place ? -1 : 1));
+    const page = all.slice(0, this.#options.pageMaxKeys);
+    const last = page.at(-1);
+    const next =
+      page.length === all.length || last === undefined
+        ? '<IsTruncated>false</IsTruncated>'
+        : `<IsTruncated>true</IsTruncated><NextKeyMarker>${last.key}</NextKeyMarker><NextUploadIdMarker>${last.id}</NextUploadIdMarker>`;
+    const uploads = page
+      .map(
+        ({ id, key, begun }) =>
+          `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${begun}</Initiated></Upload>`,
+      )
+      .join('');
+    return xml(`<ListMultipartUploadsResult>${uploads}${next}</ListMultipartUploadsResult>`);
   }
 
   /** See "Authenticating Requests (AWS Signature Version 4)". */
