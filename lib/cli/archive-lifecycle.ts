@@ -43,7 +43,7 @@ export async function runArchiveLifecycle(invocation: Invocation, world: World):
     world.stdout.write(
       invocation.has('json')
         ? `${JSON.stringify({ target, rules: null }, undefined, 2)}\n`
-        : `${target} is a folder: it has no rules, and what crashes leave in it the gateway removes\n`,
+        : `${target} is a folder: a folder has no rules\n`,
     );
     return ExitCode.done;
   });
