@@ -119,8 +119,11 @@ export class S3Lifecycle {
       LifecycleConfiguration: configuration,
       ...(minimumSize !== undefined && { TransitionDefaultMinimumObjectSize: minimumSize }),
     });
-    await this.#ask('write the lifecycle rules of', 's3:PutLifecycleConfiguration', (abortSignal) =>
-      client.send(command, { abortSignal }),
+    await this.#ask(
+      'write the lifecycle rules of',
+      's3:PutLifecycleConfiguration',
+      (abortSignal) => client.send(command, { abortSignal }),
+      'this store does not take such rules; some take none that move objects: try without --transition',
     );
   }
 
@@ -156,19 +159,20 @@ export class S3Lifecycle {
     }
   }
 
-  async #ask<T>(what: string, permission: string, task: (deadline: AbortSignal) => Promise<T>): Promise<T> {
+  async #ask<T>(
+    what: string,
+    permission: string,
+    task: (deadline: AbortSignal) => Promise<T>,
+    otherwise = 'this store does not have that; see its own tools',
+  ): Promise<T> {
     try {
       return await this.#connection.ask(what, '', task);
     } catch (error) {
       if (!(error instanceof ObjectFault)) throw error;
-      const wayOut = isNotImplemented(error.cause)
-        ? 'this store does not have that; use its own tools, or a job that runs "archive lifecycle --abort-older-than" where it lists uploads'
-        : error.kind === 'denied'
-          ? `these credentials need ${permission}; docs/archive.md has the whole policy`
-          : undefined;
-      throw wayOut === undefined
-        ? error
-        : new ObjectFault(error.kind, error.message, { cause: error.cause, wayOut });
+      const { kind, message, cause } = error;
+      if (isNotImplemented(cause)) throw new ObjectFault('other', message, { cause, wayOut: otherwise });
+      const wayOut = `these credentials need ${permission}; docs/archive.md has the whole policy`;
+      throw kind === 'denied' ? new ObjectFault(kind, message, { cause, wayOut }) : error;
     }
   }
 }

@@ -237,8 +237,11 @@ t.test('a store without rules says so, and one without versioning is no fault', 
   without('lifecycle', 405, 'MethodNotAllowed');
   t.match(await run('check'), {
     code: 1,
-    err: /MethodNotAllowed.*this store does not have that; use its own tools/,
+    err: /MethodNotAllowed.*this store does not have that; see its own tools/,
   });
+  server.fault = (method) =>
+    method === 'PUT' ? { kind: 'answer', status: 501, code: 'NotImplemented' } : undefined;
+  t.match(await run('set', '--transition', 'GLACIER_IR:90'), { code: 1, err: /: try without --transition/ });
   without('lifecycle', 503, 'SlowDown');
   t.match(await run(), { code: 1, err: /SlowDown.*: try again later/ });
   without('versioning', 503, 'SlowDown');
