@@ -36,3 +36,29 @@ t.test('the page shows every command that it is about', (t) => {
   for (const { name } of ARCHIVE_COMMANDS) t.match(page, `sprawl-edge ${name}`);
   t.end();
 });
+
+interface Policy {
+  readonly Statement: readonly { readonly Action: readonly string[]; readonly Resource: string | string[] }[];
+}
+
+t.test('the policies allow what is asked for, and no more', (t) => {
+  const [writer = [], reader = [], merger = [], rules = []] = [...page.matchAll(/```json\n(.*?)```/gs)].map(
+    ([, json = '']) =>
+      [...new Set((JSON.parse(json) as Policy).Statement.flatMap(({ Action }) => Action))].sort(),
+  );
+  const source = (name: string): string =>
+    readFileSync(new URL(`../../../bridge/archive/${name}.ts`, import.meta.url), 'utf8');
+  t.strictSame(
+    rules,
+    [...new Set([...source('s3-lifecycle').matchAll(/'(s3:\w+)'/g)].map(([, action]) => action))].sort(),
+    'those that the errors name',
+  );
+  const asked = [...source('s3-object-store').matchAll(/new (\w+)Command\(/g)].map(([, name = '']) => name);
+  const permissionOf = (name: string): string =>
+    `s3:${{ HeadObject: 'GetObject', ListObjectsV2: 'ListBucket' }[name] ?? name.replace(/^(Create|Complete)MultipartUpload$|^UploadPart$/, 'PutObject')}`;
+  const needed = [...new Set(asked.map(permissionOf))].sort();
+  t.strictSame(writer, needed);
+  t.strictSame(merger, needed);
+  t.strictSame(reader, ['s3:GetObject', 's3:ListBucket']);
+  t.end();
+});
