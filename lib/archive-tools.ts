@@ -1,18 +1,24 @@
 /** What reads an archive, for the command line and HTTP: the only module that knows both the bridge and a configuration, besides the gateway. */
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Catalog, NothingArchived } from '../bridge/archive/reading/catalog.js';
 import { ObjectDamage } from '../bridge/archive/reading/checked-object.js';
 import { readSelection } from '../bridge/archive/reading/archive-reader.js';
-import type { Selection } from '../bridge/archive/reading/object-place.js';
+import { EVERYTHING, type Selection } from '../bridge/archive/reading/object-place.js';
 import { linesOf } from '../bridge/archive/reading/row-lines.js';
+import type { CompactedOrigin } from '../bridge/archive/compaction/compactor.js';
 import { ManifestFault } from '../bridge/archive/manifest-entry.js';
+import { MergeFault } from '../bridge/archive/merge-record.js';
 import { ObjectFault, type ObjectFaultKind, type ObjectStore } from '../bridge/archive/object-store.js';
 import type { S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
 import { openLifecycle, openTarget } from '../bridge/archive/target.js';
 import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 import { realClock } from './real-clock.js';
+import { version } from './version.js';
 
 export { type BucketFinding, judgeBucket, timeText } from '../bridge/archive/bucket-judgement.js';
 export {
@@ -25,6 +31,8 @@ export {
 export { ownRuleIds, ownRules, type RuleWishes } from '../bridge/archive/own-rules.js';
 export type { PendingUpload, RuleSet, S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
 export { checkArchive, type CheckedOrigin, type Finding } from '../bridge/archive/reading/archive-check.js';
+export type { Amount, Removed } from '../bridge/archive/compaction/removal.js';
+export type { CompactedOrigin } from '../bridge/archive/compaction/compactor.js';
 export { readInOrder, readSelection } from '../bridge/archive/reading/archive-reader.js';
 export { Catalog, type CatalogObject, objectsOf } from '../bridge/archive/reading/catalog.js';
 export { mayHold, type Selection } from '../bridge/archive/reading/object-place.js';
@@ -119,6 +127,12 @@ function archiveFailure(error: unknown): unknown {
       `${error.message}; "sprawl-edge archive verify" names all that is damaged`,
       { details: { origin: error.origin, entry: error.number }, cause: error },
     );
+  if (error instanceof MergeFault)
+    return new SprawlError(
+      'ARCHIVE_DAMAGED',
+      `${error.message}; "sprawl-edge archive verify" names all that is damaged`,
+      { details: { origin: error.origin, merge: error.number }, cause: error },
+    );
   if (error instanceof ObjectFault)
     return new SprawlError(
       'ARCHIVE_UNREACHABLE',
@@ -129,6 +143,63 @@ function archiveFailure(error: unknown): unknown {
       },
     );
   return error;
+}
+
+export interface CompactionSettings {
+  /** First characters of the ids of origins; none: all of them. */
+  readonly origins: readonly string[];
+  /** Default: 16 MiB. */
+  readonly minBytes: number | undefined;
+  /** Default: 128 MiB. */
+  readonly targetBytes: number | undefined;
+  /** Default: a day. */
+  readonly graceMs: number | undefined;
+  readonly isAlone: boolean;
+  readonly isDry: boolean;
+  onProgress(progress: { readonly merges: number; readonly bytes: number }): void;
+}
+
+/** Merges small objects of the archive of a configuration, and removes those that were replaced. @throws SprawlError ARCHIVE_… */
+export async function compactConfigured(
+  config: Pick<Config, 'archive'>,
+  { origins, minBytes, targetBytes, graceMs, isAlone, isDry, onProgress }: CompactionSettings,
+): Promise<readonly CompactedOrigin[]> {
+  // What writes Parquet nobody needs who reads.
+  const { ClockNotSet, compactArchive, COMPACTION_DEFAULTS } =
+    await import('../bridge/archive/compaction/compactor.js');
+  const { FolderSpool } = await import('../bridge/archive/spool.js');
+  const { PARQUET_DEFAULTS } = await import('../bridge/archive/parquet-options.js');
+  const { HAS_ZSTD } = await import('../bridge/archive/zstd.js');
+  const { compression } = config.archive;
+  if (compression === 'zstd' && !HAS_ZSTD)
+    throw new SprawlError(
+      'ARCHIVE_ZSTD_MISSING',
+      'archive.compression: zstd needs Node.js 22.15 or later: update it, or choose snappy',
+    );
+  const { entriesMaxCount, ...defaults } = COMPACTION_DEFAULTS;
+  const options = {
+    limits: {
+      minBytes: minBytes ?? Math.min(defaults.minBytes, targetBytes ?? Infinity),
+      targetBytes: targetBytes ?? Math.max(defaults.targetBytes, minBytes ?? 0),
+      entriesMaxCount,
+    },
+    ...{ graceMs: graceMs ?? defaults.graceMs, isAlone, isDry },
+    ...{ parquet: { ...PARQUET_DEFAULTS, compression }, by: `sprawl-edge ${version}` },
+  };
+  const folder = await mkdtemp(join(tmpdir(), 'sprawl-compact-'));
+  try {
+    return await withArchive(config, async (store) => {
+      const spool = new FolderSpool(join(folder, 'spool'));
+      const ports = { store, spool, wallMs: () => realClock.wall(), onProgress };
+      const found = await new Catalog(store).selectedOrigins({ ...EVERYTHING, origins });
+      return await compactArchive(ports, found, options);
+    });
+  } catch (error) {
+    if (!(error instanceof ClockNotSet)) throw error;
+    throw new SprawlError('ARCHIVE_CLOCK_UNSET', error.message, { cause: error });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 export interface MessageQuery extends Selection {

@@ -7,6 +7,7 @@ const UNITS_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
   w: 604_800_000,
 };
+const DURATION = /^(\d+(?:\.\d+)?)([smhdw])$/;
 const RELATIVE = /^-(\d+(?:\.\d+)?)([smhdw])$/;
 /** A day, or a time of it; without a zone it is UTC, as the names of folders are. */
 const ABSOLUTE = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/;
@@ -24,4 +25,12 @@ export function parseTimeText(text: string, nowMs: number): number | undefined {
   // oxlint-disable-next-line eslint/no-restricted-globals -- it only reads what is written down
   const timeMs = Date.parse(zone === undefined && whole.includes('T') ? `${whole}Z` : whole);
   return Number.isNaN(timeMs) ? undefined : timeMs;
+}
+
+export const DURATION_FORMS = 'how long, such as 90s, 15m, 24h, 3d, 1w';
+
+/** @returns milliseconds; undefined: it says no duration */
+export function parseDurationText(text: string): number | undefined {
+  const [, count, unit = ''] = DURATION.exec(text) ?? [];
+  return count === undefined ? undefined : Number(count) * (UNITS_MS[unit] ?? NaN);
 }

@@ -75,11 +75,16 @@ export function encodeEntry(entry: ManifestEntry): Uint8Array {
     ...{ format: FORMAT, origin, number, previous },
     epoch: { counter: epoch.counter, nonce: epoch.nonce },
     ...{ after, upTo, lost, config, rows },
-    objects: objects.map(({ key, length, rows: count, sha256 }) => ({ key, length, rows: count, sha256 })),
+    objects: objects.map(writtenObject),
     by,
   });
   return Buffer.from(`${line}\n`, 'utf8');
 }
+
+/** The fields of an object, always in the same order. */
+export const writtenObject = ({ key, length, rows, sha256 }: ArchivedObject): ArchivedObject => ({
+  ...{ key, length, rows, sha256 },
+});
 
 /** @param bytes as `encodeEntry` made them @throws ManifestFault where they are anything else */
 export function decodeEntry(origin: GatewayId, number: number, bytes: Uint8Array): ManifestEntry {
@@ -138,15 +143,24 @@ function entryOf(fields: Readonly<Record<string, unknown>>): ManifestEntry | und
   const origin = typeof originText === 'string' ? parseGatewayId(originText) : undefined;
   const by = typeof byText === 'string' ? parseGatewayId(byText) : undefined;
   const epoch = isRecord(life) ? epochOf(life) : undefined;
-  const objects = Array.isArray(listed) ? listed.map(objectOf) : [undefined];
-  if (origin === undefined || by === undefined || epoch === undefined) return undefined;
+  const objects = objectsIn(listed);
+  if (origin === undefined || by === undefined || epoch === undefined || objects === undefined)
+    return undefined;
   if (!isCount(number) || number === 0 || !isCount(after) || !isCount(upTo) || !isCount(rows))
     return undefined;
   if (typeof config !== 'string' || !(previous === '' || isHash(previous))) return undefined;
-  if (!Array.isArray(lost) || !lost.every(isRange) || !objects.every(isThere)) return undefined;
-  if (objects.reduce((sum, object) => sum + object.rows, 0) !== rows) return undefined;
+  if (!Array.isArray(lost) || !lost.every(isRange) || rowsIn(objects) !== rows) return undefined;
   return { origin, number, previous, epoch, after, upTo, lost, config, rows, objects, by };
 }
+
+/** Objects as they are written down; undefined: something else is. */
+export function objectsIn(listed: unknown): readonly ArchivedObject[] | undefined {
+  const objects = Array.isArray(listed) ? listed.map(objectOf) : [undefined];
+  return objects.every(isThere) ? objects : undefined;
+}
+
+export const rowsIn = (objects: readonly ArchivedObject[]): number =>
+  objects.reduce((sum, { rows }) => sum + rows, 0);
 
 function epochOf({ counter, nonce }: Readonly<Record<string, unknown>>): Epoch | undefined {
   return isCount(counter) && typeof nonce === 'string' && NONCE.test(nonce) ? { counter, nonce } : undefined;
@@ -160,10 +174,11 @@ function objectOf(value: unknown): ArchivedObject | undefined {
     : undefined;
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isHash = (value: unknown): value is string => typeof value === 'string' && HASH.test(value);
+export const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0;
+export const isHash = (value: unknown): value is string => typeof value === 'string' && HASH.test(value);
 const isRange = (value: unknown): value is PositionRange => {
   if (!Array.isArray(value) || value.length !== 2) return false;
   const [first, last] = value as readonly unknown[];

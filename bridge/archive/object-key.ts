@@ -1,6 +1,6 @@
 /**
  * Where rows are, in the way of Hive: `data/date=2026-11-29/prefix=site%2Fharbour/<origin>-<epoch>-<first>-<last>-<hash>.parquet`. A reader
- * that wants a day, or a part of the topics, asks for nothing else.
+ * that wants a day, or a part of the topics, asks for nothing else. What a merge made has its number before the hash: `…-<last>-m7-<hash>.parquet`.
  */
 import { createHash } from 'node:crypto';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
@@ -22,6 +22,21 @@ export interface ObjectName {
   readonly last: number;
   /** Of its bytes: two that were made from the same positions otherwise do not get in each other's way. */
   readonly sha256: string;
+  readonly format: FileFormat;
+  /** Number of the merge for which it was made; undefined: it is of an entry. */
+  readonly merge?: number | undefined;
+}
+
+/** What the key of an object says. */
+export interface ParsedKey {
+  readonly partition: string;
+  /** First characters of its id. */
+  readonly originStart: string;
+  readonly epoch: number;
+  readonly first: number;
+  readonly last: number;
+  /** undefined: it is of an entry. */
+  readonly merge: number | undefined;
   readonly format: FileFormat;
 }
 
@@ -70,16 +85,33 @@ export class Partitions {
 
 export function objectKey(
   partition: string,
-  { origin, epoch, first, last, sha256, format }: ObjectName,
+  { origin, epoch, first, last, sha256, format, merge }: ObjectName,
 ): string {
   const name = [
-    origin.slice(0, ORIGIN_CHARACTERS),
-    epoch,
-    first,
-    last,
+    ...[originStart(origin), epoch, first, last],
+    ...(merge === undefined ? [] : [`m${merge}`]),
     sha256.slice(0, HASH_CHARACTERS),
   ].join('-');
   return `data/${partition}/${name}.${format}`;
+}
+
+/** As names of objects begin. */
+export function originStart(origin: GatewayId): string {
+  return origin.slice(0, ORIGIN_CHARACTERS);
+}
+
+const KEY =
+  /^data\/(.+)\/([0-9a-f]{16})-(\d{1,15})-(\d{1,15})-(\d{1,15})(?:-m(\d{1,12}))?-[0-9a-f]{8}\.(parquet|ndjson)$/;
+
+/** @returns undefined: `objectKey` made no such key */
+export function parseObjectKey(key: string): ParsedKey | undefined {
+  const [, partition, start, epoch, first, last, merge, format] = KEY.exec(key) ?? [];
+  if (partition === undefined || start === undefined) return undefined;
+  return {
+    ...{ partition, originStart: start, epoch: Number(epoch), first: Number(first), last: Number(last) },
+    merge: merge === undefined ? undefined : Number(merge),
+    format: format === 'ndjson' ? 'ndjson' : 'parquet',
+  };
 }
 
 function firstLevels(topic: string, count: number): string {

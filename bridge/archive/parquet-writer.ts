@@ -134,7 +134,8 @@ export class ParquetRows implements RowWriter {
     const sequence = new BigInt64Array(count);
     const qos = new Int32Array(count);
     // Whoever wants fields needs the values; the text is the payload itself.
-    const values = columns.length === 0 ? undefined : rows.map(({ payload }) => jsonOf(payload));
+    const isKnown = rows.every(({ extracted }) => extracted !== undefined);
+    const values = columns.length === 0 || isKnown ? undefined : rows.map(({ payload }) => jsonOf(payload));
     const json = rows.map(({ payload }, i) =>
       (values === undefined ? isJson(payload) : values[i] !== undefined) ? payload : undefined,
     );
@@ -159,9 +160,13 @@ export class ParquetRows implements RowWriter {
       { name: 'properties', data: rows.map(({ properties }) => properties), ...unsorted },
       { name: 'payload', data: rows.map(({ payload }) => payload), ...unsorted },
       { name: 'json', data: json, ...unsorted },
-      ...columns.map((column) => ({
+      ...columns.map((column, c) => ({
         name: column.name,
-        data: (values ?? []).map((one) => (one === undefined ? null : extract(one.value, column))),
+        data: rows.map(({ extracted }, i) => {
+          if (extracted !== undefined) return extracted[c] ?? null;
+          const one = values?.[i];
+          return one === undefined ? null : extract(one.value, column);
+        }),
       })),
     ];
     void this.#parquet.write({ columnData, rowGroupSize: count });

@@ -15,7 +15,11 @@ export interface ArchiveRow {
   /** MQTT 5 properties that go with it, as JSON; undefined: none. */
   readonly properties: string | undefined;
   readonly payload: Uint8Array;
+  /** Values of the columns of the file, in their order, where it was read from one; undefined: they are looked for in the payload. */
+  readonly extracted?: readonly ColumnValue[];
 }
+
+export type ColumnValue = number | bigint | boolean | string | null;
 
 export interface FileFacts {
   readonly site: string;
@@ -91,10 +95,7 @@ function firstOf(payload: Uint8Array): number {
 }
 
 /** @returns null where the field is missing or of another type */
-export function extract(
-  value: unknown,
-  { path, type }: ExtractedColumn,
-): number | bigint | boolean | string | null {
+export function extract(value: unknown, { path, type }: ExtractedColumn): ColumnValue {
   let found = value;
   for (const name of path) {
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return null;

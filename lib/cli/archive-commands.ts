@@ -1,6 +1,7 @@
 import {
   ARCHIVE_CAT_OPTIONS,
   ARCHIVE_LIFECYCLE_OPTIONS,
+  ARCHIVE_COMPACT_OPTIONS,
   ARCHIVE_LS_OPTIONS,
   ARCHIVE_REPLAY_OPTIONS,
   ARCHIVE_VERIFY_OPTIONS,
@@ -82,7 +83,7 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     summary: 'Prove that an archive is complete, or name what is missing.',
     usage: '[--deep] [OPTIONS]',
     details: [
-      'Checks the manifest of each gateway: numbers without a gap, each entry with the hash of the one before, positions that follow each other, pages that are the same as the entries; and that every object which is named is there with its length. With --deep it reads every object: its SHA-256, how many rows, each position within its entry and once. Names every fault; positions that a log had lost before they were archived, as the manifests tell; and as a note objects that no manifest names (litter: see docs/archive.md).',
+      'Checks the manifest of each gateway: numbers without a gap, each entry with the hash of the one before, positions that follow each other, pages that are the same as the entries; and that every object which is named is there with its length. With --deep it reads every object: its SHA-256, how many rows, each position within its entry and once. Names every fault; positions that a log had lost before they were archived, as the manifests tell; and as a note objects that no manifest names (litter: see docs/archive.md), and those that a merge has replaced. Merges are checked as entries are, and what they replaced may be gone.',
       'Changes nothing. Ends with 0 where all is well, with 1 where something is not. How far it is goes to standard error.',
       WHICH_ARCHIVE,
     ],
@@ -98,6 +99,25 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) =>
       (await import('./archive-verify.js')).runArchiveVerify(invocation, world),
+  },
+  {
+    name: 'archive compact',
+    summary: 'Merge the small objects of an archive, and remove what was replaced.',
+    usage: '[OPTIONS]',
+    details: [
+      'Makes one object of the small ones of each folder, up to --target-bytes, in files below the folder for temporary files (TMPDIR). What it wrote it reads back, row by row, before a merge record says that it replaces the old objects: those stay for --grace, and a later run removes them, and litter. Entries of manifests stay for ever.',
+      'Gateways may archive, and others read or compact, at the same time. It may be interrupted anywhere: run it again. Where anything is damaged or missing it ends with 1, and removes nothing.',
+      'How far it is goes to standard error. It has to write and to remove objects. ' + WHICH_ARCHIVE,
+    ],
+    options: ARCHIVE_COMPACT_OPTIONS,
+    positionals: NO_POSITIONALS,
+    examples: [
+      { purpose: 'Once a day', line: 'sprawl-edge archive compact --target s3://plant-archive/edge' },
+      { purpose: 'What would it do?', line: 'sprawl-edge archive compact --dry-run' },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) =>
+      (await import('./archive-compact.js')).runArchiveCompact(invocation, world),
   },
   {
     name: 'archive replay',

@@ -34,7 +34,7 @@ export async function runArchiveLs(invocation: Invocation, world: World): Promis
 
 interface OriginSummary {
   readonly origin: string;
-  /** Those that have objects of the selection. */
+  /** Those that have objects of the selection; of a merge all that it replaces. */
   entries: number;
   objects: number;
   rows: number;
@@ -57,12 +57,12 @@ async function summaries(catalog: Catalog, selection: Selection): Promise<Origin
       ...{ origin, entries: 0, objects: 0, rows: 0, bytes: 0 },
       ...{ firstDate: null, lastDate: null, epoch: 0, upTo: 0 },
     };
-    for await (const entry of catalog.entries(origin)) {
-      const objects = objectsOf(entry).filter(({ place }) => mayHold(place, selection));
-      if (isAll || objects.length > 0) sum.entries++;
+    for await (const unit of catalog.units(origin)) {
+      const objects = objectsOf(unit).filter(({ place }) => mayHold(place, selection));
+      if (isAll || objects.length > 0) sum.entries += unit.last - unit.first + 1;
       for (const one of objects) add(sum, one);
-      sum.epoch = entry.epoch.counter;
-      sum.upTo = entry.upTo;
+      sum.epoch = unit.epoch.counter;
+      sum.upTo = unit.upTo;
     }
     found.push(sum);
   }
@@ -110,16 +110,17 @@ async function* objectLines(
   yield Buffer.from(lines.join(''));
 }
 
-function objectText({ object, entry, after, upTo }: CatalogObject): string {
+function objectText({ object, entry, lastEntry, after, upTo }: CatalogObject): string {
   const { key, rows, length } = object;
-  return `${key}  ${rows} rows  ${size(length)}  entry ${entry}: (${after}, ${upTo}]`;
+  const entries = entry === lastEntry ? `entry ${entry}` : `entries ${entry} to ${lastEntry}`;
+  return `${key}  ${rows} rows  ${size(length)}  ${entries}: (${after}, ${upTo}]`;
 }
 
-function objectJson({ origin, epoch, entry, after, upTo, object, place }: CatalogObject): string {
+function objectJson({ origin, epoch, entry, lastEntry, after, upTo, object, place }: CatalogObject): string {
   const { date = null, hour = null, topic = null } = place;
   const { key, rows, length, sha256 } = object;
   return JSON.stringify({
-    ...{ origin, epoch: epoch.counter, entry, after, upTo, date, hour },
+    ...{ origin, epoch: epoch.counter, entry, lastEntry, after, upTo, date, hour },
     ...{ topic, key, rows, bytes: length, sha256 },
   });
 }

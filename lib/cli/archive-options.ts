@@ -112,6 +112,34 @@ export const ARCHIVE_LIFECYCLE_OPTIONS: readonly OptionSpec[] = [
   ...ARCHIVE_OPTIONS,
 ];
 
+export const ARCHIVE_COMPACT_OPTIONS: readonly OptionSpec[] = [
+  {
+    long: 'min-bytes',
+    values: ['BYTES'],
+    description: 'Objects that are smaller are merged (default 16777216: 16 MiB).',
+  },
+  {
+    long: 'target-bytes',
+    values: ['BYTES'],
+    description: 'What goes into one merged object at most (default 134217728: 128 MiB).',
+  },
+  {
+    long: 'grace',
+    values: ['DURATION'],
+    description:
+      'How long after a merge the objects that it replaced stay, for those who are reading them: 90s, 15m, 24h, 3d (default 24h).',
+  },
+  {
+    long: 'litter',
+    description:
+      'Also remove what was made for a merge that was never written. Only while nobody else compacts this archive.',
+  },
+  { long: 'dry-run', short: 'n', description: 'Print what would be done, and do nothing.' },
+  ORIGIN,
+  JSON_OPTION,
+  ...ARCHIVE_OPTIONS,
+];
+
 export const ARCHIVE_REPLAY_OPTIONS: readonly OptionSpec[] = [
   ...SELECTION_OPTIONS,
   {

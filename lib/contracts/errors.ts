@@ -45,6 +45,8 @@ export const ErrorCode = {
   ARCHIVE_MISSING: 'unavailable',
   ARCHIVE_UNREACHABLE: 'unavailable',
   ARCHIVE_DAMAGED: 'corrupt',
+  ARCHIVE_CLOCK_UNSET: 'config',
+  ARCHIVE_ZSTD_MISSING: 'config',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

@@ -6,6 +6,7 @@ import t from 'tap';
 import { FileObjectStore } from '../../bridge/archive/file-object-store.js';
 import { ARCHIVE_COMMANDS } from '../../lib/cli/archive-commands.js';
 import { ArchiveWorld, rowsOf } from '../support/archive-world.js';
+import { compact, GRACE_MS, NOW_MS } from '../support/compaction-world.js';
 
 const page = readFileSync(new URL('../../../docs/archive.md', import.meta.url), 'utf8');
 
@@ -26,10 +27,39 @@ t.test('DuckDB reads an archive as the page says', async (t) => {
   const ask = async (sql: string) => (await db.runAndReadAll(sql)).getRowObjectsJson();
   t.same(await ask('SELECT count(*)::INTEGER AS n FROM messages'), [{ n: 11 }], 'litter and all');
   t.same(await ask('SELECT count(*)::INTEGER AS n FROM archived'), [{ n: 9 }]);
+  const summary = await ask(blocks[2] ?? '');
   t.same(
-    await ask(blocks[2] ?? ''),
+    summary,
     ['a', 'b', 'c'].map((letter) => ({ topic: `site/${letter}`, messages: '3', celsius: 21.5 })),
   );
+});
+
+t.test('DuckDB reads what was merged once, before and after the old files are gone', async (t) => {
+  const folder = join(t.testdir(), 'archive');
+  const store = new FileObjectStore(folder);
+  const world = new ArchiveWorld(t, store);
+  const [sql = ''] = [...page.matchAll(/```sql\n(SET VARIABLE.*?)```/gs)].map(([, text = '']) =>
+    text.replaceAll('/var/lib/sprawl/archive', folder),
+  );
+  const count = async (): Promise<unknown> => {
+    const db = await (await DuckDBInstance.create(':memory:')).connect();
+    try {
+      await db.run(sql);
+      const query = 'SELECT count(*)::INTEGER AS n, count(DISTINCT sequence)::INTEGER AS d FROM archived';
+      return (await db.runAndReadAll(query)).getRowObjectsJson();
+    } finally {
+      db.closeSync();
+    }
+  };
+  for (const n of [1, 2, 3, 4]) {
+    for (const m of [1, 2, 3])
+      await world.cut((3 * (n - 1) + m) * 3, rowsOf(9 * n - 9 + 3 * m - 2, 9 * n - 9 + 3 * m));
+    t.same(await count(), [{ n: 9 * n, d: 9 * n }]);
+    const [merged] = await compact(store, NOW_MS + n * GRACE_MS);
+    t.equal(merged?.merges, 1);
+    t.equal(merged?.removed?.replaced.objects, n === 1 ? 0 : n === 2 ? 9 : 12);
+    t.same(await count(), [{ n: 9 * n, d: 9 * n }]);
+  }
 });
 
 t.test('the page shows every command that it is about', (t) => {

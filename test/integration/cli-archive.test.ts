@@ -250,6 +250,77 @@ t.test('verify proves that an archive is complete, or names what is not', async 
   });
 });
 
+t.test('compact makes one file of several, and removes them after the grace', async (t) => {
+  const found = await archive(t);
+  await found.world.cut(18, rowsOf(10, 18));
+  await found.world.cut(27, rowsOf(19, 27));
+  const lines = (out: string): string[] => out.trim().split('\n').sort();
+  const before = lines((await on(found, 'cat')).out);
+  t.equal(before.length, 27);
+  const dry = await on(found, 'compact', '--dry-run');
+  t.match(dry, {
+    code: 0,
+    err: '',
+    out: new RegExp(`\n${ORIGIN} +1 +3 +9 \\(.*\nnothing was done: --dry-run\n$`),
+  });
+  t.equal(lines((await on(found, 'ls', '--objects')).out).length, 9);
+  const done = await on(found, 'compact');
+  t.match(done, { code: 0, err: '' });
+  t.match(
+    done.out,
+    new RegExp(`\n${ORIGIN} +1 +3 +9 \\(\\S+ KiB\\) +3 \\(\\S+ KiB\\) +0 \\(0 bytes\\) .* 9 \\(`),
+  );
+  t.match(
+    done.out,
+    /: 9 replaced objects stay for those who read them; a run after 20\S+Z removes all of them\n$/,
+  );
+  t.match(lines((await on(found, 'ls', '--objects')).out), [
+    /prefix=site%2Fa\/\S+-m1-\S+  9 rows  .* KiB  entries 1 to 3: \(0, 27\]$/,
+    ...[/site%2Fb/, /site%2Fc/],
+  ]);
+  t.match(JSON.parse((await on(found, 'ls', '--json')).out), [
+    { entries: 3, objects: 3, rows: 27, upTo: 27 },
+  ]);
+  t.match(await on(found, 'verify', '--deep'), { code: 0, out: /note: data\S+: \d+ bytes that merge 1 of/ });
+  const removed = JSON.parse((await on(found, 'compact', '--grace', '0s', '--json')).out);
+  t.match(removed, {
+    dryRun: false,
+    origins: [{ origin: ORIGIN, merges: 0, removed: { replaced: { objects: 9 }, waitsUntil: null } }],
+  });
+  t.same(lines((await on(found, 'cat')).out), before);
+  t.notMatch((await on(found, 'verify', '--deep')).out, /note|damaged/);
+  const { port, got, until } = await listener(t);
+  t.match(await on(found, 'replay', '-h', '127.0.0.1', '-p', port, '--speed', 'max'), { code: 0 });
+  await until(27);
+  t.same(
+    got.map(({ payload }) => (JSON.parse(payload) as { n: number }).n),
+    Array.from({ length: 27 }, (_, n) => n + 1),
+    'in order, across merged files',
+  );
+});
+
+t.test('compact says what cannot be', async (t) => {
+  const found = await archive(t);
+  t.match(await on(found, 'compact', '--grace', 'soon'), {
+    code: 2,
+    err: /--grace must be how long, such as 90s/,
+  });
+  t.match(await on(found, 'compact', '--min-bytes', '2', '--target-bytes', '1'), {
+    code: 2,
+    err: /--min-bytes is more/,
+  });
+  t.match(await on(found, 'compact', '--target-bytes', '0'), {
+    code: 2,
+    err: /--target-bytes must be a whole number/,
+  });
+  await found.world.cut(18, rowsOf(10, 18));
+  rmSync(join(found.folder, found.world.keys[4] ?? ''));
+  t.match(await on(found, 'compact'), {
+    code: 1,
+    err: /prefix=site%2Fb\/\S+ is missing in file:.*archive verify --deep/,
+  });
+});
+
 t.test('an archive in a bucket is read, and its credentials are never shown', async (t) => {
   const server = new S3Server({ pageMaxKeys: 2 });
   await server.listen();

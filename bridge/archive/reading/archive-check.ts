@@ -6,21 +6,24 @@ import { createHash } from 'node:crypto';
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
 import { entryKey } from '../manifest.js';
 import type { ManifestEntry, PositionRange } from '../manifest-entry.js';
+import type { MergeRecord } from '../merge-record.js';
+import { mergeKey } from '../merges.js';
+import { originStart, parseObjectKey } from '../object-key.js';
 import type { ObjectStore } from '../object-store.js';
 import { readPlaces } from './archive-reader.js';
 import { Catalog } from './catalog.js';
 import { ObjectDamage } from './checked-object.js';
-import { checkedEntries } from './manifest-check.js';
+import { checkedEntries, type ManifestFinding } from './manifest-check.js';
+import { type CoveredMerge, checkedMerges, MergeCovers } from './merge-check.js';
 import { EVERYTHING } from './object-place.js';
-import type { RowPlaces } from './parquet-reader.js';
-import { SequenceSet } from './sequence-set.js';
+import { type Stretch, StretchRows } from './stretch-rows.js';
 
 /**
  * `manifest`: an entry or page is not what was written, or missing. `object`: one that is named is missing or was changed. `rows`: an object
  * does not hold what its entry says. `lost`: positions that the log of the origin had lost, as an entry tells; no fault of the archive.
- * `litter`: what no manifest names; no fault.
+ * `litter`: what no manifest names; no fault. `replaced`: what a merge has replaced, and is still there; no fault.
  */
-export type FindingKind = 'manifest' | 'object' | 'rows' | 'lost' | 'litter';
+export type FindingKind = 'manifest' | 'object' | 'rows' | 'lost' | 'litter' | 'replaced';
 
 export interface Finding {
   readonly kind: FindingKind;
@@ -65,8 +68,6 @@ export interface CheckOptions {
 
 /** Requests at the same time. */
 const LOOKS_AT_ONCE = 16;
-/** So many faults of the rows of one object are told; of more, that there are more. */
-const ROW_FAULTS_MAX_COUNT = 10;
 const NAME_BYTES = 6;
 
 /** @throws NothingArchived, ObjectFault */
@@ -87,8 +88,12 @@ class ArchiveCheck {
   readonly #store: ObjectStore;
   readonly #isDeep: boolean;
   readonly #ports: CheckPorts;
-  /** Hashes of the keys that entries name: some forty bytes for each object. Two keys with the same one hide litter at most. */
+  /** Hashes of the keys that entries and merges name: some forty bytes for each object. Two keys with the same one hide litter at most. */
   readonly #named = new Set<number>();
+  /** Of objects that a merge replaced, by the same hashes. */
+  readonly #replaced = new Map<number, MergeRecord>();
+  /** Number of the last merge, by the beginning of the origin. */
+  readonly #mergeTips = new Map<string, number>();
   #faultCount = 0;
   #objects = 0;
   #bytes = 0;
@@ -102,30 +107,63 @@ class ArchiveCheck {
   async origin(origin: GatewayId): Promise<CheckedOrigin> {
     const before = this.#faultCount;
     let [entries, objects, rows, bytes, lostCount, upTo] = [0, 0, 0, 0, 0, 0];
-    const found = checkedEntries(this.#store, origin, this.#isDeep, ({ key, text, isFault }) =>
-      this.#tell({ kind: isFault ? 'manifest' : 'litter', isFault, key, origin, text }),
-    );
-    for await (const entry of found) {
+    const tell = ({ key, text, isFault }: ManifestFinding): void =>
+      this.#tell({ kind: isFault ? 'manifest' : 'litter', isFault, key, origin, text });
+    // Before the entries: what they replace is there by then.
+    const { standing, replaced, last } = await checkedMerges(this.#store, origin, tell);
+    this.#mergeTips.set(originStart(origin), last);
+    for (const [key, merge] of replaced) this.#replaced.set(numberOf(key), merge);
+    const covers = new MergeCovers(standing);
+    const look = async (stretch: Stretch): Promise<void> => {
+      objects += stretch.objects.length;
+      bytes += stretch.objects.reduce((sum, { length }) => sum + length, 0);
+      for (const { key } of stretch.objects) this.#named.add(numberOf(key));
+      await (this.#isDeep ? this.#readStretch(stretch) : this.#lookAtStretch(stretch));
+    };
+    const lookAtMerges = async (covered: readonly CoveredMerge[]): Promise<void> => {
+      for (const { merge, faults, stretch } of covered) {
+        const key = mergeKey(origin, merge.number);
+        for (const text of faults) tell({ key, text, isFault: true });
+        await look(stretch);
+      }
+    };
+    for await (const entry of checkedEntries(this.#store, origin, this.#isDeep, tell)) {
       entries++;
-      objects += entry.objects.length;
       rows += entry.rows;
-      bytes += entry.objects.reduce((sum, { length }) => sum + length, 0);
       lostCount += this.#tellLost(entry);
       upTo = entry.upTo;
-      for (const { key } of entry.objects) this.#named.add(numberOf(key));
-      await (this.#isDeep ? this.#readEntry(entry) : this.#lookAtEntry(entry));
+      await lookAtMerges(covers.before(entry.number));
+      const merge = covers.take(entry);
+      if (merge === undefined) await look({ ...entry, what: 'entry' });
+      else for (const { key } of entry.objects) this.#replaced.set(numberOf(key), merge);
     }
+    await lookAtMerges(covers.before(Infinity));
     return { origin, entries, objects, rows, bytes, lostCount, upTo, faultCount: this.#faultCount - before };
   }
 
-  /** What no entry names, of all origins. */
+  /** What nothing names, of all origins, and what is named only by what a merge replaced. */
   async litter(): Promise<void> {
-    for await (const { key, length } of this.#store.list('data/'))
-      if (!this.#named.has(numberOf(key)))
+    for await (const { key, length } of this.#store.list('data/')) {
+      const number = numberOf(key);
+      if (this.#named.has(number)) continue;
+      const merge = this.#replaced.get(number);
+      if (merge === undefined) {
+        const what = this.#isUnderWay(key) ? 'a merge was to name, or will' : 'no manifest names';
         this.#tell({
           ...{ kind: 'litter', isFault: false, key, origin: undefined },
-          text: `${length} bytes that no manifest names`,
+          text: `${length} bytes that ${what}`,
         });
+      } else
+        this.#tell({
+          ...{ kind: 'replaced', isFault: false, key, origin: merge.origin },
+          text: `${length} bytes that merge ${merge.number} of ${timeText(merge.atMs)} replaced: "archive compact" removes them when its --grace is over`,
+        });
+    }
+  }
+
+  #isUnderWay(key: string): boolean {
+    const { originStart: start = '', merge = 0 } = parseObjectKey(key) ?? {};
+    return merge > (this.#mergeTips.get(start) ?? Infinity);
   }
 
   #tellLost({ origin, number, lost }: ManifestEntry): number {
@@ -139,7 +177,7 @@ class ArchiveCheck {
     return count;
   }
 
-  async #lookAtEntry({ origin, objects }: ManifestEntry): Promise<void> {
+  async #lookAtStretch({ origin, objects }: Stretch): Promise<void> {
     for (let at = 0; at < objects.length; at += LOOKS_AT_ONCE) {
       const some = objects.slice(at, at + LOOKS_AT_ONCE);
       const stats = await Promise.all(some.map(({ key }) => this.#store.stat(key)));
@@ -153,9 +191,9 @@ class ArchiveCheck {
     }
   }
 
-  async #readEntry(entry: ManifestEntry): Promise<void> {
-    const rows = new EntryRows(entry);
-    for (const object of entry.objects) {
+  async #readStretch(stretch: Stretch): Promise<void> {
+    const rows = new StretchRows(stretch);
+    for (const object of stretch.objects) {
       const { key } = object;
       try {
         let count = 0;
@@ -166,10 +204,10 @@ class ArchiveCheck {
         if (count !== object.rows) rows.tell(`has ${count} rows, and ${object.rows} were archived`);
       } catch (error) {
         if (!(error instanceof ObjectDamage)) throw error;
-        this.#tellObject(entry.origin, key, error.reason);
+        this.#tellObject(stretch.origin, key, error.reason);
       }
       for (const text of rows.take())
-        this.#tell({ kind: 'rows', isFault: true, key, origin: entry.origin, text });
+        this.#tell({ kind: 'rows', isFault: true, key, origin: stretch.origin, text });
       this.#progress(object.length);
     }
   }
@@ -190,47 +228,10 @@ class ArchiveCheck {
   }
 }
 
-/** What is wrong with the rows of an entry. Across entries no position comes twice: each has positions of its own. */
-class EntryRows {
-  #faults: string[] = [];
-  #moreCount = 0;
-  readonly #entry: ManifestEntry;
-  readonly #seen = new SequenceSet();
-
-  constructor(entry: ManifestEntry) {
-    this.#entry = entry;
-  }
-
-  add({ count, sequences, epochs, origin }: RowPlaces): void {
-    for (let i = 0; i < count; i++) {
-      const fault = this.#faultOf(sequences[i] ?? NaN, epochs[i] ?? NaN, origin(i));
-      if (fault !== undefined) this.tell(fault);
-    }
-  }
-
-  tell(fault: string): void {
-    if (this.#faults.length < ROW_FAULTS_MAX_COUNT) this.#faults.push(fault);
-    else this.#moreCount++;
-  }
-
-  /** What was found since the last time. */
-  take(): readonly string[] {
-    const told = this.#faults;
-    if (this.#moreCount > 0) told.push(`and ${this.#moreCount} more such faults`);
-    this.#faults = [];
-    this.#moreCount = 0;
-    return told;
-  }
-
-  #faultOf(sequence: number, epoch: number, rowOrigin: string): string | undefined {
-    const { origin, epoch: life, after, upTo } = this.#entry;
-    if (rowOrigin !== origin) return `has a row of another gateway: ${rowOrigin}`;
-    if (epoch !== life.counter) return `has a row of life ${epoch}, and its entry is of life ${life.counter}`;
-    if (!(sequence > after && sequence <= upTo))
-      return `has a row of position ${sequence}, and its entry is of (${after}, ${upTo}]`;
-    if (!this.#seen.add(sequence)) return `has position ${sequence}, which comes twice in its entry`;
-    return undefined;
-  }
+function timeText(timeMs: number): string {
+  // oxlint-disable-next-line eslint/no-restricted-globals -- it only writes the time down
+  const time = new Date(timeMs);
+  return Number.isNaN(time.getTime()) ? `${timeMs} ms after 1970` : time.toISOString();
 }
 
 function numberOf(key: string): number {

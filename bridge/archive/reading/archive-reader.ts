@@ -2,11 +2,13 @@
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
 import type { ArchivedObject } from '../manifest-entry.js';
 import { ObjectFault, type ObjectStore } from '../object-store.js';
-import type { Catalog, CatalogGroup } from './catalog.js';
+import type { ExtractedColumn } from '../row.js';
+import type { Catalog, CatalogGroup, CatalogObject } from './catalog.js';
 import { type CheckedObject, ObjectDamage, openChecked } from './checked-object.js';
 import { readNdjson } from './ndjson-reader.js';
+import { chained } from './object-range.js';
 import { parsePlace, type Selection } from './object-place.js';
-import { readParquet, readParquetPlaces, type RowPlaces } from './parquet-reader.js';
+import { parquetColumns, readParquet, readParquetPlaces, type RowPlaces } from './parquet-reader.js';
 import { EVERY_ROW, type RowBatch, type RowFilter, rowFilterOf } from './stored-row.js';
 import { mergedBatches } from './merged-batches.js';
 
@@ -22,6 +24,31 @@ export async function* readRows(
     () => readParquet(checked, filter),
     () => readNdjson(checked, filter),
   );
+}
+
+/** All that is in an object. */
+export interface WholeObject {
+  /** Those that were extracted, without where they came from. */
+  readonly columns: readonly ExtractedColumn[];
+  /** Their rows have the values of the columns. @throws see readRows */
+  readonly batches: AsyncGenerator<RowBatch>;
+}
+
+/** For those who write the rows again. @throws see readRows */
+export async function readWhole(store: ObjectStore, object: ArchivedObject): Promise<WholeObject> {
+  const checked = await openChecked(store, object);
+  let columns: readonly ExtractedColumn[] = [];
+  try {
+    if (parsePlace(object.key).format === 'parquet') columns = await parquetColumns(checked);
+  } catch (error) {
+    throw unreadable(object.key, error);
+  }
+  const batches = ofFormat(
+    checked,
+    () => readParquet(checked, EVERY_ROW, columns),
+    () => readNdjson(checked, EVERY_ROW),
+  );
+  return { columns, batches };
 }
 
 /** Positions of the rows alone, for those who count them. @throws see readRows */
@@ -60,8 +87,17 @@ function groupInOrder(
   { objects }: CatalogGroup,
   filter: RowFilter,
 ): AsyncGenerator<RowBatch> {
-  const batches = objects.map(({ object }) => readRows(store, object, filter));
+  const batches = chained(objects).map((chain) => readChain(store, chain, filter));
   return mergedBatches(batches, ({ sequence }) => sequence);
+}
+
+/** Objects one behind the other: none is opened before the one before it was read. */
+async function* readChain(
+  store: ObjectStore,
+  chain: readonly CatalogObject[],
+  filter: RowFilter,
+): AsyncGenerator<RowBatch> {
+  for (const { object } of chain) yield* readRows(store, object, filter);
 }
 
 async function* ofFormat<T>(
@@ -78,10 +114,14 @@ async function* ofFormat<T>(
   try {
     yield* parquet();
   } catch (error) {
-    if (error instanceof ObjectDamage || error instanceof ObjectFault) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ObjectDamage(key, `cannot be read: ${reason}`, { cause: error });
+    throw unreadable(key, error);
   }
+}
+
+function unreadable(key: string, error: unknown): unknown {
+  if (error instanceof ObjectDamage || error instanceof ObjectFault) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new ObjectDamage(key, `cannot be read: ${reason}`, { cause: error });
 }
 
 async function* placesOf(batches: AsyncIterable<RowBatch>): AsyncGenerator<RowPlaces> {

@@ -1,21 +1,27 @@
 /**
- * What an archive has, as its manifests say: nothing else is looked at, and no object is opened. Everything is told as it is read; an
+ * What an archive has, as its manifests and their merges say: nothing else is looked at, and no object is opened. Everything is told as it is read; an
  * archive may have hundreds of thousands of entries.
  */
 import type { Epoch } from '../../../lib/contracts/epoch.js';
 import { type GatewayId, parseGatewayId } from '../../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../../lib/contracts/store.js';
 import { entryKey, Manifest } from '../manifest.js';
+import type { MergeRecord } from '../merge-record.js';
+import { Merges } from '../merges.js';
 import { type ArchivedObject, type ManifestEntry, ManifestFault } from '../manifest-entry.js';
 import type { ObjectStore } from '../object-store.js';
+import { CoveredEntries } from './covered-entries.js';
+import { overlapping } from './object-range.js';
 import { EVERYTHING, mayHold, type ObjectPlace, parsePlace, type Selection } from './object-place.js';
 
 /** An object that is to be read, and what is known of the rows in it. */
 export interface CatalogObject {
   readonly origin: GatewayId;
   readonly epoch: Epoch;
-  /** Number of the manifest entry that names it. */
+  /** Number of the manifest entry that names it; of a merge, of the first one that it replaces. */
   readonly entry: number;
+  /** The same one, or the last one that the merge replaces. */
+  readonly lastEntry: number;
   /** All rows are behind this position, */
   readonly after: LogPosition;
   /** and up to this one. */
@@ -24,7 +30,22 @@ export interface CatalogObject {
   readonly place: ObjectPlace;
 }
 
-/** Objects whose rows are in order only all together: those of one entry. */
+/** An entry, or entries that a merge replaces. */
+export interface CatalogUnit {
+  readonly origin: GatewayId;
+  readonly epoch: Epoch;
+  /** Numbers of entries, both included. */
+  readonly first: number;
+  readonly last: number;
+  readonly after: LogPosition;
+  readonly upTo: LogPosition;
+  readonly rows: number;
+  readonly objects: readonly ArchivedObject[];
+  /** undefined: it is an entry. */
+  readonly merge: MergeRecord | undefined;
+}
+
+/** Objects whose rows are in order only all together: those of one entry, or of a merge those whose positions overlap. */
 export interface CatalogGroup {
   readonly origin: GatewayId;
   readonly objects: readonly CatalogObject[];
@@ -77,19 +98,40 @@ export class Catalog {
   }
 
   /**
-   * The objects to read, entry by entry; entries without any are left out. Who puts merged objects in the place of those of several
-   * entries does it here, and everybody reads them.
-   * @throws NothingArchived where no origin is meant; see entries
+   * Entries, and in the place of those that were merged the merge.
+   * @param merges as they were read, before this is called; default: they are read
+   * @param onEntry hears of each entry, also of those that were merged
+   * @throws see entries; MergeFault where a merge is not what was written, or does not fit what it replaces
+   */
+  async *units(
+    origin: GatewayId,
+    merges?: readonly MergeRecord[],
+    onEntry: (entry: ManifestEntry) => void = () => undefined,
+  ): AsyncGenerator<CatalogUnit> {
+    const standing = merges ?? (await this.#standing(origin));
+    const covered = new CoveredEntries(standing);
+    for await (const entry of this.entries(origin)) {
+      onEntry(entry);
+      const unit = covered.take(entry);
+      if (unit !== undefined) yield unit;
+    }
+    covered.end();
+  }
+
+  /**
+   * The objects to read, entry by entry and merge by merge; those without any are left out.
+   * @throws NothingArchived where no origin is meant; see units
    */
   async *groups(selection: Selection = EVERYTHING): AsyncGenerator<CatalogGroup> {
     for await (const origin of this.#selected(selection)) yield* this.groupsOf(origin, selection);
   }
 
-  /** @throws see entries */
+  /** @throws see units */
   async *groupsOf(origin: GatewayId, selection: Selection = EVERYTHING): AsyncGenerator<CatalogGroup> {
-    for await (const entry of this.entries(origin)) {
-      const objects = objectsOf(entry).filter(({ place }) => mayHold(place, selection));
-      if (objects.length > 0) yield { origin, objects };
+    for await (const unit of this.units(origin)) {
+      const objects = objectsOf(unit).filter(({ place }) => mayHold(place, selection));
+      const groups = unit.merge === undefined ? [objects] : overlapping(objects);
+      for (const group of groups) if (group.length > 0) yield { origin, objects: group };
     }
   }
 
@@ -103,6 +145,12 @@ export class Catalog {
     const found: GatewayId[] = [];
     for await (const origin of this.#selected(selection)) found.push(origin);
     return found;
+  }
+
+  async #standing(origin: GatewayId): Promise<readonly MergeRecord[]> {
+    const merges = new Merges(this.store, origin);
+    await merges.read();
+    return merges.standing;
   }
 
   async *#selected({ origins }: Selection): AsyncGenerator<GatewayId> {
@@ -134,9 +182,17 @@ export function entriesPrefix(origin: GatewayId): string {
   return `manifest/${origin}/entries/`;
 }
 
-export function objectsOf({ origin, epoch, number, after, upTo, objects }: ManifestEntry): CatalogObject[] {
+export function objectsOf({
+  origin,
+  epoch,
+  first,
+  last,
+  after,
+  upTo,
+  objects,
+}: CatalogUnit): CatalogObject[] {
   return objects.map((object) => ({
-    ...{ origin, epoch, entry: number, after, upTo, object },
+    ...{ origin, epoch, entry: first, lastEntry: last, after, upTo, object },
     place: parsePlace(object.key),
   }));
 }

@@ -11,6 +11,7 @@ import {
   parquetScan,
 } from 'hyparquet';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ColumnValue, ExtractedColumn, ExtractedType } from '../row.js';
 import { zstdDecompressSync } from '../zstd.js';
 import type { CheckedObject } from './checked-object.js';
 import { FactsOf, type RowBatch, type RowFilter, type StoredRow } from './stored-row.js';
@@ -37,8 +38,18 @@ const PARSERS: Partial<ParquetParsers> = {
   stringFromBytes: (bytes: Uint8Array) => bytes,
 };
 
-/** @throws what hyparquet does where it is no such file; ObjectFault, ObjectDamage */
-export async function* readParquet(object: CheckedObject, filter: RowFilter): AsyncGenerator<RowBatch> {
+/** How many columns every file has; behind them are those that were extracted. */
+const OWN_COLUMNS = 11;
+
+/**
+ * @param columns those whose values are wanted with each row, as `parquetColumns` found them; undefined: none
+ * @throws what hyparquet does where it is no such file; ObjectFault, ObjectDamage
+ */
+export async function* readParquet(
+  object: CheckedObject,
+  filter: RowFilter,
+  columns?: readonly ExtractedColumn[],
+): AsyncGenerator<RowBatch> {
   const file = new WindowedFile(object);
   const metadata = await parquetMetadataAsync(file, { parsers: PARSERS });
   const scan = await scanOf(file, metadata);
@@ -50,10 +61,33 @@ export async function* readParquet(object: CheckedObject, filter: RowFilter): As
       await file.load(group);
       // To unpack it takes some tens of milliseconds, in which nobody else has a turn.
       await nextTurn();
-      const rows = await rowsOf(new GroupColumns(scan, start, end), filter, facts);
+      const rows = await rowsOf(new GroupColumns(scan, start, end), filter, facts, columns);
       if (rows.length > 0) yield rows;
     }
     start = end;
+  }
+}
+
+/** The extracted columns of a file; from where in the payload they came it does not say. @throws see readParquet */
+export async function parquetColumns(object: CheckedObject): Promise<readonly ExtractedColumn[]> {
+  const { schema } = await parquetMetadataAsync(new WindowedFile(object), { parsers: PARSERS });
+  return schema
+    .slice(1 + OWN_COLUMNS)
+    .map(({ name, type }) => ({ name, path: [], type: columnTypeOf(type) }));
+}
+
+function columnTypeOf(type: string | undefined): ExtractedType {
+  switch (type) {
+    case 'DOUBLE':
+      return 'double';
+    case 'INT64':
+      return 'integer';
+    case 'BOOLEAN':
+      return 'boolean';
+    case 'BYTE_ARRAY':
+      return 'text';
+    default:
+      throw new Error(`a column is of type ${type}`);
   }
 }
 
@@ -123,7 +157,12 @@ class GroupColumns {
   }
 }
 
-async function rowsOf(group: GroupColumns, filter: RowFilter, factsOf: FactsOf): Promise<StoredRow[]> {
+async function rowsOf(
+  group: GroupColumns,
+  filter: RowFilter,
+  factsOf: FactsOf,
+  columns: readonly ExtractedColumn[] | undefined,
+): Promise<StoredRow[]> {
   const times = await group.column('time');
   const topic = await group.texts('topic');
   const wanted = wantedOf(times, topic, filter);
@@ -137,6 +176,7 @@ async function rowsOf(group: GroupColumns, filter: RowFilter, factsOf: FactsOf):
   // JSON has the same bytes as the payload: where all of it is, the payloads need not be unpacked, which halves the time of reading them.
   const isAllJson = wanted.every((i) => json[i] instanceof Uint8Array);
   const payloads = isAllJson ? json : await group.column('payload');
+  const extracted = columns === undefined ? undefined : await extractedOf(group, columns);
   const rows: StoredRow[] = new Array<StoredRow>(wanted.length);
   for (let n = 0; n < wanted.length; n++) {
     const i = wanted[n] ?? 0;
@@ -151,9 +191,24 @@ async function rowsOf(group: GroupColumns, filter: RowFilter, factsOf: FactsOf):
       properties: propertyBytes instanceof Uint8Array ? textOf(propertyBytes) : undefined,
       payload: bytesOf(payloads[i]),
       isJson: json[i] instanceof Uint8Array,
+      ...(extracted === undefined ? {} : { extracted: extracted(i) }),
     };
   }
   return rows;
+}
+
+async function extractedOf(
+  group: GroupColumns,
+  columns: readonly ExtractedColumn[],
+): Promise<(row: number) => readonly ColumnValue[]> {
+  const values: Column[] = [];
+  for (const { name } of columns) values.push(await group.column(name));
+  return (row) => values.map((column) => columnValueOf(column[row]));
+}
+
+function columnValueOf(value: unknown): ColumnValue {
+  if (value instanceof Uint8Array) return textOf(value);
+  return typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' ? value : null;
 }
 
 function wantedOf(times: Column, topic: (row: number) => string, filter: RowFilter): number[] {
