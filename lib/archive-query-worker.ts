@@ -28,11 +28,14 @@ withArchive(config, async (store) => {
     tell({ kind: 'lines', lines });
     await wanted();
   }
-}).then(
-  () => tell({ kind: 'end' }),
-  (error: unknown) => {
-    if (!(error instanceof SprawlError)) throw error;
-    const { code, message, retryable } = error;
-    tell({ kind: 'failed', code, message, retryable });
-  },
-);
+})
+  .then(
+    () => tell({ kind: 'end' }),
+    (error: unknown) => {
+      if (!(error instanceof SprawlError)) throw error;
+      const { code, message, retryable } = error;
+      tell({ kind: 'failed', code, message, retryable });
+    },
+  )
+  // Nothing holds it any more.
+  .finally(() => port.close());

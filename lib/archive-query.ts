@@ -31,11 +31,13 @@ export async function* queryArchive(
   signal.throwIfAborted();
   const workerData: QuestionData = { config: { archive }, query };
   const worker = new Worker(WORKER, { workerData, execArgv: [], resourceLimits: RESOURCE_LIMITS });
+  let isOver = false;
   try {
     for (;;) {
       const answered = once(worker, 'message', { signal }) as Promise<[Answer]>;
       worker.postMessage('more');
       const [answer] = await answered;
+      isOver = answer.kind !== 'lines';
       if (answer.kind === 'end') return;
       if (answer.kind === 'failed') {
         const { code, message, retryable } = answer;
@@ -44,6 +46,7 @@ export async function* queryArchive(
       yield answer.lines;
     }
   } finally {
-    await worker.terminate();
+    // One that has nothing more to say ends by itself.
+    if (!isOver) await worker.terminate();
   }
 }

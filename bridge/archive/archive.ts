@@ -15,7 +15,7 @@ import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
 import { type ClockStep, ClockSteps } from './clock-steps.js';
 import { CutKeeper } from './cut-keeper.js';
-import { type CutLimits, type CutLog, Cutter } from './cutter.js';
+import { type ArchiveBacklog, type CutLimits, type CutLog, Cutter } from './cutter.js';
 import { LogRows } from './log-rows.js';
 import type { ManifestTip, PositionRange } from './manifest-entry.js';
 import type { FileFormat, PartitionScheme } from './object-key.js';
@@ -221,9 +221,19 @@ export class Archive {
     await this.#thread?.stop();
   }
 
+  /** What waits, as far as it is known without asking the archive: nothing before the floor does. */
+  get #backlog(): ArchiveBacklog {
+    const { store } = this.#ports;
+    const { positions, bytes, ageMs } = this.#cutter.backlog;
+    const after = this.#floor - 1;
+    if (store.committed - positions >= after) return { positions, bytes, ageMs };
+    const rest = { positions: store.committed - after, bytes: store.bytesBetween(after, store.committed) };
+    return { ...rest, ageMs: rest.positions === 0 ? 0 : ageMs };
+  }
+
   /** Why the gateway is not well; undefined: the archive is no reason. */
   get trouble(): string | undefined {
-    const { bytes } = this.#cutter.backlog;
+    const { bytes } = this.#backlog;
     const { backlogMaxBytes, whenFull, name } = this.#settings;
     if (!this.#isStarted || bytes < ALARM_SHARE * backlogMaxBytes) return undefined;
     const share = Math.floor((100 * bytes) / Math.max(1, backlogMaxBytes));
@@ -245,7 +255,7 @@ export class Archive {
     const { fault } = this.#runner;
     const closed = this.#closedBecause();
     const { positions, bytes, ageMs } = this.#isStarted
-      ? this.#cutter.backlog
+      ? this.#backlog
       : { positions: 0, bytes: 0, ageMs: 0 };
     const tip = this.#tip;
     return {
@@ -365,7 +375,7 @@ export class Archive {
   #watchBacklog(): void {
     const { setFull, clock, logger } = this.#ports;
     const { backlogMaxBytes, whenFull } = this.#settings;
-    const { bytes } = this.#cutter.backlog;
+    const { bytes } = this.#backlog;
     const isFull = bytes >= backlogMaxBytes;
     if (bytes >= ALARM_SHARE * backlogMaxBytes && clock.now() - this.#warnedAt >= WARN_EVERY_MS) {
       this.#warnedAt = clock.now();

@@ -10,7 +10,7 @@ import type { Epoch } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { hashOf, type ArchivedObject, type ManifestTip, type PositionRange } from './manifest-entry.js';
-import type { Manifest } from './manifest.js';
+import { type Manifest, PAGE_ENTRIES } from './manifest.js';
 import { type ObjectBody, ObjectFault, type ObjectStore } from './object-store.js';
 import type { ArchivedLives } from './stretch.js';
 
@@ -82,6 +82,7 @@ export class Archiver {
       const draft = { epoch, after, upTo, lost: built.lost, config, rows, objects, by: this.#ports.self };
       const isOurs = await manifest.append(draft);
       this.#reached(manifest.tip, isOurs ? built : undefined);
+      await this.#writePage(manifest.tip.number);
       return isOurs ? 'done' : 'overtaken';
     } finally {
       await built.dispose();
@@ -95,6 +96,11 @@ export class Archiver {
     for await (const { epoch, upTo } of manifest.read()) this.#lives.set(epoch.nonce, upTo);
     this.#isRead = true;
     this.#ports.archived(manifest.tip, this.#lives, undefined);
+  }
+
+  /** Where one is full: whoever begins has 256 entries with one request. What fails here is done by nobody else, and costs only time. */
+  async #writePage(last: number): Promise<void> {
+    if (last % PAGE_ENTRIES === 0) await this.#ports.manifest.writePage(last);
   }
 
   #reached(tip: ManifestTip, built: BuiltCut | undefined): void {

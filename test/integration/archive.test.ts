@@ -205,6 +205,34 @@ t.test('what comes while the store is away waits in the log, and goes when it is
   t.ok(objects.filter((key) => key.includes('/entries/')).length >= 3, 'at most ten in each');
 });
 
+t.test('what is archived already does not wait, also before the store has said so', async (t) => {
+  const folder = folderOf(t);
+  const store = new S3Server();
+  await store.listen();
+  t.teardown(() => store.close());
+  const archive = {
+    ...{ target: 's3://bucket/site', backlogMaxBytes: 2000 },
+    s3: { endpoint: store.endpoint, region: 'eu-west-1', timeoutMs: 1000 },
+  };
+  const first = await start(t, folder, archive);
+  for (let n = 1; n <= 60; n += 20) {
+    await publish(t, first, n, n + 19);
+    await until(
+      first,
+      'they are archived',
+      ({ rows, backlog }) => rows === n + 19 && backlog.positions === 0,
+    );
+  }
+  await first.stop();
+  store.fault = () => ({ kind: 'answer', status: 503, code: 'SlowDown' });
+  const second = await start(t, folder, archive);
+  const failing = await until(second, 'it fails', ({ state }) => state === 'failing');
+  t.equal(failing.tip, null, 'nothing is known of the archive');
+  t.ok(failing.backlog.bytes < 1000, `${failing.backlog.bytes} bytes wait`);
+  t.equal((await second.get('/readyz')).status, 200);
+  t.same(await publish(t, second, 61, 61), [TAKEN]);
+});
+
 t.test('beyond what may wait messages are refused, until the archive has taken them', async (t) => {
   const folder = folderOf(t);
   const store = new S3Server();

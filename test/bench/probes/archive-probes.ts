@@ -18,6 +18,8 @@ const PAYLOAD_BYTES = 256;
 const TOPICS = 100;
 const POLL_MS = 50;
 const IDLE_MS = 3000;
+/** Fewer show only that it runs. */
+const MANY = 500_000;
 const PARTS = 20;
 const LIVE_PER_SECOND = 2000;
 const SETTINGS = ['archive.topics=["site/#"]', 'archive.fileMaxAgeS=1', 'storage.keepMaxBytes=100000000000'];
@@ -47,6 +49,8 @@ async function statusOf({ httpPort }: RunningGateway): Promise<ArchiveStatus> {
   return (await response.json()) as ArchiveStatus;
 }
 
+const idleMs = (count: number): number => (count < MANY ? 0 : IDLE_MS);
+
 interface Target {
   readonly settings: readonly string[];
   close(): void;
@@ -68,9 +72,9 @@ async function openTarget(target: ArchiveTarget): Promise<Target> {
   };
 }
 
-async function idleBytes(folder: string): Promise<number> {
+async function idleBytes(folder: string, count: number): Promise<number> {
   const gateway = await startGateway(folder, 'storage.keepMaxBytes=100000000000');
-  await sleep(IDLE_MS);
+  await sleep(idleMs(count));
   const bytes = residentBytes(gateway.child.pid ?? 0);
   await gateway.kill();
   return bytes;
@@ -80,7 +84,7 @@ async function idleBytes(folder: string): Promise<number> {
 export function archiveRate(target: ArchiveTarget, count: number): Promise<Figures> {
   return inFolder(async (folder) => {
     await fillLog(folder, count);
-    const idle = await idleBytes(folder);
+    const idle = await idleBytes(folder, count);
     const store = await openTarget(target);
     const gateway = await startGateway(folder, ...SETTINGS, ...store.settings);
     try {
@@ -122,7 +126,7 @@ export function archiveLive(target: ArchiveTarget, count: number, seconds: numbe
     const store = await openTarget(target);
     try {
       const plain = await startGateway(folder, 'storage.keepMaxBytes=100000000000');
-      await sleep(IDLE_MS);
+      await sleep(idleMs(count));
       const withoutMs = await liveP99(plain, seconds);
       await plain.kill();
       // As many entries that it has begun with the first of them, whatever the size of the backlog.
