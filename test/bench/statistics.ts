@@ -16,6 +16,8 @@ export function percentileOfSorted(sorted: Float64Array, percent: number): numbe
   const rank = ((sorted.length - 1) * percent) / 100;
   const below = sorted[Math.floor(rank)] ?? 0;
   const above = sorted[Math.ceil(rank)] ?? 0;
+  // Between two that are infinite there is nothing to interpolate.
+  if (below === above) return below;
   return below + (above - below) * (rank - Math.floor(rank));
 }
 
