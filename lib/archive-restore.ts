@@ -6,7 +6,8 @@ import { Catalog, readSelection, type StoredRow, withArchive } from './archive-t
 import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 import type { GatewayId } from './contracts/gateway-id.js';
-import { ARCHIVE_FLOORS, type DurableSessions } from './contracts/store.js';
+import { NO_SESSIONS } from './contracts/no-sessions.js';
+import { ARCHIVE_FLOORS } from './contracts/store.js';
 import { createMessage, type Message } from './message/message.js';
 import { encodeProperties, type Properties, type QoS } from './protocol/index.js';
 import { realClock } from './real-clock.js';
@@ -30,17 +31,6 @@ interface Newest {
   readonly payload: Uint8Array;
 }
 
-const nobody: DurableSessions = {
-  imageOf: () => undefined,
-  forEachBusy: () => undefined,
-  restoreSession: () => undefined,
-  replayStep: () => undefined,
-  replayMessage: () => undefined,
-  replayRetained: () => undefined,
-  unassigned: () => [],
-  restoreUnassigned: () => undefined,
-  restored: () => undefined,
-};
 /** Of messages that are appended before the disk is waited for. */
 const GROUP_COUNT = 1000;
 
@@ -125,7 +115,7 @@ async function writeRetained(config: Config, newest: ReadonlyMap<string, Newest>
       randomBytes,
     },
   );
-  await store.open(nobody);
+  await store.open(NO_SESSIONS);
   try {
     let count = 0;
     for (const [topic, one] of newest) {

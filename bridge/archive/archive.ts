@@ -208,9 +208,7 @@ export class Archive {
   tick(): void {
     if (!this.#isStarted || this.#isStopped) return;
     const { store } = this.#ports;
-    if (this.#steps.look(store.committed)) {
-      this.#keep('clock', this.#steps.steps);
-    }
+    if (this.#steps.look(store.committed)) this.#keep('clock', this.#steps.steps);
     if (this.#cutter.look()) this.#wake();
     this.#watchBacklog();
   }

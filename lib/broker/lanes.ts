@@ -132,15 +132,15 @@ export class Lanes {
     };
   }
 
-  /** Where the mesh hands in what other gateways took in. */
-  /** Calls back when everything that was handed in is committed, and what the log has at `position`. */
-  whenCommitted(done: () => void, position: LogPosition): void {
+  /** Calls back when everything that was handed in is committed, and a record at `position`, the newest; also at once. */
+  whenCommitted(done: () => void, position: LogPosition = 0): void {
     this.#env.commits.after(position, { committed: done });
   }
 
+  /** Where the mesh hands in what other gateways took in. */
   createMeshHost(): MeshHost {
     const { ingest, router } = this;
-    const { retention, store, commits } = this.#env;
+    const { retention, store } = this.#env;
     const mesh = (): MeshPort => this.#env.mesh ?? notInMesh();
     return {
       retained: store.retained,
@@ -154,7 +154,7 @@ export class Lanes {
       deliverAhead: (topic) => ingest.deliverAhead(topic),
       discardRetained: (topic) => ingest.discardRetained(topic),
       versionOf: (message) => versionOf(message, mesh()),
-      whenCommitted: (done, position = 0) => commits.after(position, { committed: done }),
+      whenCommitted: (done, position) => this.whenCommitted(done, position),
       hasRoom: () => ingest.hasRoom(),
       publishForwarded: (message) => ingest.publishForwarded(message),
       publishPassing: (message) => ingest.publishPassing(message),

@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import type { DurableSessions } from '../../../lib/contracts/store.js';
+import { NO_SESSIONS } from '../../../lib/contracts/no-sessions.js';
 import { createMessage, type Message } from '../../../lib/message/message.js';
 import { realClock, realTimers } from '../../../lib/real-clock.js';
 import { createDiskStore } from '../../../storage/index.js';
@@ -29,18 +29,6 @@ export async function inFolder<T>(probe: (folder: string) => Promise<T>): Promis
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-const nobody: DurableSessions = {
-  imageOf: () => undefined,
-  forEachBusy: () => undefined,
-  restoreSession: () => undefined,
-  replayStep: () => undefined,
-  replayMessage: () => undefined,
-  replayRetained: () => undefined,
-  unassigned: () => [],
-  restoreUnassigned: () => undefined,
-  restored: () => undefined,
-};
 
 export async function openStore(
   folder: string,
@@ -70,7 +58,7 @@ export async function openStore(
       randomBytes,
     },
   );
-  await store.open(nobody);
+  await store.open(NO_SESSIONS);
   return store;
 }
 
