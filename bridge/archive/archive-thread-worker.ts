@@ -6,9 +6,10 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
+import { keepConfig } from './archive-config.js';
 import { ArchiveRunner } from './archive-runner.js';
 import { Archiver, type BuiltObject, type Cut } from './archiver.js';
-import { CutBuilder, type RowBatch } from './cut-builder.js';
+import { builderOptionsOf, CutBuilder, type RowBatch } from './cut-builder.js';
 import { Manifest } from './manifest.js';
 import { Pace, paced } from './paced-body.js';
 import { type LogRead, unpackRows } from './row-columns.js';
@@ -103,7 +104,7 @@ class ArchiveThreadWorker {
   }
 
   async #open(): Promise<Archiver> {
-    const { self, target, builder, maxBytesPerSecond } = this.#settings;
+    const { self, target, config, maxBytesPerSecond } = this.#settings;
     this.#target ??= await openTarget(target);
     const { objects: store } = this.#target;
     const objects =
@@ -116,9 +117,13 @@ class ArchiveThreadWorker {
           archive: objects.name,
         },
       );
-    const cuts = new CutBuilder({ spool: this.#spool, read: (cut) => this.#read(cut) }, builder);
+    await keepConfig(store, self, config);
+    const cuts = new CutBuilder(
+      { spool: this.#spool, read: (cut) => this.#read(cut) },
+      builderOptionsOf(self, config),
+    );
     return new Archiver({
-      ...{ self, objects, manifest: new Manifest(store, builder.origin) },
+      ...{ self, objects, manifest: new Manifest(store, self) },
       cutAfter: () => this.#ask<Cut | undefined>((id) => ({ kind: 'cut?', id })),
       build: (cut) => cuts.build(cut),
       archived: (tip, lives, built) =>

@@ -3,13 +3,13 @@
  *
  *     log ─ cutter ─▶ cut (note of the log, durable) ─▶ thread: files ─▶ store ─▶ manifest ─▶ floor of the log moves on
  */
-import { createHash } from 'node:crypto';
 import type { ArchiveStatus } from '../../lib/contracts/archive-status.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { ArchiveFloor, LogPosition, Store } from '../../lib/contracts/store.js';
+import { type ArchiveConfig, fingerprintOf } from './archive-config.js';
 import { ArchiveThread } from './archive-thread.js';
 import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
@@ -18,9 +18,6 @@ import { CutKeeper } from './cut-keeper.js';
 import { type ArchiveBacklog, type CutLimits, type CutLog, Cutter } from './cutter.js';
 import { LogRows } from './log-rows.js';
 import type { ManifestTip, PositionRange } from './manifest-entry.js';
-import type { FileFormat, PartitionScheme } from './object-key.js';
-import { type Compression, PARQUET_DEFAULTS } from './parquet-options.js';
-import type { ExtractedColumn } from './row.js';
 import type { LogRead } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
 import type { TargetSettings } from './target.js';
@@ -33,15 +30,10 @@ export interface DayHours {
   readonly to: number;
 }
 
-export interface ArchiveSettings extends CutLimits {
+export interface ArchiveSettings extends ArchiveConfig, CutLimits {
   /** Tells the archives of one gateway apart. */
   readonly name: ArchiveFloor;
-  readonly topics: readonly string[];
   readonly target: TargetSettings;
-  readonly format: FileFormat;
-  readonly compression: Compression;
-  readonly partitions: PartitionScheme;
-  readonly columns: readonly ExtractedColumn[];
   /** 0: no limit. */
   readonly maxBytesPerSecond: number;
   /** Empty: at any time. */
@@ -50,7 +42,6 @@ export interface ArchiveSettings extends CutLimits {
   readonly whenFull: 'refuse' | 'drop';
   /** Where files are made; what is in it goes. */
   readonly spoolFolder: string;
-  readonly site: string;
 }
 
 /** The log, as its archive needs it. */
@@ -102,10 +93,6 @@ type NoteKind = 'cut' | 'clock' | 'target' | 'given-up';
 
 /** Of what may wait. */
 const ALARM_SHARE = 0.8;
-/** What may wait in the memory of the thread to be written. */
-const PENDING_MAX_BYTES = 16 * 1_048_576;
-const ROW_GROUP_MAX_BYTES = 4 * 1_048_576;
-const CONFIG_CHARACTERS = 16;
 /** At least between two warnings of one kind. */
 const WARN_EVERY_MS = 600_000;
 
@@ -298,14 +285,11 @@ export class Archive {
 
   #createThread(): ArchiveThread {
     const { self, timers, logger } = this.#ports;
-    const { site, target, format, compression, partitions, columns, maxBytesPerSecond, spoolFolder } =
-      this.#settings;
-    const parquet = { ...PARQUET_DEFAULTS, compression, columns, groupMaxBytes: ROW_GROUP_MAX_BYTES };
+    const { topics, format, compression, partitions, columns, site } = this.#settings;
+    const { target, maxBytesPerSecond, spoolFolder } = this.#settings;
+    const config = { topics, format, compression, partitions, columns, site };
     return new ArchiveThread(
-      {
-        ...{ self, target, maxBytesPerSecond, spoolFolder },
-        builder: { site, origin: self, format, partitions, parquet, pendingMaxBytes: PENDING_MAX_BYTES },
-      },
+      { self, target, config, maxBytesPerSecond, spoolFolder },
       {
         ...{ timers, logger },
         cut: () => this.#keeper.cutAfter(this.#tip as ManifestTip, this.#lives),
@@ -443,10 +427,4 @@ export class Archive {
     const position = this.#keep(kind, value);
     return new Promise((resolve) => this.#ports.whenCommitted(resolve, position));
   }
-}
-
-/** Of everything that decides what is a row and how it is laid out. */
-function fingerprintOf({ topics, format, compression, partitions, columns, site }: ArchiveSettings): string {
-  const what = JSON.stringify([1, topics, format, compression, partitions, columns, site]);
-  return createHash('sha256').update(what).digest('hex').slice(0, CONFIG_CHARACTERS);
 }

@@ -1,11 +1,12 @@
 /** Makes the objects of a cut: one for each partition that its rows are in, the same of the same rows. */
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
+import type { ArchiveConfig } from './archive-config.js';
 import type { BuiltCut, BuiltObject, Cut } from './archiver.js';
 import type { PositionRange } from './manifest-entry.js';
 import { NdjsonRows } from './ndjson-writer.js';
 import { type FileFormat, objectKey, Partitions, type PartitionScheme } from './object-key.js';
-import { type ParquetOptions } from './parquet-options.js';
+import { PARQUET_DEFAULTS, type ParquetOptions } from './parquet-options.js';
 import { ParquetRows } from './parquet-writer.js';
 import type { ArchiveRow, RowWriter } from './row.js';
 import type { Spool, SpoolFile } from './spool.js';
@@ -25,6 +26,16 @@ export interface BuilderOptions {
   readonly parquet: ParquetOptions;
   /** What may wait in memory, of all partitions together: bytes. */
   readonly pendingMaxBytes: number;
+}
+
+/** What may wait in memory to be written, on a small machine. */
+const PENDING_MAX_BYTES = 16 * 1_048_576;
+const ROW_GROUP_MAX_BYTES = 4 * 1_048_576;
+
+export function builderOptionsOf(origin: GatewayId, config: ArchiveConfig): BuilderOptions {
+  const { site, format, partitions, compression, columns } = config;
+  const parquet = { ...PARQUET_DEFAULTS, compression, columns, groupMaxBytes: ROW_GROUP_MAX_BYTES };
+  return { site, origin, format, partitions, parquet, pendingMaxBytes: PENDING_MAX_BYTES };
 }
 
 export interface BuilderPorts {

@@ -9,9 +9,9 @@
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogFields } from '../../lib/contracts/logger.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
+import type { ArchiveConfig } from './archive-config.js';
 import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
-import type { BuilderOptions } from './cut-builder.js';
 import type { ManifestTip } from './manifest-entry.js';
 import type { LogRead } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
@@ -21,7 +21,7 @@ import type { TargetSettings } from './target.js';
 export interface ThreadSettings {
   readonly self: GatewayId;
   readonly target: TargetSettings;
-  readonly builder: BuilderOptions;
+  readonly config: ArchiveConfig;
   /** Its own; what is in it goes. */
   readonly spoolFolder: string;
   /** 0: no limit. */
