@@ -10,12 +10,12 @@ import {
   type ExtractedColumn,
   type ExtractedType,
   type FileFacts,
-  isJson,
   jsonOf,
   type RowWriter,
   type WrittenFile,
 } from './row.js';
 import { PARQUET_DEFAULTS, type ParquetOptions } from './parquet-options.js';
+import { RowGroup } from './row-group.js';
 import { zstdCompressSync } from './zstd.js';
 
 type Schema = ConstructorParameters<typeof ParquetWriter>[0]['schema'];
@@ -23,8 +23,6 @@ type SchemaElement = Schema[number];
 type ColumnSource = Parameters<ParquetWriter['write']>[0]['columnData'][number];
 
 const MICROS_PER_MS = 1000n;
-/** Of a row besides its payload. */
-const ROW_BYTES = 200;
 /** Enough to tell topics apart that begin alike. */
 const STATISTICS_MAX_BYTES = 64;
 const CODECS = { snappy: 'SNAPPY', zstd: 'ZSTD', none: 'UNCOMPRESSED' } as const;
@@ -85,8 +83,7 @@ export class ParquetRows implements RowWriter {
   readonly #options: ParquetOptions;
   readonly #out: SinkWriter;
   readonly #parquet: ParquetWriter;
-  #rows: ArchiveRow[] = [];
-  #groupBytes = 0;
+  #group = new RowGroup();
   #count = 0;
 
   constructor(sink: ByteSink, facts: FileFacts, options: ParquetOptions = PARQUET_DEFAULTS) {
@@ -105,18 +102,23 @@ export class ParquetRows implements RowWriter {
   }
 
   get pendingBytes(): number {
-    return this.#groupBytes + this.#rows.length * ROW_BYTES;
+    return this.#group.heldBytes;
   }
 
   add(row: ArchiveRow): void {
-    this.#rows.push(row);
-    this.#groupBytes += row.payload.length;
-    if (this.#rows.length >= this.#options.groupMaxRows || this.#groupBytes >= this.#options.groupMaxBytes)
-      this.flush();
+    const group = this.#group;
+    group.add(row);
+    const { groupMaxRows, groupMaxBytes } = this.#options;
+    if (group.count < groupMaxRows && group.bytes < groupMaxBytes) return;
+    this.#writeGroup();
+    group.clear();
   }
 
+  /** Its room is given up as well. */
   flush(): void {
-    if (this.#rows.length > 0) this.#writeGroup();
+    if (this.#group.count === 0) return;
+    this.#writeGroup();
+    this.#group = new RowGroup();
   }
 
   finish(): WrittenFile {
@@ -126,23 +128,24 @@ export class ParquetRows implements RowWriter {
   }
 
   #writeGroup(): void {
-    const rows = this.#rows;
+    const group = this.#group;
     const { site, origin, epoch } = this.#facts;
-    const { columns } = this.#options;
-    const count = rows.length;
-    const time = new BigInt64Array(count);
-    const sequence = new BigInt64Array(count);
+    const { count } = group;
+    // Not BigInt64Array: the library looks at each value several times, and each look would make it anew.
+    const time: bigint[] = [];
+    const sequence: bigint[] = [];
     const qos = new Int32Array(count);
-    // Whoever wants fields needs the values; the text is the payload itself.
-    const isKnown = rows.every(({ extracted }) => extracted !== undefined);
-    const values = columns.length === 0 || isKnown ? undefined : rows.map(({ payload }) => jsonOf(payload));
-    const json = rows.map(({ payload }, i) =>
-      (values === undefined ? isJson(payload) : values[i] !== undefined) ? payload : undefined,
-    );
-    for (const [i, row] of rows.entries()) {
-      time[i] = BigInt(Math.trunc(row.timeMs)) * MICROS_PER_MS;
-      sequence[i] = BigInt(row.sequence);
-      qos[i] = row.qos;
+    const retain: boolean[] = [];
+    const payload: Uint8Array[] = [];
+    const json: (Uint8Array | undefined)[] = [];
+    for (let i = 0; i < count; i++) {
+      time.push(BigInt(Math.trunc(group.timeOf(i))) * MICROS_PER_MS);
+      sequence.push(BigInt(group.sequenceOf(i)));
+      qos[i] = group.qosOf(i);
+      retain.push(group.retainOf(i));
+      const bytes = group.payloadOf(i);
+      payload.push(bytes);
+      json.push(group.isJsonAt(i) ? bytes : undefined);
     }
     // What grows from row to row takes a byte or two as the step to the one before.
     const growing = { encoding: 'DELTA_BINARY_PACKED' } as const;
@@ -152,26 +155,35 @@ export class ParquetRows implements RowWriter {
       { name: 'time', data: time, ...growing },
       { name: 'site', data: new Array<string>(count).fill(site) },
       { name: 'origin', data: new Array<string>(count).fill(origin) },
-      { name: 'epoch', data: new BigInt64Array(count).fill(BigInt(epoch.counter)) },
+      { name: 'epoch', data: new Array<bigint>(count).fill(BigInt(epoch.counter)) },
       { name: 'sequence', data: sequence, ...growing },
-      { name: 'topic', data: rows.map(({ topic }) => topic) },
+      { name: 'topic', data: [...group.topics] },
       { name: 'qos', data: qos },
-      { name: 'retain', data: rows.map(({ retain }) => retain) },
-      { name: 'properties', data: rows.map(({ properties }) => properties), ...unsorted },
-      { name: 'payload', data: rows.map(({ payload }) => payload), ...unsorted },
+      { name: 'retain', data: retain },
+      { name: 'properties', data: [...group.properties], ...unsorted },
+      { name: 'payload', data: payload, ...unsorted },
       { name: 'json', data: json, ...unsorted },
-      ...columns.map((column, c) => ({
-        name: column.name,
-        data: rows.map(({ extracted }, i) => {
-          if (extracted !== undefined) return extracted[c] ?? null;
-          const one = values?.[i];
-          return one === undefined ? null : extract(one.value, column);
-        }),
-      })),
+      ...this.#extractedColumns(json),
     ];
     void this.#parquet.write({ columnData, rowGroupSize: count });
     this.#count += count;
-    this.#rows = [];
-    this.#groupBytes = 0;
+  }
+
+  /** Whoever wants fields needs the values of the JSON; where a file is made of others they come along. */
+  #extractedColumns(json: readonly (Uint8Array | undefined)[]): ColumnSource[] {
+    const { columns } = this.#options;
+    if (columns.length === 0) return [];
+    const { extracted } = this.#group;
+    const values = json.map((bytes, i) =>
+      bytes === undefined || extracted[i] !== undefined ? undefined : jsonOf(bytes),
+    );
+    return columns.map((column, c) => ({
+      name: column.name,
+      data: values.map((one, i) => {
+        const known = extracted[i];
+        if (known !== undefined) return known[c] ?? null;
+        return one === undefined ? null : extract(one.value, column);
+      }),
+    }));
   }
 }

@@ -66,18 +66,6 @@ const NOT_JSON = -1;
 /** By its first character that is no white space. */
 const BEGINS_JSON = new Set([...'{["-0123456789tfn'].map((one) => one.charCodeAt(0)));
 
-/** Whether the payload is JSON in UTF-8. */
-export function isJson(payload: Uint8Array): boolean {
-  if (!BEGINS_JSON.has(firstOf(payload)) || !isUtf8(payload)) return false;
-  try {
-    // What is beyond ASCII stands in strings alone: read as other characters it is JSON all the same, and reads faster.
-    JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('latin1'));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The payload where it is JSON in UTF-8; undefined: it is none. */
 export function jsonOf(payload: Uint8Array): JsonPayload | undefined {
   if (!BEGINS_JSON.has(firstOf(payload)) || !isUtf8(payload)) return undefined;
