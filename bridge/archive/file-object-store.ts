@@ -1,6 +1,7 @@
 /**
  * Objects as files below a folder. A file is written beside its place, synced, and then given its name with `link`, which fails where
  * there is one: so it is whole or not there, and of two that create it one comes second. What a crash leaves has a name that begins with a dot.
+ * What is a file on the same disk already gets a second name and is not written once more: cards wear out.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -36,6 +37,7 @@ const KINDS: Readonly<Record<string, ObjectFaultKind>> = {
 };
 /** Of `link`, where the file system has no second names for files: FAT, some network shares. */
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
+const OTHER_DISK = 'EXDEV';
 
 export class FileObjectStore implements ObjectStore {
   readonly name: string;
@@ -82,12 +84,12 @@ export class FileObjectStore implements ObjectStore {
       await this.#makeFolder(folder);
       const part = this.#partIn(folder);
       try {
-        await writeWhole(part, body);
+        if (!(await this.#takenOver(part, body))) await writeWhole(part, body);
         if (!(await this.#nameIt(part, path))) return false;
       } finally {
         await rm(part, { force: true });
       }
-      await syncFolder(folder);
+      await sync(folder);
       return true;
     });
   }
@@ -175,6 +177,19 @@ export class FileObjectStore implements ObjectStore {
     }
   }
 
+  /** @returns false: it is no file, or not on this disk */
+  async #takenOver(part: string, { file }: ObjectBody): Promise<boolean> {
+    if (file === undefined) return false;
+    try {
+      await this.#link(file, part);
+    } catch (error) {
+      if (codeOf(error) === OTHER_DISK || NO_LINKS.has(codeOf(error))) return false;
+      throw error;
+    }
+    await sync(part);
+    return true;
+  }
+
   /** @returns false: there is a file with this name */
   async #nameIt(part: string, path: string): Promise<boolean> {
     try {
@@ -208,7 +223,7 @@ export class FileObjectStore implements ObjectStore {
       if (codeOf(error) !== 'EEXIST') throw error;
     }
     // A folder whose name is not synced is lost with everything that was synced in it.
-    await syncFolder(dirname(folder));
+    await sync(dirname(folder));
     this.#made.add(folder);
   }
 
@@ -267,8 +282,8 @@ async function writeWhole(path: string, body: ObjectBody): Promise<void> {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY);
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY);
   try {
     await handle.sync();
   } finally {

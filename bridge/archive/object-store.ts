@@ -6,6 +6,8 @@
 /** What is to be in an object. A request that has to be made again reads it again. */
 export interface ObjectBody {
   readonly length: number;
+  /** Path of a file with the same bytes, which nobody changes any more: a store on the same disk may give it a second name in place of writing them again. */
+  readonly file?: string | undefined;
   /** Bytes `[offset, offset + length)`; all of them are there. */
   read(offset: number, length: number): Promise<Uint8Array>;
 }

@@ -59,7 +59,7 @@ class FolderSpoolFile implements SpoolFile {
 
   finish(): SpooledObject {
     const read = (offset: number, length: number): Promise<Uint8Array> => this.#read(offset, length);
-    return { body: { length: this.#length, read }, sha256: this.#hash.digest('hex') };
+    return { body: { length: this.#length, file: this.#path, read }, sha256: this.#hash.digest('hex') };
   }
 
   async remove(): Promise<void> {

@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -89,4 +99,28 @@ t.test('two that find out at the same moment that links are missing: the file st
   const store = new FileObjectStore(root, noLinks);
   t.equal(await store.create('a', BODY), false);
   t.equal(Buffer.from((await store.read('a')) ?? []).toString(), 'the other');
+});
+
+t.test('a file on the same disk gets a second name; from another disk it is copied', async (t) => {
+  const root = folder(t);
+  const file = join(folder(t), 'made');
+  writeFileSync(file, 'body');
+  const body = { ...BODY, file };
+  const inode = (path: string): number => statSync(path).ino;
+  const near = new FileObjectStore(join(root, 'near'));
+  t.equal(await near.create('a/b', body), true);
+  t.equal(await near.create('a/b', body), false);
+  t.equal(inode(join(root, 'near', 'a', 'b')), inode(file));
+  const elsewhere = async (from: unknown, to: unknown): Promise<void> => {
+    if (from === file) throw Object.assign(new Error('no'), { code: 'EXDEV' });
+    linkSync(String(from), String(to));
+  };
+  const far = new FileObjectStore(join(root, 'far'), elsewhere);
+  t.equal(await far.create('a/b', body), true);
+  t.not(inode(join(root, 'far', 'a', 'b')), inode(file));
+  rmSync(file);
+  for (const store of [near, far]) t.equal(Buffer.from((await store.read('a/b')) ?? []).toString(), 'body');
+  // The file went meanwhile.
+  await t.rejects(near.create('a/c', body), { kind: 'missing' });
+  t.same(readdirSync(join(root, 'near', 'a')), ['b']);
 });
