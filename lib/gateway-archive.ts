@@ -17,9 +17,14 @@ import type { GatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
 import type { ArchiveFloor, Store } from './contracts/store.js';
 import { realTimers } from './real-clock.js';
+import { C, type Counters } from './telemetry/counters.js';
 
 const SPOOL = 'archive-spool';
 const MINUTES_OF_HOUR = 60;
+const CLIENT_MESSAGES = [
+  ...[C.messagesReceivedQoS0, C.messagesReceivedQoS1, C.messagesReceivedQoS2],
+  ...[C.messagesSentQoS0, C.messagesSentQoS1, C.messagesSentQoS2],
+];
 
 export interface ArchiveParts {
   readonly clock: Clock;
@@ -61,6 +66,7 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
   const create = (settings: ArchiveSettings): Promise<Archive> =>
     createArchive(settings, {
       ...{ self: self.id, store, clock, timers: realTimers, minuteOfDay },
+      liveMessages: () => messagesOf(lanes.counters),
       logger: settings.name === 'archive' ? logger : logger.child({ archive: settings.name }),
       setFull: (isFull) => {
         if (isFull) full.add(settings.name);
@@ -105,6 +111,13 @@ async function createArchive(settings: ArchiveSettings, ports: ArchivePorts): Pr
       cause: error,
     });
   }
+}
+
+/** Of clients. */
+function messagesOf(counters: Counters): number {
+  let sum = 0;
+  for (const counter of CLIENT_MESSAGES) sum += counters[counter] as number;
+  return sum;
 }
 
 function memberOf(mesh: Mesh): Self {

@@ -108,7 +108,7 @@ class ArchiveThreadWorker {
     this.#target ??= await openTarget(target);
     const { objects: store } = this.#target;
     const objects =
-      maxBytesPerSecond === 0 ? store : paced(store, new Pace(maxBytesPerSecond, clock, timers));
+      maxBytesPerSecond === 0 ? store : paced(store, new Pace(() => maxBytesPerSecond, clock, timers));
     if (!(await objects.createsOnce()))
       this.#say(
         'warn',

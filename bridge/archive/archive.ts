@@ -16,8 +16,10 @@ import type { Cut } from './archiver.js';
 import { type ClockStep, ClockSteps } from './clock-steps.js';
 import { CutKeeper } from './cut-keeper.js';
 import { type ArchiveBacklog, type CutLimits, type CutLog, Cutter } from './cutter.js';
+import { DrainRate } from './drain-rate.js';
 import { LogRows } from './log-rows.js';
 import type { ManifestTip, PositionRange } from './manifest-entry.js';
+import { Pace } from './paced-body.js';
 import type { LogRead } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
 import type { TargetSettings } from './target.js';
@@ -64,6 +66,8 @@ export interface ArchivePorts {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
+  /** See LiveTraffic.messages. */
+  liveMessages(): number;
   /** While it is full nothing is taken in. */
   setFull(isFull: boolean): void;
   /** Minutes of the day in the time of the machine. */
@@ -102,6 +106,7 @@ export class Archive {
   readonly #config: string;
   readonly #cutter: Cutter;
   readonly #keeper: CutKeeper;
+  #pace: Pace | undefined;
   #steps: ClockSteps;
   #rows: LogRows;
   #thread: ArchiveThread | undefined;
@@ -121,14 +126,14 @@ export class Archive {
 
   /** @throws Error where this Node.js cannot write what is asked for */
   constructor(settings: ArchiveSettings, ports: ArchivePorts) {
-    const { store, clock, lineage, beyond } = ports;
+    const { clock, lineage, beyond } = ports;
     if (settings.format === 'parquet' && settings.compression === 'zstd' && !HAS_ZSTD)
       throw new Error('archive.compression: zstd needs Node.js 22.15 or later: update it, or choose snappy');
     this.#settings = settings;
     this.#ports = ports;
     this.#config = fingerprintOf(settings);
     this.#steps = new ClockSteps(clock, []);
-    this.#rows = new LogRows(store, settings.topics, this.#steps);
+    this.#rows = this.#createRows();
     this.#cutter = new Cutter(
       { clock, log: this.#log(), lineage, beyond, isOpen: () => this.#closedBecause() === undefined },
       settings,
@@ -141,13 +146,36 @@ export class Archive {
     });
   }
 
+  #createRows(): LogRows {
+    const { store } = this.#ports;
+    return new LogRows(store, this.#settings.topics, this.#steps, async (bytes) =>
+      this.#pace?.through(bytes),
+    );
+  }
+
+  #createPace(): Pace {
+    const { clock, timers, store, liveMessages } = this.#ports;
+    let seen = store.committed;
+    let bytes = 0;
+    const rate = new DrainRate(clock, {
+      messages: liveMessages,
+      logBytes: () => {
+        bytes += store.bytesBetween(seen, store.committed);
+        seen = store.committed;
+        return bytes;
+      },
+    });
+    return new Pace(() => rate.perSecond, clock, timers);
+  }
+
   /** After the store was opened, and the life of the gateway has begun. */
   start(): void {
     const { store, clock } = this.#ports;
     const steps = this.#note<readonly ClockStep[]>('clock');
     this.#givenUp = this.#note<readonly PositionRange[]>('given-up') ?? [];
     this.#steps = new ClockSteps(clock, steps ?? []);
-    this.#rows = new LogRows(store, this.#settings.topics, this.#steps);
+    this.#rows = this.#createRows();
+    this.#pace = this.#createPace();
     // Until it is known what the archive has, nothing goes.
     const { name } = this.#settings;
     if (!store.floors.has(name)) {

@@ -25,11 +25,18 @@ export class LogRows {
   readonly #log: OwnLog;
   readonly #filters: readonly string[];
   readonly #steps: ClockSteps;
+  readonly #through: (bytes: number) => Promise<void>;
   readonly #known = new Map<string, boolean>();
 
-  /** @param filters of the topics that are archived */
-  constructor(log: OwnLog, filters: readonly string[], steps: ClockSteps) {
+  /** @param filters of the topics that are archived @param through resolves when so many bytes may be read */
+  constructor(
+    log: OwnLog,
+    filters: readonly string[],
+    steps: ClockSteps,
+    through: (bytes: number) => Promise<void>,
+  ) {
     this.#log = log;
+    this.#through = through;
     this.#filters = filters;
     this.#steps = steps;
   }
@@ -51,7 +58,8 @@ export class LogRows {
     return false;
   }
 
-  #read(after: LogPosition): Promise<OwnMessages> {
+  async #read(after: LogPosition): Promise<OwnMessages> {
+    await this.#through(READ_BYTES);
     return new Promise((resolve) => this.#log.readOwn(after + 1, READ_BYTES, resolve, { passed: true }));
   }
 

@@ -1,16 +1,19 @@
-/** Lets no more through than so many bytes a second. */
+/** Lets no more through than so many bytes a second, which may change. */
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { ObjectBody, ObjectStore } from './object-store.js';
+
+const MS_PER_S = 1000;
 
 export class Pace {
   readonly #clock: Clock;
   readonly #timers: Timers;
-  readonly #bytesPerMs: number;
+  readonly #bytesPerSecond: () => number;
   /** When what was let through so far is through. */
   #freeAt = 0;
 
-  constructor(maxBytesPerSecond: number, clock: Clock, timers: Timers) {
-    this.#bytesPerMs = maxBytesPerSecond / 1000;
+  /** @param bytesPerSecond asked each time; Infinity: as they come */
+  constructor(bytesPerSecond: () => number, clock: Clock, timers: Timers) {
+    this.#bytesPerSecond = bytesPerSecond;
     this.#clock = clock;
     this.#timers = timers;
   }
@@ -19,7 +22,7 @@ export class Pace {
   async through(bytes: number): Promise<void> {
     const now = this.#clock.now();
     const from = Math.max(now, this.#freeAt);
-    this.#freeAt = from + bytes / this.#bytesPerMs;
+    this.#freeAt = from + (bytes / this.#bytesPerSecond()) * MS_PER_S;
     if (from > now) await new Promise<void>((resolve) => this.#timers.after(from - now, resolve));
   }
 }

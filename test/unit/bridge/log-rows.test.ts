@@ -72,6 +72,10 @@ function reader(...parts: OwnMessages[]): { readonly rows: LogRows; readonly ask
     },
     ['a/#', '+/x'],
     new ClockSteps(clock, [{ upTo: 5, deltaMs: TRUSTED_FROM_MS }]),
+    (bytes) => {
+      t.equal(bytes, 131_072, 'each at its pace');
+      return Promise.resolve();
+    },
   );
   return { rows, asked };
 }

@@ -16,7 +16,7 @@ t.test('what is created goes at its pace, and everything else as it comes', asyn
     },
   };
   const store = new MemoryObjectStore();
-  const slow = paced(store, new Pace(1000, clock, timers));
+  const slow = paced(store, new Pace(() => 1000, clock, timers));
   for (const key of ['a', 'b', 'c']) t.equal(await slow.create(key, bodyOf(Buffer.alloc(500, key))), true);
   t.same(waits, [500, 500], '500 bytes of 1,000 a second');
   t.equal(await slow.create('a', bodyOf(Buffer.alloc(1))), false);
