@@ -56,10 +56,8 @@ export class Manifest {
     const fault = successionFault(this.#tip, entry);
     if (fault !== undefined) throw new ManifestFault(origin, number, fault);
     const bytes = encodeEntry(entry);
-    if (await this.#store.create(entryKey(origin, number), bodyOf(bytes))) {
-      this.#tip = tipOf(entry, bytes);
-      return true;
-    }
+    await this.#store.create(entryKey(origin, number), bodyOf(bytes));
+    // What is there counts, and not what the store, or something on the way to it, has answered: it may have told two that they came first.
     const found = await this.#store.read(entryKey(origin, number));
     if (found === undefined) throw new ManifestFault(origin, number, 'was there, and is gone');
     this.#take(number, found);

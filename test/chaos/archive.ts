@@ -46,7 +46,17 @@ const ANSWERS: readonly (readonly [number, string])[] = [
   [409, 'ConditionalRequestConflict'],
   [400, 'BadDigest'],
 ];
-const KINDS = ['hangBefore', 'hangAfter', 'cut', 'reset', 'answer', 'answer', 'answer'] as const;
+const KINDS = [
+  'hangBefore',
+  'hangAfter',
+  'cut',
+  'reset',
+  'doubled',
+  'agreed',
+  'answer',
+  'answer',
+  'answer',
+] as const;
 
 interface Row {
   readonly epoch: number;

@@ -116,6 +116,7 @@ t.test('whatever happens in between, everything is archived once', async (t) => 
           const fate = luck();
           return typeof fate === 'object' ? fate : undefined;
         };
+        objects.agrees = () => (dice.next().value ?? 99) < 30;
         const run = async (cutSize: number, number: number): Promise<void> => {
           const disk: Disk = { cut: undefined, archivedUpTo: 0 };
           for (let life = 0; disk.archivedUpTo < LOG_END; life++) {

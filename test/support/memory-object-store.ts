@@ -23,6 +23,8 @@ export class MemoryObjectStore implements ObjectStore {
   /** What was asked for, in order: `create a/b`. */
   readonly asked: string[] = [];
   isOnce = true;
+  /** Whether it tells one that comes second that it came first, now and then. */
+  agrees: () => boolean = () => false;
   /** Asked once for each request. */
   fault: (operation: Operation, key: string) => PlannedFault | undefined = () => undefined;
 
@@ -34,7 +36,7 @@ export class MemoryObjectStore implements ObjectStore {
     expectKey(key);
     return this.#ask('create', key, async () => {
       const bytes = Uint8Array.from(await body.read(0, body.length));
-      if (this.objects.has(key)) return false;
+      if (this.objects.has(key)) return this.agrees();
       this.objects.set(key, bytes);
       return true;
     });

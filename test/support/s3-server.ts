@@ -17,10 +17,13 @@ export interface S3ServerOptions {
   readonly versioning?: 'Enabled' | 'Suspended' | '';
 }
 
-/** What the server does with one request. `hangBefore`, `hangAfter`: no answer comes, and nothing or everything was done. `cut`: half of the body. */
+/**
+ * What the server does with one request. `hangBefore`, `hangAfter`: no answer comes, and nothing or everything was done. `cut`: half of the body.
+ * `doubled`: it is done twice, and the answer is that of the second time. `agreed`: what is there already is said to be created.
+ */
 export type S3Fault =
   | { readonly kind: 'answer'; readonly status: number; readonly code: string }
-  | { readonly kind: 'hangBefore' | 'hangAfter' | 'cut' | 'reset' };
+  | { readonly kind: 'hangBefore' | 'hangAfter' | 'cut' | 'reset' | 'doubled' | 'agreed' };
 
 interface Answer {
   readonly status: number;
@@ -89,7 +92,9 @@ export class S3Server {
     }
     const refusal =
       fault?.kind === 'answer' ? errorAnswer(fault.status, fault.code) : this.#refusal(request, bucket, body);
-    const answer = refusal ?? this.#answer(method, key, searchParams, request, body);
+    const done = (): Answer => refusal ?? this.#answer(method, key, searchParams, request, body);
+    if (fault?.kind === 'doubled') done();
+    const answer = fault?.kind === 'agreed' ? agreed(done()) : done();
     if (fault?.kind === 'hangAfter') return;
     const bytes = Buffer.from(answer.body ?? NONE);
     const length = answer.headers?.['content-length'] ?? `${bytes.length}`;
@@ -285,4 +290,8 @@ function rangeOf(bytes: Buffer, range: string | undefined): Answer {
   if (from === undefined) return { status: 200, headers: { etag: etagOf(bytes) }, body: bytes };
   if (Number(from) >= bytes.length) return errorAnswer(416, 'InvalidRange');
   return { status: 206, body: bytes.subarray(Number(from), Number(to) + 1) };
+}
+
+function agreed(answer: Answer): Answer {
+  return answer.status === 412 ? { status: 200, headers: { etag: etagOf(NONE) } } : answer;
 }
