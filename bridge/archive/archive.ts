@@ -10,13 +10,16 @@ import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { ArchiveFloor, LogPosition, Store } from '../../lib/contracts/store.js';
 import { type ArchiveConfig, fingerprintOf } from './archive-config.js';
+import { ArchiveNotes } from './archive-notes.js';
 import { ArchiveThread } from './archive-thread.js';
 import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
+import { type BacklogLimits, BacklogPolicy } from './backlog-policy.js';
 import { type ClockStep, ClockSteps } from './clock-steps.js';
 import { CutKeeper } from './cut-keeper.js';
 import { type ArchiveBacklog, type CutLimits, type CutLog, Cutter } from './cutter.js';
 import { DrainRate } from './drain-rate.js';
+import { GivenUp } from './given-up.js';
 import { LogRows } from './log-rows.js';
 import type { ManifestTip, PositionRange } from './manifest-entry.js';
 import { Pace } from './paced-body.js';
@@ -32,7 +35,7 @@ export interface DayHours {
   readonly to: number;
 }
 
-export interface ArchiveSettings extends ArchiveConfig, CutLimits {
+export interface ArchiveSettings extends ArchiveConfig, BacklogLimits, CutLimits {
   /** Tells the archives of one gateway apart. */
   readonly name: ArchiveFloor;
   readonly target: TargetSettings;
@@ -40,8 +43,6 @@ export interface ArchiveSettings extends ArchiveConfig, CutLimits {
   readonly maxBytesPerSecond: number;
   /** Empty: at any time. */
   readonly hours: readonly DayHours[];
-  readonly backlogMaxBytes: number;
-  readonly whenFull: 'refuse' | 'drop';
   /** Where files are made; what is in it goes. */
   readonly spoolFolder: string;
 }
@@ -92,20 +93,15 @@ interface SavedCut {
   readonly cut: Cut;
 }
 
-/** What the log remembers for an archive; the floor has the name of the archive. */
-type NoteKind = 'cut' | 'clock' | 'target' | 'given-up';
-
-/** Of what may wait. */
-const ALARM_SHARE = 0.8;
-/** At least between two warnings of one kind. */
-const WARN_EVERY_MS = 600_000;
-
 export class Archive {
   readonly #settings: ArchiveSettings;
   readonly #ports: ArchivePorts;
   readonly #config: string;
   readonly #cutter: Cutter;
   readonly #keeper: CutKeeper;
+  readonly #notes: ArchiveNotes;
+  readonly #policy: BacklogPolicy;
+  #givenUp = new GivenUp([], () => undefined);
   #pace: Pace | undefined;
   #steps: ClockSteps;
   #rows: LogRows;
@@ -115,23 +111,26 @@ export class Archive {
   #tip: ManifestTip | undefined;
   #lives: ArchivedLives = new Map();
   #begin: ArchiveBegin | undefined;
-  #isFull = false;
   #isStopped = false;
-  #warnedAt = -Infinity;
   #added: AddedFiles = { rows: 0, bytes: 0, objects: 0 };
   #entries = 0;
   #dropped = 0;
-  /** Positions that were given up and are not told as lost yet. */
-  #givenUp: readonly PositionRange[] = [];
 
   /** @throws Error where this Node.js cannot write what is asked for */
   constructor(settings: ArchiveSettings, ports: ArchivePorts) {
-    const { clock, lineage, beyond } = ports;
+    const { clock, logger, store, lineage, beyond, setFull } = ports;
     if (settings.format === 'parquet' && settings.compression === 'zstd' && !HAS_ZSTD)
       throw new Error('archive.compression: zstd needs Node.js 22.15 or later: update it, or choose snappy');
     this.#settings = settings;
     this.#ports = ports;
     this.#config = fingerprintOf(settings);
+    this.#notes = new ArchiveNotes(store, settings.name);
+    this.#policy = new BacklogPolicy(settings, {
+      ...{ clock, logger, setFull },
+      bytes: () => this.#backlog.bytes,
+      reason: () => this.#runner.fault?.text,
+      giveUp: () => this.#giveUpOldest(),
+    });
     this.#steps = new ClockSteps(clock, []);
     this.#rows = this.#createRows();
     this.#cutter = new Cutter(
@@ -141,7 +140,7 @@ export class Archive {
     );
     this.#keeper = new CutKeeper({
       saved: () => this.#savedCut(),
-      save: (cut) => this.#save('cut', { target: this.#settings.target.target, cut } satisfies SavedCut),
+      save: (cut) => this.#saveCut(cut),
       next: () => this.#nextCut(),
     });
   }
@@ -171,8 +170,8 @@ export class Archive {
   /** After the store was opened, and the life of the gateway has begun. */
   start(): void {
     const { store, clock } = this.#ports;
-    const steps = this.#note<readonly ClockStep[]>('clock');
-    this.#givenUp = this.#note<readonly PositionRange[]>('given-up') ?? [];
+    const steps = this.#notes.read<readonly ClockStep[]>('clock');
+    this.#givenUp = this.#readGivenUp();
     this.#steps = new ClockSteps(clock, steps ?? []);
     this.#rows = this.#createRows();
     this.#pace = this.#createPace();
@@ -181,7 +180,7 @@ export class Archive {
     if (!store.floors.has(name)) {
       store.setFloor(name, store.first);
       // Where it was an archive before, nobody held what came meanwhile.
-      this.#giveUpBefore(store.first);
+      this.#givenUp.addAllBefore(store.first);
     }
     this.#lookAtTarget();
     this.#isStarted = true;
@@ -190,18 +189,16 @@ export class Archive {
   /** What went to another archive is not in this one: an archive that is new begins behind it, one that was left for a while tells it as lost. */
   #lookAtTarget(): void {
     const { target } = this.#settings.target;
-    const before = this.#note<ArchiveBegin>('target');
+    const before = this.#notes.read<ArchiveBegin>('target');
     this.#begin = before?.target === target ? before : { target, from: this.#floor };
     if (before === this.#begin) return;
-    if (before !== undefined) this.#giveUpBefore(this.#floor);
-    this.#keep('target', this.#begin);
+    if (before !== undefined) this.#givenUp.addAllBefore(this.#floor);
+    this.#notes.keep('target', this.#begin);
   }
 
-  /** What of it is not archived by now is told as lost. */
-  #giveUpBefore(position: LogPosition): void {
-    if (position <= 1) return;
-    this.#givenUp = [[1, position - 1]];
-    this.#keep('given-up', this.#givenUp);
+  #readGivenUp(): GivenUp {
+    const ranges = this.#notes.read<readonly PositionRange[]>('given-up') ?? [];
+    return new GivenUp(ranges, (untold) => this.#notes.keep('given-up', untold));
   }
 
   /** The log as the cutter sees it: it begins where this archive does. */
@@ -223,9 +220,9 @@ export class Archive {
   tick(): void {
     if (!this.#isStarted || this.#isStopped) return;
     const { store } = this.#ports;
-    if (this.#steps.look(store.committed)) this.#keep('clock', this.#steps.steps);
+    if (this.#steps.look(store.committed)) this.#notes.keep('clock', this.#steps.steps);
     if (this.#cutter.look()) this.#wake();
-    this.#watchBacklog();
+    this.#policy.look();
   }
 
   /** Resolves when nothing goes on any more. What was begun is gone on with after the next start. */
@@ -246,21 +243,12 @@ export class Archive {
 
   /** Why the gateway is not well; undefined: the archive is no reason. */
   get trouble(): string | undefined {
-    const { bytes } = this.#backlog;
-    const { backlogMaxBytes, whenFull, name } = this.#settings;
-    if (!this.#isStarted || bytes < ALARM_SHARE * backlogMaxBytes) return undefined;
-    const share = Math.floor((100 * bytes) / Math.max(1, backlogMaxBytes));
-    const what = this.#isFull
-      ? whenFull === 'refuse'
-        ? ', messages are refused'
-        : ', the oldest is given up'
-      : '';
-    return `${name}: ${share} % of archive.backlogMaxBytes wait${what}`;
+    return this.#isStarted ? this.#policy.trouble : undefined;
   }
 
   /** Why messages are refused; undefined: they are not. */
   get refusal(): string | undefined {
-    return this.#isFull && this.#settings.whenFull === 'refuse' ? this.trouble : undefined;
+    return this.#policy.refusal;
   }
 
   status(): ArchiveStatus {
@@ -278,7 +266,7 @@ export class Archive {
       retryAtMs: fault?.nextMs ?? null,
       failures: fault?.count ?? 0,
       backlog: {
-        ...{ positions, bytes, maxBytes, whenFull, isFull: this.#isFull },
+        ...{ positions, bytes, maxBytes, whenFull, isFull: this.#policy.isFull },
         ageS: Math.round(ageMs / 1000),
       },
       tip: tip?.epoch === undefined ? null : { number: tip.number, epoch: tip.epoch.counter, upTo: tip.upTo },
@@ -340,10 +328,7 @@ export class Archive {
     this.#lives = lives;
     this.#cutter.archived(tip, lives);
     this.#raiseFloor(this.#cutter.doneUpTo + 1);
-    const untold = this.#givenUp.filter(([, to]) => to > tip.upTo);
-    if (untold.length === this.#givenUp.length) return;
-    this.#givenUp = untold;
-    this.#keep('given-up', untold);
+    this.#givenUp.told(this.#cutter.doneUpTo);
   }
 
   /** What was given up stays given up. */
@@ -374,39 +359,13 @@ export class Archive {
 
   async #read(cut: Cut, after: LogPosition): Promise<LogRead> {
     const start = Math.min(this.#startOf(after), cut.upTo);
-    const lost = this.#givenUp
-      .map(([from, to]): PositionRange => [Math.max(from, after + 1), Math.min(to, start)])
-      .filter(([from, to]) => from <= to);
+    const lost = this.#givenUp.between(after, start);
     const read = await this.#rows.read(cut, start);
     return lost.length === 0 ? read : { ...read, lost: [...lost, ...read.lost] };
   }
 
-  /** What waits is bounded, and what happens then was chosen. */
-  #watchBacklog(): void {
-    const { setFull, clock, logger } = this.#ports;
-    const { backlogMaxBytes, whenFull } = this.#settings;
-    const { bytes } = this.#backlog;
-    const isFull = bytes >= backlogMaxBytes;
-    if (bytes >= ALARM_SHARE * backlogMaxBytes && clock.now() - this.#warnedAt >= WARN_EVERY_MS) {
-      this.#warnedAt = clock.now();
-      logger.warn('much waits to be archived', {
-        ...{ bytes, maxBytes: backlogMaxBytes, whenFull, reason: this.#runner.fault?.text },
-        raise: 'archive.backlogMaxBytes',
-      });
-    }
-    if (whenFull === 'drop') {
-      if (isFull) this.#giveUp();
-    } else if (isFull !== this.#isFull) {
-      setFull(isFull);
-      if (isFull)
-        logger.error('messages are refused until the archive has taken what waits for it', { bytes });
-      else logger.info('messages are taken again: the archive has room');
-    }
-    this.#isFull = isFull;
-  }
-
   /** The oldest need not stay in the log for the archive any more; what of it is gone when it is its turn is told there as lost. */
-  #giveUp(): void {
+  #giveUpOldest(): void {
     const { store, logger } = this.#ports;
     const { committed } = store;
     const held = this.#floor;
@@ -418,8 +377,7 @@ export class Archive {
     if (from <= held) return;
     const upTo = Math.min(from, committed);
     this.#dropped += upTo - held;
-    this.#givenUp = [...this.#givenUp, [held, upTo - 1]];
-    this.#keep('given-up', this.#givenUp);
+    this.#givenUp.add(held, upTo - 1);
     store.setFloor(this.#settings.name, upTo);
     logger.error('what waits to be archived is more than is kept for it: the oldest is given up', {
       ...{ from: held, to: upTo - 1, maxBytes: backlogMaxBytes },
@@ -427,32 +385,16 @@ export class Archive {
   }
 
   #savedCut(): Cut | undefined {
-    const saved = this.#note<SavedCut>('cut');
+    const saved = this.#notes.read<SavedCut>('cut');
     // With another configuration it is made otherwise.
     return saved?.target === this.#settings.target.target
       ? { ...saved.cut, config: this.#config }
       : undefined;
   }
 
-  #nameOf(kind: NoteKind): string {
-    return `${this.#settings.name}-${kind}`;
-  }
-
-  #note<T>(kind: NoteKind): T | undefined {
-    const bytes = this.#ports.store.note(this.#nameOf(kind));
-    return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString('utf8')) as T);
-  }
-
-  /** @returns the position with which it is durable */
-  #keep(kind: NoteKind, value: unknown): LogPosition {
-    const { store } = this.#ports;
-    const name = this.#nameOf(kind);
-    store.setNote(name, Buffer.from(JSON.stringify(value), 'utf8'));
-    return store.recordNote(name);
-  }
-
-  #save(kind: NoteKind, value: unknown): Promise<void> {
-    const position = this.#keep(kind, value);
+  #saveCut(cut: Cut): Promise<void> {
+    const saved: SavedCut = { target: this.#settings.target.target, cut };
+    const position = this.#notes.keep('cut', saved);
     return new Promise((resolve) => this.#ports.whenCommitted(resolve, position));
   }
 }
