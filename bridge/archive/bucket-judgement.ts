@@ -19,6 +19,14 @@ export interface BucketFinding {
   readonly text: string;
 }
 
+/** What somebody knows of a bucket that its rules do not say. */
+export interface BucketKnowledge {
+  /** How long archived data has to stay; undefined: nobody said so. */
+  readonly keepDays?: number | undefined;
+  /** The store aborts uploads that are never finished by itself. */
+  readonly abortsUploads?: boolean;
+}
+
 /** What can be found, and how bad it is. */
 export const BUCKET_FINDINGS = {
   'manifest-expires': 'danger',
@@ -35,12 +43,11 @@ const UNREADABLE: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
 /**
  * The manifest is needed whole, whatever the age of its entries: that it may expire is always dangerous.
- * @param keepDays how long archived data has to stay; undefined: nobody said so
  */
 export function judgeBucket(
   { rules, versioning }: BucketState,
   areas: ArchiveAreas,
-  keepDays?: number,
+  { keepDays, abortsUploads = false }: BucketKnowledge = {},
 ): BucketFinding[] {
   // What has a tag was not made by an archive.
   const effective = rules.filter(({ isEnabled, tags }) => isEnabled && tags.length === 0);
@@ -49,7 +56,7 @@ export function judgeBucket(
       ...(touches(rule, areas.manifest) ? judgeManifest(rule) : []),
       ...(touches(rule, areas.data) ? judgeData(rule, keepDays) : []),
     ]),
-    ...judgeUploads(rules, areas),
+    ...(abortsUploads ? [] : judgeUploads(rules, areas)),
     ...judgeVersions(rules, versioning, areas),
   ];
 }
@@ -118,7 +125,7 @@ function judgeUploads(rules: readonly BucketRule[], areas: ArchiveAreas): Bucket
     finding(
       'uploads-stay',
       undefined,
-      'no rule aborts uploads that were begun and never finished: their parts are paid for and never seen; "archive lifecycle set" makes one',
+      'no rule aborts uploads that were begun and never finished: their parts are paid for and never seen; "archive lifecycle set" makes one, and --abort-uploads-days 0 says that the store does it by itself',
     ),
   ];
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { areasOf, type BucketRule } from './bucket-rule.js';
 
 export interface RuleWishes {
+  /** 0: the store does that by itself. */
   readonly abortUploadsDays: number;
   /** Of `data/` alone. */
   readonly transition?: { readonly storageClass: string; readonly afterDays: number } | undefined;
@@ -32,7 +33,7 @@ export function ownRules(prefix: string, wishes: RuleWishes): BucketRule[] {
     ...{ id: idOf(kind, prefix), isEnabled: true, prefix: below, tags: [], sizes: [], transitions: [] },
     ...does,
   });
-  const rules = [rule('abort-uploads', all, { abortUploadsDays })];
+  const rules = abortUploadsDays === 0 ? [] : [rule('abort-uploads', all, { abortUploadsDays })];
   if (transition !== undefined) {
     const { storageClass, afterDays } = transition;
     rules.push(rule('transition', data, { transitions: [{ storageClass, time: { afterDays } }] }));

@@ -41,6 +41,9 @@ const NOT_IMPLEMENTED: ReadonlySet<string> = new Set([
   'XNotImplemented',
   'MethodNotAllowed',
 ]);
+const BAD_REQUEST = 400;
+const REFUSED_RULES =
+  'this store does not take such rules; MinIO takes none that abort uploads, since it does so itself after a day: try with --abort-uploads-days 0';
 const NOT_IMPLEMENTED_STATUS: ReadonlySet<number | undefined> = new Set([405, 501]);
 
 export class S3Lifecycle {
@@ -119,12 +122,18 @@ export class S3Lifecycle {
       LifecycleConfiguration: configuration,
       ...(minimumSize !== undefined && { TransitionDefaultMinimumObjectSize: minimumSize }),
     });
-    await this.#ask(
-      'write the lifecycle rules of',
-      's3:PutLifecycleConfiguration',
-      (abortSignal) => client.send(command, { abortSignal }),
-      'this store does not take such rules; some take none that move objects: try without --transition',
-    );
+    try {
+      await this.#ask(
+        'write the lifecycle rules of',
+        's3:PutLifecycleConfiguration',
+        (abortSignal) => client.send(command, { abortSignal }),
+        'this store does not take such rules; some take none that move objects: try without --transition',
+      );
+    } catch (error) {
+      if (!(error instanceof ObjectFault) || statusOf(error.cause) !== BAD_REQUEST) throw error;
+      const { kind, message, cause } = error;
+      throw new ObjectFault(kind, message, { cause, wayOut: REFUSED_RULES });
+    }
   }
 
   /** Of the archive, in the order of their keys. @throws ObjectFault */

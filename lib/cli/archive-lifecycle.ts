@@ -18,7 +18,7 @@ import { usageError } from './arguments.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
-import { daysOption, lifecycleAction, ruleWishes } from './lifecycle-options.js';
+import { daysOption, lifecycleAction, ruleWishes, storeAbortsUploads } from './lifecycle-options.js';
 import {
   findingText,
   ruleText,
@@ -55,6 +55,7 @@ type Run = (lifecycle: S3Lifecycle) => Promise<number>;
 function lookOf(invocation: Invocation, world: World, isCheck: boolean): Run {
   const keepDays = daysOption(invocation, 'keep-days');
   const abortDays = daysOption(invocation, 'abort-older-than', 0);
+  const abortsUploads = storeAbortsUploads(invocation);
   return async (lifecycle) => {
     const nowMs = realClock.wall();
     // Before the rules: a store may have uploads and no rules.
@@ -67,7 +68,7 @@ function lookOf(invocation: Invocation, world: World, isCheck: boolean): Run {
     const look: Look = {
       ...{ name: lifecycle.name, all: rules, versioning, uploads, nowMs },
       rules: rules.filter((rule) => touches(rule, areas.all)),
-      findings: isCheck ? judgeBucket({ rules, versioning }, areas, keepDays) : undefined,
+      findings: isCheck ? judgeBucket({ rules, versioning }, areas, { keepDays, abortsUploads }) : undefined,
     };
     world.stdout.write(
       invocation.has('json') ? `${JSON.stringify(forPrograms(look), undefined, 2)}\n` : `${lookText(look)}\n`,
@@ -167,7 +168,8 @@ function settingOf(invocation: Invocation, world: World): Run {
     const isThere = expectOwn(after, own, lifecycle.name, world);
     const gone = before.rules.filter(({ id }) => ids.has(id) && !after.rules.some((rule) => rule.id === id));
     const state = { rules: after.rules, versioning: await lifecycle.versioning() };
-    const findings = judgeBucket(state, areasOf(lifecycle.prefix));
+    const abortsUploads = wishes.abortUploadsDays === 0;
+    const findings = judgeBucket(state, areasOf(lifecycle.prefix), { abortsUploads });
     const set = after.rules.filter(({ id }) => ids.has(id));
     world.stdout.write(
       invocation.has('json')

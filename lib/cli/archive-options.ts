@@ -79,7 +79,8 @@ export const ARCHIVE_LIFECYCLE_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'abort-uploads-days',
     values: ['DAYS'],
-    description: 'set: abort uploads that were begun so long ago and never finished (default 7).',
+    description:
+      'set: abort uploads that were begun so long ago and never finished (default 7). 0, also for check: no rule, since the store does that by itself (MinIO, after a day).',
   },
   {
     long: 'transition',

@@ -8,7 +8,7 @@ export type LifecycleAction = (typeof LIFECYCLE_ACTIONS)[number];
 /** Which actions an option is for; others are for all. */
 const ACTIONS_OF: Readonly<Record<string, readonly LifecycleAction[]>> = {
   'keep-days': ['check'],
-  'abort-uploads-days': ['set'],
+  'abort-uploads-days': ['check', 'set'],
   transition: ['set'],
   'expire-days': ['set'],
   'expire-noncurrent-days': ['set'],
@@ -53,6 +53,13 @@ export function daysOption(invocation: Invocation, long: string, min = 1): numbe
   );
 }
 
+/** Of `check`: whether nobody needs a rule for that. @throws SprawlError USAGE */
+export function storeAbortsUploads(invocation: Invocation): boolean {
+  const days = daysOption(invocation, 'abort-uploads-days', 0);
+  if (days === undefined || days === 0) return days === 0;
+  throw usageError(invocation.command, `--abort-uploads-days is 0 or not there for check; not ${days}`);
+}
+
 /** @throws SprawlError USAGE */
 export function ruleWishes(invocation: Invocation): RuleWishes {
   const transition = transitionOption(invocation);
@@ -62,10 +69,14 @@ export function ruleWishes(invocation: Invocation): RuleWishes {
       invocation.command,
       `--expire-days ${expireDays} is not behind --transition after ${transition.afterDays} days`,
     );
-  return {
-    abortUploadsDays: daysOption(invocation, 'abort-uploads-days') ?? ABORT_UPLOADS_DAYS,
-    ...{ transition, expireDays, expireNoncurrentDays: daysOption(invocation, 'expire-noncurrent-days') },
-  };
+  const expireNoncurrentDays = daysOption(invocation, 'expire-noncurrent-days');
+  const abortUploadsDays = daysOption(invocation, 'abort-uploads-days', 0) ?? ABORT_UPLOADS_DAYS;
+  if (abortUploadsDays === 0 && [transition, expireDays, expireNoncurrentDays].every(isMissing))
+    throw usageError(
+      invocation.command,
+      '--abort-uploads-days 0 leaves no rule to be set: say --transition, --expire-days or --expire-noncurrent-days as well',
+    );
+  return { abortUploadsDays, transition, expireDays, expireNoncurrentDays };
 }
 
 function transitionOption(invocation: Invocation): RuleWishes['transition'] {
@@ -79,3 +90,5 @@ function transitionOption(invocation: Invocation): RuleWishes['transition'] {
     `--transition must be CLASS:DAYS as in GLACIER_IR:90; not ${JSON.stringify(text)}`,
   );
 }
+
+const isMissing = (value: unknown): boolean => value === undefined;

@@ -83,6 +83,28 @@ t.test('a warning alone is no failure', async (t) => {
   t.match(await run('check'), { code: 0, out: /^warning: the rule tidy removes archived data/m });
 });
 
+t.test('a store that aborts uploads by itself needs no rule for that, and may take none', async (t) => {
+  const { server, run } = await bucket(t);
+  const refuse = { kind: 'answer', status: 400, code: 'InvalidArgument' } as const;
+  server.fault = (method) => (method === 'PUT' ? refuse : undefined);
+  t.match(await run('set'), {
+    code: 1,
+    err: /InvalidArgument.*HTTP 400.*try with --abort-uploads-days 0\n$/,
+  });
+  server.fault = () => undefined;
+  t.match(await run('set', '--abort-uploads-days', '0', '--transition', 'GLACIER_IR:90'), {
+    code: 0,
+    out: /: 1 rules were set, 0 of others are as they were\n  sprawl-edge-transition-.*\n$/,
+  });
+  t.match(await run('check'), { code: 1, out: /\nmissing: no rule aborts .*--abort-uploads-days 0/ });
+  t.match(await run('check', '--abort-uploads-days', '0'), { code: 0, out: /\nnothing is dangerous/ });
+  t.match(await run('check', '--abort-uploads-days', '7'), {
+    code: 2,
+    err: /is 0 or not there for check; not 7/,
+  });
+  t.match(await run('set', '--abort-uploads-days', '0'), { code: 2, err: /leaves no rule to be set: say/ });
+});
+
 t.test('set leaves the rules of others as they are, and takes back its own', async (t) => {
   const { server, run } = await bucket(t);
   server.lifecycle = rules(THEIRS, ELSEWHERE);

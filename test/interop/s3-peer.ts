@@ -20,6 +20,8 @@ export interface PeerKind {
   /** Names the program, where it is not on PATH. */
   readonly variable: string;
   readonly program: string;
+  /** It aborts uploads that are never finished after a time, takes no rule for that, and lists none below a prefix. */
+  readonly abortsUploads: boolean;
   /** Prints one line. */
   readonly versionArguments: readonly string[];
   command(folder: string): Promise<PeerCommand>;
@@ -33,6 +35,7 @@ interface PeerCommand {
 
 export const MINIO: PeerKind = {
   ...{ title: 'MinIO', variable: 'SPRAWL_MINIO', program: 'minio', versionArguments: ['--version'] },
+  abortsUploads: true,
   command: async (folder) => {
     const port = await freePort();
     return {
@@ -45,6 +48,7 @@ export const MINIO: PeerKind = {
 
 export const SEAWEEDFS: PeerKind = {
   ...{ title: 'SeaweedFS', variable: 'SPRAWL_WEED', program: 'weed', versionArguments: ['version'] },
+  abortsUploads: false,
   command: async (folder) => {
     const names = ['master', 'volume', 'filer', 's3'];
     const ports = await Promise.all(names.flatMap((name) => [name, `${name}.grpc`]).map(portOf));

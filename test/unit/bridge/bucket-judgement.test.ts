@@ -131,7 +131,7 @@ const CASES: Readonly<Record<string, Case>> = {
 
 for (const [name, { rules, keepDays, versioning = 'off', found }] of Object.entries(CASES))
   t.test(name, (t) => {
-    const findings = judgeBucket({ rules, versioning }, areasOf(PREFIX), keepDays);
+    const findings = judgeBucket({ rules, versioning }, areasOf(PREFIX), { keepDays });
     t.strictSame(
       findings.map(({ code, rule }) => (rule === undefined ? code : `${code} ${rule}`)),
       found,
@@ -156,7 +156,7 @@ t.test('our own rules leave nothing undone, and endanger nothing', (t) => {
   const transition = { storageClass: 'GLACIER_IR', afterDays: 90 };
   for (const prefix of ['', PREFIX]) {
     const rules = ownRules(prefix, { ...wishes, transition, expireDays: 400 });
-    t.strictSame(judgeBucket({ rules, versioning: 'on' }, areasOf(prefix), 400), []);
+    t.strictSame(judgeBucket({ rules, versioning: 'on' }, areasOf(prefix), { keepDays: 400 }), []);
     t.strictSame(new Set(rules.map(({ id }) => id)), ownRuleIds(prefix));
     t.strictSame(judgeBucket({ rules: ownRules(prefix, wishes), versioning: 'on' }, areasOf(prefix)), []);
   }
