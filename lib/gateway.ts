@@ -64,7 +64,7 @@ export interface Gateway {
   start(): Promise<void>;
   /** Drains and closes: v5 clients are told 0x8B. Idempotent. */
   stop(options?: StopOptions): Promise<void>;
-  /** Reads the password and ACL files again; where they are at fault the old ones stay and the error is thrown. */
+  /** Reads the password and ACL files and the keys again; where they are at fault the old ones stay and the error is thrown. */
   reload(): Promise<void>;
 }
 
@@ -248,6 +248,7 @@ class EdgeGateway implements Gateway {
   async reload(): Promise<void> {
     await this.#parts.security.reload();
     await this.#parts.store.reloadKeys();
+    await this.#parts.archive?.reloadKeys();
     this.#parts.lanes.reauthorize();
   }
 

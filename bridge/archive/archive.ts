@@ -9,6 +9,7 @@ import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import type { ArchiveFloor, LogPosition, Store } from '../../lib/contracts/store.js';
 import { ArchiveThread } from './archive-thread.js';
 import type { RunnerStatus } from './archive-runner.js';
@@ -51,6 +52,8 @@ export interface ArchiveSettings extends CutLimits {
   /** Where files are made; what is in it goes. */
   readonly spoolFolder: string;
   readonly site: string;
+  /** See ThreadSettings. */
+  readonly keys: readonly MasterKey[];
 }
 
 /** The log, as its archive needs it. */
@@ -113,6 +116,7 @@ export class Archive {
   readonly #settings: ArchiveSettings;
   readonly #ports: ArchivePorts;
   readonly #config: string;
+  #keys: readonly MasterKey[];
   readonly #cutter: Cutter;
   readonly #keeper: CutKeeper;
   #steps: ClockSteps;
@@ -139,6 +143,7 @@ export class Archive {
       throw new Error('archive.compression: zstd needs Node.js 22.15 or later: update it, or choose snappy');
     this.#settings = settings;
     this.#ports = ports;
+    this.#keys = settings.keys;
     this.#config = fingerprintOf(settings);
     this.#steps = new ClockSteps(clock, []);
     this.#rows = new LogRows(store, settings.topics, this.#steps);
@@ -211,6 +216,15 @@ export class Archive {
     if (this.#steps.look(store.committed)) this.#keep('clock', this.#steps.steps);
     if (this.#cutter.look()) this.#wake();
     this.#watchBacklog();
+  }
+
+  /** For objects that are begun from now on. Without any key it stays with those that it has: an archive does not become plain unnoticed. */
+  setKeys(keys: readonly MasterKey[]): void {
+    const [before, now] = [this.#keys[0], keys[0]];
+    if (now === undefined || now.id === before?.id) return;
+    this.#keys = keys;
+    this.#thread?.setKeys(keys);
+    this.#ports.logger.info('the archive is encrypted with another key from now on', { keyId: now.id });
   }
 
   /** Resolves when nothing goes on any more. What was begun is gone on with after the next start. */
@@ -303,7 +317,7 @@ export class Archive {
     const parquet = { ...PARQUET_DEFAULTS, compression, columns, groupMaxBytes: ROW_GROUP_MAX_BYTES };
     return new ArchiveThread(
       {
-        ...{ self, target, maxBytesPerSecond, spoolFolder },
+        ...{ self, target, maxBytesPerSecond, spoolFolder, keys: this.#keys },
         builder: { site, origin: self, format, partitions, parquet, pendingMaxBytes: PENDING_MAX_BYTES },
       },
       {

@@ -2,10 +2,13 @@
  * Where archives are: a folder, or a bucket of something that speaks S3. Objects are created once and never changed; a key is a path of
  * names with `/` between them.
  */
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 
 /** What is to be in an object. A request that has to be made again reads it again. */
 export interface ObjectBody {
   readonly length: number;
+  /** What a store that knows such a thing has beside it: names of small letters, digits and `-`. */
+  readonly metadata?: Readonly<Record<string, string>>;
   /** Bytes `[offset, offset + length)`; all of them are there. */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
@@ -24,6 +27,8 @@ export interface ByteRange {
 export interface ObjectStore {
   /** For people, without anything secret. */
   readonly name: string;
+  /** What opens the objects that are encrypted, as far as it is given; the first is for those to come. */
+  readonly keys?: readonly MasterKey[];
   /** Whether of two that create a key at the same time one is always told that it came second; where not, only one may write for each origin. */
   createsOnce(): Promise<boolean>;
   /**

@@ -17,6 +17,7 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import {
   bodyOf,
   type ByteRange,
@@ -38,11 +39,14 @@ const ALL = '*';
 
 export class S3ObjectStore implements ObjectStore {
   readonly name: string;
+  readonly keys: readonly MasterKey[];
   readonly #connection: S3Connection;
   readonly #options: S3Options;
   #isConditional: boolean | undefined;
 
-  constructor(options: S3Options) {
+  /** @param keys see ObjectStore */
+  constructor(options: S3Options, keys: readonly MasterKey[] = []) {
+    this.keys = keys;
     this.#options = options;
     this.#connection = new S3Connection(options);
     this.name = this.#connection.name;
@@ -145,7 +149,9 @@ export class S3ObjectStore implements ObjectStore {
       if (body.length > this.#options.partBytes) await this.#putInParts(key, body, condition);
       else {
         const Body = await body.read(0, body.length);
-        const command = new PutObjectCommand({ ...this.#at(key), ...condition, Body });
+        const command = new PutObjectCommand({
+          ...{ ...this.#at(key), ...condition, ...metadataOf(body), Body },
+        });
         await this.#connection.ask('create', key, (abortSignal) =>
           this.#connection.client.send(command, { abortSignal }),
         );
@@ -161,9 +167,12 @@ export class S3ObjectStore implements ObjectStore {
     const { partBytes } = this.#options;
     const at = this.#at(key);
     const { UploadId } = await this.#connection.ask('create', key, (abortSignal) =>
-      this.#connection.client.send(new CreateMultipartUploadCommand({ ...at, ChecksumAlgorithm: 'CRC32' }), {
-        abortSignal,
-      }),
+      this.#connection.client.send(
+        new CreateMultipartUploadCommand({ ...at, ...metadataOf(body), ChecksumAlgorithm: 'CRC32' }),
+        {
+          abortSignal,
+        },
+      ),
     );
     try {
       const Parts: CompletedPart[] = [];
@@ -205,6 +214,11 @@ export class S3ObjectStore implements ObjectStore {
   #at(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.#options.bucket, Key: this.#connection.keyOf(key) };
   }
+}
+
+/** As `x-amz-meta-…`. */
+function metadataOf({ metadata }: ObjectBody): { Metadata?: Record<string, string> } {
+  return metadata === undefined ? {} : { Metadata: { ...metadata } };
 }
 
 function isMissingBucket(error: unknown): boolean {
