@@ -47,6 +47,8 @@ export interface ObjectStore {
   list(prefix: string, after?: string): AsyncIterable<ObjectStat>;
   /** One that does not exist is no error. @throws ObjectFault */
   remove(key: string): Promise<void>;
+  /** How an object that is not there can be brought back, for people: where the store keeps what was removed. undefined: it does not know. @throws ObjectFault */
+  wayBack?(key: string): Promise<string | undefined>;
 }
 
 /**

@@ -27,7 +27,7 @@ import {
   type ObjectStat,
   type ObjectStore,
 } from './object-store.js';
-import { S3Connection, type S3Options, statusOf } from './s3-connection.js';
+import { headerOf, S3Connection, type S3Options, statusOf } from './s3-connection.js';
 
 export type { S3Options } from './s3-connection.js';
 
@@ -140,6 +140,24 @@ export class S3ObjectStore implements ObjectStore {
     await this.#connection.ask('remove', key, (abortSignal) =>
       this.#connection.client.send(new DeleteObjectCommand(this.#at(key)), { abortSignal }),
     );
+  }
+
+  /** In a bucket with versions what was removed has a delete marker in front of it. */
+  async wayBack(key: string): Promise<string | undefined> {
+    expectKey(key);
+    const { Bucket, Key } = this.#at(key);
+    try {
+      await this.#connection.ask('look at', key, (abortSignal) =>
+        this.#connection.client.send(new HeadObjectCommand({ Bucket, Key }), { abortSignal }),
+      );
+    } catch (error) {
+      const cause = error instanceof ObjectFault ? error.cause : undefined;
+      if (statusOf(cause) !== NOT_FOUND) throw error;
+      const version = headerOf(cause, 'x-amz-version-id');
+      if (headerOf(cause, 'x-amz-delete-marker') === 'true' && version !== undefined)
+        return `it was removed, and the bucket keeps versions: "aws s3api delete-object --bucket ${Bucket} --key '${Key}' --version-id ${version}" takes the delete marker away, and it is back`;
+    }
+    return undefined;
   }
 
   /** @returns false: there is one already */

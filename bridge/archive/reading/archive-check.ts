@@ -13,7 +13,7 @@ import { originStart, parseObjectKey } from '../object-key.js';
 import type { ObjectStore } from '../object-store.js';
 import { readPlaces } from './archive-reader.js';
 import { Catalog } from './catalog.js';
-import { ObjectDamage, openChecked } from './checked-object.js';
+import { missingText, ObjectDamage, openChecked } from './checked-object.js';
 import { checkedEntries, type ManifestFinding } from './manifest-check.js';
 import { type CoveredMerge, checkedMerges, MergeCovers } from './merge-check.js';
 import { EVERYTHING } from './object-place.js';
@@ -203,7 +203,7 @@ class ArchiveCheck {
       const stats = await Promise.all(some.map(({ key }) => this.#store.stat(key)));
       for (const [i, { key, length }] of some.entries()) {
         const found = stats[i];
-        if (found === undefined) this.#tellObject(origin, key, 'is missing');
+        if (found === undefined) this.#tellObject(origin, key, await missingText(this.#store, key));
         else if (found.length !== length)
           this.#tellObject(origin, key, `has ${found.length} bytes, and ${length} were archived`);
         this.#progress(length);
