@@ -248,8 +248,8 @@ class EdgeGateway implements Gateway {
   async reload(): Promise<void> {
     await this.#parts.security.reload();
     await this.#parts.store.reloadKeys();
-    await this.#parts.archive?.reloadKeys();
     this.#parts.lanes.reauthorize();
+    await this.#parts.archive?.reloadKeys();
   }
 
   /** First no new clients, then those that are there, then what they were served from. */
