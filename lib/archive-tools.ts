@@ -57,19 +57,26 @@ const WAY_OUT: Readonly<Record<ObjectFaultKind, string>> = {
 export type ArchivePlace = Pick<Config['archive'], 'target' | 's3'> & ArchiveKeySources;
 
 /** Whether an archive answers; nothing is written. Never rejects. */
-export async function lookAtArchive(
-  archive: ArchivePlace,
-): Promise<{ readonly name: string; readonly tookMs: number; readonly fault: string | undefined }> {
+export async function lookAtArchive(archive: ArchivePlace): Promise<{
+  readonly name: string;
+  readonly tookMs: number;
+  readonly fault: string | undefined;
+  readonly isMisconfigured: boolean;
+}> {
   const startedAt = realClock.now();
-  const seen = (fault: string | undefined): Awaited<ReturnType<typeof lookAtArchive>> => ({
-    ...{ name: archive.target, fault },
+  const seen = (
+    fault: string | undefined,
+    isMisconfigured = false,
+  ): Awaited<ReturnType<typeof lookAtArchive>> => ({
+    ...{ name: archive.target, fault, isMisconfigured },
     tookMs: realClock.now() - startedAt,
   });
   try {
     await withArchive({ archive }, (store) => store.stat('manifest/none'));
     return seen(undefined);
   } catch (error) {
-    return seen(error instanceof Error ? error.message : String(error));
+    const isOurs = error instanceof SprawlError && error.code === 'ARCHIVE_KEY_INVALID';
+    return seen(error instanceof Error ? error.message : String(error), isOurs);
   }
 }
 

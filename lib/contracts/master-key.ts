@@ -50,9 +50,13 @@ async function readText(purpose: KeyPurpose, path: string): Promise<string> {
     return await readFile(path, 'utf8');
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new SprawlError(CODES[purpose], `cannot read the key file ${path}: ${reason}`, {
-      cause: error,
-    });
+    throw new SprawlError(
+      CODES[purpose],
+      `cannot read the key file ${path} (${purpose}.encryptionKeyFile): ${reason}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
