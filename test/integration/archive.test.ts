@@ -470,6 +470,11 @@ t.test('an encrypted archive is read with its keys, old and new, and with nothin
   const plain = await start(t, folder);
   await publishSecret(t, plain);
   await until(plain, 'it is archived without', ({ rows }) => rows === 1);
+  const asked = await plain.get('/api/v1/archive/messages');
+  t.match(
+    [asked.status, await asked.text()],
+    [503, /is encrypted with key .*, and no key is configured: set/],
+  );
   t.match(
     plain.said.join(),
     /the archive was encrypted, and what comes now is not: archive.encryptionKeyFile/,
