@@ -184,7 +184,7 @@ for (const [name, harm] of Object.entries(HARMS))
           if (!(fault instanceof ObjectDamage)) throw new Error('it was not found', { cause: fault });
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
     t.ok(harmed > 0, `${harmed} objects were harmed`);
   });

@@ -10,9 +10,11 @@ import type { ArchivedObject } from '../../../bridge/archive/manifest-entry.js';
 import { Pace, paced } from '../../../bridge/archive/paced-body.js';
 import { Catalog } from '../../../bridge/archive/reading/catalog.js';
 import { openObject } from '../../../bridge/archive/reading/opened-object.js';
+import { PARQUET_DEFAULTS } from '../../../bridge/archive/parquet-options.js';
+import { readParquet } from '../../../bridge/archive/reading/parquet-reader.js';
 import { FolderSpool } from '../../../bridge/archive/spool.js';
 import { type MasterKey, parseKeyFile } from '../../../lib/contracts/master-key.js';
-import { ArchiveWorld, ORIGIN, rowOf, rowsOf } from '../../support/archive-world.js';
+import { ArchiveWorld, ORIGIN, rowOf, rowsOf, START_MS } from '../../support/archive-world.js';
 import { compact, GRACE_MS, NOW_MS, rowTexts, verify } from '../../support/compaction-world.js';
 import { MemoryObjectStore } from '../../support/memory-object-store.js';
 
@@ -181,6 +183,26 @@ t.test('of what is too large for memory only the parts that are wanted are opene
   t.equal(store.asked.length, 4, 'one request for each');
 });
 
+t.test('a large Parquet file is read by its row groups', async (t) => {
+  const store = new MemoryObjectStore();
+  store.keys = [OLD];
+  const parquet = { ...PARQUET_DEFAULTS, compression: 'none' as const, groupMaxRows: 100 };
+  await new ArchiveWorld(t, store, { parquet }).cut(1000, rowsOf(1, 1000, { ...ROW, topic: 'site/a' }));
+  const [object] = await objectsIn(store);
+  const sequences: number[] = [];
+  const large = await openObject(store, object as ArchivedObject, 1000);
+  for await (const batch of readParquet(large, {
+    fromMs: START_MS + 450_000,
+    toMs: Infinity,
+    isWanted: undefined,
+  }))
+    sequences.push(...batch.map(({ sequence }) => sequence));
+  t.same(
+    sequences,
+    Array.from({ length: 551 }, (_, n) => 450 + n),
+  );
+});
+
 t.test('a file of the spool has nothing that can be read', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'sprawl-spool-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -214,7 +236,9 @@ for (const format of ['parquet', 'ndjson'] as const)
     const before = await rowTexts(store);
     t.match(await compact(store, NOW_MS), [{ merges: 1, before: { objects: 2 }, after: { objects: 1 } }]);
     t.same(await rowTexts(store), before);
-    t.match(await objectsIn(store), [{ keyId: NEW.id }]);
+    const [merged] = await objectsIn(store);
+    t.equal(merged?.keyId, NEW.id);
+    t.same(store.metadata.get(merged?.key ?? ''), { [KEY_ID_METADATA]: NEW.id });
     await compact(store, NOW_MS + GRACE_MS);
     t.match(await verify(seenWith(store, [NEW])), {
       faults: [],
