@@ -10,11 +10,13 @@ import { readSelection } from '../bridge/archive/reading/archive-reader.js';
 import { EVERYTHING, type Selection } from '../bridge/archive/reading/object-place.js';
 import { linesOf } from '../bridge/archive/reading/row-lines.js';
 import type { CompactedOrigin } from '../bridge/archive/compaction/compactor.js';
+import { KeyMissing } from '../bridge/archive/encryption/object-keys.js';
 import { ManifestFault } from '../bridge/archive/manifest-entry.js';
 import { MergeFault } from '../bridge/archive/merge-record.js';
 import { ObjectFault, type ObjectFaultKind, type ObjectStore } from '../bridge/archive/object-store.js';
 import type { S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
 import { openLifecycle, openTarget } from '../bridge/archive/target.js';
+import { archiveKeysOf, type ArchiveKeySources } from './archive-keys.js';
 import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 import { realClock } from './real-clock.js';
@@ -52,33 +54,44 @@ const WAY_OUT: Readonly<Record<ObjectFaultKind, string>> = {
 };
 
 /** What says where an archive is. */
-export type ArchivePlace = Pick<Config['archive'], 'target' | 's3'>;
+export type ArchivePlace = Pick<Config['archive'], 'target' | 's3'> & ArchiveKeySources;
 
 /** Whether an archive answers; nothing is written. Never rejects. */
-export async function lookAtArchive(
-  archive: ArchivePlace,
-): Promise<{ readonly name: string; readonly tookMs: number; readonly fault: string | undefined }> {
+export async function lookAtArchive(archive: ArchivePlace): Promise<{
+  readonly name: string;
+  readonly tookMs: number;
+  readonly fault: string | undefined;
+  readonly isMisconfigured: boolean;
+}> {
   const startedAt = realClock.now();
-  const seen = (fault: string | undefined): Awaited<ReturnType<typeof lookAtArchive>> => ({
-    ...{ name: archive.target, fault },
+  const seen = (
+    fault: string | undefined,
+    isMisconfigured = false,
+  ): Awaited<ReturnType<typeof lookAtArchive>> => ({
+    ...{ name: archive.target, fault, isMisconfigured },
     tookMs: realClock.now() - startedAt,
   });
   try {
     await withArchive({ archive }, (store) => store.stat('manifest/none'));
     return seen(undefined);
   } catch (error) {
-    return seen(error instanceof Error ? error.message : String(error));
+    const isOurs = error instanceof SprawlError && error.code === 'ARCHIVE_KEY_INVALID';
+    return seen(error instanceof Error ? error.message : String(error), isOurs);
   }
 }
 
-/** Runs `task` on the archive of a configuration. @throws SprawlError ARCHIVE_… for what the store and the objects say, TLS_FILE_INVALID */
+/** Runs `task` on the archive of a configuration, with its keys. @throws SprawlError ARCHIVE_… for what the store and the objects say, TLS_FILE_INVALID */
 export async function withArchive<T>(
   { archive }: { readonly archive: ArchivePlace },
   task: (store: ObjectStore) => Promise<T>,
 ): Promise<T> {
   const { target, s3 } = archive;
   const { caFile, ...rest } = s3;
-  const { objects, close } = await openTarget({ target, s3: { ...rest, ca: readCertificates(caFile) } });
+  const keys = await archiveKeysOf({ archive });
+  const { objects, close } = await openTarget(
+    { target, s3: { ...rest, ca: readCertificates(caFile) } },
+    keys,
+  );
   try {
     return await task(objects);
   } catch (error) {
@@ -121,6 +134,12 @@ function archiveFailure(error: unknown): unknown {
       `${error.message}; "sprawl-edge archive verify --deep" names all that is damaged`,
       { details: { key: error.key }, cause: error },
     );
+  if (error instanceof KeyMissing)
+    return new SprawlError(
+      'ARCHIVE_KEY_MISSING',
+      `${error.message}: set archive.encryptionKeyFile to a file with that key, older keys on further lines`,
+      { details: { key: error.key, needed: error.needed }, cause: error },
+    );
   if (error instanceof ManifestFault)
     return new SprawlError(
       'ARCHIVE_DAMAGED',
@@ -156,17 +175,20 @@ export interface CompactionSettings {
   readonly graceMs: number | undefined;
   readonly isAlone: boolean;
   readonly isDry: boolean;
+  /** Objects of older keys, and plain ones, are encrypted with the current key. */
+  readonly isRekeying: boolean;
   onProgress(progress: { readonly merges: number; readonly bytes: number }): void;
 }
 
 /** Merges small objects of the archive of a configuration, and removes those that were replaced. @throws SprawlError ARCHIVE_… */
 export async function compactConfigured(
   config: Pick<Config, 'archive'>,
-  { origins, minBytes, targetBytes, graceMs, isAlone, isDry, onProgress }: CompactionSettings,
+  { origins, minBytes, targetBytes, graceMs, isAlone, isDry, isRekeying, onProgress }: CompactionSettings,
 ): Promise<readonly CompactedOrigin[]> {
   // What writes Parquet nobody needs who reads.
   const { ClockNotSet, compactArchive, COMPACTION_DEFAULTS } =
     await import('../bridge/archive/compaction/compactor.js');
+  const { SealedSpool } = await import('../bridge/archive/encryption/sealed-spool.js');
   const { FolderSpool } = await import('../bridge/archive/spool.js');
   const { PARQUET_DEFAULTS } = await import('../bridge/archive/parquet-options.js');
   const { HAS_ZSTD } = await import('../bridge/archive/zstd.js');
@@ -189,10 +211,11 @@ export async function compactConfigured(
   const folder = await mkdtemp(join(tmpdir(), 'sprawl-compact-'));
   try {
     return await withArchive(config, async (store) => {
-      const spool = new FolderSpool(join(folder, 'spool'));
+      const spool = new SealedSpool(new FolderSpool(join(folder, 'spool')), () => store.keys?.[0]);
+      const rekeyTo = isRekeying ? currentKeyId(store) : undefined;
       const ports = { store, spool, wallMs: () => realClock.wall(), onProgress };
       const found = await new Catalog(store).selectedOrigins({ ...EVERYTHING, origins });
-      return await compactArchive(ports, found, options);
+      return await compactArchive(ports, found, { ...options, rekeyTo });
     });
   } catch (error) {
     if (!(error instanceof ClockNotSet)) throw error;
@@ -200,6 +223,14 @@ export async function compactConfigured(
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+function currentKeyId({ keys: [current] = [] }: ObjectStore): string {
+  if (current !== undefined) return current.id;
+  throw new SprawlError(
+    'ARCHIVE_KEY_MISSING',
+    'to encrypt with another key takes one: archive.encryptionKeyFile has it in its first line, and the older ones behind it',
+  );
 }
 
 export interface MessageQuery extends Selection {
@@ -233,6 +264,7 @@ export function whileWanted(store: ObjectStore, signal: AbortSignal): ObjectStor
     return store;
   };
   return {
+    ...(store.keys === undefined ? {} : { keys: store.keys }),
     name: store.name,
     createsOnce: () => wanted().createsOnce(),
     create: (key, body) => wanted().create(key, body),

@@ -8,6 +8,7 @@ import { type GatewayIdentity, type Mesh, openIdentity, siteNameOf } from '../me
 import type { Lanes } from './broker/lanes.js';
 import { queryArchive } from './archive-query.js';
 import type { MessageQuery } from './archive-tools.js';
+import { archiveKeysOf } from './archive-keys.js';
 import { type Config, parseColumn, parseHours } from './config/index.js';
 import type { ArchivesStatus } from './contracts/archive-status.js';
 import type { Clock } from './contracts/clock.js';
@@ -44,6 +45,8 @@ export interface GatewayArchive {
   tick(): void;
   stop(): Promise<void>;
   status(): ArchivesStatus;
+  /** Reads the keys again. @throws SprawlError ARCHIVE_KEY_INVALID */
+  reloadKeys(): Promise<void>;
   /** See queryArchive. */
   messages(query: MessageQuery): AsyncIterable<Uint8Array>;
 }
@@ -57,7 +60,7 @@ interface Self {
   beyond(counter: number): void;
 }
 
-/** undefined: nothing is archived. @throws SprawlError CONFIG_INVALID, MESH_FILE_FAILED, MESH_FILE_DAMAGED */
+/** undefined: nothing is archived. @throws SprawlError CONFIG_INVALID, ARCHIVE_KEY_INVALID, MESH_FILE_FAILED, MESH_FILE_DAMAGED */
 export async function openArchive(config: Config, parts: ArchiveParts): Promise<GatewayArchive | undefined> {
   if (config.archive.topics.length === 0) return undefined;
   const { clock, logger, store, lanes, mesh } = parts;
@@ -97,6 +100,10 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
     },
     stop: async () => void (await Promise.all(all.map((one) => one.stop()))),
     status: () => ({ ...archive.status(), copy: copy?.status() ?? null }),
+    reloadKeys: async () => {
+      const keys = await archiveKeysOf(config);
+      for (const one of all) one.setKeys(keys);
+    },
     messages: (query) => queryArchive(config, query),
   };
 }
@@ -154,13 +161,15 @@ async function alone({ dataDir, mesh }: Config, { store, logger }: ArchiveParts)
   };
 }
 
-async function settingsOf({ archive, dataDir }: Config, site: string): Promise<ArchiveSettings> {
+async function settingsOf(config: Config, site: string): Promise<ArchiveSettings> {
+  const { archive, dataDir } = config;
   const { topics, format, compression, partitionBy, partitionTopicLevels, columns } = archive;
   const { fileMaxBytes, fileMaxCount, fileMaxAgeS, backlogMaxBytes, whenFull } = archive;
   return {
     name: 'archive',
     ...{ topics, format, compression, fileMaxBytes, fileMaxCount, backlogMaxBytes, whenFull, site },
     target: await targetOf(archive),
+    keys: await archiveKeysOf(config),
     partitions: { by: partitionBy, topicLevels: partitionTopicLevels },
     columns: columns.map(parseColumn),
     fileMaxAgeMs: fileMaxAgeS * 1000,

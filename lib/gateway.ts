@@ -64,7 +64,7 @@ export interface Gateway {
   start(): Promise<void>;
   /** Drains and closes: v5 clients are told 0x8B. Idempotent. */
   stop(options?: StopOptions): Promise<void>;
-  /** Reads the password and ACL files again; where they are at fault the old ones stay and the error is thrown. */
+  /** Reads the password and ACL files and the keys again; where they are at fault the old ones stay and the error is thrown. */
   reload(): Promise<void>;
 }
 
@@ -249,6 +249,7 @@ class EdgeGateway implements Gateway {
     await this.#parts.security.reload();
     await this.#parts.store.reloadKeys();
     this.#parts.lanes.reauthorize();
+    await this.#parts.archive?.reloadKeys();
   }
 
   /** First no new clients, then those that are there, then what they were served from. */

@@ -5,11 +5,13 @@ import { basename } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { keepConfig } from './archive-config.js';
 import { ArchiveRunner } from './archive-runner.js';
 import { Archiver, type BuiltObject, type Cut } from './archiver.js';
 import { builderOptionsOf, CutBuilder, type RowBatch } from './cut-builder.js';
+import { SealedSpool } from './encryption/sealed-spool.js';
 import { Manifest } from './manifest.js';
 import { Pace, paced } from './paced-body.js';
 import { type LogRead, unpackRows } from './row-columns.js';
@@ -43,6 +45,9 @@ class ArchiveThreadWorker {
   readonly #settings: ThreadSettings;
   readonly #questions = new Map<number, Question>();
   readonly #spool: FolderSpool;
+  #key: MasterKey | undefined;
+  /** Of the last object that the archive has. */
+  #keyIdBefore: string | undefined;
   readonly #runner: ArchiveRunner;
   #target: OpenTarget | undefined;
   #archiver: Archiver | undefined;
@@ -52,6 +57,7 @@ class ArchiveThreadWorker {
     this.#port = port;
     this.#settings = settings;
     this.#spool = new FolderSpool(settings.spoolFolder);
+    [this.#key] = settings.keys;
     this.#runner = new ArchiveRunner({
       ...{ clock, timers, random, logger: this.#logger(), nextAt: () => undefined },
       step: () => this.#step(),
@@ -71,6 +77,9 @@ class ArchiveThreadWorker {
         return;
       case 'stop':
         void this.#stop();
+        return;
+      case 'keys':
+        [this.#key] = message.keys;
         return;
       case 'cut':
         this.#answered(message.id)?.resolve(message.cut);
@@ -118,17 +127,31 @@ class ArchiveThreadWorker {
         },
       );
     await keepConfig(store, self, config);
-    const cuts = new CutBuilder(
-      { spool: this.#spool, read: (cut) => this.#read(cut) },
-      builderOptionsOf(self, config),
-    );
+    const spool = new SealedSpool(this.#spool, () => this.#key);
+    const cuts = new CutBuilder({ spool, read: (cut) => this.#read(cut) }, builderOptionsOf(self, config));
     return new Archiver({
       ...{ self, objects, manifest: new Manifest(store, self) },
       cutAfter: () => this.#ask<Cut | undefined>((id) => ({ kind: 'cut?', id })),
       build: (cut) => cuts.build(cut),
-      archived: (tip, lives, built) =>
-        this.#tell({ kind: 'archived', tip, lives, added: filesOf(built?.objects ?? []) }),
+      entry: ({ objects: [object] }) => {
+        if (object !== undefined) this.#keyIdBefore = object.keyId;
+      },
+      archived: (tip, lives, built) => {
+        this.#warnIfPlain();
+        this.#tell({ kind: 'archived', tip, lives, added: filesOf(built?.objects ?? []) });
+      },
     });
+  }
+
+  /** Somebody may have forgotten a key when the gateway was moved. */
+  #warnIfPlain(): void {
+    if (this.#key === undefined && this.#keyIdBefore !== undefined)
+      this.#say(
+        'warn',
+        'the archive was encrypted, and what comes now is not: archive.encryptionKeyFile is not set',
+        { keyId: this.#keyIdBefore },
+      );
+    this.#keyIdBefore = undefined;
   }
 
   /** The next part is on its way while one is written. */

@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
@@ -27,7 +28,7 @@ const AGAIN_AFTER_MS = 5000;
 const STOP_MAX_MS = 2000;
 
 export class ArchiveThread {
-  readonly #settings: ThreadSettings;
+  #settings: ThreadSettings;
   readonly #ports: ThreadPorts;
   #worker: Worker | undefined;
   #ended: Promise<void> = Promise.resolve();
@@ -41,6 +42,12 @@ export class ArchiveThread {
 
   wake(): void {
     this.#tell({ kind: 'wake' });
+  }
+
+  /** For objects that are begun from now on. */
+  setKeys(keys: readonly MasterKey[]): void {
+    this.#settings = { ...this.#settings, keys };
+    this.#tell({ kind: 'keys', keys });
   }
 
   /** Resolves when it has ended. */

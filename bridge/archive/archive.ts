@@ -8,6 +8,7 @@ import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import type { ArchiveFloor, LogPosition, Store } from '../../lib/contracts/store.js';
 import { type ArchiveConfig, fingerprintOf } from './archive-config.js';
 import { ArchiveNotes } from './archive-notes.js';
@@ -45,6 +46,8 @@ export interface ArchiveSettings extends ArchiveConfig, BacklogLimits, CutLimits
   readonly hours: readonly DayHours[];
   /** Where files are made; what is in it goes. */
   readonly spoolFolder: string;
+  /** See ThreadSettings. */
+  readonly keys: readonly MasterKey[];
 }
 
 /** The log, as its archive needs it. */
@@ -97,6 +100,7 @@ export class Archive {
   readonly #settings: ArchiveSettings;
   readonly #ports: ArchivePorts;
   readonly #config: string;
+  #keys: readonly MasterKey[];
   readonly #cutter: Cutter;
   readonly #keeper: CutKeeper;
   readonly #notes: ArchiveNotes;
@@ -123,6 +127,7 @@ export class Archive {
       throw new Error('archive.compression: zstd needs Node.js 22.15 or later: update it, or choose snappy');
     this.#settings = settings;
     this.#ports = ports;
+    this.#keys = settings.keys;
     this.#config = fingerprintOf(settings);
     this.#notes = new ArchiveNotes(store, settings.name);
     this.#policy = new BacklogPolicy(settings, {
@@ -225,6 +230,15 @@ export class Archive {
     this.#policy.look();
   }
 
+  /** For objects that are begun from now on. Without any key it stays with those that it has: an archive does not become plain unnoticed. */
+  setKeys(keys: readonly MasterKey[]): void {
+    const [before, now] = [this.#keys[0], keys[0]];
+    if (now === undefined || now.id === before?.id) return;
+    this.#keys = keys;
+    this.#thread?.setKeys(keys);
+    this.#ports.logger.info('the archive is encrypted with another key from now on', { keyId: now.id });
+  }
+
   /** Resolves when nothing goes on any more. What was begun is gone on with after the next start. */
   async stop(): Promise<void> {
     this.#isStopped = true;
@@ -305,7 +319,7 @@ export class Archive {
     const { target, maxBytesPerSecond, spoolFolder } = this.#settings;
     const config = { topics, format, compression, partitions, columns, site };
     return new ArchiveThread(
-      { self, target, config, maxBytesPerSecond, spoolFolder },
+      { self, target, config, maxBytesPerSecond, spoolFolder, keys: this.#keys },
       {
         ...{ timers, logger },
         cut: () => this.#keeper.cutAfter(this.#tip as ManifestTip, this.#lives),

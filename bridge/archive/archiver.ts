@@ -9,7 +9,14 @@
 import type { Epoch } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
-import { hashOf, type ArchivedObject, type ManifestTip, type PositionRange } from './manifest-entry.js';
+import {
+  type ArchivedObject,
+  hashOf,
+  type ManifestEntry,
+  type ManifestTip,
+  type PositionRange,
+  writtenObject,
+} from './manifest-entry.js';
 import { type Manifest, PAGE_ENTRIES } from './manifest.js';
 import { type ObjectBody, ObjectFault, type ObjectStore } from './object-store.js';
 import type { ArchivedLives } from './stretch.js';
@@ -45,6 +52,8 @@ export interface ArchiverPorts {
   /** What is to be archived behind the end of the archive: the same each time until it is there, also after a crash. undefined: nothing yet. */
   cutAfter(tip: ManifestTip, lives: ArchivedLives): Promise<Cut | undefined>;
   build(cut: Cut): Promise<BuiltCut>;
+  /** Hears of each entry that is there before the first step, in order. */
+  entry?(entry: ManifestEntry): void;
   /** Everything up to here is in the archive. @param built what this step has added to it; undefined: it was there */
   archived(tip: ManifestTip, lives: ArchivedLives, built: BuiltCut | undefined): void;
 }
@@ -77,7 +86,7 @@ export class Archiver {
     try {
       for (const object of built.objects) await this.#bring(object);
       const { epoch, after, upTo, config } = cut;
-      const objects = built.objects.map(({ key, length, rows, sha256 }) => ({ key, length, rows, sha256 }));
+      const objects = built.objects.map(writtenObject);
       const rows = objects.reduce((sum, object) => sum + object.rows, 0);
       const draft = { epoch, after, upTo, lost: built.lost, config, rows, objects, by: this.#ports.self };
       const isOurs = await manifest.append(draft);
@@ -93,7 +102,10 @@ export class Archiver {
   async #readManifest(): Promise<void> {
     if (this.#isRead) return;
     const { manifest } = this.#ports;
-    for await (const { epoch, upTo } of manifest.read()) this.#lives.set(epoch.nonce, upTo);
+    for await (const entry of manifest.read()) {
+      this.#lives.set(entry.epoch.nonce, entry.upTo);
+      this.#ports.entry?.(entry);
+    }
     this.#isRead = true;
     this.#ports.archived(manifest.tip, this.#lives, undefined);
   }

@@ -74,11 +74,9 @@ export class CutBuilder {
         lost.push(...batch.lost);
       }
       const partitions = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
-      return {
-        objects: partitions.map(([partition, open]) => this.#finish(partition, open, cut)),
-        lost,
-        dispose,
-      };
+      const objects: BuiltObject[] = [];
+      for (const [partition, open] of partitions) objects.push(await this.#finish(partition, open, cut));
+      return { objects, lost, dispose };
     } catch (error) {
       await dispose();
       throw error;
@@ -118,11 +116,15 @@ export class CutBuilder {
     return { file, writer, first, last: first };
   }
 
-  #finish(partition: string, { file, writer, first, last }: OpenFile, { epoch }: Cut): BuiltObject {
-    const { rows, length } = writer.finish();
-    const { body, sha256 } = file.finish();
+  async #finish(
+    partition: string,
+    { file, writer, first, last }: OpenFile,
+    { epoch }: Cut,
+  ): Promise<BuiltObject> {
+    const { rows } = writer.finish();
+    const { body, sha256, keyId } = await file.finish();
     const { origin, format } = this.#options;
     const key = objectKey(partition, { origin, epoch: epoch.counter, first, last, sha256, format });
-    return { key, length, rows, sha256, body };
+    return { key, length: body.length, rows, sha256, keyId, body };
   }
 }

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import {
   type ByteRange,
   expectKey,
@@ -41,6 +42,7 @@ const OTHER_DISK = 'EXDEV';
 
 export class FileObjectStore implements ObjectStore {
   readonly name: string;
+  readonly keys: readonly MasterKey[];
   readonly #root: string;
   /** Folders that are there for good. */
   readonly #made = new Set<string>();
@@ -50,9 +52,11 @@ export class FileObjectStore implements ObjectStore {
   /**
    * @param root is made where it does not exist, but not the folders above it: the disk may not be mounted
    * @param giveName default: that of Node.js
+   * @param keys see ObjectStore
    */
-  constructor(root: string, giveName = link) {
+  constructor(root: string, giveName = link, keys: readonly MasterKey[] = []) {
     this.#link = giveName;
+    this.keys = keys;
     this.#root = resolve(root);
     this.name = `file://${this.#root}`;
   }

@@ -14,6 +14,8 @@ export interface ArchivedObject {
   readonly rows: number;
   /** Of its bytes, 64 hexadecimal digits. */
   readonly sha256: string;
+  /** Of the master key with which it is encrypted, 16 hexadecimal digits; length and SHA-256 are those of the encrypted bytes. undefined: it is plain. */
+  readonly keyId?: string | undefined;
 }
 
 /** Positions, both included. */
@@ -65,14 +67,17 @@ export class ManifestFault extends Error {
 }
 
 const FORMAT = 1;
+/** With an object that is encrypted: a version that does not know such objects is to say so. */
+const FORMAT_WITH_KEYS = 2;
 const LINE_END = 0x0a;
 const HASH = /^[0-9a-f]{64}$/;
 const NONCE = /^[0-9a-f]{16}$/;
+const KEY_ID = /^[0-9a-f]{16}$/;
 
 export function encodeEntry(entry: ManifestEntry): Uint8Array {
   const { origin, number, previous, epoch, after, upTo, lost, config, rows, objects, by } = entry;
   const line = JSON.stringify({
-    ...{ format: FORMAT, origin, number, previous },
+    ...{ format: formatOf(objects), origin, number, previous },
     epoch: { counter: epoch.counter, nonce: epoch.nonce },
     ...{ after, upTo, lost, config, rows },
     objects: objects.map(writtenObject),
@@ -82,9 +87,22 @@ export function encodeEntry(entry: ManifestEntry): Uint8Array {
 }
 
 /** The fields of an object, always in the same order. */
-export const writtenObject = ({ key, length, rows, sha256 }: ArchivedObject): ArchivedObject => ({
+export const writtenObject = ({ key, length, rows, sha256, keyId }: ArchivedObject): ArchivedObject => ({
   ...{ key, length, rows, sha256 },
+  ...(keyId === undefined ? {} : { keyId }),
 });
+
+/** Of an entry, or a merge, with these objects. */
+export function formatOf(objects: readonly ArchivedObject[]): number {
+  return objects.every(({ keyId }) => keyId === undefined) ? FORMAT : FORMAT_WITH_KEYS;
+}
+
+/** Why a record cannot be read that says this of itself, as the end of a sentence; undefined: it can. */
+export function formatFault(format: unknown): string | undefined {
+  return typeof format === 'number' && format > FORMAT_WITH_KEYS
+    ? `has format ${format}, and this version of sprawl-edge knows ${FORMAT_WITH_KEYS}: update it`
+    : undefined;
+}
 
 /** @param bytes as `encodeEntry` made them @throws ManifestFault where they are anything else */
 export function decodeEntry(origin: GatewayId, number: number, bytes: Uint8Array): ManifestEntry {
@@ -98,9 +116,8 @@ export function decodeEntry(origin: GatewayId, number: number, bytes: Uint8Array
   } catch {
     fault('is no JSON');
   }
-  const format = isRecord(parsed) ? parsed['format'] : undefined;
-  if (typeof format === 'number' && format > FORMAT)
-    fault(`has format ${format}, and this version of sprawl-edge knows ${FORMAT}: update it`);
+  const newer = isRecord(parsed) ? formatFault(parsed['format']) : undefined;
+  if (newer !== undefined) fault(newer);
   const entry = isRecord(parsed) ? entryOf(parsed) : undefined;
   if (entry === undefined) return fault('is no entry');
   if (entry.origin !== origin || entry.number !== number)
@@ -168,9 +185,10 @@ function epochOf({ counter, nonce }: Readonly<Record<string, unknown>>): Epoch |
 
 function objectOf(value: unknown): ArchivedObject | undefined {
   if (!isRecord(value)) return undefined;
-  const { key, length, rows, sha256 } = value;
+  const { key, length, rows, sha256, keyId } = value;
+  if (!(keyId === undefined || (typeof keyId === 'string' && KEY_ID.test(keyId)))) return undefined;
   return typeof key === 'string' && isCount(length) && isCount(rows) && isHash(sha256)
-    ? { key, length, rows, sha256 }
+    ? writtenObject({ key, length, rows, sha256, keyId })
     : undefined;
 }
 

@@ -5,6 +5,8 @@
 import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
 import {
   type ArchivedObject,
+  formatFault,
+  formatOf,
   hashOf,
   isCount,
   isHash,
@@ -54,14 +56,13 @@ export class MergeFault extends Error {
   }
 }
 
-const FORMAT = 1;
 const LINE_END = 0x0a;
 const BY_MAX_CHARACTERS = 200;
 
 export function encodeMerge(merge: MergeRecord): Uint8Array {
   const { origin, number, previous, first, last, objects, rows, atMs, by } = merge;
   const line = JSON.stringify({
-    ...{ format: FORMAT, origin, number, previous, first, last },
+    ...{ format: formatOf(objects), origin, number, previous, first, last },
     objects: objects.map(writtenObject),
     ...{ rows, atMs, by },
   });
@@ -81,9 +82,8 @@ export function decodeMerge(origin: GatewayId, number: number, bytes: Uint8Array
     fault('is no JSON');
   }
   if (!isRecord(parsed)) return fault('is no merge');
-  const { format } = parsed;
-  if (typeof format === 'number' && format > FORMAT)
-    fault(`has format ${format}, and this version of sprawl-edge knows ${FORMAT}: update it`);
+  const newer = formatFault(parsed['format']);
+  if (newer !== undefined) fault(newer);
   const merge = mergeOf(parsed);
   if (typeof merge === 'string') return fault(merge);
   if (merge.origin !== origin || merge.number !== number)

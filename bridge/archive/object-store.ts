@@ -2,12 +2,15 @@
  * Where archives are: a folder, or a bucket of something that speaks S3. Objects are created once and never changed; a key is a path of
  * names with `/` between them.
  */
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 
 /** What is to be in an object. A request that has to be made again reads it again. */
 export interface ObjectBody {
   readonly length: number;
   /** Path of a file with the same bytes, which nobody changes any more: a store on the same disk may give it a second name in place of writing them again. */
   readonly file?: string | undefined;
+  /** What a store that knows such a thing has beside it: names of small letters, digits and `-`. */
+  readonly metadata?: Readonly<Record<string, string>>;
   /** Bytes `[offset, offset + length)`; all of them are there. */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
@@ -26,6 +29,8 @@ export interface ByteRange {
 export interface ObjectStore {
   /** For people, without anything secret. */
   readonly name: string;
+  /** What opens the objects that are encrypted, as far as it is given; the first is for those to come. */
+  readonly keys?: readonly MasterKey[];
   /** Whether of two that create a key at the same time one is always told that it came second; where not, only one may write for each origin. */
   createsOnce(): Promise<boolean>;
   /**
@@ -44,6 +49,8 @@ export interface ObjectStore {
   list(prefix: string, after?: string): AsyncIterable<ObjectStat>;
   /** One that does not exist is no error. @throws ObjectFault */
   remove(key: string): Promise<void>;
+  /** How an object that is not there can be brought back, for people: where the store keeps what was removed. undefined: it does not know. @throws ObjectFault */
+  wayBack?(key: string): Promise<string | undefined>;
 }
 
 /**

@@ -30,13 +30,14 @@ export class Pace {
 /** The same store, which takes what is created in it at a pace. */
 export function paced(objects: ObjectStore, pace: Pace): ObjectStore {
   const slowly = (body: ObjectBody): ObjectBody => ({
-    length: body.length,
+    ...body,
     read: async (offset, length) => {
       await pace.through(length);
       return body.read(offset, length);
     },
   });
   return {
+    ...(objects.keys === undefined ? {} : { keys: objects.keys }),
     name: objects.name,
     createsOnce: () => objects.createsOnce(),
     create: (key, body) => objects.create(key, slowly(body)),

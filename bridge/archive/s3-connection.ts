@@ -131,3 +131,13 @@ export function statusOf(error: unknown): number | undefined {
   if (typeof metadata !== 'object' || metadata === null || !('httpStatusCode' in metadata)) return undefined;
   return typeof metadata.httpStatusCode === 'number' ? metadata.httpStatusCode : undefined;
 }
+
+/** Of the answer that a fault was; undefined: it had none of this name. @param name in small letters */
+export function headerOf(error: unknown, name: string): string | undefined {
+  const response = error instanceof Error && '$response' in error ? error.$response : undefined;
+  const headers =
+    typeof response === 'object' && response !== null && 'headers' in response ? response.headers : undefined;
+  if (typeof headers !== 'object' || headers === null) return undefined;
+  const value: unknown = Object.entries(headers).find(([one]) => one.toLowerCase() === name)?.[1];
+  return typeof value === 'string' ? value : undefined;
+}

@@ -17,6 +17,7 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import {
   bodyOf,
   type ByteRange,
@@ -26,7 +27,7 @@ import {
   type ObjectStat,
   type ObjectStore,
 } from './object-store.js';
-import { S3Connection, type S3Options, statusOf } from './s3-connection.js';
+import { headerOf, S3Connection, type S3Options, statusOf } from './s3-connection.js';
 
 export type { S3Options } from './s3-connection.js';
 
@@ -38,11 +39,14 @@ const ALL = '*';
 
 export class S3ObjectStore implements ObjectStore {
   readonly name: string;
+  readonly keys: readonly MasterKey[];
   readonly #connection: S3Connection;
   readonly #options: S3Options;
   #isConditional: boolean | undefined;
 
-  constructor(options: S3Options) {
+  /** @param keys see ObjectStore */
+  constructor(options: S3Options, keys: readonly MasterKey[] = []) {
+    this.keys = keys;
     this.#options = options;
     this.#connection = new S3Connection(options);
     this.name = this.#connection.name;
@@ -138,6 +142,24 @@ export class S3ObjectStore implements ObjectStore {
     );
   }
 
+  /** In a bucket with versions what was removed has a delete marker in front of it. */
+  async wayBack(key: string): Promise<string | undefined> {
+    expectKey(key);
+    const { Bucket, Key } = this.#at(key);
+    try {
+      await this.#connection.ask('look at', key, (abortSignal) =>
+        this.#connection.client.send(new HeadObjectCommand({ Bucket, Key }), { abortSignal }),
+      );
+    } catch (error) {
+      const cause = error instanceof ObjectFault ? error.cause : undefined;
+      if (statusOf(cause) !== NOT_FOUND) throw error;
+      const version = headerOf(cause, 'x-amz-version-id');
+      if (headerOf(cause, 'x-amz-delete-marker') === 'true' && version !== undefined)
+        return `it was removed, and the bucket keeps versions: "aws s3api delete-object --bucket ${Bucket} --key '${Key}' --version-id ${version}" takes the delete marker away, and it is back`;
+    }
+    return undefined;
+  }
+
   /** @returns false: there is one already */
   async #put(key: string, body: ObjectBody, isConditional: boolean): Promise<boolean> {
     const condition = isConditional ? { IfNoneMatch: ALL } : {};
@@ -145,7 +167,9 @@ export class S3ObjectStore implements ObjectStore {
       if (body.length > this.#options.partBytes) await this.#putInParts(key, body, condition);
       else {
         const Body = await body.read(0, body.length);
-        const command = new PutObjectCommand({ ...this.#at(key), ...condition, Body });
+        const command = new PutObjectCommand({
+          ...{ ...this.#at(key), ...condition, ...metadataOf(body), Body },
+        });
         await this.#connection.ask('create', key, (abortSignal) =>
           this.#connection.client.send(command, { abortSignal }),
         );
@@ -161,9 +185,12 @@ export class S3ObjectStore implements ObjectStore {
     const { partBytes } = this.#options;
     const at = this.#at(key);
     const { UploadId } = await this.#connection.ask('create', key, (abortSignal) =>
-      this.#connection.client.send(new CreateMultipartUploadCommand({ ...at, ChecksumAlgorithm: 'CRC32' }), {
-        abortSignal,
-      }),
+      this.#connection.client.send(
+        new CreateMultipartUploadCommand({ ...at, ...metadataOf(body), ChecksumAlgorithm: 'CRC32' }),
+        {
+          abortSignal,
+        },
+      ),
     );
     try {
       const Parts: CompletedPart[] = [];
@@ -205,6 +232,11 @@ export class S3ObjectStore implements ObjectStore {
   #at(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.#options.bucket, Key: this.#connection.keyOf(key) };
   }
+}
+
+/** As `x-amz-meta-…`. */
+function metadataOf({ metadata }: ObjectBody): { Metadata?: Record<string, string> } {
+  return metadata === undefined ? {} : { Metadata: { ...metadata } };
 }
 
 function isMissingBucket(error: unknown): boolean {

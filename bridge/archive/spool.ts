@@ -9,12 +9,14 @@ export interface SpooledObject {
   readonly body: ObjectBody;
   /** 64 hexadecimal digits. */
   readonly sha256: string;
+  /** See ArchivedObject. */
+  readonly keyId?: string;
 }
 
 export interface SpoolFile {
   append(bytes: Uint8Array): void;
   /** Nothing is appended any more. */
-  finish(): SpooledObject;
+  finish(): Promise<SpooledObject>;
   remove(): Promise<void>;
 }
 
@@ -57,7 +59,7 @@ class FolderSpoolFile implements SpoolFile {
     this.#length += bytes.length;
   }
 
-  finish(): SpooledObject {
+  async finish(): Promise<SpooledObject> {
     const read = (offset: number, length: number): Promise<Uint8Array> => this.#read(offset, length);
     return { body: { length: this.#length, file: this.#path, read }, sha256: this.#hash.digest('hex') };
   }

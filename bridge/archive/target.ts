@@ -1,5 +1,6 @@
 /** Where an archive is, as people write it down. */
 import { fileURLToPath } from 'node:url';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import { FileObjectStore } from './file-object-store.js';
 import type { ObjectStore } from './object-store.js';
 import type { S3Options } from './s3-connection.js';
@@ -30,14 +31,20 @@ export interface OpenTarget {
 const FILES = 'file://';
 const S3 = /^s3:\/\/([^/]+)(?:\/(.*?))?\/*$/;
 
-/** @throws RangeError for a target that the configuration should not have let through */
-export async function openTarget({ target, s3 }: TargetSettings): Promise<OpenTarget> {
+/**
+ * @param keys see ObjectStore.keys
+ * @throws RangeError for a target that the configuration should not have let through
+ */
+export async function openTarget(
+  { target, s3 }: TargetSettings,
+  keys: readonly MasterKey[] = [],
+): Promise<OpenTarget> {
   if (target.startsWith(FILES))
-    return { objects: new FileObjectStore(fileURLToPath(target)), close: () => undefined };
+    return { objects: new FileObjectStore(fileURLToPath(target), undefined, keys), close: () => undefined };
   const options = s3OptionsOf(target, s3);
   // Some thirty megabytes that nobody needs who writes to a folder.
   const { S3ObjectStore } = await import('./s3-object-store.js');
-  const objects = new S3ObjectStore(options);
+  const objects = new S3ObjectStore(options, keys);
   return { objects, close: () => objects.close() };
 }
 

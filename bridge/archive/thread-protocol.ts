@@ -8,6 +8,7 @@
  */
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogFields } from '../../lib/contracts/logger.js';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { ArchiveConfig } from './archive-config.js';
 import type { RunnerStatus } from './archive-runner.js';
@@ -22,6 +23,8 @@ export interface ThreadSettings {
   readonly self: GatewayId;
   readonly target: TargetSettings;
   readonly config: ArchiveConfig;
+  /** The first is the one that objects are encrypted with; none: they are not. */
+  readonly keys: readonly MasterKey[];
   /** Its own; what is in it goes. */
   readonly spoolFolder: string;
   /** 0: no limit. */
@@ -39,6 +42,7 @@ export interface AddedFiles {
 export type ToThread =
   | { readonly kind: 'wake' }
   | { readonly kind: 'stop' }
+  | { readonly kind: 'keys'; readonly keys: readonly MasterKey[] }
   | { readonly kind: 'cut'; readonly id: number; readonly cut: Cut | undefined }
   | { readonly kind: 'rows'; readonly id: number; readonly read: LogRead }
   | { readonly kind: 'failed'; readonly id: number; readonly reason: string };

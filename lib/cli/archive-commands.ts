@@ -12,7 +12,7 @@ import { MESH_STATUS_OPTIONS } from './mesh-options.js';
 
 const NO_POSITIONALS = { min: 0, max: 0 } as const;
 const WHICH_ARCHIVE =
-  'The archive is that of --target, or archive.target of the configuration; for s3:// credentials come from the environment, ~/.aws, or the role of the machine. No gateway has to run. docs/archive.md explains what is in it.';
+  'The archive is that of --target, or archive.target of the configuration; for s3:// credentials come from the environment, ~/.aws, or the role of the machine; keys of encrypted files are those of archive.encryptionKeyFile. No gateway has to run. docs/archive.md explains what is in it.';
 
 /** Commands for the archive, in the order of the help. */
 export const ARCHIVE_COMMANDS: readonly Command[] = [
@@ -38,7 +38,7 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     summary: 'Show what an archive holds.',
     usage: '[OPTIONS]',
     details: [
-      'Prints for each gateway that has archived something: its id, manifest entries, objects, messages, bytes, the first and the last day, and the position of its log up to which everything is archived. Only manifests are read. Times and filters choose objects by their folders: some messages in them may be others.',
+      'Prints for each gateway that has archived something: its id, manifest entries, objects, messages, bytes, the first and the last day, and the position of its log up to which everything is archived. Where files are encrypted, also the ids of the keys that are needed. Only manifests are read. Times and filters choose objects by their folders: some messages in them may be others.',
       WHICH_ARCHIVE,
     ],
     options: ARCHIVE_LS_OPTIONS,
@@ -83,7 +83,7 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     summary: 'Prove that an archive is complete, or name what is missing.',
     usage: '[--deep] [OPTIONS]',
     details: [
-      'Checks the manifest of each gateway: numbers without a gap, each entry with the hash of the one before, positions that follow each other, pages that are the same as the entries; and that every object which is named is there with its length. With --deep it reads every object: its SHA-256, how many rows, each position within its entry and once. Names every fault; positions that a log had lost before they were archived, as the manifests tell; and as a note objects that no manifest names (litter: see docs/archive.md), and those that a merge has replaced. Merges are checked as entries are, and what they replaced may be gone.',
+      'Checks the manifest of each gateway: numbers without a gap, each entry with the hash of the one before, positions that follow each other, pages that are the same as the entries; and that every object which is named is there with its length. With --deep it reads every object: its SHA-256, how many rows, each position within its entry and once. Names every fault; positions that a log had lost before they were archived, as the manifests tell; and as a note objects that no manifest names (litter: see docs/archive.md), those that a merge has replaced, and encrypted ones whose rows it could not look at, since their key is not configured. Merges are checked as entries are, and what they replaced may be gone.',
       'Changes nothing. Ends with 0 where all is well, with 1 where something is not. How far it is goes to standard error.',
       WHICH_ARCHIVE,
     ],

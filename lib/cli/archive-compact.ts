@@ -14,6 +14,7 @@ import { size, table } from './size.js';
 export async function runArchiveCompact(invocation: Invocation, world: World): Promise<number> {
   const origins = originPrefixes(invocation);
   const [isDry, isAlone] = [invocation.has('dry-run'), invocation.has('litter')];
+  const isRekeying = invocation.has('rekey');
   const minBytes = wholeNumber(invocation, 'min-bytes', 1, Number.MAX_SAFE_INTEGER);
   const targetBytes = wholeNumber(invocation, 'target-bytes', 1, Number.MAX_SAFE_INTEGER);
   if (minBytes !== undefined && targetBytes !== undefined && minBytes > targetBytes)
@@ -25,7 +26,7 @@ export async function runArchiveCompact(invocation: Invocation, world: World): P
   const config = parseConfig(configSources(invocation, world));
   const tell = nowAndThen(world.stderr);
   const done = await compactConfigured(config, {
-    ...{ origins, minBytes, targetBytes, graceMs, isAlone, isDry },
+    ...{ origins, minBytes, targetBytes, graceMs, isAlone, isDry, isRekeying },
     onProgress: ({ merges, bytes }) => tell(() => `${size(bytes)} read, ${merges} merges`),
   });
   world.stdout.write(

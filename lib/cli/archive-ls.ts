@@ -46,6 +46,8 @@ interface OriginSummary {
   epoch: number;
   /** Everything that the origin took in up to this position of that life is archived. */
   upTo: number;
+  /** Of the master keys without which not all of it can be read. */
+  keyIds: string[];
 }
 
 async function summaries(catalog: Catalog, selection: Selection): Promise<OriginSummary[]> {
@@ -55,7 +57,7 @@ async function summaries(catalog: Catalog, selection: Selection): Promise<Origin
   for (const origin of await catalog.selectedOrigins(selection)) {
     const sum: OriginSummary = {
       ...{ origin, entries: 0, objects: 0, rows: 0, bytes: 0 },
-      ...{ firstDate: null, lastDate: null, epoch: 0, upTo: 0 },
+      ...{ firstDate: null, lastDate: null, epoch: 0, upTo: 0, keyIds: [] },
     };
     for await (const unit of catalog.units(origin)) {
       const objects = objectsOf(unit).filter(({ place }) => mayHold(place, selection));
@@ -71,6 +73,8 @@ async function summaries(catalog: Catalog, selection: Selection): Promise<Origin
 
 function add(sum: OriginSummary, { object, place }: CatalogObject): void {
   const { date } = place;
+  const { keyId } = object;
+  if (keyId !== undefined && !sum.keyIds.includes(keyId)) sum.keyIds.push(keyId);
   sum.objects++;
   sum.rows += object.rows;
   sum.bytes += object.length;
@@ -80,15 +84,21 @@ function add(sum: OriginSummary, { object, place }: CatalogObject): void {
 }
 
 function summaryRows(origins: readonly OriginSummary[]): string[][] {
+  // Most archives are not encrypted.
+  const hasKeys = origins.some(({ keyIds }) => keyIds.length > 0);
   return [
-    ['origin', 'entries', 'objects', 'rows', 'size', 'from', 'to', 'up to position'],
-    ...origins.map(({ origin, entries, objects, rows, bytes, firstDate, lastDate, epoch, upTo }) => [
+    [
+      ...['origin', 'entries', 'objects', 'rows', 'size', 'from', 'to', 'up to position'],
+      ...(hasKeys ? ['keys'] : []),
+    ],
+    ...origins.map(({ origin, entries, objects, rows, bytes, firstDate, lastDate, epoch, upTo, keyIds }) => [
       origin,
       ...[entries, objects, rows].map(String),
       size(bytes),
       firstDate ?? '-',
       lastDate ?? '-',
       `${upTo} of life ${epoch}`,
+      ...(hasKeys ? [keyIds.join(' ') || '-'] : []),
     ]),
   ];
 }
@@ -111,16 +121,17 @@ async function* objectLines(
 }
 
 function objectText({ object, entry, lastEntry, after, upTo }: CatalogObject): string {
-  const { key, rows, length } = object;
+  const { key, rows, length, keyId } = object;
   const entries = entry === lastEntry ? `entry ${entry}` : `entries ${entry} to ${lastEntry}`;
-  return `${key}  ${rows} rows  ${size(length)}  ${entries}: (${after}, ${upTo}]`;
+  const sealed = keyId === undefined ? '' : `  key ${keyId}`;
+  return `${key}  ${rows} rows  ${size(length)}  ${entries}: (${after}, ${upTo}]${sealed}`;
 }
 
 function objectJson({ origin, epoch, entry, lastEntry, after, upTo, object, place }: CatalogObject): string {
   const { date = null, hour = null, topic = null } = place;
-  const { key, rows, length, sha256 } = object;
+  const { key, rows, length, sha256, keyId = null } = object;
   return JSON.stringify({
     ...{ origin, epoch: epoch.counter, entry, lastEntry, after, upTo, date, hour },
-    ...{ topic, key, rows, bytes: length, sha256 },
+    ...{ topic, key, rows, bytes: length, sha256, keyId },
   });
 }

@@ -135,6 +135,11 @@ export const ARCHIVE_COMPACT_OPTIONS: readonly OptionSpec[] = [
     description:
       'Also remove what was made for a merge that was never written. Only while nobody else compacts this archive.',
   },
+  {
+    long: 'rekey',
+    description:
+      'Also write again what is encrypted with an older key than the first one of archive.encryptionKeyFile, or not at all.',
+  },
   { long: 'dry-run', short: 'n', description: 'Print what would be done, and do nothing.' },
   ORIGIN,
   JSON_OPTION,

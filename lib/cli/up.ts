@@ -46,7 +46,7 @@ function firstStopSignal(world: World, logger: LogWriter): Promise<ProcessEvent>
 function reloadOnHangup(world: World, gateway: Gateway, logger: Logger): void {
   world.process.on('SIGHUP', () => {
     gateway.reload().then(
-      () => logger.info('reloaded the password and ACL files'),
+      () => logger.info('reloaded the password, ACL and key files'),
       (error: unknown) =>
         logger.error('reload failed, the old files stay in force', { error: textOf(error) }),
     );

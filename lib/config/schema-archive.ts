@@ -112,6 +112,27 @@ const contents = {
   }),
 };
 
+/** Who can read it. */
+const secrecy = {
+  encryptionKeyFile: path({
+    defaultText: 'none: nothing is encrypted',
+    description:
+      'File with the key that the files below `data/` in the archive are encrypted with (AES-256-GCM), and what `copyTarget` has: 64 hexadecimal digits, or base64, of 32 bytes. The first line is the current key, further lines are older ones that are still needed to read; after SIGHUP a new first line is in force. Without the key nobody reads them: keep a copy elsewhere. It is needed wherever the archive is read.',
+  }),
+  encryptionKey: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(
+      note({
+        description:
+          'The key itself, for an environment variable that a secret store fills. `archive.encryptionKeyFile` comes before it.',
+        defaultText: 'none',
+        secret: true,
+      }),
+    ),
+};
+
 /** When a file is made. */
 const files = {
   fileMaxBytes: integer({
@@ -232,6 +253,7 @@ const s3 = z.strictObject({
 
 export const archiveSchema = z.strictObject({
   ...contents,
+  ...secrecy,
   ...files,
   ...way,
   s3: s3.prefault({}).meta({ description: 'Where `archive.target` begins with `s3://`.' }),

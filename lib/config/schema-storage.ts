@@ -29,7 +29,7 @@ export const storageSchema = z.strictObject({
   encryptionKeyFile: path({
     defaultText: 'none: nothing is encrypted',
     description:
-      'File with the key that everything in `dataDir` is encrypted with (AES-256-GCM): 64 hexadecimal digits, or base64, of 32 bytes. The first line is the current key, further lines are older ones that are still needed; after SIGHUP a new first line is in force. Without the key nothing can be read: keep a copy elsewhere.',
+      'File with the key that everything in `dataDir` is encrypted with (AES-256-GCM), but for an archive, which has `archive.encryptionKeyFile`: 64 hexadecimal digits, or base64, of 32 bytes. The first line is the current key, further lines are older ones that are still needed; after SIGHUP a new first line is in force. Without the key nothing can be read: keep a copy elsewhere.',
   }),
   encryptionKey: z
     .string()

@@ -47,6 +47,8 @@ export const ErrorCode = {
   ARCHIVE_DAMAGED: 'corrupt',
   ARCHIVE_CLOCK_UNSET: 'config',
   ARCHIVE_ZSTD_MISSING: 'config',
+  ARCHIVE_KEY_INVALID: 'config',
+  ARCHIVE_KEY_MISSING: 'config',
 } as const satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ErrorCode;
 

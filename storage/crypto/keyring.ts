@@ -9,11 +9,11 @@
  */
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { SprawlError } from '../../lib/contracts/errors.js';
+import { KEY_BYTES, type MasterKey } from '../../lib/contracts/master-key.js';
 import type { FileSystem } from '../files/file-system.js';
 import { readText, replaceText } from '../files/text-file.js';
 import { readU32 } from '../log/record.js';
 import { type DataKeys, open, seal } from './envelope.js';
-import { KEY_BYTES, type MasterKey } from './master-key.js';
 
 export const KEYRING_FORMAT_VERSION = 1;
 const NAME_KEY_ID = 0;

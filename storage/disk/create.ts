@@ -1,7 +1,7 @@
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
+import { keyProviderOf } from '../../lib/contracts/master-key.js';
 import { topicMatchesFilter } from '../../lib/protocol/topic.js';
-import { keyProviderOf } from '../crypto/master-key.js';
 import { nodeFileSystem } from '../files/node-file-system.js';
 import { LevelStore } from '../state/level-store.js';
 import { DiskStore } from './disk-store.js';
@@ -47,7 +47,10 @@ export function createDiskStore(settings: DiskStoreSettings, parts: DiskStorePar
   const options: DiskStoreOptions = {
     ...parts,
     files: nodeFileSystem,
-    keyProvider: keyProviderOf({ key: settings.encryptionKey, keyFile: settings.encryptionKeyFile }),
+    keyProvider: keyProviderOf('storage', {
+      key: settings.encryptionKey,
+      keyFile: settings.encryptionKeyFile,
+    }),
     folder: dataDir,
     openDatabase: (folder) => new LevelStore(folder),
     isOnDisk: levelsOf(memoryTopics),

@@ -1,7 +1,7 @@
 /** What a durable store is made with. */
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
-import type { KeyProvider } from '../crypto/master-key.js';
+import type { KeyProvider } from '../../lib/contracts/master-key.js';
 import type { FileSystem } from '../files/file-system.js';
 import { BLOCK_MAX_COUNT } from '../queue/posting-block.js';
 import type { KeyValueStore } from '../state/key-value-store.js';

@@ -1,4 +1,4 @@
-import { keyProviderOf } from '../crypto/master-key.js';
+import { keyProviderOf } from '../../lib/contracts/master-key.js';
 import { nodeFileSystem } from '../files/node-file-system.js';
 import { copyLevel } from '../state/level-copy.js';
 import { LevelStore } from '../state/level-store.js';
@@ -22,7 +22,7 @@ export function createToolParts(
     openDatabase: (folder) => new LevelStore(folder),
     copyDatabase: copyLevel,
     compactDatabase,
-    keyProvider: keyProviderOf({ key: encryptionKey, keyFile: encryptionKeyFile }),
+    keyProvider: keyProviderOf('storage', { key: encryptionKey, keyFile: encryptionKeyFile }),
   };
 }
 

@@ -1,11 +1,11 @@
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
+import type { KeyProvider } from '../../lib/contracts/master-key.js';
 import { takeFolderLock } from '../disk/folder-lock.js';
 import { type Layout, layoutOf } from '../disk/layout.js';
 import type { FileSystem } from '../files/file-system.js';
 import { Keyring } from '../crypto/keyring.js';
-import type { KeyProvider } from '../crypto/master-key.js';
 import { SealedKeyValue, Vault } from '../crypto/vault.js';
 import type { KeyValueStore } from '../state/key-value-store.js';
 

@@ -8,9 +8,11 @@ import { dirname, join } from 'node:path';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { Manifest } from '../../bridge/archive/manifest.js';
+import { openObject } from '../../bridge/archive/reading/opened-object.js';
 import { S3ObjectStore } from '../../bridge/archive/s3-object-store.js';
 import type { ArchiveStatus } from '../../lib/contracts/archive-status.js';
 import { parseGatewayId } from '../../lib/contracts/gateway-id.js';
+import { parseKeyFile } from '../../lib/contracts/master-key.js';
 import type { OwnMessages } from '../../lib/contracts/streams.js';
 import { HistoryFiles } from '../history/history-reader.js';
 import { parsePayload } from '../history/payload.js';
@@ -46,6 +48,8 @@ const ANSWERS: readonly (readonly [number, string])[] = [
   [409, 'ConditionalRequestConflict'],
   [400, 'BadDigest'],
 ];
+/** Archives of even seeds are encrypted. */
+const KEY = '11'.repeat(32);
 const KINDS = [
   'hangBefore',
   'hangAfter',
@@ -73,7 +77,7 @@ export async function archive({ rounds, seed }: ArchiveOptions): Promise<ProofRe
   await store.listen();
   const [port, httpPort] = [await freePort(), await freePort()];
   const fleet = new Fleet({ history: recording.history, port, random: random.fork('fleet') });
-  const world = new ArchiveWorld(recording, store, { port, httpPort }, random);
+  const world = new ArchiveWorld(recording, store, { port, httpPort }, random, seed % 2 === 0);
   let failed = true;
   try {
     await world.begin();
@@ -120,6 +124,7 @@ class ArchiveWorld {
   readonly #store: S3Server;
   readonly #ports: { readonly port: number; readonly httpPort: number };
   readonly #random: Random;
+  readonly #keys: Readonly<Record<string, string>>;
   #gateway: GatewayProcess | undefined;
 
   constructor(
@@ -127,7 +132,9 @@ class ArchiveWorld {
     store: S3Server,
     ports: { readonly port: number; readonly httpPort: number },
     random: Random,
+    isEncrypted: boolean,
   ) {
+    this.#keys = isEncrypted ? { 'archive.encryptionKey': KEY } : {};
     this.#recording = recording;
     this.#store = store;
     this.#ports = ports;
@@ -147,6 +154,7 @@ class ArchiveWorld {
         'archive.s3.timeoutMs': REQUEST_MAX_MS,
         'archive.fileMaxAgeS': 1,
         'archive.fileMaxCount': 400,
+        ...this.#keys,
       },
     });
     if (!(await this.#gateway.whenReady())) throw new Error(`it ended: ${this.#gateway.text}`);
@@ -295,10 +303,13 @@ const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 /** What the manifest names, as DuckDB reads it. */
 async function rowsOf(server: S3Server, folder: string): Promise<Row[]> {
-  const objects = new S3ObjectStore({
-    ...{ bucket: BUCKET, prefix: PREFIX, region: 'eu-west-1', endpoint: server.endpoint, pathStyle: true },
-    ...{ timeoutMs: 10_000, partBytes: 8_388_608, credentials: ACCESS },
-  });
+  const objects = new S3ObjectStore(
+    {
+      ...{ bucket: BUCKET, prefix: PREFIX, region: 'eu-west-1', endpoint: server.endpoint, pathStyle: true },
+      ...{ timeoutMs: 10_000, partBytes: 8_388_608, credentials: ACCESS },
+    },
+    parseKeyFile(KEY, 'chaos', 'archive'),
+  );
   const origins = new Set<string>();
   for await (const { key } of objects.list('manifest/')) origins.add(key.split('/')[1] ?? '');
   const paths: string[] = [];
@@ -306,10 +317,10 @@ async function rowsOf(server: S3Server, folder: string): Promise<Row[]> {
     const id = parseGatewayId(origin);
     if (id === undefined) throw new Error(`${origin} is no gateway`);
     for await (const entry of new Manifest(objects, id).read())
-      for (const { key, sha256 } of entry.objects) {
-        const bytes = await objects.read(key);
-        if (bytes === undefined || hashOf(bytes) !== sha256)
-          throw new Error(`${key} is not what the manifest says`);
+      for (const object of entry.objects) {
+        const { key } = object;
+        const { length, read } = await openObject(objects, object);
+        const bytes = await read(0, length);
         const path = join(folder, key);
         mkdirSync(dirname(path), { recursive: true });
         writeFileSync(path, bytes);

@@ -29,6 +29,7 @@ const STORES: Readonly<Record<string, (t: Test) => ObjectStore | Promise<ObjectS
   memory: () => new MemoryObjectStore(),
   's3, listed in small pages': (t) => s3(t, { pageMaxKeys: 3 }),
   's3 without a prefix': (t) => s3(t, {}, { prefix: '' }),
+  's3 with versions': (t) => s3(t, { versioning: 'Enabled' }),
   files: (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'sprawl-objects-'));
     t.teardown(() => rmSync(folder, { recursive: true, force: true }));

@@ -2,9 +2,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { FileObjectStore } from '../../bridge/archive/file-object-store.js';
 import { ARCHIVE_COMMANDS } from '../../lib/cli/archive-commands.js';
+import { parseKeyFile } from '../../lib/contracts/master-key.js';
+import { runHere } from '../integration/cli-in-process.js';
 import { ArchiveWorld, rowsOf } from '../support/archive-world.js';
 import { compact, GRACE_MS, NOW_MS } from '../support/compaction-world.js';
 
@@ -32,6 +35,31 @@ t.test('DuckDB reads an archive as the page says', async (t) => {
     summary,
     ['a', 'b', 'c'].map((letter) => ({ topic: `site/${letter}`, messages: '3', celsius: 21.5 })),
   );
+});
+
+t.test('DuckDB reads what cat prints of an encrypted archive', async (t) => {
+  const dir = t.testdir();
+  const [folder, keys, printed] = ['archive', 'keys', 'printed'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  writeFileSync(keys, '11'.repeat(32));
+  const key = parseKeyFile(readFileSync(keys, 'utf8'), keys, 'archive');
+  const world = new ArchiveWorld(t, new FileObjectStore(folder, undefined, key));
+  await world.cut(6, rowsOf(1, 6));
+  const target = ['--target', pathToFileURL(folder).href, '--set', `archive.encryptionKeyFile=${keys}`];
+  writeFileSync(printed, (await runHere(['archive', 'cat', ...target])).out);
+  const statements = [...page.matchAll(/\| duckdb -c "(.*)"$/gm)].map(([, sql = '']) =>
+    sql.replace('/dev/stdin', printed).replace('yesterday.parquet', join(dir, 'yesterday.parquet')),
+  );
+  t.equal(statements.length, 2);
+  const db = await (await DuckDBInstance.create(':memory:')).connect();
+  t.teardown(() => db.closeSync());
+  const ask = async (sql: string) => (await db.runAndReadAll(sql)).getRowObjectsJson();
+  t.equal((await ask(statements[0] ?? '')).length, 3, 'topics');
+  await db.run(statements[1] ?? '');
+  t.same(await ask(`SELECT count(*)::INTEGER AS n FROM '${join(dir, 'yesterday.parquet')}'`), [{ n: 6 }]);
 });
 
 t.test('DuckDB reads what was merged once, before and after the old files are gone', async (t) => {

@@ -1,5 +1,5 @@
 /** Gateways that archive: into a folder, into a store that is away for a while, beyond what may wait, and from an old copy of their data. */
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -30,6 +30,7 @@ interface Running {
   readonly said: readonly string[];
   status(): Promise<ArchivesStatus>;
   get(path: string): Promise<Response>;
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -68,7 +69,7 @@ async function start(
   return {
     port: gateway.addresses['mqtt']?.port ?? 0,
     url: `http://127.0.0.1:${gateway.addresses['http']?.port ?? 0}`,
-    ...{ said, get, stop },
+    ...{ said, get, stop, reload: () => gateway.reload() },
     status: async () => (await (await get('/api/v1/archive')).json()) as ArchivesStatus,
   };
 }
@@ -386,6 +387,140 @@ t.test('a copy goes on while the first archive is out of reach, and holds the sa
   t.match(await runHere(['archive', 'status', '--url', gateway.url]), {
     code: 0,
     out: /\ncopy +file:.*copy\n/,
+  });
+});
+
+const PAYLOAD = 'nobody-is-to-read-this';
+const LEAF = 'secret-leaf';
+const [OLD_KEY, NEW_KEY] = ['11'.repeat(32), '22'.repeat(32)];
+
+async function publishSecret(t: Test, { port }: Running, retain = false): Promise<void> {
+  const client = await RawClient.connect(t, port, { version: 5 });
+  await client.publish(`site/door/${LEAF}`, PAYLOAD, { qos: 1, retain });
+  await client.disconnect();
+}
+
+/** Of every file below a folder. */
+function filesBelow(folder: string): Map<string, Buffer> {
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name));
+  return new Map(paths.filter((path) => statSync(path).isFile()).map((path) => [path, readFileSync(path)]));
+}
+
+function expectSecret(t: Test, stored: ReadonlyMap<string, Uint8Array>): void {
+  t.ok(stored.size > 1);
+  for (const [name, bytes] of stored)
+    for (const text of [PAYLOAD, LEAF, 'PAR1', OLD_KEY, Buffer.from(OLD_KEY, 'hex').toString('latin1')])
+      t.notOk(name.includes(text) || Buffer.from(bytes).includes(text, 0, 'latin1'), `${text} in ${name}`);
+}
+
+t.test('an encrypted archive is read with its keys, old and new, and with nothing else', async (t) => {
+  const folder = folderOf(t);
+  const path = join(folder, 'keys');
+  writeFileSync(path, `${OLD_KEY}\n`);
+  const first = await start(t, folder, { topics: ['site/#'], encryptionKeyFile: path });
+  await publishSecret(t, first, true);
+  await until(first, 'it is archived', ({ rows }) => rows === 1);
+  const root = join(folder, 'data', 'archive');
+  expectSecret(t, filesBelow(root));
+  writeFileSync(path, `${NEW_KEY}\n${OLD_KEY}\n`);
+  await first.reload();
+  await publishSecret(t, first);
+  await until(first, 'the second is, too', ({ rows }) => rows === 2);
+  t.equal((await (await first.get('/api/v1/archive/messages')).text()).split(PAYLOAD).length, 3);
+  t.notMatch(JSON.stringify(await first.status()) + first.said.join(), new RegExp(`${OLD_KEY}|${NEW_KEY}`));
+  await first.stop();
+  const target = pathToFileURL(root).href;
+  const run = (command: string, file: string | undefined, ...args: string[]) => {
+    const key = file === undefined ? [] : ['--set', `archive.encryptionKeyFile=${file}`];
+    return runHere(['archive', command, '--target', target, ...key, ...args]);
+  };
+  const newest = join(folder, 'newest');
+  writeFileSync(newest, NEW_KEY);
+  const [{ keyIds }] = JSON.parse((await run('ls', undefined, '--json')).out) as [{ keyIds: string[] }];
+  t.equal(keyIds.length, 2);
+  t.match(await run('ls', undefined), { code: 0, out: new RegExp(`keys\n.* ${keyIds.join(' ')}\n`) });
+  t.match(await run('ls', undefined, '--objects'), { out: new RegExp(` key ${keyIds[0]}\n`) });
+  t.match(await run('cat', path, '--payload-only'), { code: 0, out: `${PAYLOAD}\n${PAYLOAD}\n` });
+  t.match(await run('cat', newest), {
+    ...{ code: 2, out: '' },
+    err: new RegExp(
+      `is encrypted with key ${keyIds[0]}, and the configured key is ${keyIds[1]}: set archive.encryptionKeyFile`,
+    ),
+  });
+  t.match(await run('verify', undefined), { code: 0, out: /\ncomplete, as far as manifests/ });
+  t.match(await run('verify', newest, '--deep'), {
+    code: 0,
+    out: new RegExp(
+      `^note: .* is encrypted with key ${keyIds[0]}, which is not.*\n[^]*the rows of one were not`,
+    ),
+  });
+  t.match(await run('verify', path, '--deep'), { code: 0, out: /\ncomplete: every row/ });
+  t.match(await run('compact', undefined, '--rekey'), {
+    code: 2,
+    err: /takes one: archive.encryptionKeyFile/,
+  });
+  t.match(await run('compact', path, '--rekey'), { code: 0 });
+  t.match(await run('compact', path, '--grace', '0s'), { code: 0 });
+  t.match(await run('cat', newest, '--payload-only'), { code: 0, out: `${PAYLOAD}\n${PAYLOAD}\n` });
+  expectSecret(t, filesBelow(root));
+  const restored = ['restore', '--from-archive', '--target', target, '--data-dir', join(folder, 'restored')];
+  t.match(await runHere([...restored, '--set', `archive.encryptionKeyFile=${newest}`]), {
+    ...{ code: 0, out: /: 1 retained messages, of 2 messages\n$/ },
+  });
+  const plain = await start(t, folder);
+  await publishSecret(t, plain);
+  await until(plain, 'it is archived without', ({ rows }) => rows === 1);
+  const asked = await plain.get('/api/v1/archive/messages');
+  t.match(
+    [asked.status, await asked.text()],
+    [503, /is encrypted with key .*, and no key is configured: set/],
+  );
+  t.match(
+    plain.said.join(),
+    /the archive was encrypted, and what comes now is not: archive.encryptionKeyFile/,
+  );
+  t.match(await run('cat', newest, '--payload-only'), { code: 0, out: `${PAYLOAD}\n`.repeat(3) });
+});
+
+t.test('a gateway that is interrupted makes the same encrypted objects again', async (t) => {
+  const folder = folderOf(t);
+  const store = new S3Server();
+  await store.listen();
+  t.teardown(() => store.close());
+  process.env['AWS_ACCESS_KEY_ID'] = 'AKTEST';
+  process.env['AWS_SECRET_ACCESS_KEY'] = 'very secret';
+  const archive = {
+    ...{ target: 's3://bucket/site', encryptionKey: OLD_KEY, partitionTopicLevels: 2 },
+    s3: { endpoint: store.endpoint, region: 'eu-west-1', timeoutMs: 1000 },
+  };
+  // The first objects get there, and what names them does not.
+  store.fault = (method, key) =>
+    method === 'PUT' && !key.startsWith('probe/') && store.objects.size >= 2
+      ? { kind: 'answer', status: 503, code: 'SlowDown' }
+      : undefined;
+  const first = await start(t, folder, archive);
+  const client = await RawClient.connect(t, first.port, { version: 5 });
+  for (const topic of ['site/a', 'site/b', `site/c/${LEAF}`])
+    await client.publish(topic, PAYLOAD, { qos: 1 });
+  await client.disconnect();
+  await until(first, 'it is interrupted', ({ state }) => state === 'failing');
+  await first.stop();
+  const before = new Map(store.objects);
+  t.equal(before.size, 2);
+  store.fault = () => undefined;
+  const second = await start(t, folder, archive);
+  await until(second, 'all is archived', ({ rows, backlog }) => rows === 3 && backlog.positions === 0);
+  const data = [...store.objects].filter(([key]) => key.startsWith('site/data/'));
+  t.equal(data.length, 3, 'those that were there are named, and there is no other');
+  for (const [key, bytes] of before) t.same(store.objects.get(key), bytes);
+  expectSecret(t, store.objects);
+  const at = ['--target', 's3://bucket/site', '--set', `archive.s3.endpoint=${store.endpoint}`];
+  const run = (command: string, ...args: string[]) =>
+    runHere(['archive', command, ...at, '--set', 'archive.s3.region=eu-west-1', ...args]);
+  const [{ keyIds }] = JSON.parse((await run('ls', '--json')).out) as [{ keyIds: string[] }];
+  for (const [key] of data) t.same(store.metadata.get(key), { 'x-amz-meta-sprawl-key-id': keyIds[0] });
+  t.match(await run('verify', '--deep', '--set', `archive.encryptionKey=${OLD_KEY}`), {
+    ...{ code: 0, out: /\ncomplete: every row that the manifests name was read\n$/ },
   });
 });
 

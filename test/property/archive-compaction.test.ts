@@ -9,9 +9,15 @@ import type { FileFormat } from '../../bridge/archive/object-key.js';
 import { type ObjectBody, ObjectFault, type ObjectStore } from '../../bridge/archive/object-store.js';
 import { readInOrder } from '../../bridge/archive/reading/archive-reader.js';
 import { EVERYTHING } from '../../bridge/archive/reading/object-place.js';
+import { type MasterKey, parseKeyFile } from '../../lib/contracts/master-key.js';
 import { ArchiveWorld, HOUR_MS, ORIGIN, rowOf, START_MS } from '../support/archive-world.js';
 import { compact, GRACE_MS, NOW_MS, rowText, rowTexts, verify } from '../support/compaction-world.js';
 import { MemoryObjectStore } from '../support/memory-object-store.js';
+
+const KEYS: readonly MasterKey[] = parseKeyFile(`${'11'.repeat(32)}\n${'22'.repeat(32)}`, 'keys', 'archive');
+
+/** Who has them all. @param current its index */
+const keysOf = (current: number): readonly MasterKey[] => (current === 0 ? KEYS : KEYS.toReversed());
 
 interface Cut {
   /** The topics of its rows. */
@@ -21,6 +27,8 @@ interface Cut {
   readonly site: string;
   readonly format: FileFormat;
   readonly hasColumn: boolean;
+  /** Of the key that the gateway has; undefined: it encrypts nothing. */
+  readonly key: number | undefined;
 }
 
 /** One that compacts: how many requests it makes before it dies. */
@@ -32,6 +40,9 @@ interface Life {
   readonly delay: number;
   /** What it was told to merge: others may have been told otherwise. */
   readonly limits: MergeLimits;
+  /** Its current key, and whether it writes again what has another one. */
+  readonly key: number;
+  readonly isRekeying: boolean;
 }
 
 interface Step {
@@ -47,6 +58,7 @@ const cut: fc.Arbitrary<Cut> = fc.record({
   site: fc.constantFrom('harbour', 'harbour', 'harbour', 'plant'),
   format: fc.constantFrom<FileFormat>('parquet', 'parquet', 'parquet', 'ndjson'),
   hasColumn: fc.constantFrom(true, true, true, false),
+  key: fc.constantFrom(undefined, 0, 0, 1),
 });
 const limits: fc.Arbitrary<MergeLimits> = fc.record({
   minBytes: fc.constantFrom(1000, 2400, 1_000_000),
@@ -58,6 +70,8 @@ const life: fc.Arbitrary<Life> = fc.record({
   isDone: fc.boolean(),
   delay: fc.oneof(fc.constant(0), fc.nat(80)),
   limits,
+  key: fc.nat(1),
+  isRekeying: fc.constantFrom(false, false, true),
 });
 const step: fc.Arbitrary<Step> = fc.record({
   cuts: fc.array(cut, { minLength: 1, maxLength: 8 }),
@@ -69,6 +83,7 @@ function ofProcess(
   store: MemoryObjectStore,
   scheduler: fc.Scheduler,
   { diesAt, isDone }: Pick<Life, 'diesAt' | 'isDone'>,
+  keys = KEYS,
 ): ObjectStore {
   let count = 0;
   const request = async <T>(task: () => Promise<T>): Promise<T> => {
@@ -80,7 +95,7 @@ function ofProcess(
     return result;
   };
   return {
-    name: store.name,
+    ...{ name: store.name, keys },
     createsOnce: () => store.createsOnce(),
     create: (key: string, body: ObjectBody) => request(() => store.create(key, body)),
     read: (key, range) => request(() => store.read(key, range)),
@@ -107,7 +122,7 @@ class Scenario {
     this.#t = t;
   }
 
-  async cut({ topics, hours, isNewLife, site, format, hasColumn }: Cut): Promise<void> {
+  async cut({ topics, hours, isNewLife, site, format, hasColumn, key }: Cut): Promise<void> {
     this.#timeMs += hours * HOUR_MS;
     if (isNewLife) this.#epoch++;
     const options = {
@@ -117,6 +132,7 @@ class Scenario {
         columns: hasColumn ? [{ name: 'n', path: ['n'], type: 'integer' as const }] : [],
       },
     };
+    this.store.keys = key === undefined ? [] : keysOf(key);
     const world = new ArchiveWorld(this.#t, this.store, options);
     for await (const { upTo } of world.manifest.read()) this.#sequence = upTo;
     const rows = topics.map((topic) =>
@@ -124,6 +140,7 @@ class Scenario {
     );
     const epoch = { counter: this.#epoch, nonce: `00000000000000a${this.#epoch % 10}` };
     await world.cut(++this.#sequence, rows, { epoch });
+    this.store.keys = KEYS;
     for (const row of rows) this.expected.push(rowText(row, site, this.#epoch));
   }
 }
@@ -136,7 +153,10 @@ async function run(t: Test, scenario: Scenario, steps: readonly Step[], schedule
     const compactors = lives.map(async (one) => {
       for (let n = 0; n < one.delay; n++) await scheduler.schedule(Promise.resolve());
       try {
-        await compact(ofProcess(store, scheduler, one), scenario.wallMs, { limits: one.limits });
+        const keys = keysOf(one.key);
+        await compact(ofProcess(store, scheduler, one, keys), scenario.wallMs, {
+          ...{ limits: one.limits, rekeyTo: one.isRekeying ? keys[0]?.id : undefined },
+        });
       } catch (error) {
         if (!(error instanceof ObjectFault)) throw error;
       }
@@ -155,8 +175,9 @@ t.test('what is read is what was archived, whoever compacts and dies', async (t)
     fc.asyncProperty(
       fc.array(step, { minLength: 1, maxLength: 4 }),
       limits,
+      fc.boolean(),
       fc.scheduler(),
-      async (steps, at, scheduler) => {
+      async (steps, at, isRekeying, scheduler) => {
         const ends: (() => void)[] = [];
         const scenario = new Scenario({ teardown: (end) => void ends.push(end) });
         const { store } = scenario;
@@ -165,8 +186,9 @@ t.test('what is read is what was archived, whoever compacts and dies', async (t)
           const litter = `data/date=2026-11-29/prefix=site%2Fa/${ORIGIN.slice(0, 16)}-1-1-1-00000000.parquet`;
           const ahead = litter.replace('-1-1-1-', '-99-1-1-');
           for (const key of [litter, ahead]) store.objects.set(key, new Uint8Array(1));
+          const rekeyTo = isRekeying ? KEYS[0]?.id : undefined;
           for (let n = 0; n < 2; n++) {
-            const [done] = await compact(store, scenario.wallMs, { limits: at, isAlone: true });
+            const [done] = await compact(store, scenario.wallMs, { limits: at, isAlone: true, rekeyTo });
             mergedCount += done?.merges ?? 0;
             removedCount += done?.removed?.replaced.objects ?? 0;
             scenario.wallMs += GRACE_MS;
@@ -176,13 +198,14 @@ t.test('what is read is what was archived, whoever compacts and dies', async (t)
           const { faults, notes } = await verify(store);
           t.strictSame(faults, []);
           t.strictSame(notes, [`litter ${ahead}: 1 bytes that no manifest names`]);
+          if (isRekeying) store.keys = KEYS.slice(0, 1);
           t.strictSame((await rowTexts(store)).sort(), [...scenario.expected].sort());
         } finally {
           for (const end of ends) end();
         }
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 25 },
   );
   t.comment(`${mergedCount} merges, ${removedCount} removed in the end`);
 });

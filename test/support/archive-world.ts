@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BuilderOptions, CutBuilder } from '../../bridge/archive/cut-builder.js';
+import { SealedSpool } from '../../bridge/archive/encryption/sealed-spool.js';
 import { Manifest } from '../../bridge/archive/manifest.js';
-import type { PositionRange } from '../../bridge/archive/manifest-entry.js';
+import { type PositionRange, writtenObject } from '../../bridge/archive/manifest-entry.js';
 import type { ObjectStore } from '../../bridge/archive/object-store.js';
 import { PARQUET_DEFAULTS } from '../../bridge/archive/parquet-options.js';
 import type { ArchiveRow } from '../../bridge/archive/row.js';
-import { FolderSpool } from '../../bridge/archive/spool.js';
+import { FolderSpool, type Spool } from '../../bridge/archive/spool.js';
 import type { Epoch } from '../../lib/contracts/epoch.js';
 import { type GatewayId, gatewayIdOf } from '../../lib/contracts/gateway-id.js';
 
@@ -45,7 +46,7 @@ export class ArchiveWorld {
   readonly keys: string[] = [];
   readonly #store: ObjectStore;
   readonly #options: BuilderOptions;
-  readonly #spool: FolderSpool;
+  readonly #spool: Spool;
 
   constructor(
     t: { teardown(done: () => void): void },
@@ -55,7 +56,7 @@ export class ArchiveWorld {
   ) {
     const folder = mkdtempSync(join(tmpdir(), 'sprawl-archive-'));
     t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-    this.#spool = new FolderSpool(join(folder, 'spool'));
+    this.#spool = new SealedSpool(new FolderSpool(join(folder, 'spool')), () => store.keys?.[0]);
     this.#store = store;
     this.manifest = new Manifest(store, origin);
     this.#options = {
@@ -78,10 +79,9 @@ export class ArchiveWorld {
       await this.#store.create(key, body);
       this.keys.push(key);
     }
-    const objects = built.objects.map(({ key, length, rows: count, sha256 }) => ({
-      ...{ key, length, sha256 },
-      rows: options.rows ?? count,
-    }));
+    const objects = built.objects.map((object) =>
+      writtenObject({ ...object, rows: options.rows ?? object.rows }),
+    );
     const sum = objects.reduce((total, { rows: count }) => total + count, 0);
     await this.manifest.append({ ...cut, lost: built.lost, rows: sum, objects, by: this.#options.origin });
     await built.dispose();

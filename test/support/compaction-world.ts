@@ -5,6 +5,7 @@ import {
   COMPACTION_DEFAULTS,
   type CompactionOptions,
 } from '../../bridge/archive/compaction/compactor.js';
+import { SealedSpool } from '../../bridge/archive/encryption/sealed-spool.js';
 import type { ObjectStore } from '../../bridge/archive/object-store.js';
 import { PARQUET_DEFAULTS } from '../../bridge/archive/parquet-options.js';
 import {
@@ -34,11 +35,12 @@ export async function compact(
   options: Partial<CompactionOptions> = {},
 ): Promise<readonly CompactedOrigin[]> {
   const origins = await new Catalog(store).selectedOrigins(EVERYTHING);
-  const spool = new MemorySpool();
+  const files = new MemorySpool();
+  const spool = new SealedSpool(files, () => store.keys?.[0]);
   const ports = { store, spool, wallMs: () => wallMs, onProgress: () => undefined };
   const done = compactArchive(ports, origins, { ...OPTIONS, ...options });
   await done.catch(() => undefined);
-  if (spool.openCount > 0) throw new Error('files are left in the spool');
+  if (files.openCount > 0) throw new Error('files are left in the spool');
   return done;
 }
 

@@ -8,6 +8,7 @@ import {
   type ObjectStat,
   type ObjectStore,
 } from '../../bridge/archive/object-store.js';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 
 export type Operation = 'create' | 'read' | 'stat' | 'list' | 'remove';
 
@@ -19,6 +20,9 @@ export interface PlannedFault {
 
 export class MemoryObjectStore implements ObjectStore {
   readonly name = 'memory';
+  keys: readonly MasterKey[] = [];
+  /** By key, of those that have some. */
+  readonly metadata = new Map<string, Readonly<Record<string, string>>>();
   readonly objects = new Map<string, Uint8Array>();
   /** What was asked for, in order: `create a/b`. */
   readonly asked: string[] = [];
@@ -38,6 +42,7 @@ export class MemoryObjectStore implements ObjectStore {
       const bytes = Uint8Array.from(await body.read(0, body.length));
       if (this.objects.has(key)) return this.agrees();
       this.objects.set(key, bytes);
+      if (body.metadata !== undefined) this.metadata.set(key, body.metadata);
       return true;
     });
   }

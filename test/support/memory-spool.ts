@@ -12,7 +12,7 @@ export class MemorySpool implements Spool {
     this.openCount++;
     return {
       append: (bytes) => void parts.push(Uint8Array.from(bytes)),
-      finish: () => {
+      finish: async () => {
         const bytes = Buffer.concat(parts);
         return { body: bodyOf(bytes), sha256: createHash('sha256').update(bytes).digest('hex') };
       },

@@ -1,9 +1,15 @@
 /**
  * A small S3 server in memory, as much of it as an archive needs: path style, conditional creation, checksums, parts, ranges, lists in
- * pages, signatures of version 4, lifecycle rules (kept, and never carried out), versioning (told, and not done). It fails as it is told to.
+ * pages, signatures of version 4, lifecycle rules (kept, and never carried out), versions where they are enabled. It fails as it is told to.
  */
 import { createHash, createHmac } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { crc32 } from 'node:zlib';
 
@@ -31,11 +37,29 @@ interface Answer {
   readonly body?: string | Uint8Array;
 }
 
+interface PendingUpload {
+  readonly key: string;
+  readonly parts: Map<number, Buffer>;
+  readonly begun: string;
+  /** Of the request that began it. */
+  readonly headers?: IncomingHttpHeaders;
+}
+
+/** undefined: a delete marker. */
+interface Version {
+  readonly id: string;
+  readonly body: Buffer | undefined;
+}
+
 const NONE = Buffer.alloc(0);
 
 export class S3Server {
   readonly objects = new Map<string, Buffer>();
-  readonly uploads = new Map<string, { key: string; parts: Map<number, Buffer>; begun: string }>();
+  /** Of each key, oldest first; only where versioning is enabled. */
+  readonly versions = new Map<string, Version[]>();
+  /** `x-amz-meta-…` of each object that has some. */
+  readonly metadata = new Map<string, Readonly<Record<string, string>>>();
+  readonly uploads = new Map<string, PendingUpload>();
   /** As it was put, XML; undefined: there are none. */
   lifecycle: string | undefined;
   /** `x-amz-transition-default-minimum-object-size`. */
@@ -47,6 +71,7 @@ export class S3Server {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #begunCount = 0;
+  #versionCount = 0;
 
   constructor(options: S3ServerOptions = {}) {
     this.#options = {
@@ -127,33 +152,63 @@ export class S3Server {
     if (key === '' && method === 'GET' && query.has('uploads')) return this.#listUploads(query);
     if (key === '' && method === 'GET') return this.#list(query);
     const uploadId = query.get('uploadId');
-    if (method === 'POST' && query.has('uploads')) return this.#beginUpload(key);
+    if (method === 'POST' && query.has('uploads')) return this.#beginUpload(key, request);
     if (uploadId !== null) return this.#ofUpload(method, key, uploadId, query, request, body);
-    if (method === 'PUT') return this.#create(key, body, request);
-    if (method === 'DELETE') {
-      this.objects.delete(key);
-      return { status: 204 };
-    }
+    if (method === 'PUT') return this.#create(key, body, request.headers, request.headers);
+    if (method === 'DELETE') return this.#remove(key, query.get('versionId'));
     const found = this.objects.get(key);
-    if (found === undefined) return errorAnswer(404, 'NoSuchKey');
+    if (found === undefined) return this.#missing(key);
     return method === 'HEAD'
       ? { status: 200, headers: { 'content-length': `${found.length}`, etag: etagOf(found) } }
       : rangeOf(found, request.headers.range);
   }
 
-  #create(key: string, body: Buffer, { headers }: IncomingMessage): Answer {
+  /** @param begun with the metadata: of the first request of an upload in parts */
+  #create(key: string, body: Buffer, headers: IncomingHttpHeaders, begun: IncomingHttpHeaders): Answer {
     const { conditional } = this.#options;
     if (headers['if-none-match'] !== undefined && conditional === 'refused')
       return errorAnswer(501, 'NotImplemented');
     const isOnce = headers['if-none-match'] === '*' && conditional === 'honoured';
     if (isOnce && this.objects.has(key)) return errorAnswer(412, 'PreconditionFailed');
     this.objects.set(key, body);
+    this.#addVersion(key, body);
+    const metadata = Object.entries(begun).filter(([name]) => name.startsWith('x-amz-meta-'));
+    if (metadata.length > 0)
+      this.metadata.set(key, Object.fromEntries(metadata.map(([name, value]) => [name, String(value)])));
     return { status: 200, headers: { etag: etagOf(body) } };
   }
 
-  #beginUpload(key: string): Answer {
+  #addVersion(key: string, body: Buffer | undefined): void {
+    if (this.#options.versioning !== 'Enabled') return;
+    const versions = this.versions.get(key) ?? [];
+    this.versions.set(key, [...versions, { id: `v${++this.#versionCount}`, body }]);
+  }
+
+  #remove(key: string, versionId: string | null): Answer {
+    if (versionId === null) {
+      this.objects.delete(key);
+      this.#addVersion(key, undefined);
+      return { status: 204 };
+    }
+    const left = (this.versions.get(key) ?? []).filter(({ id }) => id !== versionId);
+    this.versions.set(key, left);
+    const current = left.at(-1)?.body;
+    if (current === undefined) this.objects.delete(key);
+    else this.objects.set(key, current);
+    return { status: 204 };
+  }
+
+  #missing(key: string): Answer {
+    const answer = errorAnswer(404, 'NoSuchKey');
+    const marker = this.versions.get(key)?.at(-1);
+    if (marker === undefined) return answer;
+    const told = { 'x-amz-delete-marker': 'true', 'x-amz-version-id': marker.id };
+    return { ...answer, headers: { ...answer.headers, ...told } };
+  }
+
+  #beginUpload(key: string, { headers }: IncomingMessage): Answer {
     const id = `upload-${++this.#begunCount}`;
-    this.uploads.set(id, { key, parts: new Map(), begun: new Date().toISOString() });
+    this.uploads.set(id, { key, parts: new Map(), begun: new Date().toISOString(), headers });
     return xml(
       `<InitiateMultipartUploadResult><Key>${key}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
     );
@@ -182,7 +237,12 @@ export class S3Server {
     );
     const parts = numbers.map((number) => upload.parts.get(number));
     if (parts.includes(undefined)) return errorAnswer(400, 'InvalidPart');
-    const created = this.#create(key, Buffer.concat(parts as Buffer[]), request);
+    const created = this.#create(
+      key,
+      Buffer.concat(parts as Buffer[]),
+      request.headers,
+      upload.headers ?? {},
+    );
     if (created.status !== 200) return created;
     this.uploads.delete(id);
     return xml(`<CompleteMultipartUploadResult><Key>${key}</Key></CompleteMultipartUploadResult>`);

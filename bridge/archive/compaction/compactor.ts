@@ -20,7 +20,9 @@ import { mergePile } from './pile-merger.js';
 import { type Amount, type Removed, removeReplaced } from './removal.js';
 
 export interface CompactionOptions {
-  readonly limits: MergeLimits;
+  readonly limits: Omit<MergeLimits, 'isOutdated'>;
+  /** Id of the master key that every object is to be encrypted with; undefined: each stays as it is until it is merged. */
+  readonly rekeyTo?: string | undefined;
   /** So long after a merge readers may still read what it replaced. */
   readonly graceMs: number;
   /** See RemovalOptions. */
@@ -115,12 +117,16 @@ interface Sums {
 class Compaction {
   readonly #ports: CompactionPorts;
   readonly #options: CompactionOptions;
+  readonly #limits: MergeLimits;
   #bytes = 0;
   #merges = 0;
 
   constructor(ports: CompactionPorts, options: CompactionOptions) {
     this.#ports = ports;
     this.#options = options;
+    const { limits, rekeyTo } = options;
+    this.#limits =
+      rekeyTo === undefined ? limits : { ...limits, isOutdated: ({ keyId }) => keyId !== rekeyTo };
   }
 
   async origin(origin: GatewayId): Promise<Omit<CompactedOrigin, 'removed'>> {
@@ -137,13 +143,13 @@ class Compaction {
     const merges = new Merges(this.#ports.store, origin);
     await merges.read();
     for await (const run of this.#runs(origin, merges))
-      for (const plan of planMerges(run, this.#options.limits))
+      for (const plan of planMerges(run, this.#limits))
         if (!(await this.#merge(merges, plan, sums))) return false;
     return true;
   }
 
   async *#runs(origin: GatewayId, merges: Merges): AsyncGenerator<readonly CatalogUnit[]> {
-    const runs = new MergeRuns(this.#options.limits);
+    const runs = new MergeRuns(this.#limits);
     for await (const unit of new Catalog(this.#ports.store).units(origin, merges.standing)) {
       const run = runs.take(unit);
       if (run !== undefined) yield run;
@@ -160,7 +166,7 @@ class Compaction {
     if (made === 'overtaken') return false;
     if (!isDry) {
       // Some sources may stay: one object of them would have been several.
-      if (made.length >= sources.length) return true;
+      if (made.length >= sources.length && !plan.piles.some(({ isOutdated }) => isOutdated)) return true;
       const atMs = Math.max(this.#ports.wallMs(), ...merges.standing.map((merge) => merge.atMs));
       const objects = [...kept, ...made].sort((a, b) => (a.key < b.key ? -1 : 1));
       if (!(await merges.append({ first, last, objects, rows, atMs, by }))) return false;

@@ -20,12 +20,16 @@ export interface MergeLimits {
   readonly targetBytes: number;
   /** Entries that one merge replaces at most. */
   readonly entriesMaxCount: number;
+  /** Whether an object is to be written once more, however large it is: it is encrypted with an older key. Default: none is. */
+  readonly isOutdated?: (object: ArchivedObject) => boolean;
 }
 
-/** Objects that become one: of one folder and one format, in order of their positions. At least two. */
+/** Objects that become one: of one folder and one format, in order of their positions. At least two, or one that is outdated. */
 export interface Pile {
   readonly partition: string;
   readonly sources: readonly ArchivedObject[];
+  /** They are written again also where they do not become fewer. */
+  readonly isOutdated: boolean;
 }
 
 export interface MergePlan {
@@ -101,7 +105,7 @@ function planOf(units: readonly CatalogUnit[], piles: readonly PlacedPile[]): Me
   return {
     ...{ origin: begin.origin, epoch: begin.epoch, first: begin.first, last: end.last },
     rows: units.reduce((sum, { rows }) => sum + rows, 0),
-    piles: piles.map(({ partition, sources }) => ({ partition, sources })),
+    piles: piles.map(({ partition, sources, isOutdated }) => ({ partition, sources, isOutdated })),
     kept: units.flatMap(({ objects }) => objects).filter((object) => !piled.has(object)),
   };
 }
@@ -117,13 +121,16 @@ interface OpenPile {
 }
 
 /** In order of their first units. */
-function pilesOf(run: readonly CatalogUnit[], { minBytes, targetBytes }: MergeLimits): PlacedPile[] {
+function pilesOf(run: readonly CatalogUnit[], limits: MergeLimits): PlacedPile[] {
+  const { minBytes, targetBytes, isOutdated = () => false } = limits;
   const done: PlacedPile[] = [];
   const open = new Map<string, OpenPile>();
   const close = (key: string): void => {
     const pile = open.get(key);
     open.delete(key);
-    if (pile !== undefined && pile.sources.length > 1) done.push(pile);
+    if (pile === undefined) return;
+    const isDue = pile.sources.some(isOutdated);
+    if (isDue || pile.sources.length > 1) done.push({ ...pile, isOutdated: isDue });
   };
   for (const [at, { objects }] of run.entries()) {
     for (const { object, partition, format, first, last } of inOrder(objects)) {
@@ -133,7 +140,11 @@ function pilesOf(run: readonly CatalogUnit[], { minBytes, targetBytes }: MergeLi
       const isFit = pile !== undefined && first > pile.last && pile.bytes + length <= targetBytes;
       if (!isFit || length >= minBytes) close(key);
       // What is large ends a pile: the objects of a folder stay in order of their positions.
-      if (length >= minBytes) continue;
+      if (length >= minBytes) {
+        if (isOutdated(object))
+          done.push({ partition, sources: [object], isOutdated: true, from: at, to: at });
+        continue;
+      }
       if (pile === undefined || !isFit)
         open.set(key, { partition, sources: [object], from: at, to: at, bytes: length, last });
       else {

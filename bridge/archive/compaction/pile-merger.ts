@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Epoch } from '../../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
-import type { ArchivedObject } from '../manifest-entry.js';
+import { type ArchivedObject, writtenObject } from '../manifest-entry.js';
 import { NdjsonRows } from '../ndjson-writer.js';
 import { type FileFormat, objectKey, parseObjectKey } from '../object-key.js';
 import type { ObjectBody, ObjectStore } from '../object-store.js';
@@ -51,9 +51,9 @@ export async function mergePile(
   const build = new PileBuild(ports, pile, options);
   try {
     const files = await build.run();
-    if (files.length >= pile.sources.length) return undefined;
+    if (files.length >= pile.sources.length && !pile.isOutdated) return undefined;
     for (const { key, body } of files) await ports.store.create(key, body);
-    const objects = files.map(({ key, length, rows, sha256 }) => ({ key, length, rows, sha256 }));
+    const objects = files.map(writtenObject);
     await readBack(ports.store, objects, build.seen, build.digest());
     return objects;
   } finally {
@@ -109,7 +109,7 @@ class PileBuild {
   readonly #format: FileFormat;
   readonly #rows = new RowDigest();
   readonly #spooled: SpoolFile[] = [];
-  readonly #built: BuiltFile[] = [];
+  readonly #closed: OpenFile[] = [];
   #open: OpenFile | undefined;
   #last = -1;
 
@@ -133,8 +133,10 @@ class PileBuild {
         throw new ObjectDamage(source.key, `has ${count} rows, and ${source.rows} were archived`);
       this.#ports.onRead(source.length);
     }
-    this.#finish();
-    return this.#built;
+    this.#close();
+    const built: BuiltFile[] = [];
+    for (const file of this.#closed) built.push(await this.#finish(file));
+    return built;
   }
 
   digest(): string {
@@ -155,7 +157,7 @@ class PileBuild {
     let open = this.#open;
     // A file has one name of the gateway, and the same columns in all rows.
     if (open === undefined || open.site !== facts.site || open.layout !== layout) {
-      this.#finish();
+      this.#close();
       open = this.#create(facts.site, columns, layout, sequence);
       this.#open = open;
     }
@@ -179,16 +181,20 @@ class PileBuild {
     return { site, layout, file, writer, first, last: first };
   }
 
-  #finish(): void {
-    const open = this.#open;
-    if (open === undefined) return;
+  /** Nothing comes into the open file any more. */
+  #close(): void {
+    if (this.#open !== undefined) this.#closed.push(this.#open);
+    this.#open?.writer.flush();
     this.#open = undefined;
-    const { rows, length } = open.writer.finish();
-    const { body, sha256 } = open.file.finish();
+  }
+
+  async #finish({ file, writer, first, last }: OpenFile): Promise<BuiltFile> {
+    const { rows } = writer.finish();
+    const { body, sha256, keyId } = await file.finish();
     const { origin, epoch, merge } = this.#options;
-    const { first, last } = open;
     const name = { origin, epoch: epoch.counter, first, last, sha256, format: this.#format, merge };
-    this.#built.push({ key: objectKey(this.#pile.partition, name), length, rows, sha256, body });
+    const key = objectKey(this.#pile.partition, name);
+    return { key, length: body.length, rows, sha256, keyId, body };
   }
 }
 

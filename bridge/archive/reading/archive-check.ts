@@ -4,15 +4,16 @@
  */
 import { createHash } from 'node:crypto';
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
+import { findKey } from '../encryption/object-keys.js';
 import { entryKey } from '../manifest.js';
-import type { ManifestEntry, PositionRange } from '../manifest-entry.js';
+import type { ArchivedObject, ManifestEntry, PositionRange } from '../manifest-entry.js';
 import type { MergeRecord } from '../merge-record.js';
 import { mergeKey } from '../merges.js';
 import { originStart, parseObjectKey } from '../object-key.js';
 import type { ObjectStore } from '../object-store.js';
 import { readPlaces } from './archive-reader.js';
 import { Catalog } from './catalog.js';
-import { ObjectDamage } from './checked-object.js';
+import { missingText, ObjectDamage, openChecked } from './checked-object.js';
 import { checkedEntries, type ManifestFinding } from './manifest-check.js';
 import { type CoveredMerge, checkedMerges, MergeCovers } from './merge-check.js';
 import { EVERYTHING } from './object-place.js';
@@ -21,9 +22,10 @@ import { type Stretch, StretchRows } from './stretch-rows.js';
 /**
  * `manifest`: an entry or page is not what was written, or missing. `object`: one that is named is missing or was changed. `rows`: an object
  * does not hold what its entry says. `lost`: positions that the log of the origin had lost, as an entry tells; no fault of the archive.
- * `litter`: what no manifest names; no fault. `replaced`: what a merge has replaced, and is still there; no fault.
+ * `litter`: what no manifest names; no fault. `replaced`: what a merge has replaced, and is still there; no fault. `locked`: objects whose rows
+ * were not looked at, since their key was not given; no fault.
  */
-export type FindingKind = 'manifest' | 'object' | 'rows' | 'lost' | 'litter' | 'replaced';
+export type FindingKind = 'manifest' | 'object' | 'rows' | 'lost' | 'litter' | 'replaced' | 'locked';
 
 export interface Finding {
   readonly kind: FindingKind;
@@ -44,6 +46,8 @@ export interface CheckedOrigin {
   readonly bytes: number;
   /** Positions that were lost before they were archived. */
   readonly lostCount: number;
+  /** Objects whose rows were not looked at: see `locked`. */
+  readonly lockedCount: number;
   readonly upTo: number;
   readonly faultCount: number;
 }
@@ -94,6 +98,8 @@ class ArchiveCheck {
   readonly #replaced = new Map<number, MergeRecord>();
   /** Number of the last merge, by the beginning of the origin. */
   readonly #mergeTips = new Map<string, number>();
+  /** Of the origin that is checked, by id of the key that was not given. */
+  readonly #locked = new Map<string, { readonly first: string; count: number }>();
   #faultCount = 0;
   #objects = 0;
   #bytes = 0;
@@ -138,7 +144,9 @@ class ArchiveCheck {
       else for (const { key } of entry.objects) this.#replaced.set(numberOf(key), merge);
     }
     await lookAtMerges(covers.before(Infinity));
-    return { origin, entries, objects, rows, bytes, lostCount, upTo, faultCount: this.#faultCount - before };
+    const lockedCount = this.#tellLocked(origin);
+    const faultCount = this.#faultCount - before;
+    return { origin, entries, objects, rows, bytes, lostCount, lockedCount, upTo, faultCount };
   }
 
   /** What nothing names, of all origins, and what is named only by what a merge replaced. */
@@ -177,13 +185,25 @@ class ArchiveCheck {
     return count;
   }
 
+  #tellLocked(origin: GatewayId): number {
+    let sum = 0;
+    for (const [keyId, { first: key, count }] of this.#locked) {
+      sum += count;
+      const more = count === 1 ? '' : ` (so are ${count - 1} more)`;
+      const text = `is encrypted with key ${keyId}${more}, which is not configured (archive.encryptionKeyFile): length and SHA-256 were checked, rows were not`;
+      this.#tell({ kind: 'locked', isFault: false, key, origin, text });
+    }
+    this.#locked.clear();
+    return sum;
+  }
+
   async #lookAtStretch({ origin, objects }: Stretch): Promise<void> {
     for (let at = 0; at < objects.length; at += LOOKS_AT_ONCE) {
       const some = objects.slice(at, at + LOOKS_AT_ONCE);
       const stats = await Promise.all(some.map(({ key }) => this.#store.stat(key)));
       for (const [i, { key, length }] of some.entries()) {
         const found = stats[i];
-        if (found === undefined) this.#tellObject(origin, key, 'is missing');
+        if (found === undefined) this.#tellObject(origin, key, await missingText(this.#store, key));
         else if (found.length !== length)
           this.#tellObject(origin, key, `has ${found.length} bytes, and ${length} were archived`);
         this.#progress(length);
@@ -196,12 +216,7 @@ class ArchiveCheck {
     for (const object of stretch.objects) {
       const { key } = object;
       try {
-        let count = 0;
-        for await (const places of readPlaces(this.#store, object)) {
-          count += places.count;
-          rows.add(places);
-        }
-        if (count !== object.rows) rows.tell(`has ${count} rows, and ${object.rows} were archived`);
+        await this.#readRows(object, rows);
       } catch (error) {
         if (!(error instanceof ObjectDamage)) throw error;
         this.#tellObject(stretch.origin, key, error.reason);
@@ -210,6 +225,23 @@ class ArchiveCheck {
         this.#tell({ kind: 'rows', isFault: true, key, origin: stretch.origin, text });
       this.#progress(object.length);
     }
+  }
+
+  async #readRows(object: ArchivedObject, rows: StretchRows): Promise<void> {
+    const { key, keyId } = object;
+    if (keyId !== undefined && findKey(this.#store.keys, keyId) === undefined) {
+      await openChecked(this.#store, object);
+      const locked = this.#locked.get(keyId);
+      if (locked === undefined) this.#locked.set(keyId, { first: key, count: 1 });
+      else locked.count++;
+      return;
+    }
+    let count = 0;
+    for await (const places of readPlaces(this.#store, object)) {
+      count += places.count;
+      rows.add(places);
+    }
+    if (count !== object.rows) rows.tell(`has ${count} rows, and ${object.rows} were archived`);
   }
 
   #tellObject(origin: GatewayId, key: string, text: string): void {

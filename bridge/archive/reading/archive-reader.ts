@@ -4,21 +4,22 @@ import type { ArchivedObject } from '../manifest-entry.js';
 import { ObjectFault, type ObjectStore } from '../object-store.js';
 import type { ExtractedColumn } from '../row.js';
 import type { Catalog, CatalogGroup, CatalogObject } from './catalog.js';
-import { type CheckedObject, ObjectDamage, openChecked } from './checked-object.js';
+import { type CheckedObject, ObjectDamage } from './checked-object.js';
 import { readNdjson } from './ndjson-reader.js';
 import { chained } from './object-range.js';
+import { openObject } from './opened-object.js';
 import { parsePlace, type Selection } from './object-place.js';
 import { parquetColumns, readParquet, readParquetPlaces, type RowPlaces } from './parquet-reader.js';
 import { EVERY_ROW, type RowBatch, type RowFilter, rowFilterOf } from './stored-row.js';
 import { mergedBatches } from './merged-batches.js';
 
-/** @throws ObjectDamage where the object is not what was archived: before the first row; ObjectFault */
+/** @throws ObjectDamage where the object is not what was archived: before the first row; ObjectFault, KeyMissing */
 export async function* readRows(
   store: ObjectStore,
   object: ArchivedObject,
   filter: RowFilter = EVERY_ROW,
 ): AsyncGenerator<RowBatch> {
-  const checked = await openChecked(store, object);
+  const checked = await openObject(store, object);
   yield* ofFormat(
     checked,
     () => readParquet(checked, filter),
@@ -36,7 +37,7 @@ export interface WholeObject {
 
 /** For those who write the rows again. @throws see readRows */
 export async function readWhole(store: ObjectStore, object: ArchivedObject): Promise<WholeObject> {
-  const checked = await openChecked(store, object);
+  const checked = await openObject(store, object);
   let columns: readonly ExtractedColumn[] = [];
   try {
     if (parsePlace(object.key).format === 'parquet') columns = await parquetColumns(checked);
@@ -53,7 +54,7 @@ export async function readWhole(store: ObjectStore, object: ArchivedObject): Pro
 
 /** Positions of the rows alone, for those who count them. @throws see readRows */
 export async function* readPlaces(store: ObjectStore, object: ArchivedObject): AsyncGenerator<RowPlaces> {
-  const checked = await openChecked(store, object);
+  const checked = await openObject(store, object);
   yield* ofFormat(
     checked,
     () => readParquetPlaces(checked),

@@ -29,6 +29,12 @@ export interface CheckedObject {
 const WHOLE_MAX_BYTES = 16 * 1024 * 1024;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
+/** What is said of an object that is not there, behind its key. @param where with a blank before it; empty: it is said already @throws ObjectFault */
+export async function missingText(store: ObjectStore, key: string, where = ''): Promise<string> {
+  const wayBack = await store.wayBack?.(key);
+  return `is missing${where}${wayBack === undefined ? '' : `: ${wayBack}`}`;
+}
+
 /**
  * @param wholeMaxBytes see WHOLE_MAX_BYTES
  * @throws ObjectDamage where it is missing, or its length or its hash is another one; ObjectFault
@@ -39,7 +45,7 @@ export async function openChecked(
   wholeMaxBytes = WHOLE_MAX_BYTES,
 ): Promise<CheckedObject> {
   const stat = await store.stat(key);
-  if (stat === undefined) throw new ObjectDamage(key, `is missing in ${store.name}`);
+  if (stat === undefined) throw new ObjectDamage(key, await missingText(store, key, ` in ${store.name}`));
   if (stat.length !== length)
     throw new ObjectDamage(key, `has ${stat.length} bytes in ${store.name}, and ${length} were archived`);
   const part = async (offset: number, bytes: number): Promise<Uint8Array> => {

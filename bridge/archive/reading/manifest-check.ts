@@ -15,6 +15,7 @@ import {
 } from '../manifest-entry.js';
 import type { ObjectStat, ObjectStore } from '../object-store.js';
 import { entriesPrefix } from './catalog.js';
+import { missingText } from './checked-object.js';
 
 export interface ManifestFinding {
   /** Of an entry, a page, or something else below the manifest. */
@@ -109,7 +110,8 @@ class ManifestCheck {
     const key = entryKey(this.#origin, number);
     const fault = (text: string): void => this.#onFinding({ key, text, isFault: true });
     if (stat === undefined) {
-      fault(line === undefined ? 'is missing' : 'is missing; its page has it');
+      const text = await missingText(this.#store, key);
+      fault(line === undefined ? text : `${text}; its page has it`);
       if (line === undefined) this.#tip = undefined;
       return line;
     }

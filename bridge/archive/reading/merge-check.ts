@@ -13,6 +13,7 @@ import {
 } from '../merge-record.js';
 import { mergeKey, mergeNumberOf, mergesPrefix } from '../merges.js';
 import type { ObjectStore } from '../object-store.js';
+import { missingText } from './checked-object.js';
 import type { ManifestFinding } from './manifest-check.js';
 import type { Stretch } from './stretch-rows.js';
 
@@ -38,7 +39,8 @@ export async function checkedMerges(
   let last = 0;
   for (const number of await mergeNumbers(store, origin, onFinding)) {
     for (let missing = last + 1; missing < number; missing++) {
-      onFinding({ key: mergeKey(origin, missing), text: 'is missing', isFault: true });
+      const key = mergeKey(origin, missing);
+      onFinding({ key, text: await missingText(store, key), isFault: true });
       tip = undefined;
     }
     last = number;

@@ -100,7 +100,7 @@ async function folderFindings({ config, probes, deadline, isInUse }: Examined): 
 }
 
 async function archiveFindings({ config, probes, deadline }: Examined): Promise<Finding[]> {
-  const { topics, target, s3, copyTarget, copyS3 } = config.archive;
+  const { topics, target, s3, copyTarget, copyS3, encryptionKey, encryptionKeyFile } = config.archive;
   if (topics.length === 0) return [skipped('archive', 'archive.topics is empty: nothing is archived')];
   const wanted = [
     { check: 'archive', key: 'archive.target', target, s3 },
@@ -110,7 +110,9 @@ async function archiveFindings({ config, probes, deadline }: Examined): Promise<
   ];
   const groups = await Promise.all(
     wanted.map(({ check, key, ...where }) =>
-      bounded(deadline, check, async () => [judgeArchive(check, key, await probes.archive(where))]),
+      bounded(deadline, check, async () => [
+        judgeArchive(check, key, await probes.archive({ ...where, encryptionKey, encryptionKeyFile })),
+      ]),
     ),
   );
   return groups.flat();

@@ -8,18 +8,26 @@ export interface ArchiveSeen {
   readonly tookMs: number;
   /** Why it cannot be read, with the way out; undefined: it can. */
   readonly fault: string | undefined;
+  /** Where it is the configuration: the way out is in `fault`, and no gateway starts. */
+  readonly isMisconfigured?: boolean;
 }
 
 const SLOW_MS = 2000;
 
 /** @param key of the configuration */
-export function judgeArchive(check: string, key: string, { name, tookMs, fault }: ArchiveSeen): Finding {
+export function judgeArchive(
+  check: string,
+  key: string,
+  { name, tookMs, fault, isMisconfigured }: ArchiveSeen,
+): Finding {
   const measured = { name, tookMs: Math.round(tookMs) };
   if (fault !== undefined)
     return failure(
       check,
       fault,
-      `messages wait in the log until it is reached; ${key} says where it is`,
+      isMisconfigured === true
+        ? 'the gateway does not start with it'
+        : `messages wait in the log until it is reached; ${key} says where it is`,
       measured,
     );
   const value = `${name} answers after ${Math.round(tookMs)} ms`;

@@ -26,5 +26,7 @@ export interface Probes {
   reach(host: string, port: number, bootstrap: readonly HostPort[] | undefined): Promise<ReachSeen>;
   peer(address: HostPort): Promise<PeerSeen>;
   /** Nothing is written. */
-  archive(where: Pick<Config['archive'], 'target' | 's3'>): Promise<ArchiveSeen>;
+  archive(
+    where: Pick<Config['archive'], 'target' | 's3' | 'encryptionKey' | 'encryptionKeyFile'>,
+  ): Promise<ArchiveSeen>;
 }

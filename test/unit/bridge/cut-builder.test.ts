@@ -126,7 +126,7 @@ t.test('what an earlier process left in the spool goes', async (t) => {
   const file = new FolderSpool(folder).create();
   t.equal(readdirSync(folder).length, 1);
   file.append(Buffer.from('abc'));
-  const { body } = file.finish();
+  const { body } = await file.finish();
   t.equal(Buffer.from(await body.read(1, 2)).toString(), 'bc');
   await t.rejects(body.read(1, 9), { message: /ends at 3/ });
 });

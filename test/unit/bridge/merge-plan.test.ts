@@ -1,5 +1,6 @@
 import t from 'tap';
 import { type MergeLimits, MergeRuns, planMerges } from '../../../bridge/archive/compaction/merge-plan.js';
+import type { ArchivedObject } from '../../../bridge/archive/manifest-entry.js';
 import { objectKey } from '../../../bridge/archive/object-key.js';
 import type { CatalogUnit } from '../../../bridge/archive/reading/catalog.js';
 import { FIRST_LIFE, ORIGIN } from '../../support/archive-world.js';
@@ -50,6 +51,17 @@ t.test('small objects of a folder become one, as much as one may have', (t) => {
 t.test('what is large stays, and is named again', (t) => {
   t.same(planned(unitsOf({ a: 100, b: 1 }, { a: 5, b: 1 }, { a: 5 })), ['1-3 b:1+2 a:2+3 | 1 kept, 5 rows']);
   t.same(planned(unitsOf({ a: 5 }, { a: 100 }, { a: 5 })), [], 'a large one between two small ones');
+  t.end();
+});
+
+t.test('what is outdated is written again, also alone and however large', (t) => {
+  const isOutdated = ({ sha256 }: ArchivedObject): boolean => Number(sha256) === 2;
+  t.same(planned(unitsOf({ a: 5 }), { isOutdated }), []);
+  t.same(planned(unitsOf({ a: 5 }, { b: 5 }), { isOutdated }), ['2-2 b:2 | 0 kept, 1 rows']);
+  t.same(planned(unitsOf({ a: 5 }, { a: 500 }, { a: 5 }), { isOutdated }), ['2-2 a:2 | 0 kept, 1 rows']);
+  t.same(planned(unitsOf({ a: 5 }, { a: 5, b: 500 }, { b: 5 }), { isOutdated }), [
+    '1-2 a:1+2 b:2 | 0 kept, 3 rows',
+  ]);
   t.end();
 });
 

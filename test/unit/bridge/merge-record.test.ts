@@ -33,7 +33,7 @@ t.test('what was written is read, and nothing else', (t) => {
     ['is not whole', text.slice(0, -1)],
     ['is no JSON', '{\n'],
     ['is no merge', '[]\n'],
-    ['has format 2, and this version of sprawl-edge knows 1', text.replace('"format":1', '"format":2')],
+    ['has format 3, and this version of sprawl-edge knows 2', text.replace('"format":1', '"format":3')],
     ['names no origin', text.replace(ORIGIN, 'x')],
     [`says that it is merge 1 of ${OTHER}`, text.replace(ORIGIN, OTHER)],
     ['says that it is merge 2', text.replace('"number":1', '"number":2')],

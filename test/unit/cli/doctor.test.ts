@@ -97,6 +97,15 @@ t.test('an archive is looked at where there is one, and its copy', async (t) => 
     advice: /archive\.target says where it is/,
   });
   t.match(bad.get('archive copy'), { verdict: 'warn' });
+  const { lookAtArchive } = await import('../../../lib/archive-tools.js');
+  const keyless = await examined(
+    { archive: (where) => lookAtArchive(where as Parameters<typeof lookAtArchive>[0]) },
+    { archive: { topics: ['#'], encryptionKeyFile: '/nowhere/key' } },
+  );
+  t.match(keyless.get('archive'), {
+    ...{ verdict: 'fail', advice: 'the gateway does not start with it' },
+    value: /cannot read the key file \/nowhere\/key \(archive.encryptionKeyFile\): ENOENT/,
+  });
 });
 
 t.test('a probe that fails is a failed check, and the others are told all the same', async (t) => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import { parseKeyFile } from '../../../storage/crypto/master-key.js';
+import { parseKeyFile } from '../../../lib/contracts/master-key.js';
 import { backupFolder } from '../../../storage/tools/backup.js';
 import type { ToolParts } from '../../../storage/tools/data-folder.js';
 import { repairFolder } from '../../../storage/tools/repair.js';
@@ -20,7 +20,7 @@ import {
   toolsFor,
 } from '../../support/storage-tools.js';
 
-const KEYS = parseKeyFile(Buffer.alloc(32, 5).toString('hex'), 'keys');
+const KEYS = parseKeyFile(Buffer.alloc(32, 5).toString('hex'), 'keys', 'storage');
 const WITH_KEY: Partial<ToolParts> = { keyProvider: { masterKeys: async () => KEYS } };
 const ENCRYPTED = { ...WITH_KEY, randomBytes: (size: number) => randomBytes(size) };
 

@@ -1,9 +1,9 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import t from 'tap';
+import { keyProviderOf, type MasterKey, parseKeyFile } from '../../../lib/contracts/master-key.js';
 import { createMessage } from '../../../lib/message/message.js';
 import { ENVELOPE_BYTES, open, seal } from '../../../storage/crypto/envelope.js';
-import { keyProviderOf, type MasterKey, parseKeyFile } from '../../../storage/crypto/master-key.js';
 import type { DiskStore } from '../../../storage/disk/disk-store.js';
 import { storeContract } from '../../contract/store-contract.js';
 import {
@@ -20,7 +20,7 @@ const CLIENT = 'the-secret-client';
 const TOPIC = 'the/secret/topic';
 
 const keysOf = (...fills: number[]): MasterKey[] =>
-  parseKeyFile(fills.map((fill) => Buffer.alloc(32, fill).toString('hex')).join('\n'), 'keys');
+  parseKeyFile(fills.map((fill) => Buffer.alloc(32, fill).toString('hex')).join('\n'), 'keys', 'storage');
 
 function encrypted(parts: TestStoreParts, ...masterKeys: MasterKey[]): DiskStore {
   return testStore(parts, {
@@ -89,13 +89,17 @@ t.test('an envelope opens with its key and in its place only', async (t) => {
 
 t.test('keys come from a file or a value, and errors never show them', async (t) => {
   t.equal(
-    parseKeyFile(`# old and new\n${HEX}\n\n${Buffer.alloc(32, 5).toString('base64')}\n`, 'k').length,
+    parseKeyFile(`# old and new\n${HEX}\n\n${Buffer.alloc(32, 5).toString('base64')}\n`, 'k', 'storage')
+      .length,
     2,
   );
-  t.throws(() => parseKeyFile('# nothing\n', 'k'), { code: 'STORAGE_KEY_INVALID', message: /k has no key/ });
+  t.throws(() => parseKeyFile('# nothing\n', 'k', 'storage'), {
+    code: 'STORAGE_KEY_INVALID',
+    message: /k has no key/,
+  });
   for (const bad of ['secret-word', HEX.slice(1), `${HEX}00`]) {
     try {
-      parseKeyFile(`\n${bad}`, 'k');
+      parseKeyFile(`\n${bad}`, 'k', 'storage');
       t.fail(`${bad} was taken`);
     } catch (error) {
       const { message } = error as Error;
@@ -104,14 +108,17 @@ t.test('keys come from a file or a value, and errors never show them', async (t)
     }
   }
   const path = `${t.testdir()}/key`;
-  await t.rejects(keyProviderOf({ key: undefined, keyFile: path }).masterKeys(), {
+  await t.rejects(keyProviderOf('storage', { key: undefined, keyFile: path }).masterKeys(), {
     code: 'STORAGE_KEY_INVALID',
   });
   writeFileSync(path, `${HEX}\n`);
-  const [fromFile] = await keyProviderOf({ key: 'ignored', keyFile: path }).masterKeys();
-  const [fromValue] = await keyProviderOf({ key: HEX, keyFile: undefined }).masterKeys();
+  const [fromFile] = await keyProviderOf('storage', { key: 'ignored', keyFile: path }).masterKeys();
+  const [fromValue] = await keyProviderOf('storage', { key: HEX, keyFile: undefined }).masterKeys();
   t.equal(fromFile?.id, fromValue?.id);
-  t.same(await keyProviderOf({ key: undefined, keyFile: undefined }).masterKeys(), []);
+  t.same(await keyProviderOf('storage', { key: undefined, keyFile: undefined }).masterKeys(), []);
+  await t.rejects(keyProviderOf('archive', { key: 'short', keyFile: undefined }).masterKeys(), {
+    ...{ code: 'ARCHIVE_KEY_INVALID', message: /^archive\.encryptionKey: a key is 32 bytes/ },
+  });
 });
 
 t.test('nothing readable is on the disk, and all of it comes back', async (t) => {
