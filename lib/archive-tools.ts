@@ -31,6 +31,16 @@ export {
 export { ownRuleIds, ownRules, type RuleWishes } from '../bridge/archive/own-rules.js';
 export type { PendingUpload, RuleSet, S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
 export { checkArchive, type CheckedOrigin, type Finding } from '../bridge/archive/reading/archive-check.js';
+export { checkAgainstLog, type CheckedLog } from '../bridge/archive/proof/log-check.js';
+export { BLOCK_BYTES, logBlocks } from '../bridge/archive/proof/log-blocks.js';
+export {
+  decodeFacts,
+  decodeLine,
+  type GatewayLog,
+  type LogBlock,
+  type LogFacts,
+  type LogMark,
+} from '../bridge/archive/proof/log-mark.js';
 export type { Amount, Removed } from '../bridge/archive/compaction/removal.js';
 export type { CompactedOrigin } from '../bridge/archive/compaction/compactor.js';
 export { readInOrder, readSelection } from '../bridge/archive/reading/archive-reader.js';

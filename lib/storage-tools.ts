@@ -20,6 +20,7 @@ export {
   repairFolder,
   restoreFolder,
   surveyFolder,
+  withOwnLog,
 } from '../storage/index.js';
 export type {
   BackupReport,
