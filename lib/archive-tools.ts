@@ -45,6 +45,7 @@ export type { Amount, Removed } from '../bridge/archive/compaction/removal.js';
 export type { CompactedOrigin } from '../bridge/archive/compaction/compactor.js';
 export { readInOrder, readSelection } from '../bridge/archive/reading/archive-reader.js';
 export { Catalog, type CatalogObject, objectsOf } from '../bridge/archive/reading/catalog.js';
+export { comparePlaces, RecentRows, type RowPlace } from '../bridge/archive/reading/recent-rows.js';
 export { mayHold, type Selection } from '../bridge/archive/reading/object-place.js';
 export { linesOf } from '../bridge/archive/reading/row-lines.js';
 export type { RowBatch, StoredRow } from '../bridge/archive/reading/stored-row.js';

@@ -10,6 +10,7 @@ export { createToolParts } from './tools/create.js';
 export { holdsData, whileLooking, withFolderLock } from './tools/data-folder.js';
 export type { Progress, ToolParts } from './tools/data-folder.js';
 export { rangesText } from './tools/fault.js';
+export { expectFillable, fillFolder } from './tools/fresh-folder.js';
 export { type FolderLog, withOwnLog } from './tools/own-log.js';
 export { repairFolder } from './tools/repair.js';
 export type { RepairReport } from './tools/repair.js';

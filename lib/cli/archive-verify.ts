@@ -146,7 +146,8 @@ function logVerdict({ origin, first, committed, same, wrong, faultCount }: Check
   const bad = counts.map(([kind, count]) => `${count} ${kind}`).join(', ');
   const range = committed < first ? 'is empty' : `has positions ${first} to ${committed}`;
   const rest = faultCount === 0 ? '' : `; ${bad === '' ? 'not all of it was compared' : bad}`;
-  return `the log of ${shortId(origin)} ${range}: ${same} messages are in the archive as they are in the log${rest}`;
+  const there = same === 1 ? 'one message is' : `${same} messages are`;
+  return `the log of ${shortId(origin)} ${range}: ${there} in the archive as in the log${rest}`;
 }
 
 function verdict(found: Findings, isDeep: boolean): string {

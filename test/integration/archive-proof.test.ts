@@ -156,7 +156,7 @@ t.test('the archive of a gateway has what its log has, and what it has not is na
   t.match(running, { code: 0, err: '' });
   t.match(
     running.out,
-    /\nthe log of [0-9a-f]{8} has positions 1 to \d+: 72 messages are in the archive as they are in the log\n/,
+    /\nthe log of [0-9a-f]{8} has positions 1 to \d+: 72 messages are in the archive as in the log\n/,
   );
   t.notMatch(running.out, /damaged|missing|twice|differs|unknown/);
   const copied = await verify(place, ...inUse, '--target', pathToFileURL(place.copy).href);
@@ -193,7 +193,7 @@ t.test('the archive of a gateway has what its log has, and what it has not is na
       'm',
     ),
   );
-  t.match(text.out, /are in the log; 3 missing\none fault; /);
+  t.match(text.out, /as in the log; 3 missing\none fault; /);
 });
 
 t.test(
