@@ -115,6 +115,13 @@ async function entriesOf(folder: string, archive = 'data/archive'): Promise<Mani
   return entries;
 }
 
+/** The archive has of the log of the gateway what it says that it has. @returns what is told beside */
+async function agrees(t: Test, { url }: Running, target: string): Promise<string> {
+  const { code, out } = await runHere(['archive', 'verify', '--log', '--url', url, '--target', target]);
+  t.equal(code, 0, out);
+  return out;
+}
+
 const COUNT = `select count(*)::int as rows, count(distinct json)::int as numbers, max(epoch)::int as epoch from archive`;
 
 t.setTimeout(120_000);
@@ -278,6 +285,10 @@ t.test('where the oldest is given up instead, the manifest says what', async (t)
   t.ok(count > 0, 'it is told as lost');
   const rows = entries.reduce((sum, entry) => sum + entry.rows, 0);
   t.ok(rows < 401 && rows + count >= 401, `${rows} rows and ${count} lost positions of 401 messages`);
+  t.match(
+    await agrees(t, second, `file://${join(folder, 'data/archive')}`),
+    `: ${rows} messages are in the archive`,
+  );
 });
 
 t.test('another archive begins behind what went to the one before, which tells what it missed', async (t) => {
@@ -314,6 +325,11 @@ t.test('another archive begins behind what went to the one before, which tells w
   const [begin, ...rest] = await entriesOf(folder, 'other');
   t.same(rest, []);
   t.ok((begin?.after ?? 0) >= (one?.upTo ?? Infinity), 'nothing is claimed that is not there');
+  t.match(
+    await agrees(t, third, `file://${join(folder, 'data/archive')}`),
+    ': 8 messages are in the archive',
+  );
+  t.match(await agrees(t, third, target), /archive begins behind(.*\n)*.*: 4 messages are in the archive/);
   t.match(begin, { rows: 4, lost: [] });
 });
 
@@ -415,6 +431,7 @@ t.test('an archive that was off for a while tells what it missed, and holds no l
   const rows = entries.reduce((sum, entry) => sum + entry.rows, 0);
   t.ok(lost > 0, 'some are gone');
   t.ok(rows < 507 && rows + lost >= 507, `${rows} rows and ${lost} lost positions of 507 messages`);
+  t.match(await agrees(t, on, `file://${join(folder, 'data/archive')}`), /the log begins at position \d+/);
 });
 
 t.test('an old copy of the data folder goes on beside what the archive has', async (t) => {
@@ -453,4 +470,7 @@ t.test('an old copy of the data folder goes on beside what the archive has', asy
   t.same([rows, different], [30, 30]);
   const names = await query(folder, 'select count(distinct (epoch, sequence))::int as names from archive');
   t.same(names, [{ names: 30 }]);
+  const told = await agrees(t, third, target);
+  t.match(told, /note: .*: 10 rows are of lives that this log knows nothing of/);
+  t.match(told, ': 20 messages are in the archive');
 });
