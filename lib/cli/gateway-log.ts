@@ -9,10 +9,11 @@ import {
   logBlocks,
 } from '../archive-tools.js';
 import type { Config } from '../config/index.js';
+import type { ArchivesStatus } from '../contracts/archive-status.js';
 import { SprawlError } from '../contracts/errors.js';
 import { readGateway } from '../mesh-tools.js';
 import { toolPartsOf, withOwnLog } from '../storage-tools.js';
-import { askForLines, urlOf } from './gateway-http.js';
+import { askForLines, askGateway, expectAnswer, urlOf } from './gateway-http.js';
 
 const PATH = '/api/v1/archive/log';
 
@@ -26,7 +27,8 @@ export async function withGatewayLog<T>(
   url: string | undefined,
   task: (log: GatewayLog) => Promise<T>,
 ): Promise<T> {
-  if (url !== undefined) return task(await logOfRunning(url));
+  const { target } = config.archive;
+  if (url !== undefined) return task(await logOfRunning(url, target));
   return withOwnLog(
     toolPartsOf(config, () => undefined),
     async (folder) => {
@@ -39,7 +41,8 @@ export async function withGatewayLog<T>(
           { details: { dataDir } },
         );
       const { id: origin, lineage } = gateway;
-      if (folder === undefined) return task(expectSame(await logOfRunning(urlOf(config)), origin, config));
+      if (folder === undefined)
+        return task(expectSame(await logOfRunning(urlOf(config), target), origin, config));
       const { first, committed } = folder;
       const ports = {
         readOwn: (from: number) => folder.readOwn(from, BLOCK_BYTES, { passed: true }),
@@ -60,11 +63,16 @@ function expectSame(log: GatewayLog, origin: string, config: Config): GatewayLog
   );
 }
 
-async function logOfRunning(url: string): Promise<GatewayLog> {
+/** @param target of the archive that it is compared with: maybe one of those that the gateway writes to */
+async function logOfRunning(url: string, target: string): Promise<GatewayLog> {
   const [line = ''] = await all(askForLines(url, `${PATH}?upTo=0`));
   const facts = decodeFacts(line);
   if (facts === undefined) throw notUnderstood(url, line);
-  return { ...facts, read: (after, upTo) => blocksOf(url, after, upTo) };
+  const answer = await askGateway(url, '/api/v1/archive');
+  expectAnswer(url, answer);
+  const status = JSON.parse(answer.text) as ArchivesStatus;
+  const own = [status, status.copy].find((one) => one?.target === target);
+  return { ...facts, lastEntry: own?.tip?.number, read: (after, upTo) => blocksOf(url, after, upTo) };
 }
 
 /** An answer at a time: between two of them the archive may take as long as it likes. @throws SprawlError HTTP_FAILED */

@@ -1,5 +1,5 @@
 /** Archives against the logs of their gateways: of one that runs, of one that was stopped, and of archives that somebody changed. */
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -161,6 +161,14 @@ t.test('the archive of a gateway has what its log has, and what it has not is na
   t.notMatch(running.out, /damaged|missing|twice|differs|unknown/);
   const copied = await verify(place, ...inUse, '--target', pathToFileURL(place.copy).href);
   t.match(copied, { code: 0, out: /: 72 messages are in the archive/ });
+  const entries = join(place.archive, 'manifest', originOf(place), 'entries');
+  const last = join(entries, readdirSync(entries).sort().at(-1) ?? '');
+  renameSync(last, join(place.folder, 'last'));
+  t.match(await verify(place, ...inUse, '--deep'), {
+    code: 1,
+    out: /^damaged: manifest\/\S+\.json: is missing: the gateway has seen entries up to \d+ there$/m,
+  });
+  renameSync(join(place.folder, 'last'), last);
   await second.publish(91, 92);
   t.match(await verify(place, '--url', second.url), { code: 0, out: /: 7[24] messages are in the archive/ });
   await second.stop();
@@ -262,7 +270,7 @@ async function stranger(t: Test): Promise<number> {
     first: 1,
     committed: 0,
   };
-  const answers = [JSON.stringify(facts), 'what?'];
+  const answers = [JSON.stringify(facts), '{"copy":null}', 'what?'];
   const server = createServer((_request, response) => response.end(`${answers.shift()}\n`));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());

@@ -70,6 +70,8 @@ class LogCheck {
   #covered: LogPosition = 0;
   /** The last of them. */
   #last: ManifestEntry | undefined;
+  /** Of all entries, the number of the last one. */
+  #lastNumber = 0;
 
   constructor(store: ObjectStore, log: GatewayLog, ports: LogCheckPorts) {
     this.#store = store;
@@ -93,9 +95,13 @@ class LogCheck {
   async #compareUnits(): Promise<boolean> {
     const { origin } = this.#log;
     const entries: ManifestEntry[] = [];
-    const units = new Catalog(this.#store).units(origin, undefined, (entry) => void entries.push(entry));
+    const units = new Catalog(this.#store).units(origin, undefined, (entry) => {
+      entries.push(entry);
+      this.#lastNumber = entry.number;
+    });
     try {
       for await (const unit of units) await this.#compareUnit(unit, entries.splice(0));
+      this.#lookAtEnd();
       return true;
     } catch (error) {
       if (!(error instanceof ManifestFault || error instanceof MergeFault)) throw error;
@@ -106,6 +112,17 @@ class LogCheck {
       );
       return false;
     }
+  }
+
+  /** What was removed from the end of a manifest nothing in it tells. */
+  #lookAtEnd(): void {
+    const { origin, lastEntry = 0 } = this.#log;
+    if (lastEntry <= this.#lastNumber) return;
+    this.#report.fault(
+      'manifest',
+      entryKey(origin, this.#lastNumber + 1),
+      `is missing: the gateway has seen entries up to ${lastEntry} there`,
+    );
   }
 
   async #compareUnit(unit: CatalogUnit, entries: readonly ManifestEntry[]): Promise<void> {

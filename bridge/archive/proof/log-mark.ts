@@ -40,6 +40,8 @@ export interface LogFacts {
 
 /** The log of a gateway, wherever it is read. */
 export interface GatewayLog extends LogFacts {
+  /** Number of the last entry of the archive that the gateway has seen there; undefined: it does not say. */
+  readonly lastEntry?: number | undefined;
   /** Messages behind `after` and up to `upTo`, as far as they are committed. */
   read(after: LogPosition, upTo: LogPosition): AsyncIterable<LogBlock>;
 }

@@ -138,6 +138,16 @@ t.test('what the log does not have is not judged, and what waits is no fault', a
   t.equal(behind.log.same, 0);
 });
 
+t.test('entries that were removed from the end of a manifest are missed by who wrote them', async (t) => {
+  const world = new World(t);
+  for (const end of [10, 20]) await world.cut(end, rowsOf(end - 9, end));
+  const log = { ...logOf(rowsOf(1, 20)), lastEntry: 2 };
+  t.same((await judge(world, log)).faults, []);
+  world.store.objects.delete(entryKey(ORIGIN, 2));
+  t.match((await judge(world, log)).faults, [/^manifest 000000000002.json: is missing: .* up to 2 there$/]);
+  t.same((await judge(world, logOf(rowsOf(1, 20)))).faults, [], 'a log alone takes it for what waits');
+});
+
 t.test(
   'a merge stands in the place of its entries, and each of them has its own configuration',
   async (t) => {
