@@ -38,7 +38,6 @@ export {
   decodeLine,
   type GatewayLog,
   type LogBlock,
-  type LogFacts,
   type LogMark,
 } from '../bridge/archive/proof/log-mark.js';
 export type { Amount, Removed } from '../bridge/archive/compaction/removal.js';

@@ -7,7 +7,7 @@ export type { BackupReport } from './tools/backup.js';
 export { compactFolder } from './tools/compact.js';
 export type { CompactReport, FolderSizes } from './tools/compact.js';
 export { createToolParts } from './tools/create.js';
-export { holdsData, whileLooking, withFolderLock } from './tools/data-folder.js';
+export { whileLooking, withFolderLock } from './tools/data-folder.js';
 export type { Progress, ToolParts } from './tools/data-folder.js';
 export { rangesText } from './tools/fault.js';
 export { expectFillable, fillFolder } from './tools/fresh-folder.js';

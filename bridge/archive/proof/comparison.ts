@@ -21,7 +21,7 @@ export interface Section {
   readonly isArchived: ((topic: string) => boolean) | undefined;
 }
 
-export interface Stretch {
+export interface ComparedUnit {
   readonly origin: string;
   /** Counter of the life that rows have to be of. */
   readonly epoch: number;
@@ -56,13 +56,13 @@ type Rows = AsyncIterable<readonly RowMark[]>;
 
 /** @throws what `rows` and `log` do: what was found before was told */
 export async function compare(
-  stretch: Stretch,
+  unit: ComparedUnit,
   rows: Rows,
   log: AsyncIterable<LogBlock>,
   ports: ComparisonPorts,
   counts: ComparedCounts,
 ): Promise<void> {
-  const comparison = new Comparison(stretch, rows, ports, counts);
+  const comparison = new Comparison(unit, rows, ports, counts);
   try {
     for await (const block of log) await comparison.block(block);
     await comparison.rest();
@@ -72,7 +72,7 @@ export async function compare(
 }
 
 class Comparison {
-  readonly #stretch: Stretch;
+  readonly #unit: ComparedUnit;
   readonly #rows: AsyncIterator<readonly RowMark[]>;
   readonly #ports: ComparisonPorts;
   readonly #counts: ComparedCounts;
@@ -85,12 +85,12 @@ class Comparison {
   /** Of positions up to here it is known what the log has. */
   #lookedUpTo: LogPosition = 0;
 
-  constructor(stretch: Stretch, rows: Rows, ports: ComparisonPorts, counts: ComparedCounts) {
-    this.#stretch = stretch;
+  constructor(unit: ComparedUnit, rows: Rows, ports: ComparisonPorts, counts: ComparedCounts) {
+    this.#unit = unit;
     this.#rows = rows[Symbol.asyncIterator]();
     this.#ports = ports;
     this.#counts = counts;
-    this.#section = stretch.sections[0] as Section;
+    this.#section = unit.sections[0] as Section;
     this.#runs = new FindingRuns((run) => ports.onRun(run, this.#section));
   }
 
@@ -147,7 +147,7 @@ class Comparison {
   }
 
   #withoutMessage({ sequence, topic }: RowMark, isLost: boolean): void {
-    const { sections, sharedUpTo } = this.#stretch;
+    const { sections, sharedUpTo } = this.#unit;
     const begin = (sections[0] as Section).after;
     const end = (sections.at(-1) as Section).upTo;
     if (sequence <= begin || sequence > end)
@@ -173,14 +173,14 @@ class Comparison {
       this.#runs.tell('unknown', topic, 'its topic was none of those that were archived then');
       return;
     }
-    const wrong = differences(mark, row, this.#stretch);
+    const wrong = differences(mark, row, this.#unit);
     if (wrong.length === 0) this.#counts.same++;
     else this.#runs.tell('differs', topic, wrong.join(', '));
   }
 
   /** Goes on to the section that has a position; never back. */
   #enter(position: LogPosition): void {
-    const { sections } = this.#stretch;
+    const { sections } = this.#unit;
     while (position > this.#section.upTo && this.#sectionIndex + 1 < sections.length) {
       this.#runs.end();
       this.#section = sections[++this.#sectionIndex] as Section;
@@ -198,7 +198,7 @@ class Comparison {
   }
 }
 
-function differences(mark: LogMark, row: RowMark, { origin, epoch }: Stretch): string[] {
+function differences(mark: LogMark, row: RowMark, { origin, epoch }: ComparedUnit): string[] {
   const wrong: string[] = [];
   if (row.origin !== origin) wrong.push('gateway');
   if (row.epoch !== epoch) wrong.push('life');
