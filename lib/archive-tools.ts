@@ -33,10 +33,20 @@ export {
 export { ownRuleIds, ownRules, type RuleWishes } from '../bridge/archive/own-rules.js';
 export type { PendingUpload, RuleSet, S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
 export { checkArchive, type CheckedOrigin, type Finding } from '../bridge/archive/reading/archive-check.js';
+export { checkAgainstLog, type CheckedLog } from '../bridge/archive/proof/log-check.js';
+export { BLOCK_BYTES, logBlocks } from '../bridge/archive/proof/log-blocks.js';
+export {
+  decodeFacts,
+  decodeLine,
+  type GatewayLog,
+  type LogBlock,
+  type LogMark,
+} from '../bridge/archive/proof/log-mark.js';
 export type { Amount, Removed } from '../bridge/archive/compaction/removal.js';
 export type { CompactedOrigin } from '../bridge/archive/compaction/compactor.js';
 export { readInOrder, readSelection } from '../bridge/archive/reading/archive-reader.js';
 export { Catalog, type CatalogObject, objectsOf } from '../bridge/archive/reading/catalog.js';
+export { comparePlaces, RecentRows, type RowPlace } from '../bridge/archive/reading/recent-rows.js';
 export { mayHold, type Selection } from '../bridge/archive/reading/object-place.js';
 export { linesOf } from '../bridge/archive/reading/row-lines.js';
 export type { RowBatch, StoredRow } from '../bridge/archive/reading/stored-row.js';

@@ -16,7 +16,9 @@ import { SprawlError } from './contracts/errors.js';
 import type { Lineage } from './contracts/epoch.js';
 import type { GatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
-import type { ArchiveFloor, Store } from './contracts/store.js';
+import type { ArchiveFloor, LogPosition, Store } from './contracts/store.js';
+import type { OwnMessages } from './contracts/streams.js';
+import type { LogQuery } from './http/index.js';
 import { realTimers } from './real-clock.js';
 import { C, type Counters } from './telemetry/counters.js';
 
@@ -49,6 +51,8 @@ export interface GatewayArchive {
   reloadKeys(): Promise<void>;
   /** See queryArchive. */
   messages(query: MessageQuery): AsyncIterable<Uint8Array>;
+  /** What the log has, for those who compare it with the archive: see logLines. @throws the reason of the signal */
+  log(query: LogQuery): AsyncIterable<Uint8Array>;
 }
 
 /** Who a gateway is, and its lives: those of its mesh, or of its data folder alone. */
@@ -105,7 +109,40 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
       for (const one of all) one.setKeys(keys);
     },
     messages: (query) => queryArchive(config, query),
+    log: (query) => linesOfLog(self, parts, query),
   };
+}
+
+/** Who asks for the log holds as much in memory, and need not keep a connection while it does something else. */
+const LOG_ANSWER_BYTES = 1_048_576;
+/** Whoever compares has time: between two blocks the thread is left to clients for three times as long as a block took. */
+const LOG_REST_SHARE = 3;
+/** What took longer was waited for, not worked on. */
+const LOG_REST_MAX_MS = 100;
+
+async function* linesOfLog(
+  self: Self,
+  { store, clock }: ArchiveParts,
+  { after, upTo, signal }: LogQuery,
+): AsyncGenerator<Uint8Array> {
+  const { BLOCK_BYTES, logLines } = await import('../bridge/index.js');
+  const { first, committed } = store;
+  let beganAt = clock.now();
+  const ports = {
+    readOwn: async (from: LogPosition) => {
+      signal.throwIfAborted();
+      beganAt = clock.now();
+      return new Promise<OwnMessages>((resolve) =>
+        store.readOwn(from, BLOCK_BYTES, resolve, { passed: true }),
+      );
+    },
+    pause: () => {
+      const restMs = Math.min(LOG_REST_SHARE * (clock.now() - beganAt), LOG_REST_MAX_MS);
+      return new Promise<void>((resolve) => void realTimers.after(restMs, resolve));
+    },
+  };
+  const facts = { origin: self.id, lineage: self.lineage(), first, committed };
+  yield* logLines(facts, ports, { after, upTo: Math.min(upTo, committed), maxBytes: LOG_ANSWER_BYTES });
 }
 
 async function createArchive(settings: ArchiveSettings, ports: ArchivePorts): Promise<Archive> {

@@ -6,6 +6,7 @@ import { createMesh, AdminKey } from '../mesh/admission/admin-key.js';
 import { Invitation, looksLikeInvitation } from '../mesh/admission/invitation.js';
 import { encodeEvictions, Roster } from '../mesh/admission/roster.js';
 import { SwarmKey } from '../mesh/admission/swarm-key.js';
+import { readEpochs } from '../mesh/identity/epochs-file.js';
 import { MembershipFiles } from '../mesh/identity/membership-files.js';
 import { removeIdentity } from '../mesh/identity/mesh-folder.js';
 import { readKeyFile } from '../mesh/identity/key-file.js';
@@ -15,6 +16,7 @@ import { openAddressBook } from '../mesh/identity/peer-files.js';
 import type { ReachFound } from '../mesh/transport/reach-probe.js';
 import { probeTcp, type TcpFound } from '../mesh/transport/tcp-probe.js';
 import type { Config, HostPort } from './config/index.js';
+import type { Lineage } from './contracts/epoch.js';
 import { SprawlError } from './contracts/errors.js';
 import { type GatewayId, parseGatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
@@ -68,6 +70,17 @@ export async function foundMesh(config: Config, logger: Logger): Promise<Founded
     await membership.writeSwarmKey(swarmKey);
     return { swarmKey: swarmKey.reveal(), adminKey: adminKey.reveal() };
   });
+}
+
+/** Who the gateway of a data folder is, and its lives; nothing is made or changed. undefined: it is in no mesh, and never archived. @throws SprawlError MESH_FILE_… */
+export async function readGateway(
+  config: Config,
+): Promise<{ readonly id: GatewayId; readonly lineage: Lineage } | undefined> {
+  const { identityKey, epochs, epochsCopy } = meshLayoutOf(folderOf(config));
+  const key = await readKeyFile(nodeMeshFiles, identityKey);
+  if (key === undefined) return undefined;
+  const { lineage = [] } = await readEpochs(nodeMeshFiles, epochs, epochsCopy);
+  return { id: key.id, lineage };
 }
 
 export interface Joining {

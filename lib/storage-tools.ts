@@ -1,7 +1,6 @@
 /** The tools for a data folder, as the command line uses them: the only module that knows both storage and a configuration, besides the gateway. */
 import {
   createToolParts,
-  holdsData,
   layoutOf,
   type Progress,
   type ToolParts,
@@ -15,11 +14,14 @@ import { realClock, realTimers } from './real-clock.js';
 export {
   backupFolder,
   compactFolder,
+  expectFillable,
+  fillFolder,
   rangesText,
   recordTypeName,
   repairFolder,
   restoreFolder,
   surveyFolder,
+  withOwnLog,
 } from '../storage/index.js';
 export type {
   BackupReport,
@@ -60,12 +62,6 @@ export function toolPartsOf(
 export function whileStopped<T>(config: Config, task: () => Promise<T>): Promise<T> {
   const parts = toolPartsOf(config, nothing);
   return withFolderLock(parts, layoutOf(parts.folder), task);
-}
-
-/** Whether a gateway has ever written to the data folder. */
-export function isFolderUsed(config: Config): Promise<boolean> {
-  const { files, folder } = toolPartsOf(config, nothing);
-  return holdsData(files, folder);
 }
 
 /** Whether a gateway runs on the data folder; nothing is made where there is none. */

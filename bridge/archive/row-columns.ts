@@ -102,7 +102,7 @@ export function unpackRows(columns: RowColumns): ArchiveRow[] {
 }
 
 /** What the publisher sent along, as JSON; bytes in base64. undefined: nothing that outlives the publish. */
-function propertiesText(encoded: Uint8Array): string | undefined {
+export function propertiesText(encoded: Uint8Array): string | undefined {
   const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } =
     decodeProperties(encoded, 0, encoded.length, 'publish', 'toClient');
   const found = {

@@ -81,9 +81,10 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
   {
     name: 'archive verify',
     summary: 'Prove that an archive is complete, or name what is missing.',
-    usage: '[--deep] [OPTIONS]',
+    usage: '[--deep] [--log] [OPTIONS]',
     details: [
       'Checks the manifest of each gateway: numbers without a gap, each entry with the hash of the one before, positions that follow each other, pages that are the same as the entries; and that every object which is named is there with its length. With --deep it reads every object: its SHA-256, how many rows, each position within its entry and once. Names every fault; positions that a log had lost before they were archived, as the manifests tell; and as a note objects that no manifest names (litter: see docs/archive.md), those that a merge has replaced, and encrypted ones whose rows it could not look at, since their key is not configured. Merges are checked as entries are, and what they replaced may be gone.',
+      'With --log it also compares the archive of one gateway with its log, as far as the log still has what was archived: each message of archived topics is in one row, with the same topic, QoS, retain flag, time, properties and payload, and there is no other row. It names each that is missing, twice, or differs, and each row that the log knows nothing of, by position, life and topic. The log is that of the data folder (--data-dir): of a gateway that runs it is asked for over HTTP, a little at a time, and only on its own machine; a folder that is not in use is read, and no gateway starts on it meanwhile. What waits to be archived is a note.',
       'Changes nothing. Ends with 0 where all is well, with 1 where something is not. How far it is goes to standard error.',
       WHICH_ARCHIVE,
     ],
@@ -94,6 +95,10 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
       {
         purpose: 'And is it what was written?',
         line: 'sprawl-edge archive verify --deep --target s3://plant-archive/edge',
+      },
+      {
+        purpose: 'Does it have all that this gateway took in?',
+        line: 'sprawl-edge archive verify --log --data-dir /var/lib/sprawl',
       },
     ],
     usageExitCode: ExitCode.usage,

@@ -65,6 +65,18 @@ export const ARCHIVE_CAT_OPTIONS: readonly OptionSpec[] = [
 
 export const ARCHIVE_VERIFY_OPTIONS: readonly OptionSpec[] = [
   { long: 'deep', description: 'Read every object, and look at every row.' },
+  {
+    long: 'log',
+    description:
+      'Compare with the log of the gateway whose data folder --data-dir names, message by message. It may run.',
+  },
+  {
+    long: 'url',
+    short: 'u',
+    values: ['URL'],
+    description:
+      'With --log: where the gateway that uses the data folder answers HTTP (default: what http.host and http.port of the configuration say).',
+  },
   ORIGIN,
   JSON_OPTION,
   ...ARCHIVE_OPTIONS,

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type Config, parseConfig } from '../config/index.js';
 import { shortId } from '../contracts/gateway-id.js';
 import { backupFolder, restoreFolder, toolPartsOf } from '../storage-tools.js';
+import { DURATION_FORMS, parseDurationText } from '../time-text.js';
 import { originPrefixes } from './archive-selection.js';
 import { usageError } from './arguments.js';
 import type { Invocation, World } from './command.js';
@@ -29,13 +30,28 @@ export async function runBackup(invocation: Invocation, world: World): Promise<n
 async function restoreArchived(invocation: Invocation, world: World, config: Config): Promise<number> {
   const { restoreFromArchive } = await import('../archive-restore.js');
   const tell = nowAndThen(world.stderr);
-  const { origin, rows, retained } = await restoreFromArchive(config, originPrefixes(invocation), (count) =>
-    tell(() => `${count} messages were looked at`),
-  );
+  const { origin, rows, retained, history } = await restoreFromArchive(config, {
+    origins: originPrefixes(invocation),
+    historyMs: historyOf(invocation),
+    onProgress: (progress) =>
+      tell(() =>
+        progress.history === 0
+          ? `${progress.rows} messages were looked at`
+          : `${progress.history} messages of the history are restored`,
+      ),
+  });
   world.stdout.write(
-    `restored ${resolve(config.dataDir)} from what ${shortId(origin)} archived: ${retained} retained messages, of ${rows} messages\n`,
+    `restored ${resolve(config.dataDir)} from what ${shortId(origin)} archived: ${retained} retained messages, and ${history} that can be looked up, of ${rows} messages\n`,
   );
   return ExitCode.done;
+}
+
+function historyOf(invocation: Invocation): number | undefined {
+  const text = invocation.value('history');
+  if (text === undefined) return undefined;
+  const historyMs = parseDurationText(text);
+  if (historyMs !== undefined) return historyMs;
+  throw usageError(invocation.command, `--history must be ${DURATION_FORMS}; not ${JSON.stringify(text)}`);
 }
 
 /** `restore`: makes a data folder from a backup. @throws SprawlError BACKUP_FOLDER_REFUSED, BACKUP_UNFINISHED and others of storage */
@@ -45,6 +61,8 @@ export async function runRestore(invocation: Invocation, world: World): Promise<
   if (isFromArchive === invocation.positionals.length > 0)
     throw usageError(invocation.command, 'it takes the FOLDER of a backup, or --from-archive');
   if (isFromArchive) return restoreArchived(invocation, world, config);
+  if (invocation.has('history'))
+    throw usageError(invocation.command, '--history goes with --from-archive: a backup has all of it');
   const source = resolve(invocation.positionals[0] ?? '');
   const folder = resolve(config.dataDir);
   const parts = { ...toolPartsOf(config, progressLines(world.stderr)), folder };

@@ -27,14 +27,45 @@ export async function askGateway(url: string, path: string, body?: Uint8Array<Ar
     const response = await fetch(new URL(path, url), { ...post, signal });
     return { status: response.status, text: await response.text() };
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SprawlError(
-      'HTTP_FAILED',
-      `no gateway answers at ${url}: ${reason}; is it running, and is http.port what --url says?`,
-      { details: { url }, cause: error },
-    );
+    throw noAnswer(url, error);
   }
+}
+
+/** Lines of an answer, as they are asked for: however long it is, little of it is in memory. @throws SprawlError HTTP_FAILED */
+export async function* askForLines(url: string, path: string): AsyncGenerator<string> {
+  const response = await fetch(new URL(path, url)).catch((error: unknown) => {
+    throw noAnswer(url, error);
+  });
+  if (!response.ok || response.body === null) {
+    expectAnswer(url, { status: response.status, text: await response.text() });
+    return;
+  }
+  const decoder = new TextDecoder();
+  let rest = '';
+  try {
+    for await (const bytes of response.body) {
+      const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+  } catch (error) {
+    throw new SprawlError('HTTP_FAILED', `the gateway at ${url} broke off its answer: ${reasonOf(error)}`, {
+      ...{ details: { url }, retryable: true, cause: error },
+    });
+  }
+}
+
+function noAnswer(url: string, error: unknown): SprawlError {
+  return new SprawlError(
+    'HTTP_FAILED',
+    `no gateway answers at ${url}: ${reasonOf(error)}; is it running, and is http.port what --url says?`,
+    { details: { url }, cause: error },
+  );
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** @throws SprawlError MESH_MISSING where the gateway is in no mesh, HTTP_FAILED for every other answer but 2xx */

@@ -114,7 +114,7 @@ export const STORAGE_COMMANDS: readonly Command[] = [
     usage: '{FOLDER | --from-archive} [OPTIONS]',
     details: [
       'Makes the data folder from the backup in FOLDER and checks every file against its checksum. A data folder that holds data is refused, unless --force moves it aside. No gateway starts on a folder that is only half restored; run it again where it was interrupted.',
-      'With --from-archive and no FOLDER it makes one from what the gateway archived: the retained messages, as they were archived last. Sessions and what waited for them are in no archive; the gateway begins with a new identity, and joins its mesh again with "sprawl-edge join".',
+      'With --from-archive and no FOLDER it makes one from what the gateway archived: the retained messages, as they were archived last, and of the messages of QoS 1 and 2 the newest ones, as far as the gateway keeps them to be looked up by topic and time. Where that was interrupted it begins again. Sessions and what waited for them are in no archive; the gateway begins with a new identity, and joins its mesh again with "sprawl-edge join".',
       'Never run the old gateway and the restored one at the same time: both would answer for the same sessions.',
       WHICH_FOLDER,
     ],

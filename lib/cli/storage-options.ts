@@ -16,7 +16,13 @@ export const RESTORE_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'from-archive',
     description:
-      'From what the gateway archived, in place of a backup: the messages that it retained. The archive is that of --target, or archive.target of the configuration.',
+      'From what the gateway archived, in place of a backup: the messages that it retained, and those that can be looked up by topic and time. The archive is that of --target, or archive.target of the configuration.',
+  },
+  {
+    long: 'history',
+    values: ['DURATION'],
+    description:
+      'With --from-archive: how far back messages can be looked up: 12h, 3d; 0s: not at all. Default, and most: storage.keepMaxAgeS, and what storage.keepMaxBytes has room for.',
   },
   {
     long: 'target',

@@ -4,7 +4,7 @@ import { SprawlError } from '../contracts/errors.js';
 import { isValidTopicFilter } from '../protocol/topic.js';
 import { realClock } from '../real-clock.js';
 import { parseTimeText, TIME_FORMS } from '../time-text.js';
-import { ARCHIVE_LIMIT_COUNT, ARCHIVE_READERS_MAX_COUNT } from './limits.js';
+import { ARCHIVE_LIMIT_COUNT, ARCHIVE_READERS_MAX_COUNT, LOG_READERS_MAX_COUNT } from './limits.js';
 import { faultResponse, HttpFault, json } from './response.js';
 import type { HttpRequest, HttpResponse, Route } from './route.js';
 
@@ -23,11 +23,23 @@ export interface ArchiveQuery {
   readonly signal: AbortSignal;
 }
 
+/** Which part of the log of the gateway is wanted. */
+export interface LogQuery {
+  /** Positions behind this one, */
+  readonly after: number;
+  /** and up to this one, as far as it goes. */
+  readonly upTo: number;
+  /** Nobody wants it any more. */
+  readonly signal: AbortSignal;
+}
+
 /** The archive that the gateway writes to. */
 export interface ArchiveView {
   status(): ArchivesStatus;
   /** Lines of JSON, as they are asked for. @throws SprawlError ARCHIVE_… */
   messages(query: ArchiveQuery): AsyncIterable<Uint8Array>;
+  /** Lines of JSON, as they are asked for. */
+  log(query: LogQuery): AsyncIterable<Uint8Array>;
 }
 
 const NDJSON_CONTENT_TYPE = 'application/x-ndjson; charset=utf-8';
@@ -37,6 +49,7 @@ const PARAMETERS = ['topic', 'from', 'to', 'origin', 'limit'];
 /** @param archive undefined: the gateway has none */
 export function createArchiveRoutes(archive: ArchiveView | undefined): readonly Route[] {
   let readers = 0;
+  let logReaders = 0;
   return [
     {
       method: 'GET',
@@ -62,8 +75,41 @@ export function createArchiveRoutes(archive: ArchiveView | undefined): readonly 
         return begun(archive.messages(query), request.signal, () => readers--);
       },
     },
+    {
+      method: 'GET',
+      path: '/api/v1/archive/log',
+      summary: 'what the log has that the archive is to have, to compare them',
+      isLocal: true,
+      handle: async (request) => {
+        if (archive === undefined) return nothingArchived();
+        const query = logQueryOf(request);
+        if (typeof query === 'string') return faultResponse(HttpFault.badRequest, query);
+        if (logReaders >= LOG_READERS_MAX_COUNT)
+          return faultResponse(
+            HttpFault.unavailable,
+            `${LOG_READERS_MAX_COUNT} others read the log: ask again when one is done`,
+          );
+        logReaders++;
+        return begun(archive.log(query), request.signal, () => logReaders--);
+      },
+    },
   ];
 }
+
+/** @returns what is wrong with it, as text */
+function logQueryOf({ query, signal }: HttpRequest): LogQuery | string {
+  const given = new URLSearchParams(query);
+  const unknown = [...given.keys()].find((name) => name !== 'after' && name !== 'upTo');
+  if (unknown !== undefined) return 'this path takes after, upTo and nothing else';
+  const [afterText, upToText] = [given.get('after'), given.get('upTo')];
+  const after = afterText === null ? 0 : positionOf(afterText);
+  const upTo = upToText === null ? Infinity : positionOf(upToText);
+  if (after === undefined || upTo === undefined)
+    return 'after and upTo are positions of the log: whole numbers';
+  return { after, upTo, signal };
+}
+
+const positionOf = (text: string): number | undefined => (/^\d{1,15}$/.test(text) ? Number(text) : undefined);
 
 function nothingArchived(): HttpResponse {
   return faultResponse(

@@ -16,5 +16,7 @@ export const CONNECTIONS_MAX_COUNT = 128;
 export const CLOSE_GRACE_MS = 500;
 /** Who reads the archive at a time: each holds a file of up to 16 MiB and what is unpacked of it in memory. */
 export const ARCHIVE_READERS_MAX_COUNT = 2;
+/** Who reads the log at a time: each takes up to a quarter of the thread that serves clients. */
+export const LOG_READERS_MAX_COUNT = 2;
 /** Archived messages in an answer to who names no limit. */
 export const ARCHIVE_LIMIT_COUNT = 10_000;

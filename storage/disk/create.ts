@@ -29,6 +29,8 @@ export interface DiskStoreSettings {
   readonly floorsMaxBytes?: number;
   readonly encryptionKeyFile?: string | undefined;
   readonly encryptionKey?: string | undefined;
+  /** See DiskStoreOptions. */
+  readonly isRestoring?: boolean;
 }
 
 export interface DiskStoreParts {
@@ -65,6 +67,7 @@ export function createDiskStore(settings: DiskStoreSettings, parts: DiskStorePar
     diskReserveBytes: settings.diskReserveBytes,
     pendingMaxBytes: settings.pendingMaxBytes,
     ballastBytes: Math.min(BALLAST_BYTES, part),
+    isRestoring: settings.isRestoring,
   };
   return new DiskStore(options);
 }

@@ -55,7 +55,7 @@ import type { KeyValueStore } from '../state/key-value-store.js';
 import { Ballast } from './ballast.js';
 import { Checkpoints } from './checkpoints.js';
 import { takeFolderLock } from './folder-lock.js';
-import { openIdentity } from './identity.js';
+import { expectFinished, openIdentity } from './identity.js';
 import { type Layout, layoutOf } from './layout.js';
 import { encodeNote, encodeSource, encodeStreamRecord, MeshState, streamRecordType } from './mesh-state.js';
 import { MessageReader } from './message-reader.js';
@@ -203,7 +203,8 @@ export class DiskStore implements Store {
   }
 
   async #open(sessions: DurableSessions, streams: DurableStreams | undefined): Promise<void> {
-    const { files, openDatabase, logger, randomBytes } = this.#options;
+    const { files, openDatabase, logger, randomBytes, isRestoring } = this.#options;
+    if (isRestoring !== true) await expectFinished(files, this.#layout);
     const { id, isNew, fault } = await openIdentity(files, this.#layout, randomBytes);
     if (fault !== undefined)
       logger.warn('identity.json is made again from the data', {

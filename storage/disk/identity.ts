@@ -23,20 +23,13 @@ export interface Identity {
  * Reads who the data folder belongs to; makes an identity for a new one. Where the file is gone or damaged and there is data, the
  * data tells.
  *
- * @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_IO, STORAGE_FULL, BACKUP_UNFINISHED
+ * @throws SprawlError STORAGE_FORMAT_NEWER, STORAGE_IO, STORAGE_FULL
  */
 export async function openIdentity(
   files: FileSystem,
   layout: Layout,
   randomBytes: (size: number) => Uint8Array,
 ): Promise<Identity> {
-  if ((await readText(files, layout.restoring)) !== undefined) {
-    throw new SprawlError(
-      'BACKUP_UNFINISHED',
-      `${layout.folder} is only half restored from a backup: run "sprawl-edge restore" again, it goes on where it was`,
-      { details: { folder: layout.folder } },
-    );
-  }
   let fault = 'it is missing';
   let isNew = false;
   try {
@@ -51,6 +44,16 @@ export async function openIdentity(
   const id = adopted ?? randomBytes(LOG_IDENTITY_BYTES);
   await writeIdentity(files, layout, id);
   return { id, isNew: isNew && adopted === undefined, fault: adopted === undefined ? undefined : fault };
+}
+
+/** @throws SprawlError BACKUP_UNFINISHED where somebody has begun to make the folder, and not finished; STORAGE_IO */
+export async function expectFinished(files: FileSystem, layout: Layout): Promise<void> {
+  if ((await readText(files, layout.restoring)) === undefined) return;
+  throw new SprawlError(
+    'BACKUP_UNFINISHED',
+    `${layout.folder} is only half restored: run the same "sprawl-edge restore" again`,
+    { details: { folder: layout.folder } },
+  );
 }
 
 /** @returns undefined where there is no such file. @throws SprawlError STORAGE_CORRUPT, STORAGE_FORMAT_NEWER, STORAGE_IO */

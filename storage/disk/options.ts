@@ -51,5 +51,7 @@ export interface DiskStoreOptions {
   /** What floors hold back: beyond it the oldest goes, whoever is to have it. */
   readonly floorsMaxBytes: number;
   readonly ballastBytes: number;
+  /** It is opened by who fills the folder: a gateway does not start on one that is not finished. */
+  readonly isRestoring?: boolean | undefined;
   readonly sizes?: StoreSizes;
 }

@@ -2,9 +2,10 @@
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { OwnMessages, OwnReadOptions } from '../../lib/contracts/streams.js';
 import type { Message } from '../../lib/message/message.js';
+import type { LogReader } from '../log/log-reader.js';
 import { isOfAnother, viewMessageRecord } from '../records/message-record.js';
 import { RecordType } from '../records/record-type.js';
-import type { OpenParts } from './open-parts.js';
+import type { TextCache } from '../records/text-cache.js';
 
 const NO_BYTES = new Uint8Array(0);
 /** A log may hold nothing else for long: the reader is told how far it has come. */
@@ -12,9 +13,15 @@ const POSITIONS_MAX_COUNT = 65_536;
 /** The same of large messages that only passed, for somebody who does not want them. */
 const PASSED_OVER_MAX_BYTES = 16_777_216;
 
+/** A log that is open, and what remembers its texts. */
+export interface ReadableLog {
+  readonly log: { readonly reader: LogReader; readonly committed: LogPosition };
+  readonly texts: TextCache;
+}
+
 /** Some of them from a position on, as far as they are committed. @throws SprawlError STORAGE_IO */
 export async function readOwn(
-  { log, texts }: OpenParts,
+  { log, texts }: ReadableLog,
   from: LogPosition,
   maxBytes: number,
   { passed = false }: OwnReadOptions = {},

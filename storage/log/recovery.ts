@@ -175,15 +175,15 @@ async function headerOf(files: FileSystem, path: string): Promise<SegmentHeader>
   }
 }
 
-interface OpenedSegment {
+export interface OpenedSegment {
   readonly segment: Segment;
   readonly chain: number;
   readonly tornBytes: number;
   readonly sealed: boolean;
 }
 
-/** By its seal where it has one and is not the last, else by reading it. `following`: first position of the next segment. */
-async function openSegment(
+/** By its seal where it has one and is not the last, else by reading it; nothing is changed. `following`: first position of the next segment. */
+export async function openSegment(
   files: FileSystem,
   path: string,
   header: SegmentHeader,

@@ -116,6 +116,13 @@ async function entriesOf(folder: string, archive = 'data/archive'): Promise<Mani
   return entries;
 }
 
+/** The archive has of the log of the gateway what it says that it has. @returns what is told beside */
+async function agrees(t: Test, { url }: Running, target: string): Promise<string> {
+  const { code, out } = await runHere(['archive', 'verify', '--log', '--url', url, '--target', target]);
+  t.equal(code, 0, out);
+  return out;
+}
+
 const COUNT = `select count(*)::int as rows, count(distinct json)::int as numbers, max(epoch)::int as epoch from archive`;
 
 t.setTimeout(120_000);
@@ -279,6 +286,10 @@ t.test('where the oldest is given up instead, the manifest says what', async (t)
   t.ok(count > 0, 'it is told as lost');
   const rows = entries.reduce((sum, entry) => sum + entry.rows, 0);
   t.ok(rows < 401 && rows + count >= 401, `${rows} rows and ${count} lost positions of 401 messages`);
+  t.match(
+    await agrees(t, second, `file://${join(folder, 'data/archive')}`),
+    `: ${rows} messages are in the archive`,
+  );
 });
 
 t.test('another archive begins behind what went to the one before, which tells what it missed', async (t) => {
@@ -315,6 +326,11 @@ t.test('another archive begins behind what went to the one before, which tells w
   const [begin, ...rest] = await entriesOf(folder, 'other');
   t.same(rest, []);
   t.ok((begin?.after ?? 0) >= (one?.upTo ?? Infinity), 'nothing is claimed that is not there');
+  t.match(
+    await agrees(t, third, `file://${join(folder, 'data/archive')}`),
+    ': 8 messages are in the archive',
+  );
+  t.match(await agrees(t, third, target), /archive begins behind(.*\n)*.*: 4 messages are in the archive/);
   t.match(begin, { rows: 4, lost: [] });
 });
 
@@ -338,7 +354,10 @@ t.test('a gateway that was lost gets back what it retained', async (t) => {
   rmSync(join(folder, 'data'), { recursive: true });
   const target = pathToFileURL(join(lost, 'archive')).href;
   const args = ['restore', '--from-archive', '--target', target, '--data-dir', join(folder, 'data')];
-  t.match(await runHere(args), { code: 0, out: /: 2 retained messages, of 6 messages\n$/ });
+  t.match(await runHere(args), {
+    code: 0,
+    out: /: 2 retained messages, and 6 that can be looked up, of 6 messages\n$/,
+  });
   t.match(await runHere(args), { code: 2, err: /holds data: restore to another folder/ });
   t.match(await runHere([...args, '--origin', '00']), { code: 2 }, 'and for any origin');
   t.match(await runHere(['restore', '--data-dir', lost]), {
@@ -465,7 +484,7 @@ t.test('an encrypted archive is read with its keys, old and new, and with nothin
   expectSecret(t, filesBelow(root));
   const restored = ['restore', '--from-archive', '--target', target, '--data-dir', join(folder, 'restored')];
   t.match(await runHere([...restored, '--set', `archive.encryptionKeyFile=${newest}`]), {
-    ...{ code: 0, out: /: 1 retained messages, of 2 messages\n$/ },
+    ...{ code: 0, out: /: 1 retained messages, and 2 that can be looked up, of 2 messages\n$/ },
   });
   const plain = await start(t, folder);
   await publishSecret(t, plain);
@@ -547,6 +566,7 @@ t.test('an archive that was off for a while tells what it missed, and holds no l
   const rows = entries.reduce((sum, entry) => sum + entry.rows, 0);
   t.ok(lost > 0, 'some are gone');
   t.ok(rows < 507 && rows + lost >= 507, `${rows} rows and ${lost} lost positions of 507 messages`);
+  t.match(await agrees(t, on, `file://${join(folder, 'data/archive')}`), /the log begins at position \d+/);
 });
 
 t.test('an old copy of the data folder goes on beside what the archive has', async (t) => {
@@ -585,4 +605,7 @@ t.test('an old copy of the data folder goes on beside what the archive has', asy
   t.same([rows, different], [30, 30]);
   const names = await query(folder, 'select count(distinct (epoch, sequence))::int as names from archive');
   t.same(names, [{ names: 30 }]);
+  const told = await agrees(t, third, target);
+  t.match(told, /note: .*: 10 rows are of lives that this log knows nothing of/);
+  t.match(told, ': 20 messages are in the archive');
 });

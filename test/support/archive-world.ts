@@ -37,6 +37,8 @@ export interface CutOptions {
   /** What the manifest says where it is not what was built. */
   readonly after?: number;
   readonly rows?: number;
+  /** Fingerprint. */
+  readonly config?: string;
 }
 
 /** What one gateway archives. */
@@ -53,12 +55,13 @@ export class ArchiveWorld {
     store: ObjectStore,
     options: Partial<BuilderOptions> = {},
     origin: GatewayId = ORIGIN,
+    manifest = new Manifest(store, origin),
   ) {
     const folder = mkdtempSync(join(tmpdir(), 'sprawl-archive-'));
     t.teardown(() => rmSync(folder, { recursive: true, force: true }));
     this.#spool = new SealedSpool(new FolderSpool(join(folder, 'spool')), () => store.keys?.[0]);
     this.#store = store;
-    this.manifest = new Manifest(store, origin);
+    this.manifest = manifest;
     this.#options = {
       ...{ site: 'harbour', origin, format: 'parquet', parquet: PARQUET_DEFAULTS },
       ...{ partitions: { by: 'day', topicLevels: 2 }, pendingMaxBytes: 1_000_000 },
@@ -68,12 +71,12 @@ export class ArchiveWorld {
 
   /** One entry that ends at `upTo` and has these rows. */
   async cut(upTo: number, rows: readonly ArchiveRow[], options: CutOptions = {}): Promise<void> {
-    const { epoch = FIRST_LIFE, lost = [], after = this.manifest.tip.upTo } = options;
+    const { epoch = FIRST_LIFE, lost = [], after = this.manifest.tip.upTo, config = 'c' } = options;
     const read = async function* () {
       yield { rows, lost };
     };
     const builder = new CutBuilder({ spool: this.#spool, read }, this.#options);
-    const cut = { epoch, after, upTo, atMs: 0, config: 'c' };
+    const cut = { epoch, after, upTo, atMs: 0, config };
     const built = await builder.build(cut);
     for (const { key, body } of built.objects) {
       await this.#store.create(key, body);

@@ -11,6 +11,7 @@ import type { MergeRecord } from '../merge-record.js';
 import { mergeKey } from '../merges.js';
 import { originStart, parseObjectKey } from '../object-key.js';
 import type { ObjectStore } from '../object-store.js';
+import type { ProofKind } from '../proof/finding-runs.js';
 import { readPlaces } from './archive-reader.js';
 import { Catalog } from './catalog.js';
 import { missingText, ObjectDamage, openChecked } from './checked-object.js';
@@ -23,9 +24,11 @@ import { type Stretch, StretchRows } from './stretch-rows.js';
  * `manifest`: an entry or page is not what was written, or missing. `object`: one that is named is missing or was changed. `rows`: an object
  * does not hold what its entry says. `lost`: positions that the log of the origin had lost, as an entry tells; no fault of the archive.
  * `litter`: what no manifest names; no fault. `replaced`: what a merge has replaced, and is still there; no fault. `locked`: objects whose rows
- * were not looked at, since their key was not given; no fault.
+ * were not looked at, since their key was not given; no fault. `log`: what a log says of the archive, no fault; what it says otherwise than the
+ * archive is of a ProofKind.
  */
-export type FindingKind = 'manifest' | 'object' | 'rows' | 'lost' | 'litter' | 'replaced' | 'locked';
+export type FindingKind =
+  'manifest' | 'object' | 'rows' | 'lost' | 'litter' | 'replaced' | 'locked' | 'log' | ProofKind;
 
 export interface Finding {
   readonly kind: FindingKind;
@@ -34,8 +37,10 @@ export interface Finding {
   readonly key: string;
   readonly origin: GatewayId | undefined;
   readonly text: string;
-  /** Of `lost`. */
+  /** Of `lost`, and of what a log says. */
   readonly positions?: PositionRange;
+  /** Of a ProofKind: how many of the positions are concerned, of which life they are, and some of their topics. */
+  readonly proof?: { readonly count: number; readonly epoch: number; readonly topics: readonly string[] };
 }
 
 export interface CheckedOrigin {

@@ -1,12 +1,10 @@
 /** Sorted streams of rows as one that is sorted. */
-import type { RowBatch, StoredRow } from './stored-row.js';
-
 /** Rows that are handed on at once. */
 const BATCH_ROWS = 1024;
 
-interface Cursor {
-  readonly batches: AsyncIterator<RowBatch>;
-  batch: RowBatch;
+interface Cursor<Row> {
+  readonly batches: AsyncIterator<readonly Row[]>;
+  batch: readonly Row[];
   at: number;
 }
 
@@ -14,18 +12,18 @@ interface Cursor {
  * Rows that are not in the order of their key within one stream stay in the order of that stream. What was begun is ended when nobody reads on.
  * @param keyOf what the rows of each stream are sorted by
  */
-export async function* mergedBatches(
-  streams: readonly AsyncIterable<RowBatch>[],
-  keyOf: (row: StoredRow) => number,
-): AsyncGenerator<RowBatch> {
-  const cursors: Cursor[] = [];
+export async function* mergedBatches<Row>(
+  streams: readonly AsyncIterable<readonly Row[]>[],
+  keyOf: (row: Row) => number,
+): AsyncGenerator<readonly Row[]> {
+  const cursors: Cursor<Row>[] = [];
   try {
     for (const stream of streams) {
-      const cursor = { batches: stream[Symbol.asyncIterator](), batch: [], at: 0 };
+      const cursor: Cursor<Row> = { batches: stream[Symbol.asyncIterator](), batch: [], at: 0 };
       cursors.push(cursor);
       if (!(await refill(cursor))) cursors.pop();
     }
-    let merged: StoredRow[] = [];
+    let merged: Row[] = [];
     while (cursors.length > 0) {
       const { first, nextKey } = leastOf(cursors, keyOf);
       // A run of one stream, as long as no other one comes before it.
@@ -48,7 +46,7 @@ export async function* mergedBatches(
 }
 
 /** @returns false: the stream is over */
-async function refill(cursor: Cursor): Promise<boolean> {
+async function refill<Row>(cursor: Cursor<Row>): Promise<boolean> {
   do {
     const { done, value } = await cursor.batches.next();
     if (done === true) return false;
@@ -59,11 +57,11 @@ async function refill(cursor: Cursor): Promise<boolean> {
 }
 
 /** The stream whose row comes next, and the key of the row that comes after those of it. */
-function leastOf(
-  cursors: readonly Cursor[],
-  keyOf: (row: StoredRow) => number,
-): { readonly first: Cursor; readonly nextKey: number } {
-  let first: Cursor | undefined;
+function leastOf<Row>(
+  cursors: readonly Cursor<Row>[],
+  keyOf: (row: Row) => number,
+): { readonly first: Cursor<Row>; readonly nextKey: number } {
+  let first: Cursor<Row> | undefined;
   let [leastKey, nextKey] = [Infinity, Infinity];
   for (const cursor of cursors) {
     const row = cursor.batch[cursor.at];

@@ -5,22 +5,28 @@ import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { archiveMessages } from '../../../lib/archive-tools.js';
 import { SprawlError } from '../../../lib/contracts/errors.js';
-import type { ArchiveQuery, ArchiveView } from '../../../lib/http/index.js';
+import type { ArchiveQuery, ArchiveView, LogQuery } from '../../../lib/http/index.js';
 import { ArchiveWorld, rowsOf, START_MS } from '../../support/archive-world.js';
 import { MemoryObjectStore } from '../../support/memory-object-store.js';
 import { startHttp } from './http-world.js';
 import { ask, exchange, type RawAnswer } from './raw-request.js';
 
 const PATH = '/api/v1/archive/messages';
-const get = (port: number, query = '', host = 'localhost', method = 'GET'): Promise<RawAnswer> =>
-  ask(port, [`${method} ${PATH}${query} HTTP/1.1`, `Host: ${host}`]);
+const LOG_PATH = '/api/v1/archive/log';
+const get = (port: number, query = '', host = 'localhost', method = 'GET', path = PATH): Promise<RawAnswer> =>
+  ask(port, [`${method} ${path}${query} HTTP/1.1`, `Host: ${host}`]);
+const getLog = (port: number, query = '', host = 'localhost'): Promise<RawAnswer> =>
+  get(port, query, host, 'GET', LOG_PATH);
 
 const noStatus = (): never => {
   throw new Error('nobody asks for it here');
 };
+const noLog = noStatus;
 
 /** An archive that hands out what a test tells it to. */
 class FakeArchive implements ArchiveView {
+  readonly logAsked: LogQuery[] = [];
+
   readonly asked: ArchiveQuery[] = [];
   readonly ended: string[] = [];
   /** Awaited before each part behind the first. */
@@ -34,17 +40,26 @@ class FakeArchive implements ArchiveView {
 
   readonly status = noStatus;
 
-  async *messages(query: ArchiveQuery): AsyncGenerator<Uint8Array> {
+  log(query: LogQuery): AsyncGenerator<Uint8Array> {
+    this.logAsked.push(query);
+    return this.#hand(query);
+  }
+
+  messages(query: ArchiveQuery): AsyncGenerator<Uint8Array> {
     this.asked.push(query);
+    return this.#hand(query);
+  }
+
+  async *#hand({ signal }: { readonly signal: AbortSignal }): AsyncGenerator<Uint8Array> {
     try {
       for (let n = 0; n < this.parts; n++) {
         if (n > 0) await this.next();
-        query.signal.throwIfAborted();
+        signal.throwIfAborted();
         yield Buffer.alloc(this.partBytes, `${n}\n`);
       }
       if (this.fault !== undefined) throw this.fault;
     } finally {
-      this.ended.push(query.signal.aborted ? 'gone' : 'done');
+      this.ended.push(signal.aborted ? 'gone' : 'done');
     }
   }
 }
@@ -75,7 +90,7 @@ async function storeWith(t: Test): Promise<MemoryObjectStore> {
 t.test('messages of an archive come as lines of JSON', async (t) => {
   const store = await storeWith(t);
   const { port } = await startHttp(t, {
-    archive: { status: noStatus, messages: (query) => archiveMessages(store, query) },
+    archive: { status: noStatus, log: noLog, messages: (query) => archiveMessages(store, query) },
   });
   const answer = await get(port);
   t.equal(answer.status, 200);
@@ -122,9 +137,38 @@ t.test('a query is understood, or refused with what it may be', async (t) => {
 
 t.test('a gateway that archives nothing says so', async (t) => {
   const { port } = await startHttp(t);
-  const { status, body } = await get(port);
-  t.equal(status, 404);
-  t.match(JSON.parse(body), { error: 'not_found', message: /archive.topics says what is to be archived/ });
+  for (const { status, body } of [await get(port), await getLog(port)]) {
+    t.equal(status, 404);
+    t.match(JSON.parse(body), { error: 'not_found', message: /archive.topics says what is to be archived/ });
+  }
+});
+
+t.test('the log is given by positions, to programs on this machine, two at a time', async (t) => {
+  const archive = new FakeArchive(2);
+  const { port } = await startHttp(t, { archive, host: '0.0.0.0' });
+  t.equal(bodyOf(await getLog(port)).isWhole, true);
+  await getLog(port, '?after=7&upTo=12');
+  t.match(archive.logAsked, [
+    { after: 0, upTo: Infinity },
+    { after: 7, upTo: 12 },
+  ]);
+  for (const query of ['?after=-1', '?upTo=x', '?from=1']) {
+    const { status, body } = await getLog(port, query);
+    t.equal(status, 400, query);
+    t.match(JSON.parse(body), { error: 'bad_request', message: /after.*upTo/ });
+  }
+  t.equal((await getLog(port, '', 'evil.example')).status, 403);
+  t.equal(archive.logAsked.length, 2);
+  let go = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (go = resolve));
+  archive.next = () => gate;
+  const first = [getLog(port), getLog(port)];
+  await until(() => archive.logAsked.length === 4);
+  t.match(await getLog(port), { status: 503, body: /2 others read the log/ });
+  t.equal((await get(port, '', 'localhost', 'HEAD')).status, 200, 'who reads the archive is not in the way');
+  go();
+  for (const answer of first) t.equal(bodyOf(await answer).isWhole, true);
+  t.equal((await getLog(port)).status, 200);
 });
 
 t.test('only programs on this machine are answered, by a name of it', async (t) => {
@@ -240,7 +284,7 @@ t.test('reading that finds nothing ends with the client, too', async (t) => {
       isEnded = true;
     }
   };
-  const { port, log } = await startHttp(t, { archive: { status: noStatus, messages } });
+  const { port, log } = await startHttp(t, { archive: { status: noStatus, log: noLog, messages } });
   const socket = connect(port, '127.0.0.1');
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
   await until(() => isRead);
