@@ -1,8 +1,6 @@
 /** What the thread of archive-thread.ts runs. */
-import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
-import { basename } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { peerOfTarget } from '../../lib/contracts/archive-links.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
@@ -13,7 +11,10 @@ import { Manifest } from './manifest.js';
 import { Pace, paced } from './paced-body.js';
 import { type LogRead, unpackRows } from './row-columns.js';
 import { FolderSpool } from './spool.js';
-import { type OpenTarget, openTarget } from './target.js';
+import { RelayedObjectStore } from './relay/relayed-object-store.js';
+import { StoreAsker } from './relay/store-calls.js';
+import { type OpenTarget, openTarget, type TargetSettings } from './target.js';
+import { stepBack } from './thread-priority.js';
 import type { AddedFiles, FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
 
 /* oxlint-disable eslint/no-restricted-globals, eslint/no-restricted-properties -- a thread has no gateway to be given them by */
@@ -30,8 +31,6 @@ const timers: Timers = {
 };
 /* oxlint-enable eslint/no-restricted-globals, eslint/no-restricted-properties */
 
-const NICE = 10;
-
 interface Question {
   resolve(answer: Cut | LogRead | undefined): void;
   reject(error: Error): void;
@@ -43,6 +42,8 @@ class ArchiveThreadWorker {
   readonly #questions = new Map<number, Question>();
   readonly #spool: FolderSpool;
   readonly #runner: ArchiveRunner;
+  /** Of a store that another gateway has. */
+  readonly #store = new StoreAsker((call) => this.#tell({ kind: 'store', call }));
   #target: OpenTarget | undefined;
   #archiver: Archiver | undefined;
   #lastId = 0;
@@ -71,6 +72,9 @@ class ArchiveThreadWorker {
       case 'stop':
         void this.#stop();
         return;
+      case 'store':
+        this.#store.told(message.call);
+        return;
       case 'cut':
         this.#answered(message.id)?.resolve(message.cut);
         return;
@@ -92,6 +96,7 @@ class ArchiveThreadWorker {
     // Nobody answers any more.
     for (const { reject } of this.#questions.values()) reject(new Error('the gateway stops'));
     this.#questions.clear();
+    this.#store.end('the gateway stops');
     await this.#runner.stop();
     this.#target?.close();
     this.#port.close();
@@ -104,7 +109,7 @@ class ArchiveThreadWorker {
 
   async #open(): Promise<Archiver> {
     const { self, target, builder, maxBytesPerSecond } = this.#settings;
-    this.#target ??= await openTarget(target);
+    this.#target ??= await this.#openTarget(target);
     const { objects: store } = this.#target;
     const objects =
       maxBytesPerSecond === 0 ? store : paced(store, new Pace(maxBytesPerSecond, clock, timers));
@@ -124,6 +129,12 @@ class ArchiveThreadWorker {
       archived: (tip, lives, built) =>
         this.#tell({ kind: 'archived', tip, lives, added: filesOf(built?.objects ?? []) }),
     });
+  }
+
+  async #openTarget(settings: TargetSettings): Promise<OpenTarget> {
+    const { target } = settings;
+    if (peerOfTarget(target) === undefined) return openTarget(settings);
+    return { objects: new RelayedObjectStore(target, this.#store.ask), close: () => undefined };
   }
 
   /** The next part is on its way while one is written. */
@@ -181,15 +192,6 @@ function filesOf(objects: readonly BuiltObject[]): AddedFiles {
     bytes += object.length;
   }
   return { rows, bytes, objects: objects.length };
-}
-
-/** The processor is for clients first. Linux has priorities of single threads, which Node.js does not tell; elsewhere all stays as it is. */
-function stepBack(): void {
-  try {
-    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), NICE);
-  } catch {
-    // It is a wish.
-  }
 }
 
 stepBack();

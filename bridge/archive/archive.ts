@@ -4,7 +4,7 @@
  *     log ─ cutter ─▶ cut (note of the log, durable) ─▶ thread: files ─▶ store ─▶ manifest ─▶ floor of the log moves on
  */
 import { createHash } from 'node:crypto';
-import type { ArchiveStatus } from '../../lib/contracts/archive-status.js';
+import type { ArchiveStatus, ArchiveWay } from '../../lib/contracts/archive-status.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
@@ -20,6 +20,7 @@ import { LogRows } from './log-rows.js';
 import type { ManifestTip, PositionRange } from './manifest-entry.js';
 import type { FileFormat, PartitionScheme } from './object-key.js';
 import { type Compression, PARQUET_DEFAULTS } from './parquet-options.js';
+import type { AskStore } from './relay/object-request.js';
 import type { ExtractedColumn } from './row.js';
 import type { LogRead } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
@@ -67,12 +68,21 @@ export type ArchivedLog = Pick<
   | 'note'
 >;
 
+/** The store of another gateway: which one that is, is known when there is one. See RelayClient. */
+export interface RelayPort {
+  readonly ask: AskStore;
+  readonly way: ArchiveWay | null;
+  begin(remembered: string | undefined, bound: (identity: string) => void): void;
+}
+
 export interface ArchivePorts {
   readonly self: GatewayId;
   readonly store: ArchivedLog;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
+  /** undefined: the target is a place of its own. */
+  readonly relay?: RelayPort | undefined;
   /** While it is full nothing is taken in. */
   setFull(isFull: boolean): void;
   /** Minutes of the day in the time of the machine. */
@@ -100,6 +110,8 @@ interface SavedCut {
 /** What the log remembers for an archive; the floor has the name of the archive. */
 type NoteKind = 'cut' | 'clock' | 'target' | 'given-up';
 
+/** Before the identity of a store that another gateway has. */
+const STORE_OF_OTHERS = 'archive:';
 /** Of what may wait. */
 const ALARM_SHARE = 0.8;
 /** What may wait in the memory of the thread to be written. */
@@ -149,7 +161,7 @@ export class Archive {
     );
     this.#keeper = new CutKeeper({
       saved: () => this.#savedCut(),
-      save: (cut) => this.#save('cut', { target: this.#settings.target.target, cut } satisfies SavedCut),
+      save: (cut) => this.#save('cut', { target: this.#begin?.target ?? '', cut } satisfies SavedCut),
       next: () => this.#nextCut(),
     });
   }
@@ -168,13 +180,23 @@ export class Archive {
       // Where it was an archive before, nobody held what came meanwhile.
       this.#giveUpBefore(store.first);
     }
-    this.#lookAtTarget();
+    this.#findTarget();
     this.#isStarted = true;
   }
 
+  /** Through another gateway it is the store that counts, whatever it is called there, and whoever has it. */
+  #findTarget(): void {
+    const { relay } = this.#ports;
+    if (relay === undefined) return this.#lookAtTarget(this.#settings.target.target);
+    const before = this.#note<ArchiveBegin>('target');
+    const remembered = before?.target.startsWith(STORE_OF_OTHERS)
+      ? before.target.slice(STORE_OF_OTHERS.length)
+      : undefined;
+    relay.begin(remembered, (identity) => this.#lookAtTarget(`${STORE_OF_OTHERS}${identity}`));
+  }
+
   /** What went to another archive is not in this one: an archive that is new begins behind it, one that was left for a while tells it as lost. */
-  #lookAtTarget(): void {
-    const { target } = this.#settings.target;
+  #lookAtTarget(target: string): void {
     const before = this.#note<ArchiveBegin>('target');
     this.#begin = before?.target === target ? before : { target, from: this.#floor };
     if (before === this.#begin) return;
@@ -258,6 +280,7 @@ export class Archive {
     const tip = this.#tip;
     return {
       target: target.target,
+      through: this.#ports.relay?.way ?? null,
       state: this.#state(closed),
       reason: fault?.text ?? closed ?? null,
       retryAtMs: fault?.nextMs ?? null,
@@ -312,6 +335,7 @@ export class Archive {
         rows: (cut, after) => this.#read(cut, after),
         archived: (tip, lives, added) => this.#archived(tip, lives, added),
         status: (status) => (this.#runner = status),
+        askStore: this.#ports.relay?.ask,
       },
     );
   }
@@ -417,7 +441,7 @@ export class Archive {
   #savedCut(): Cut | undefined {
     const saved = this.#note<SavedCut>('cut');
     // With another configuration it is made otherwise.
-    return saved?.target === this.#settings.target.target
+    return saved !== undefined && saved.target === this.#begin?.target
       ? { ...saved.cut, config: this.#config }
       : undefined;
   }

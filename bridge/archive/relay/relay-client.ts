@@ -1,0 +1,334 @@
+/**
+ * Finds a gateway that archives for this one, stays with it for as long as it is there and does what it is asked for, and goes on through
+ * another one that has the same store.
+ *
+ *     linked ── offer ──▶ candidate ── identify ──▶ the store that it is to be ──▶ in use ── link gone, store fails ──▶ the next one
+ */
+import type { ArchiveLinkHandlers, LinkedGateway } from '../../../lib/contracts/archive-links.js';
+import type { ArchiveWay } from '../../../lib/contracts/archive-status.js';
+import type { TimerHandle, Timers } from '../../../lib/contracts/clock.js';
+import { type GatewayId, shortId } from '../../../lib/contracts/gateway-id.js';
+import type { Logger } from '../../../lib/contracts/logger.js';
+import { ObjectFault } from '../object-store.js';
+import { ANSWER_WITHIN_MS, OFFER_WITHIN_MS, PULLED_MAX_BYTES } from './limits.js';
+import {
+  type BodyReader,
+  faultAnswerOf,
+  interrupted,
+  type ObjectAnswer,
+  type ObjectRequest,
+} from './object-request.js';
+import {
+  answerOf,
+  decodeFrame,
+  encodeFrame,
+  encodeRequest,
+  RELAY_VERSION,
+  type RelayFrame,
+} from './relay-frames.js';
+
+export interface ClientPorts {
+  readonly timers: Timers;
+  readonly logger: Logger;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  /** Bytes that a frame may carry. */
+  readonly frameMaxBytes: number;
+  /** See ArchiveLinks.send. */
+  send(to: GatewayId, frame: Uint8Array): boolean;
+}
+
+/** A gateway with a link, until that ends. */
+interface Neighbour extends LinkedGateway {
+  offers: boolean;
+  /** Which store it has; undefined: it was not asked. */
+  store: { readonly identity: string; readonly name: string } | undefined;
+}
+
+interface Pending {
+  readonly to: Neighbour;
+  readonly request: ObjectRequest;
+  readonly read: BodyReader;
+  readonly resolve: (answer: ObjectAnswer) => void;
+  patience: TimerHandle;
+  /** Bytes that were asked for and have not gone. */
+  pulledBytes: number;
+  /** Pieces go in the order in which they were asked for. */
+  sending: Promise<void>;
+}
+
+/** Shorter ones may be names. */
+const ID_START_MIN = 8;
+const NO_BODY: BodyReader = () => Promise.reject(new Error('nothing is created'));
+
+export class RelayClient implements ArchiveLinkHandlers {
+  readonly #ports: ClientPorts;
+  readonly #wanted: string;
+  readonly #neighbours = new Map<GatewayId, Neighbour>();
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+  #current: Neighbour | undefined;
+  /** Its store failed last: others first. */
+  #avoided: GatewayId | undefined;
+  /** Of whom the log says that it goes through it. */
+  #told: GatewayId | undefined;
+  /** The store that it is; undefined: not known yet. */
+  #identity: string | undefined;
+  #bound: ((identity: string) => void) | undefined;
+  #choosing: Promise<Neighbour> | undefined;
+  #offered: (() => void)[] = [];
+  #isOver = false;
+
+  /** @param wanted name of a gateway, or the beginning of its id; empty: any */
+  constructor(ports: ClientPorts, wanted: string) {
+    this.#ports = ports;
+    this.#wanted = wanted;
+  }
+
+  /**
+   * @param remembered the store to which this gateway archived last. Where no gateway was named, no other one is taken
+   * @param bound called once, with the store that it is, before the first request is made
+   */
+  begin(remembered: string | undefined, bound: (identity: string) => void): void {
+    if (this.#wanted === '') this.#identity = remembered;
+    this.#bound = bound;
+  }
+
+  /** Through which gateway it goes; null: none at the moment. */
+  get way(): ArchiveWay | null {
+    const { store, id, site } = this.#current ?? {};
+    return store === undefined || id === undefined
+      ? null
+      : { gateway: id, site: site ?? '', target: store.name };
+  }
+
+  /** Nothing is asked any more. */
+  close(): void {
+    this.#isOver = true;
+    for (const id of [...this.#neighbours.keys()]) this.unlinked(id);
+    this.#wake();
+  }
+
+  readonly ask = async (request: ObjectRequest, read: BodyReader): Promise<ObjectAnswer> => {
+    try {
+      const to = await this.#choose();
+      const answer = await this.#request(to, request, read);
+      if (answer.kind === 'fault' && answer.fault !== 'busy') this.#leave(to);
+      return answer;
+    } catch (error) {
+      return faultAnswerOf(error);
+    }
+  };
+
+  linked(gateway: LinkedGateway): void {
+    this.unlinked(gateway.id);
+    this.#neighbours.set(gateway.id, { ...gateway, offers: false, store: undefined });
+  }
+
+  unlinked(id: GatewayId): void {
+    const gone = this.#neighbours.get(id);
+    if (gone === undefined) return;
+    this.#neighbours.delete(id);
+    if (this.#current === gone) this.#current = undefined;
+    for (const [number, pending] of this.#pending)
+      if (pending.to === gone) this.#interrupt(number, `the link to ${nameOf(gone)} broke`);
+  }
+
+  onFrame(from: GatewayId, bytes: Uint8Array): string | undefined {
+    const neighbour = this.#neighbours.get(from);
+    const frame = decodeFrame(bytes);
+    if (neighbour === undefined || frame === undefined) return undefined;
+    if (typeof frame === 'string') return frame;
+    if (frame.kind === 'offer') {
+      neighbour.offers = frame.numbers[0] === RELAY_VERSION;
+      this.#wake();
+      return undefined;
+    }
+    if (frame.kind === 'pull') return this.#pulled(neighbour, frame);
+    const answer = answerOf(frame);
+    const pending = this.#pending.get(frame.id);
+    // What was given up is answered late.
+    if (answer !== undefined && pending?.to === neighbour) this.#take(frame.id)?.resolve(answer);
+    return undefined;
+  }
+
+  // Which gateway it is.
+
+  #choose(): Promise<Neighbour> {
+    if (this.#current !== undefined) return Promise.resolve(this.#current);
+    this.#choosing ??= this.#find().finally(() => (this.#choosing = undefined));
+    return this.#choosing;
+  }
+
+  async #find(): Promise<Neighbour> {
+    if (this.#candidates().length === 0) await this.#offer();
+    const failures: ObjectFault[] = [];
+    for (const candidate of this.#candidates()) {
+      // oxlint-disable-next-line no-await-in-loop -- the first that fits is taken
+      const failure = await this.#fits(candidate);
+      if (failure === undefined) {
+        this.#use(candidate);
+        return candidate;
+      }
+      failures.push(failure);
+    }
+    throw failures[0] ?? new ObjectFault('unreachable', this.#nobody());
+  }
+
+  /** Those that offer it: direct ones first, the one that failed last. */
+  #candidates(): Neighbour[] {
+    const rankOf = ({ id, isRelayed }: Neighbour): number =>
+      (id === this.#avoided ? 2 : 0) + (isRelayed ? 1 : 0);
+    return [...this.#neighbours.values()]
+      .filter((one) => one.offers && this.#isWanted(one))
+      .map((one) => ({ one, rank: rankOf(one) + this.#ports.random() }))
+      .sort((a, b) => a.rank - b.rank)
+      .map(({ one }) => one);
+  }
+
+  #isWanted({ id, site }: Neighbour): boolean {
+    const wanted = this.#wanted;
+    return wanted === '' || site === wanted || (wanted.length >= ID_START_MIN && id.startsWith(wanted));
+  }
+
+  /** Resolves when one offers it, or none has within the time. */
+  async #offer(): Promise<void> {
+    if (this.#isOver) return;
+    await new Promise<void>((resolve) => {
+      const patience = this.#ports.timers.after(OFFER_WITHIN_MS, resolve);
+      this.#offered.push(() => {
+        patience.cancel();
+        resolve();
+      });
+    });
+  }
+
+  #wake(): void {
+    if (!this.#isOver && this.#candidates().length === 0) return;
+    for (const go of this.#offered.splice(0)) go();
+  }
+
+  /** @returns why it is not to be used; undefined: it is */
+  async #fits(candidate: Neighbour): Promise<ObjectFault | undefined> {
+    if (candidate.store === undefined) {
+      const answer = await this.#request(candidate, { kind: 'identify' }, NO_BODY);
+      if (answer.kind === 'fault')
+        return new ObjectFault(answer.fault, `${nameOf(candidate)}: ${answer.text}`);
+      if (answer.kind !== 'identity')
+        return new ObjectFault('other', `${nameOf(candidate)} does not say which archive it has`);
+      candidate.store = { identity: answer.identity, name: answer.name };
+    }
+    const { identity, name } = candidate.store;
+    if (this.#identity !== undefined && identity !== this.#identity)
+      return new ObjectFault(
+        'missing',
+        `${nameOf(candidate)} has another archive (${name}) than the one that this gateway archived to: ` +
+          `archive.target: mesh:${candidate.site === '' ? shortId(candidate.id) : candidate.site} and a restart begin anew there`,
+      );
+    return undefined;
+  }
+
+  #use(candidate: Neighbour): void {
+    const { store } = candidate;
+    if (store === undefined || this.#neighbours.get(candidate.id) !== candidate) return;
+    this.#identity = store.identity;
+    this.#bound?.(store.identity);
+    this.#bound = undefined;
+    this.#current = candidate;
+    if (this.#told === candidate.id) return;
+    this.#told = candidate.id;
+    this.#ports.logger.info('messages are archived through another gateway', {
+      ...{ gateway: candidate.id, site: candidate.site, target: store.name },
+    });
+  }
+
+  /** Its store does not do what it is asked for: another one may. */
+  #leave(neighbour: Neighbour): void {
+    this.#avoided = neighbour.id;
+    if (this.#current === neighbour) this.#current = undefined;
+  }
+
+  #nobody(): string {
+    if (this.#wanted === '')
+      return 'no member of the mesh offers its archive: set archive.forPeers on one that has a way to its archive';
+    const there = [...this.#neighbours.values()].find((one) => this.#isWanted(one));
+    return there === undefined
+      ? `there is no link to ${this.#wanted}, which archive.target names: "sprawl-edge peers" shows who is there`
+      : `${nameOf(there)} does not offer its archive: set archive.forPeers there`;
+  }
+
+  // Requests.
+
+  #request(to: Neighbour, request: ObjectRequest, read: BodyReader): Promise<ObjectAnswer> {
+    // What broke meanwhile, and may be there again, knows nothing of what was before.
+    if (this.#neighbours.get(to.id) !== to)
+      return Promise.resolve(interrupted(request, `the link to ${nameOf(to)} broke`));
+    this.#lastId = (this.#lastId + 1) >>> 0;
+    const id = this.#lastId;
+    return new Promise((resolve) => {
+      const pending = { to, request, read, resolve, pulledBytes: 0, sending: Promise.resolve() };
+      this.#pending.set(id, { ...pending, patience: this.#patience(id) });
+      if (!this.#ports.send(to.id, encodeRequest(id, request)))
+        this.#interrupt(id, `there is no link to ${nameOf(to)}`);
+    });
+  }
+
+  #patience(id: number): TimerHandle {
+    return this.#ports.timers.after(ANSWER_WITHIN_MS, () =>
+      this.#interrupt(id, `nothing was heard of it for ${ANSWER_WITHIN_MS / 1000} s`),
+    );
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    pending?.patience.cancel();
+    return pending;
+  }
+
+  #interrupt(id: number, reason: string): void {
+    const pending = this.#take(id);
+    pending?.resolve(interrupted(pending.request, reason));
+  }
+
+  #pulled(from: Neighbour, { id, numbers }: RelayFrame): string | undefined {
+    const [offset = 0, length = 0] = numbers;
+    const pending = this.#pending.get(id);
+    if (pending?.to !== from) {
+      this.#ports.send(from.id, encodeFrame('noPart', id, [], 'nobody creates it any more'));
+      return undefined;
+    }
+    const { request } = pending;
+    const end = request.kind === 'create' ? request.length : 0;
+    if (length === 0 || offset + length > end || pending.pulledBytes + length > PULLED_MAX_BYTES)
+      return `it asked for ${length} bytes at ${offset} of an object of ${end}`;
+    pending.pulledBytes += length;
+    pending.patience.cancel();
+    pending.patience = this.#patience(id);
+    pending.sending = pending.sending.then(() => this.#sendParts(id, pending, offset, length));
+    return undefined;
+  }
+
+  async #sendParts(id: number, pending: Pending, offset: number, length: number): Promise<void> {
+    const { to, read } = pending;
+    const { frameMaxBytes, send } = this.#ports;
+    try {
+      for (let done = 0; done < length;) {
+        if (this.#pending.get(id) !== pending) return;
+        const bytes = await read(offset + done, Math.min(frameMaxBytes, length - done));
+        if (this.#pending.get(id) !== pending) return;
+        if (!send(to.id, encodeFrame('part', id, [offset + done], bytes)))
+          return this.#interrupt(id, `too much waits for ${nameOf(to)}`);
+        done += bytes.length;
+        pending.pulledBytes -= bytes.length;
+      }
+    } catch (error) {
+      send(to.id, encodeFrame('noPart', id, [], 'it cannot be read'));
+      this.#take(id)?.resolve(faultAnswerOf(error));
+    }
+  }
+}
+
+function nameOf({ id, site }: LinkedGateway): string {
+  return site === '' ? shortId(id) : `${site} (${shortId(id)})`;
+}
