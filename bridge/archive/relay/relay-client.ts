@@ -76,7 +76,8 @@ export class RelayClient implements ArchiveLinkHandlers {
   #identity: string | undefined;
   #bound: ((identity: string) => void) | undefined;
   #choosing: Promise<Neighbour> | undefined;
-  #offered: (() => void)[] = [];
+  /** Whoever looks for a gateway looks again. */
+  #wake: () => void = () => undefined;
   #isOver = false;
 
   /** @param wanted name of a gateway, or the beginning of its id; empty: any */
@@ -160,19 +161,33 @@ export class RelayClient implements ArchiveLinkHandlers {
     return this.#choosing;
   }
 
+  /** Each that offers its archive, until one fits; those that come up meanwhile are looked at as well. */
   async #find(): Promise<Neighbour> {
-    if (this.#candidates().length === 0) await this.#offer();
-    const failures: ObjectFault[] = [];
-    for (const candidate of this.#candidates()) {
-      // oxlint-disable-next-line no-await-in-loop -- the first that fits is taken
-      const failure = await this.#fits(candidate);
-      if (failure === undefined) {
-        this.#use(candidate);
-        return candidate;
+    let isLate = this.#isOver;
+    const patience = this.#ports.timers.after(OFFER_WITHIN_MS, () => {
+      isLate = true;
+      this.#wake();
+    });
+    const failures = new Map<Neighbour, ObjectFault>();
+    try {
+      for (;;) {
+        for (const candidate of this.#candidates()) {
+          if (failures.has(candidate)) continue;
+          // oxlint-disable-next-line no-await-in-loop -- the first that fits is taken
+          const failure = await this.#fits(candidate);
+          if (failure === undefined) {
+            this.#use(candidate);
+            return candidate;
+          }
+          failures.set(candidate, failure);
+        }
+        if (isLate || this.#isOver) throw [...failures.values()][0] ?? this.#nobody();
+        // oxlint-disable-next-line no-await-in-loop -- until something has changed
+        await new Promise<void>((resolve) => (this.#wake = resolve));
       }
-      failures.push(failure);
+    } finally {
+      patience.cancel();
     }
-    throw failures[0] ?? new ObjectFault('unreachable', this.#nobody());
   }
 
   /** Those that offer it: direct ones first, the one that failed last. */
@@ -191,23 +206,6 @@ export class RelayClient implements ArchiveLinkHandlers {
     return wanted === '' || site === wanted || (wanted.length >= ID_START_MIN && id.startsWith(wanted));
   }
 
-  /** Resolves when one offers it, or none has within the time. */
-  async #offer(): Promise<void> {
-    if (this.#isOver) return;
-    await new Promise<void>((resolve) => {
-      const patience = this.#ports.timers.after(OFFER_WITHIN_MS, resolve);
-      this.#offered.push(() => {
-        patience.cancel();
-        resolve();
-      });
-    });
-  }
-
-  #wake(): void {
-    if (!this.#isOver && this.#candidates().length === 0) return;
-    for (const go of this.#offered.splice(0)) go();
-  }
-
   /** @returns why it is not to be used; undefined: it is */
   async #fits(candidate: Neighbour): Promise<ObjectFault | undefined> {
     if (candidate.store === undefined) {
@@ -221,7 +219,7 @@ export class RelayClient implements ArchiveLinkHandlers {
     const { identity, name } = candidate.store;
     if (this.#identity !== undefined && identity !== this.#identity)
       return new ObjectFault(
-        'missing',
+        'unreachable',
         `${nameOf(candidate)} has another archive (${name}) than the one that this gateway archived to: ` +
           `archive.target: mesh:${candidate.site === '' ? shortId(candidate.id) : candidate.site} and a restart begin anew there`,
       );
@@ -248,7 +246,11 @@ export class RelayClient implements ArchiveLinkHandlers {
     if (this.#current === neighbour) this.#current = undefined;
   }
 
-  #nobody(): string {
+  #nobody(): ObjectFault {
+    return new ObjectFault('unreachable', this.#nobodyText());
+  }
+
+  #nobodyText(): string {
     if (this.#wanted === '')
       return 'no member of the mesh offers its archive: set archive.forPeers on one that has a way to its archive';
     const there = [...this.#neighbours.values()].find((one) => this.#isWanted(one));

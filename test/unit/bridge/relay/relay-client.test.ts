@@ -13,6 +13,7 @@ import {
   encodeAnswer,
   encodeFrame,
 } from '../../../../bridge/archive/relay/relay-frames.js';
+import { allTurns } from '../../../sim/scheduler.js';
 import { MemoryObjectStore } from '../../../support/memory-object-store.js';
 import { nullLogger } from '../../../support/null-logger.js';
 import { IdleTime, idOf, RelayWorld, SELF } from '../../../support/relay-world.js';
@@ -77,6 +78,18 @@ t.test('whoever offers its archive while one is looked for is taken at once', as
   world.link(world.hub(2, new MemoryObjectStore()));
   t.equal(await world.time.settle(asked), undefined);
   t.ok(world.time.now() - startedAt < 1000);
+});
+
+t.test('while one is looked for that has the archive, those that come up are looked at', async (t) => {
+  const world = new RelayWorld();
+  world.client.begin('02'.repeat(16), () => undefined);
+  world.link(world.hub(2, new MemoryObjectStore()));
+  const asked = world.store.stat(KEY);
+  await allTurns();
+  world.link(world.hub(3, new MemoryObjectStore()));
+  t.equal(await world.time.settle(asked), undefined);
+  t.equal(world.client.way?.site, 'hub3');
+  t.notOk(world.time.isWaited);
 });
 
 t.test('it stays with a gateway, and goes over to another one with the same store', async (t) => {
@@ -144,7 +157,7 @@ t.test('another store is another archive: it is not gone over to', async (t) => 
   world.link(other);
   const refused = await fault(t, time.settle(store.stat(KEY)));
   t.match(refused, {
-    kind: 'missing',
+    kind: 'unreachable',
     message: /hub3 \(03030303\) has another archive \(memory\).*mesh:hub3/,
   });
   world.link(first);
@@ -158,7 +171,10 @@ t.test('the store of an earlier start is looked for, unless a gateway is named',
   const world = new RelayWorld();
   world.client.begin(remembered, () => t.fail('it is none'));
   world.link(world.hub(2, new MemoryObjectStore()));
-  t.match(await fault(t, world.time.settle(world.store.stat(KEY))), { kind: 'missing' });
+  t.match(await fault(t, world.time.settle(world.store.stat(KEY))), {
+    kind: 'unreachable',
+    message: /another archive/,
+  });
   const named = new RelayWorld({ wanted: idOf(2).slice(0, 8) });
   const bound: string[] = [];
   named.client.begin(remembered, (identity) => bound.push(identity));
@@ -343,7 +359,10 @@ t.test('an answer that is none of the question is a fault', async (t) => {
   const asked = world.client.ask({ kind: 'stat', key: KEY }, () => Promise.reject(new Error('no')));
   await Promise.resolve();
   world.client.onFrame(idOf(2), encodeAnswer(1, { kind: 'none' }));
-  t.match(await asked, { kind: 'fault', text: /02020202 does not say which archive it has/ });
+  t.match(await world.time.settle(asked), {
+    kind: 'fault',
+    text: /02020202 does not say which archive it has/,
+  });
   t.equal(answerOf({ kind: 'offer', id: 0, numbers: [1], rest: new Uint8Array(0) }), undefined);
 });
 
