@@ -3,4 +3,4 @@ export { Archive, type ArchivePorts, type ArchiveSettings, type DayHours } from 
 export { RelayClient } from './archive/relay/relay-client.js';
 export { RelayServer } from './archive/relay/relay-server.js';
 export { StoreThread } from './archive/relay/store-thread.js';
-export { type OpenTarget, openTarget, type TargetSettings } from './archive/target.js';
+export { type OpenTarget, openTarget, pieceBytesOf, type TargetSettings } from './archive/target.js';

@@ -66,7 +66,7 @@ export async function openArchiveService(
       ...{ clock, timers: realTimers, frameMaxBytes: links.frameMaxBytes, ask: thread.ask },
       send: (to, frame) => links.send(to, frame),
     },
-    { pieceMaxBytes: target.s3.partBytes },
+    { pieceMaxBytes: bridge.pieceBytesOf(target) },
   );
   links.handlers = server;
   return {

@@ -251,7 +251,7 @@ export const archiveSchema = z.strictObject({
     ),
   forPeers: flag(false, {
     description:
-      'Whether this gateway brings what others archive to `archive.target`, also where `archive.topics` is empty: those of the mesh whose own `archive.target` is `mesh`. Each writes and reads what is its own, and nothing else. It takes this gateway up to 32 MB of memory, with `s3://` some forty more, from the first request on.',
+      'Whether this gateway brings what others archive to `archive.target`, also where `archive.topics` is empty: those of the mesh whose own `archive.target` is `mesh`. Each writes and reads what is its own, and nothing else. It takes this gateway up to 64 MB of memory, with `s3://` some forty more, from the first request on.',
   }),
   copyS3: s3.prefault({}).meta({ description: 'Where `archive.copyTarget` begins with `s3://`.' }),
 });

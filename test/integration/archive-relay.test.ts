@@ -315,4 +315,10 @@ t.test('what cannot be is said at the start', async (t) => {
   await t.rejects(async () => start({ target: 'mesh:' }), {
     message: /must be .*, or mesh\[:GATEWAY\]/,
   });
+  const said: string[] = [];
+  const config = parseConfig({
+    overrides: { dataDir: join(place.folder, 'x'), archive: { forPeers: true } },
+  });
+  await createGateway({ config, logger: { ...nullLogger, warn: (text) => said.push(text) } });
+  t.match(said, [/archive\.forPeers is true, and this gateway is in no mesh/]);
 });

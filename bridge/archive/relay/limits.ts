@@ -18,8 +18,11 @@ export const OBJECT_MAX_BYTES = 32 * 1024 * 1_048_576;
 export const REQUESTS_MAX_COUNT = 8;
 /** Of one gateway: each may cost a request to a store that is paid for. Who begins reads 256 entries within five seconds. */
 export const REQUESTS_PER_SECOND = 50;
-/** Pieces of bodies in memory, of all gateways. One that is larger goes alone. */
-export const BODIES_MAX_BYTES = 32 * 1_048_576;
+/**
+ * Pieces of bodies in memory, of all gateways: eight large files at a time to `s3://` (`archive.s3.partBytes`), 64 to a folder. Lines are thin, and
+ * who holds a place may hold it for minutes. One that is larger goes alone.
+ */
+export const BODIES_MAX_BYTES = 64 * 1_048_576;
 /** From the last that was heard of a request to giving it up: a store may take its time (`archive.s3.timeoutMs`), some requests of it in a row. */
 export const ANSWER_WITHIN_MS = 300_000;
 /** Where no gateway offers an archive: links come up within this. */

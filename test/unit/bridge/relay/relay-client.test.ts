@@ -366,6 +366,22 @@ t.test('an answer that is none of the question is a fault', async (t) => {
   t.equal(answerOf({ kind: 'offer', id: 0, numbers: [1], rest: new Uint8Array(0) }), undefined);
 });
 
+t.test(
+  'a link that is a new one since a gateway was chosen is asked nothing that was for the old one',
+  async (t) => {
+    const { client, sent, time } = alone();
+    const asked = client.ask({ kind: 'stat', key: KEY }, () => Promise.reject(new Error('no')));
+    await Promise.resolve();
+    client.onFrame(idOf(2), identity(1));
+    client.unlinked(idOf(2));
+    client.linked({ id: idOf(2), site: '', isRelayed: false });
+    const before = time.now();
+    t.match(await time.settle(asked), { kind: 'fault', fault: 'unreachable', text: /the link to .* broke/ });
+    t.equal(time.now(), before);
+    t.equal(sent.length, 1);
+  },
+);
+
 t.test('once it is closed nothing is waited for', async (t) => {
   const { client, time } = alone();
   const asked = client.ask({ kind: 'stat', key: KEY }, () => Promise.reject(new Error('no')));
