@@ -6,11 +6,10 @@
  */
 import type { ArchiveLinkHandlers, LinkedGateway } from '../../../lib/contracts/archive-links.js';
 import type { ArchiveWay } from '../../../lib/contracts/archive-status.js';
-import type { TimerHandle, Timers } from '../../../lib/contracts/clock.js';
 import { type GatewayId, shortId } from '../../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../../lib/contracts/logger.js';
 import { ObjectFault } from '../object-store.js';
-import { ANSWER_WITHIN_MS, OFFER_WITHIN_MS, PULLED_MAX_BYTES } from './limits.js';
+import { OFFER_WITHIN_MS } from './limits.js';
 import {
   type BodyReader,
   faultAnswerOf,
@@ -18,24 +17,13 @@ import {
   type ObjectAnswer,
   type ObjectRequest,
 } from './object-request.js';
-import {
-  answerOf,
-  decodeFrame,
-  encodeFrame,
-  encodeRequest,
-  RELAY_VERSION,
-  type RelayFrame,
-} from './relay-frames.js';
+import { nameOf, PendingRequests, type RequestPorts } from './pending-requests.js';
+import { decodeFrame, RELAY_VERSION } from './relay-frames.js';
 
-export interface ClientPorts {
-  readonly timers: Timers;
+export interface ClientPorts extends RequestPorts {
   readonly logger: Logger;
   /** From 0 to below 1. */
   readonly random: () => number;
-  /** Bytes that a frame may carry. */
-  readonly frameMaxBytes: number;
-  /** See ArchiveLinks.send. */
-  send(to: GatewayId, frame: Uint8Array): boolean;
 }
 
 /** A gateway with a link, until that ends. */
@@ -43,18 +31,6 @@ interface Neighbour extends LinkedGateway {
   offers: boolean;
   /** Which store it has; undefined: it was not asked. */
   store: { readonly identity: string; readonly name: string } | undefined;
-}
-
-interface Pending {
-  readonly to: Neighbour;
-  readonly request: ObjectRequest;
-  readonly read: BodyReader;
-  readonly resolve: (answer: ObjectAnswer) => void;
-  patience: TimerHandle;
-  /** Bytes that were asked for and have not gone. */
-  pulledBytes: number;
-  /** Pieces go in the order in which they were asked for. */
-  sending: Promise<void>;
 }
 
 /** Shorter ones may be names. */
@@ -65,8 +41,7 @@ export class RelayClient implements ArchiveLinkHandlers {
   readonly #ports: ClientPorts;
   readonly #wanted: string;
   readonly #neighbours = new Map<GatewayId, Neighbour>();
-  readonly #pending = new Map<number, Pending>();
-  #lastId = 0;
+  readonly #requests: PendingRequests;
   #current: Neighbour | undefined;
   /** Its store failed last: others first. */
   #avoided: GatewayId | undefined;
@@ -83,6 +58,7 @@ export class RelayClient implements ArchiveLinkHandlers {
   /** @param wanted name of a gateway, or the beginning of its id; empty: any */
   constructor(ports: ClientPorts, wanted: string) {
     this.#ports = ports;
+    this.#requests = new PendingRequests(ports);
     this.#wanted = wanted;
   }
 
@@ -131,8 +107,7 @@ export class RelayClient implements ArchiveLinkHandlers {
     if (gone === undefined) return;
     this.#neighbours.delete(id);
     if (this.#current === gone) this.#current = undefined;
-    for (const [number, pending] of this.#pending)
-      if (pending.to === gone) this.#interrupt(number, `the link to ${nameOf(gone)} broke`);
+    this.#requests.unlinked(gone);
   }
 
   onFrame(from: GatewayId, bytes: Uint8Array): string | undefined {
@@ -145,12 +120,7 @@ export class RelayClient implements ArchiveLinkHandlers {
       this.#wake();
       return undefined;
     }
-    if (frame.kind === 'pull') return this.#pulled(neighbour, frame);
-    const answer = answerOf(frame);
-    const pending = this.#pending.get(frame.id);
-    // What was given up is answered late.
-    if (answer !== undefined && pending?.to === neighbour) this.#take(frame.id)?.resolve(answer);
-    return undefined;
+    return this.#requests.received(neighbour, frame);
   }
 
   // Which gateway it is.
@@ -259,78 +229,9 @@ export class RelayClient implements ArchiveLinkHandlers {
       : `${nameOf(there)} does not offer its archive: set archive.forPeers there`;
   }
 
-  // Requests.
-
-  #request(to: Neighbour, request: ObjectRequest, read: BodyReader): Promise<ObjectAnswer> {
+  async #request(to: Neighbour, request: ObjectRequest, read: BodyReader): Promise<ObjectAnswer> {
     // What broke meanwhile, and may be there again, knows nothing of what was before.
-    if (this.#neighbours.get(to.id) !== to)
-      return Promise.resolve(interrupted(request, `the link to ${nameOf(to)} broke`));
-    this.#lastId = (this.#lastId + 1) >>> 0;
-    const id = this.#lastId;
-    return new Promise((resolve) => {
-      const pending = { to, request, read, resolve, pulledBytes: 0, sending: Promise.resolve() };
-      this.#pending.set(id, { ...pending, patience: this.#patience(id) });
-      if (!this.#ports.send(to.id, encodeRequest(id, request)))
-        this.#interrupt(id, `there is no link to ${nameOf(to)}`);
-    });
+    if (this.#neighbours.get(to.id) !== to) return interrupted(request, `the link to ${nameOf(to)} broke`);
+    return this.#requests.ask(to, request, read);
   }
-
-  #patience(id: number): TimerHandle {
-    return this.#ports.timers.after(ANSWER_WITHIN_MS, () =>
-      this.#interrupt(id, `nothing was heard of it for ${ANSWER_WITHIN_MS / 1000} s`),
-    );
-  }
-
-  #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    pending?.patience.cancel();
-    return pending;
-  }
-
-  #interrupt(id: number, reason: string): void {
-    const pending = this.#take(id);
-    pending?.resolve(interrupted(pending.request, reason));
-  }
-
-  #pulled(from: Neighbour, { id, numbers }: RelayFrame): string | undefined {
-    const [offset = 0, length = 0] = numbers;
-    const pending = this.#pending.get(id);
-    if (pending?.to !== from) {
-      this.#ports.send(from.id, encodeFrame('noPart', id, [], 'nobody creates it any more'));
-      return undefined;
-    }
-    const { request } = pending;
-    const end = request.kind === 'create' ? request.length : 0;
-    if (length === 0 || offset + length > end || pending.pulledBytes + length > PULLED_MAX_BYTES)
-      return `it asked for ${length} bytes at ${offset} of an object of ${end}`;
-    pending.pulledBytes += length;
-    pending.patience.cancel();
-    pending.patience = this.#patience(id);
-    pending.sending = pending.sending.then(() => this.#sendParts(id, pending, offset, length));
-    return undefined;
-  }
-
-  async #sendParts(id: number, pending: Pending, offset: number, length: number): Promise<void> {
-    const { to, read } = pending;
-    const { frameMaxBytes, send } = this.#ports;
-    try {
-      for (let done = 0; done < length;) {
-        if (this.#pending.get(id) !== pending) return;
-        const bytes = await read(offset + done, Math.min(frameMaxBytes, length - done));
-        if (this.#pending.get(id) !== pending) return;
-        if (!send(to.id, encodeFrame('part', id, [offset + done], bytes)))
-          return this.#interrupt(id, `too much waits for ${nameOf(to)}`);
-        done += bytes.length;
-        pending.pulledBytes -= bytes.length;
-      }
-    } catch (error) {
-      send(to.id, encodeFrame('noPart', id, [], 'it cannot be read'));
-      this.#take(id)?.resolve(faultAnswerOf(error));
-    }
-  }
-}
-
-function nameOf({ id, site }: LinkedGateway): string {
-  return site === '' ? shortId(id) : `${site} (${shortId(id)})`;
 }
