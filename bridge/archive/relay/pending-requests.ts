@@ -65,8 +65,10 @@ export class PendingRequests {
     if (frame.kind === 'pull') return this.#pulled(from, frame);
     const answer = answerOf(frame);
     // What was given up is answered late.
-    if (answer !== undefined && this.#pending.get(frame.id)?.to === from)
-      this.#take(frame.id)?.resolve(answer);
+    if (answer === undefined || this.#pending.get(frame.id)?.to !== from) return undefined;
+    // A path in it is none of this machine.
+    const said = answer.kind === 'fault' ? { ...answer, text: `${nameOf(from)}: ${answer.text}` } : answer;
+    this.#take(frame.id)?.resolve(said);
     return undefined;
   }
 

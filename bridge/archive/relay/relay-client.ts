@@ -180,8 +180,7 @@ export class RelayClient implements ArchiveLinkHandlers {
   async #fits(candidate: Neighbour): Promise<ObjectFault | undefined> {
     if (candidate.store === undefined) {
       const answer = await this.#request(candidate, { kind: 'identify' }, NO_BODY);
-      if (answer.kind === 'fault')
-        return new ObjectFault(answer.fault, `${nameOf(candidate)}: ${answer.text}`);
+      if (answer.kind === 'fault') return new ObjectFault(answer.fault, answer.text);
       if (answer.kind !== 'identity')
         return new ObjectFault('other', `${nameOf(candidate)} does not say which archive it has`);
       candidate.store = { identity: answer.identity, name: answer.name };

@@ -127,7 +127,10 @@ t.test(
     await time.settle(store.stat(KEY));
     t.equal(client.way?.site, 'hub2');
     there.fault = () => ({ when: 'before', kind: 'unreachable' });
-    t.match(await fault(t, time.settle(store.stat(KEY))), { kind: 'unreachable', message: /made to fail/ });
+    t.match(await fault(t, time.settle(store.stat(KEY))), {
+      kind: 'unreachable',
+      message: /^hub2 \(02020202\): .*made to fail/,
+    });
     there.fault = () => undefined;
     await time.settle(store.stat(KEY));
     t.equal(client.way?.site, 'hub3');
