@@ -1,5 +1,10 @@
 /** Frames of an archive on a link: they go when it has little else to do, within its rate, and only between members. */
 import t from 'tap';
+import { bodyOf } from '../../../../bridge/archive/object-store.js';
+import { RelayClient } from '../../../../bridge/archive/relay/relay-client.js';
+import { RelayServer } from '../../../../bridge/archive/relay/relay-server.js';
+import { RelayedObjectStore } from '../../../../bridge/archive/relay/relayed-object-store.js';
+import { servedStore } from '../../../../bridge/archive/relay/served-store.js';
 import type { LinkedGateway } from '../../../../lib/contracts/archive-links.js';
 import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { encodeEvictions, Roster } from '../../../../mesh/admission/roster.js';
@@ -13,8 +18,10 @@ import {
 } from '../../../../mesh/node/limits.js';
 import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
+import { MemoryObjectStore } from '../../../support/memory-object-store.js';
+import { nullLogger } from '../../../support/null-logger.js';
 import { FakeLink, idOf } from './fake-link.js';
-import { Site } from './site.js';
+import { mesh, Site } from './site.js';
 
 const OTHER = idOf(9);
 const HELLO = encodeHello({
@@ -147,4 +154,47 @@ t.test('an evicted gateway is not served any more', async (t) => {
   t.equal(world.send(1), false);
   link.handlers?.onFrame(Channel.archive, Buffer.from('again'));
   t.equal(world.got.length, 1);
+});
+
+t.test('an archive goes through a third gateway, where two have no other way', async (t) => {
+  const { scheduler, network, sites } = await mesh([{}, {}, {}]);
+  const [mill, , hub] = sites as [Site, Site, Site];
+  const timers = {
+    after: (delayMs: number, fire: () => void) => {
+      let isCancelled = false;
+      scheduler.after(delayMs, 'archive', () => {
+        if (!isCancelled) fire();
+        scheduler.settle();
+      });
+      return { cancel: () => void (isCancelled = true) };
+    },
+  };
+  const there = new MemoryObjectStore();
+  const [ours, theirs] = [mill.node.archive, hub.node.archive];
+  const client = new RelayClient(
+    {
+      ...{ timers, logger: nullLogger, random: () => 0, frameMaxBytes: ours.frameMaxBytes },
+      send: (to, frame) => ours.send(to, frame),
+    },
+    '',
+  );
+  ours.handlers = client;
+  theirs.handlers = new RelayServer(
+    {
+      ...{ clock: scheduler, timers, frameMaxBytes: theirs.frameMaxBytes },
+      ask: servedStore(there, (size) => new Uint8Array(size)),
+      send: (to, frame) => theirs.send(to, frame),
+    },
+    { pieceMaxBytes: 1_000_000 },
+  );
+  network.cut(mill.id, hub.id);
+  network.cut(hub.id, mill.id);
+  await scheduler.advance(6000);
+  const bytes = Buffer.alloc(300_000, 'through another ');
+  const key = `manifest/${mill.id}/entries/000000000001.json`;
+  const created = new RelayedObjectStore('mesh', client.ask).create(key, bodyOf(bytes));
+  await scheduler.advance(5000);
+  t.equal(await Promise.race([created, allTurns().then(() => 'not yet')]), true);
+  t.ok(bytes.equals(there.objects.get(key) ?? Buffer.alloc(0)));
+  t.equal([...mill.node.peers].find(({ gateway }) => gateway === hub.id)?.link?.path, 'relayed');
 });
