@@ -15,9 +15,10 @@ import { ManifestFault } from '../bridge/archive/manifest-entry.js';
 import { MergeFault } from '../bridge/archive/merge-record.js';
 import { ObjectFault, type ObjectFaultKind, type ObjectStore } from '../bridge/archive/object-store.js';
 import type { S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
-import { openLifecycle, openTarget } from '../bridge/archive/target.js';
+import { openLifecycle, openTarget, type TargetSettings } from '../bridge/archive/target.js';
 import { archiveKeysOf, type ArchiveKeySources } from './archive-keys.js';
 import type { Config } from './config/index.js';
+import { peerOfTarget } from './contracts/archive-links.js';
 import { SprawlError } from './contracts/errors.js';
 import { realClock } from './real-clock.js';
 import { version } from './version.js';
@@ -90,18 +91,13 @@ export async function lookAtArchive(archive: ArchivePlace): Promise<{
   }
 }
 
-/** Runs `task` on the archive of a configuration, with its keys. @throws SprawlError ARCHIVE_… for what the store and the objects say, TLS_FILE_INVALID */
+/** Runs `task` on the archive of a configuration, with its keys. @throws SprawlError ARCHIVE_… for what the store and the objects say, ARCHIVE_ELSEWHERE, TLS_FILE_INVALID */
 export async function withArchive<T>(
   { archive }: { readonly archive: ArchivePlace },
   task: (store: ObjectStore) => Promise<T>,
 ): Promise<T> {
-  const { target, s3 } = archive;
-  const { caFile, ...rest } = s3;
   const keys = await archiveKeysOf({ archive });
-  const { objects, close } = await openTarget(
-    { target, s3: { ...rest, ca: readCertificates(caFile) } },
-    keys,
-  );
+  const { objects, close } = await openTarget(placeOf(archive), keys);
   try {
     return await task(objects);
   } catch (error) {
@@ -116,9 +112,7 @@ export async function withLifecycle<T>(
   { archive }: Pick<Config, 'archive'>,
   task: (lifecycle: S3Lifecycle | undefined) => Promise<T>,
 ): Promise<T> {
-  const { target, s3 } = archive;
-  const { caFile, ...rest } = s3;
-  const lifecycle = await openLifecycle({ target, s3: { ...rest, ca: readCertificates(caFile) } });
+  const lifecycle = await openLifecycle(placeOf(archive));
   try {
     return await task(lifecycle);
   } catch (error) {
@@ -126,6 +120,18 @@ export async function withLifecycle<T>(
   } finally {
     lifecycle?.close();
   }
+}
+
+/** @throws SprawlError ARCHIVE_ELSEWHERE, TLS_FILE_INVALID */
+function placeOf({ target, s3 }: ArchivePlace): TargetSettings {
+  const { caFile, ...rest } = s3;
+  if (peerOfTarget(target) !== undefined)
+    throw new SprawlError(
+      'ARCHIVE_ELSEWHERE',
+      `archive.target is ${target}: what this gateway archives is in the archive of another one, and "sprawl-edge archive status" says of which. Run this there, or give the place of that archive with --target`,
+      { details: { target } },
+    );
+  return { target, s3: { ...rest, ca: readCertificates(caFile) } };
 }
 
 /** What the user is told; everything else as it is. */

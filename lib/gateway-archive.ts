@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Archive, ArchivePorts, ArchiveSettings, TargetSettings } from '../bridge/index.js';
+import type { Archive, ArchivePorts, ArchiveSettings, RelayClient, TargetSettings } from '../bridge/index.js';
 import { type GatewayIdentity, type Mesh, openIdentity, siteNameOf } from '../mesh/index.js';
 import type { Lanes } from './broker/lanes.js';
 import { queryArchive } from './archive-query.js';
@@ -19,6 +19,7 @@ import type { Logger } from './contracts/logger.js';
 import type { ArchiveFloor, LogPosition, Store } from './contracts/store.js';
 import type { OwnMessages } from './contracts/streams.js';
 import type { LogQuery } from './http/index.js';
+import { type ArchiveService, openArchiveService, openRelayClient } from './gateway-relay.js';
 import { realTimers } from './real-clock.js';
 import { C, type Counters } from './telemetry/counters.js';
 
@@ -70,8 +71,10 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
   const { clock, logger, store, lanes, mesh } = parts;
   const self = mesh === undefined ? await alone(config, parts) : memberOf(mesh);
   const full = new Set<ArchiveFloor>();
-  const create = (settings: ArchiveSettings): Promise<Archive> =>
+  const relay = await openRelayClient(config, parts);
+  const create = (settings: ArchiveSettings, through?: RelayClient): Promise<Archive> =>
     createArchive(settings, {
+      relay: through,
       ...{ self: self.id, store, clock, timers: realTimers, minuteOfDay },
       liveMessages: () => messagesOf(lanes.counters),
       logger: settings.name === 'archive' ? logger : logger.child({ archive: settings.name }),
@@ -84,7 +87,7 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
       beyond: (counter) => self.beyond(counter),
       whenCommitted: (done, position) => lanes.whenCommitted(done, position),
     });
-  const archive = await create(await settingsOf(config, self.site));
+  const archive = await create(await settingsOf(config, self.site), relay);
   const copySettings = await copySettingsOf(config, self.site);
   const copy = copySettings && (await create(copySettings));
   const all = copy === undefined ? [archive] : [archive, copy];
@@ -102,7 +105,10 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
     tick: () => {
       for (const one of all) one.tick();
     },
-    stop: async () => void (await Promise.all(all.map((one) => one.stop()))),
+    stop: async () => {
+      await Promise.all(all.map((one) => one.stop()));
+      relay?.close();
+    },
     status: () => ({ ...archive.status(), copy: copy?.status() ?? null }),
     reloadKeys: async () => {
       const keys = await archiveKeysOf(config);
@@ -143,6 +149,12 @@ async function* linesOfLog(
   };
   const facts = { origin: self.id, lineage: self.lineage(), first, committed };
   yield* logLines(facts, ports, { after, upTo: Math.min(upTo, committed), maxBytes: LOG_ANSWER_BYTES });
+}
+
+/** What the gateway does in its archive for others; undefined: nothing. @throws SprawlError CONFIG_INVALID */
+export async function openServed(config: Config, parts: ArchiveParts): Promise<ArchiveService | undefined> {
+  if (!config.archive.forPeers) return undefined;
+  return openArchiveService(config, await targetOf(config.archive), parts);
 }
 
 async function createArchive(settings: ArchiveSettings, ports: ArchivePorts): Promise<Archive> {

@@ -12,8 +12,9 @@ import type { Clock } from './contracts/clock.js';
 import { shortId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
 import { ARCHIVE_FLOORS, type Store } from './contracts/store.js';
-import { type GatewayArchive, openArchive } from './gateway-archive.js';
+import { type GatewayArchive, openArchive, openServed } from './gateway-archive.js';
 import { openMesh } from './gateway-mesh.js';
+import type { ArchiveService } from './gateway-relay.js';
 import { createHttpServer, type HttpServer, type Readiness } from './http/index.js';
 import type { Mesh } from '../mesh/index.js';
 import { Listeners } from './listeners.js';
@@ -100,10 +101,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     isArchived: archivedTopics(config),
   });
   const mesh = await openMesh(config, { clock, logger, store, lanes });
-  const archive = await openArchive(config, { clock: machineClock, logger, store, lanes, mesh });
+  const archiveParts = { clock: machineClock, logger, store, lanes, mesh };
+  const archive = await openArchive(config, archiveParts);
+  const served = await openServed(config, archiveParts);
   const broker = new Broker(lanes, options.aedes);
   return new EdgeGateway({
-    ...{ config, logger, clock: machineClock, store, security, lanes, broker, mesh, archive },
+    ...{ config, logger, clock: machineClock, store, security, lanes, broker, mesh, archive, served },
     startClock: () => clock.start(),
   });
 }
@@ -144,6 +147,7 @@ interface Parts {
   readonly broker: Broker;
   readonly mesh: Mesh | undefined;
   readonly archive: GatewayArchive | undefined;
+  readonly served: ArchiveService | undefined;
   /** A store that kept nothing does not say where the gateway's clock goes on. */
   readonly startClock: () => void;
 }
@@ -194,6 +198,7 @@ class EdgeGateway implements Gateway {
         isReady: () => this.#readiness(),
         mesh: parts.mesh,
         archive: parts.archive,
+        served: parts.served,
         diskBytes: () => readMachine().diskTotalBytes(config.dataDir),
         version,
       });
@@ -254,7 +259,7 @@ class EdgeGateway implements Gateway {
 
   /** First no new clients, then those that are there, then what they were served from. */
   async #stop(drainTimeoutMs: number): Promise<void> {
-    const { lanes, broker, store, mesh, archive } = this.#parts;
+    const { lanes, broker, store, mesh, archive, served } = this.#parts;
     this.#notReady = 'stopping';
     const left = mesh?.stop();
     const closed = this.#listeners.close();
@@ -269,6 +274,7 @@ class EdgeGateway implements Gateway {
     await new Promise<void>((resolve) => broker.close(resolve));
     await left;
     await archive?.stop();
+    await served?.stop();
     await store.close();
     await this.#http?.close();
   }

@@ -150,8 +150,8 @@ export class ArchiveRunner {
     const delayMs = NEEDS_A_PERSON.has(kind) ? longest : Math.min(grown, longest);
     const now = clock.wall();
     this.#fault = { kind, text, count, sinceMs: before?.sinceMs ?? now, nextMs: Math.round(now + delayMs) };
-    // Once for each kind: an outage of days fills no log.
-    if (before?.kind !== kind)
+    // Once for each kind: an outage of days fills no log. What is cut off by the end is none.
+    if (before?.kind !== kind && this.#state === 'working')
       logger.warn('messages cannot be archived; they stay in the log', { kind, reason: text });
     if (this.#state !== 'working') return;
     this.#enter('failing');

@@ -1,8 +1,6 @@
 /** What the thread of archive-thread.ts runs. */
-import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
-import { basename } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { peerOfTarget } from '../../lib/contracts/archive-links.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { MasterKey } from '../../lib/contracts/master-key.js';
@@ -16,7 +14,10 @@ import { Manifest } from './manifest.js';
 import { Pace, paced } from './paced-body.js';
 import { type LogRead, unpackRows } from './row-columns.js';
 import { FolderSpool } from './spool.js';
-import { type OpenTarget, openTarget } from './target.js';
+import { RelayedObjectStore } from './relay/relayed-object-store.js';
+import { StoreAsker } from './relay/store-calls.js';
+import { type OpenTarget, openTarget, type TargetSettings } from './target.js';
+import { stepBack } from './thread-priority.js';
 import type { AddedFiles, FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
 
 /* oxlint-disable eslint/no-restricted-globals, eslint/no-restricted-properties -- a thread has no gateway to be given them by */
@@ -33,8 +34,6 @@ const timers: Timers = {
 };
 /* oxlint-enable eslint/no-restricted-globals, eslint/no-restricted-properties */
 
-const NICE = 10;
-
 interface Question {
   resolve(answer: Cut | LogRead | undefined): void;
   reject(error: Error): void;
@@ -49,6 +48,8 @@ class ArchiveThreadWorker {
   /** Of the last object that the archive has. */
   #keyIdBefore: string | undefined;
   readonly #runner: ArchiveRunner;
+  /** Of a store that another gateway has. */
+  readonly #store = new StoreAsker((call) => this.#tell({ kind: 'store', call }));
   #target: OpenTarget | undefined;
   #archiver: Archiver | undefined;
   #lastId = 0;
@@ -81,6 +82,9 @@ class ArchiveThreadWorker {
       case 'keys':
         [this.#key] = message.keys;
         return;
+      case 'store':
+        this.#store.told(message.call);
+        return;
       case 'cut':
         this.#answered(message.id)?.resolve(message.cut);
         return;
@@ -102,6 +106,7 @@ class ArchiveThreadWorker {
     // Nobody answers any more.
     for (const { reject } of this.#questions.values()) reject(new Error('the gateway stops'));
     this.#questions.clear();
+    this.#store.end('the gateway stops');
     await this.#runner.stop();
     this.#target?.close();
     this.#port.close();
@@ -114,7 +119,7 @@ class ArchiveThreadWorker {
 
   async #open(): Promise<Archiver> {
     const { self, target, config, maxBytesPerSecond } = this.#settings;
-    this.#target ??= await openTarget(target);
+    this.#target ??= await this.#openTarget(target);
     const { objects: store } = this.#target;
     const objects =
       maxBytesPerSecond === 0 ? store : paced(store, new Pace(() => maxBytesPerSecond, clock, timers));
@@ -152,6 +157,12 @@ class ArchiveThreadWorker {
         { keyId: this.#keyIdBefore },
       );
     this.#keyIdBefore = undefined;
+  }
+
+  async #openTarget(settings: TargetSettings): Promise<OpenTarget> {
+    const { target } = settings;
+    if (peerOfTarget(target) === undefined) return openTarget(settings);
+    return { objects: new RelayedObjectStore(target, this.#store.ask), close: () => undefined };
   }
 
   /** The next part is on its way while one is written. */
@@ -209,15 +220,6 @@ function filesOf(objects: readonly BuiltObject[]): AddedFiles {
     bytes += object.length;
   }
   return { rows, bytes, objects: objects.length };
-}
-
-/** The processor is for clients first. Linux has priorities of single threads, which Node.js does not tell; elsewhere all stays as it is. */
-function stepBack(): void {
-  try {
-    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), NICE);
-  } catch {
-    // It is a wish.
-  }
 }
 
 stepBack();

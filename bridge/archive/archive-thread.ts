@@ -7,6 +7,8 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
 import type { ManifestTip } from './manifest-entry.js';
+import type { AskStore } from './relay/object-request.js';
+import { StoreAnswerer } from './relay/store-calls.js';
 import { type LogRead, transferOf } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
 import type { AddedFiles, FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
@@ -19,6 +21,8 @@ export interface ThreadPorts {
   rows(cut: Cut, after: LogPosition): Promise<LogRead>;
   archived(tip: ManifestTip, lives: ArchivedLives, added: AddedFiles): void;
   status(status: RunnerStatus): void;
+  /** The store of another gateway; undefined: the target is a place of its own. */
+  readonly askStore?: AskStore | undefined;
 }
 
 const WORKER = new URL('./archive-thread-worker.js', import.meta.url);
@@ -68,11 +72,18 @@ export class ArchiveThread {
     });
     this.#worker = worker;
     let failure: unknown;
-    worker.on('message', (message: FromThread) => this.#told(message));
+    const { askStore } = this.#ports;
+    const store =
+      askStore && new StoreAnswerer((call) => worker.postMessage({ kind: 'store', call }), askStore);
+    worker.on('message', (message: FromThread) => {
+      if (message.kind === 'store') store?.told(message.call);
+      else this.#told(message);
+    });
     worker.on('error', (error) => (failure = error));
     this.#ended = new Promise((resolve) =>
       worker.on('exit', () => {
         this.#worker = undefined;
+        store?.end('the thread of the archive has ended');
         resolve();
         if (!this.#isStopped) this.#died(failure);
       }),
@@ -90,7 +101,7 @@ export class ArchiveThread {
     });
   }
 
-  #told(message: FromThread): void {
+  #told(message: Exclude<FromThread, { readonly kind: 'store' }>): void {
     const ports = this.#ports;
     switch (message.kind) {
       case 'cut?':

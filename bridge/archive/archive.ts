@@ -3,7 +3,7 @@
  *
  *     log ─ cutter ─▶ cut (note of the log, durable) ─▶ thread: files ─▶ store ─▶ manifest ─▶ floor of the log moves on
  */
-import type { ArchiveStatus } from '../../lib/contracts/archive-status.js';
+import type { ArchiveStatus, ArchiveWay } from '../../lib/contracts/archive-status.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
@@ -24,6 +24,7 @@ import { GivenUp } from './given-up.js';
 import { LogRows } from './log-rows.js';
 import type { ManifestTip, PositionRange } from './manifest-entry.js';
 import { Pace } from './paced-body.js';
+import type { AskStore } from './relay/object-request.js';
 import type { LogRead } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
 import type { TargetSettings } from './target.js';
@@ -64,6 +65,13 @@ export type ArchivedLog = Pick<
   | 'note'
 >;
 
+/** The store of another gateway: which one that is, is known when there is one. See RelayClient. */
+export interface RelayPort {
+  readonly ask: AskStore;
+  readonly way: ArchiveWay | null;
+  begin(remembered: string | undefined, bound: (identity: string) => void): void;
+}
+
 export interface ArchivePorts {
   readonly self: GatewayId;
   readonly store: ArchivedLog;
@@ -72,6 +80,8 @@ export interface ArchivePorts {
   readonly logger: Logger;
   /** See LiveTraffic.messages. */
   liveMessages(): number;
+  /** undefined: the target is a place of its own. */
+  readonly relay?: RelayPort | undefined;
   /** While it is full nothing is taken in. */
   setFull(isFull: boolean): void;
   /** Minutes of the day in the time of the machine. */
@@ -95,6 +105,9 @@ interface SavedCut {
   readonly target: string;
   readonly cut: Cut;
 }
+
+/** Before the identity of a store that another gateway has. */
+const STORE_OF_OTHERS = 'archive:';
 
 export class Archive {
   readonly #settings: ArchiveSettings;
@@ -187,13 +200,23 @@ export class Archive {
       // Where it was an archive before, nobody held what came meanwhile.
       this.#givenUp.addAllBefore(store.first);
     }
-    this.#lookAtTarget();
+    this.#findTarget();
     this.#isStarted = true;
   }
 
+  /** Through another gateway it is the store that counts, whatever it is called there, and whoever has it. */
+  #findTarget(): void {
+    const { relay } = this.#ports;
+    if (relay === undefined) return this.#lookAtTarget(this.#settings.target.target);
+    const before = this.#notes.read<ArchiveBegin>('target');
+    const remembered = before?.target.startsWith(STORE_OF_OTHERS)
+      ? before.target.slice(STORE_OF_OTHERS.length)
+      : undefined;
+    relay.begin(remembered, (identity) => this.#lookAtTarget(`${STORE_OF_OTHERS}${identity}`));
+  }
+
   /** What went to another archive is not in this one: an archive that is new begins behind it, one that was left for a while tells it as lost. */
-  #lookAtTarget(): void {
-    const { target } = this.#settings.target;
+  #lookAtTarget(target: string): void {
     const before = this.#notes.read<ArchiveBegin>('target');
     this.#begin = before?.target === target ? before : { target, from: this.#floor };
     if (before === this.#begin) return;
@@ -275,6 +298,7 @@ export class Archive {
     const tip = this.#tip;
     return {
       target: target.target,
+      through: this.#ports.relay?.way ?? null,
       state: this.#state(closed),
       reason: fault?.text ?? closed ?? null,
       retryAtMs: fault?.nextMs ?? null,
@@ -326,6 +350,7 @@ export class Archive {
         rows: (cut, after) => this.#read(cut, after),
         archived: (tip, lives, added) => this.#archived(tip, lives, added),
         status: (status) => (this.#runner = status),
+        askStore: this.#ports.relay?.ask,
       },
     );
   }
@@ -401,13 +426,13 @@ export class Archive {
   #savedCut(): Cut | undefined {
     const saved = this.#notes.read<SavedCut>('cut');
     // With another configuration it is made otherwise.
-    return saved?.target === this.#settings.target.target
+    return saved !== undefined && saved.target === this.#begin?.target
       ? { ...saved.cut, config: this.#config }
       : undefined;
   }
 
   #saveCut(cut: Cut): Promise<void> {
-    const saved: SavedCut = { target: this.#settings.target.target, cut };
+    const saved: SavedCut = { target: this.#begin?.target ?? '', cut };
     const position = this.#notes.keep('cut', saved);
     return new Promise((resolve) => this.#ports.whenCommitted(resolve, position));
   }

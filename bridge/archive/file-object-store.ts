@@ -18,7 +18,8 @@ import {
   type ObjectStore,
 } from './object-store.js';
 
-const CHUNK_BYTES = 1024 * 1024;
+/** Of a body, read at once. */
+export const FILE_CHUNK_BYTES = 1024 * 1024;
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 const KINDS: Readonly<Record<string, ObjectFaultKind>> = {
@@ -273,8 +274,8 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
 async function writeWhole(path: string, body: ObjectBody): Promise<void> {
   const handle = await open(path, 'wx', FILE_MODE);
   try {
-    for (let offset = 0; offset < body.length; offset += CHUNK_BYTES) {
-      const bytes = await body.read(offset, Math.min(CHUNK_BYTES, body.length - offset));
+    for (let offset = 0; offset < body.length; offset += FILE_CHUNK_BYTES) {
+      const bytes = await body.read(offset, Math.min(FILE_CHUNK_BYTES, body.length - offset));
       for (let done = 0; done < bytes.length;) {
         const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, offset + done);
         done += bytesWritten;

@@ -5,6 +5,7 @@
  *     thread ─ cut? ─▶ gateway     what is to be archived next
  *     thread ─ rows? ─▶ gateway    a part of it
  *     gateway ─ wake ─▶ thread     there may be something to archive
+ *     thread ◀─ store ─▶ gateway   requests to a store that another gateway has, and their answers
  */
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { LogFields } from '../../lib/contracts/logger.js';
@@ -14,6 +15,7 @@ import type { ArchiveConfig } from './archive-config.js';
 import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
 import type { ManifestTip } from './manifest-entry.js';
+import type { StoreCall } from './relay/store-calls.js';
 import type { LogRead } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
 import type { TargetSettings } from './target.js';
@@ -43,12 +45,14 @@ export type ToThread =
   | { readonly kind: 'wake' }
   | { readonly kind: 'stop' }
   | { readonly kind: 'keys'; readonly keys: readonly MasterKey[] }
+  | { readonly kind: 'store'; readonly call: StoreCall }
   | { readonly kind: 'cut'; readonly id: number; readonly cut: Cut | undefined }
   | { readonly kind: 'rows'; readonly id: number; readonly read: LogRead }
   | { readonly kind: 'failed'; readonly id: number; readonly reason: string };
 
 export type FromThread =
   | { readonly kind: 'cut?'; readonly id: number }
+  | { readonly kind: 'store'; readonly call: StoreCall }
   | { readonly kind: 'rows?'; readonly id: number; readonly cut: Cut; readonly after: LogPosition }
   | {
       readonly kind: 'archived';

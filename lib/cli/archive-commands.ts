@@ -21,7 +21,7 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     summary: 'Ask a running gateway how far its archive is.',
     usage: '[OPTIONS]',
     details: [
-      'Prints where the archive is, whether it works and why not, what waits in the log and for how long, and what was archived since the gateway started. Ends with 1 where the archive cannot be reached or has no room for more.',
+      'Prints where the archive is, through which other gateway it goes where the target is mesh, whether it works and why not, what waits in the log and for how long, and what was archived since the gateway started; and what it archives for other gateways. Ends with 1 where the archive cannot be reached or has no room for more.',
     ],
     options: MESH_STATUS_OPTIONS,
     positionals: NO_POSITIONALS,

@@ -1,5 +1,6 @@
-import type { ArchivesStatus, ArchiveStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus, ArchiveStatus, ServedStatus } from '../contracts/archive-status.js';
 import { SprawlError } from '../contracts/errors.js';
+import { shortId } from '../contracts/gateway-id.js';
 import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
 import { askGateway, DEFAULT_URL, expectAnswer } from './gateway-http.js';
@@ -10,23 +11,42 @@ const NOT_FOUND = 404;
 /** `archive status`: asks a running gateway how far its archive is. Resolves to 1 where it fails or has no room. @throws SprawlError HTTP_FAILED */
 export async function runArchiveStatus(invocation: Invocation, world: World): Promise<number> {
   const url = invocation.value('url') ?? DEFAULT_URL;
-  const answer = await askGateway(url, '/api/v1/archive');
-  if (answer.status === NOT_FOUND) {
+  const [own, served] = await Promise.all([
+    asked<ArchivesStatus>(url, '/api/v1/archive'),
+    asked<ServedStatus>(url, '/api/v1/archive/served'),
+  ]);
+  if (own === undefined && served === undefined) {
     throw new SprawlError(
       'HTTP_FAILED',
       `the gateway at ${url} archives nothing: archive.topics in its configuration says what to archive`,
       { details: { url } },
     );
   }
-  expectAnswer(url, answer);
-  const status = JSON.parse(answer.text) as ArchivesStatus;
   const text = invocation.has('json')
-    ? JSON.stringify(status, undefined, 2)
-    : columns(archiveRows(status)).join('\n');
+    ? JSON.stringify({ ...own, served: served ?? null }, undefined, 2)
+    : columns([...(own === undefined ? [] : archiveRows(own)), ...servedRows(served)]).join('\n');
   world.stdout.write(`${text}\n`);
-  const all = status.copy === null ? [status] : [status, status.copy];
+  const all = own === undefined ? [] : [own, ...(own.copy === null ? [] : [own.copy])];
   const isBad = all.some(({ state, backlog }) => state === 'failing' || backlog.isFull);
   return isBad ? ExitCode.failed : ExitCode.done;
+}
+
+/** undefined: the gateway has no such thing. */
+async function asked<T>(url: string, path: string): Promise<T | undefined> {
+  const answer = await askGateway(url, path);
+  if (answer.status === NOT_FOUND) return undefined;
+  expectAnswer(url, answer);
+  return JSON.parse(answer.text) as T;
+}
+
+function servedRows(served: ServedStatus | undefined): (readonly [string, string])[] {
+  if (served === undefined) return [];
+  const { target, done, failed, refused, bytes } = served;
+  return [
+    ['for others', target],
+    ['  requests', `${done} done, ${failed} failed, ${refused} refused`],
+    ['  taken', size(bytes)],
+  ];
 }
 
 export function archiveRows({ copy, ...first }: ArchivesStatus): (readonly [string, string])[] {
@@ -34,7 +54,7 @@ export function archiveRows({ copy, ...first }: ArchivesStatus): (readonly [stri
 }
 
 function rowsOf(name: string, status: ArchiveStatus): (readonly [string, string])[] {
-  const { target, state, reason, backlog, tip, rows, objects, bytes, dropped, failures } = status;
+  const { target, through, state, reason, backlog, tip, rows, objects, bytes, dropped, failures } = status;
   const why = reason === null ? '' : `: ${reason}`;
   const often = failures > 1 ? ` (${failures} times in a row)` : '';
   const full = backlog.isFull
@@ -48,6 +68,7 @@ function rowsOf(name: string, status: ArchiveStatus): (readonly [string, string]
       : `${backlog.positions} records (${size(backlog.bytes)} of ${size(backlog.maxBytes)}), for ${duration(backlog.ageS)}${full}`;
   const lines: (readonly [string, string])[] = [
     [name, target],
+    ...throughRows(through),
     ['  state', `${state}${why}${often}`],
     ['  waits', waits],
     [
@@ -60,4 +81,10 @@ function rowsOf(name: string, status: ArchiveStatus): (readonly [string, string]
   ];
   if (dropped > 0) lines.push(['  given up', `${dropped} records: there was no room for them`]);
   return lines;
+}
+
+function throughRows(through: ArchiveStatus['through']): (readonly [string, string])[] {
+  if (through === null) return [];
+  const { site, gateway, target } = through;
+  return [['  through', `${site === '' ? '' : `${site} `}${shortId(gateway)}, to ${target}`]];
 }

@@ -1,3 +1,4 @@
+import { peerOfTarget } from '../contracts/archive-links.js';
 import { SprawlError } from '../contracts/errors.js';
 import { isLoopback, type Config } from './config.js';
 import { parseColumn } from './schema-archive.js';
@@ -147,8 +148,28 @@ function checkMesh({ mesh }: Config, sourceOf: SourceOf): void {
   }
 }
 
+/** Archiving through another gateway, and for others. */
+function checkRelay({ archive, mesh }: Config, sourceOf: SourceOf): void {
+  const isRelayed = peerOfTarget(archive.target) !== undefined;
+  if (isRelayed && archive.forPeers)
+    throw violated(
+      `archive.forPeers is true and archive.target is ${archive.target}: a gateway that archives for others needs an archive of its own, file:///FOLDER or s3://BUCKET`,
+      ['archive.forPeers', 'archive.target'],
+      sourceOf,
+    );
+  if (mesh.enabled !== false || !(isRelayed || archive.forPeers)) return;
+  const key = isRelayed ? 'archive.target' : 'archive.forPeers';
+  const value = isRelayed ? archive.target : 'true';
+  throw violated(
+    `${key}: ${value} needs the mesh, and mesh.enabled is false: leave out one of the two`,
+    [key, 'mesh.enabled'],
+    sourceOf,
+  );
+}
+
 function checkArchive(config: Config, sourceOf: SourceOf): void {
   const { archive, storage, limits } = config;
+  checkRelay(config, sourceOf);
   if (archive.topics.length === 0) return;
   if (storage.durability === 'memory') {
     throw violated(

@@ -1,13 +1,15 @@
 import { z } from 'zod';
 import { isValidTopicFilter } from '../protocol/topic.js';
 import { BYTES_MAX, COUNT_MAX, KIB, MIB, SECONDS_FOR_EVER } from './bounds.js';
-import { derivedInteger, integer, note, path } from './field.js';
+import { derivedInteger, flag, integer, note, path } from './field.js';
 
 export const ARCHIVE_FORMATS = ['parquet', 'ndjson'] as const;
 export const ARCHIVE_COMPRESSIONS = ['snappy', 'zstd', 'none'] as const;
 export const ARCHIVE_PARTITIONS = ['day', 'hour'] as const;
 export const ARCHIVE_WHEN_FULL = ['refuse', 'drop'] as const;
 
+/** Another gateway of the mesh, by its name or the beginning of its id. */
+const PEER_TARGET = /^mesh(?::[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/;
 const TARGET = /^(?:file:\/\/\/[^#?]+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:\/[A-Za-z0-9_=%+,.~/-]*)?)$/;
 /** `name=path.to.field:type`; elements of arrays by their number. */
 const COLUMN = /^([A-Za-z_][A-Za-z0-9_]{0,62})=([^:=]+):(double|integer|boolean|text)$/;
@@ -62,16 +64,16 @@ const contents = {
     ),
   target: z
     .string()
-    .refine((text) => TARGET.test(text), {
-      message: 'is neither file:///FOLDER nor s3://BUCKET[/PREFIX]',
+    .refine((text) => TARGET.test(text) || PEER_TARGET.test(text), {
+      message: 'is neither file:///FOLDER nor s3://BUCKET[/PREFIX] nor mesh[:GATEWAY]',
     })
     .optional()
     .meta(
       note({
         description:
-          'Where the archive is. All gateways of a mesh may use one: each writes under names of its own. For `s3://` credentials come from where the tools of AWS take them: the environment, `~/.aws`, or the role of the machine.',
+          'Where the archive is. All gateways of a mesh may use one: each writes under names of its own. `mesh`: that of another gateway of the mesh which has `archive.forPeers`, for one that has no way out of its own; `mesh:GATEWAY` names it, by its `mesh.site` or at least eight characters of its id. For `s3://` credentials come from where the tools of AWS take them: the environment, `~/.aws`, or the role of the machine.',
         defaultText: 'the folder `archive` in `dataDir`',
-        limitText: 'file:///FOLDER or s3://BUCKET[/PREFIX]',
+        limitText: 'file:///FOLDER or s3://BUCKET[/PREFIX], or mesh[:GATEWAY]',
       }),
     ),
   format: z
@@ -269,5 +271,9 @@ export const archiveSchema = z.strictObject({
         limitText: 'file:///FOLDER or s3://BUCKET[/PREFIX]',
       }),
     ),
+  forPeers: flag(false, {
+    description:
+      'Whether this gateway brings what others archive to `archive.target`, also where `archive.topics` is empty: those of the mesh whose own `archive.target` is `mesh`. Each writes and reads what is its own, and nothing else. It takes this gateway up to 64 MB of memory, with `s3://` some forty more, from the first request on.',
+  }),
   copyS3: s3.prefault({}).meta({ description: 'Where `archive.copyTarget` begins with `s3://`.' }),
 });

@@ -1,7 +1,38 @@
+import type { GatewayId } from './gateway-id.js';
+
+/** The gateway that archives for another one. */
+export interface ArchiveWay {
+  readonly gateway: GatewayId;
+  /** Its name for people. */
+  readonly site: string;
+  /** Where the archive is, as it says itself. */
+  readonly target: string;
+}
+
+/** What a gateway has done in its archive for others. They only rise. */
+export interface ServedCounts {
+  /** Requests. */
+  readonly done: number;
+  /** The store did not do them. */
+  readonly failed: number;
+  /** They may not have that done, or ask for too much at a time. */
+  readonly refused: number;
+  /** Of files that came from them. */
+  readonly bytes: number;
+}
+
+/** A gateway that archives for others. */
+export interface ServedStatus extends ServedCounts {
+  /** Without anything secret. */
+  readonly target: string;
+}
+
 /** The archive of a gateway, as it shows itself. */
 export interface ArchiveStatus {
   /** Without anything secret. */
   readonly target: string;
+  /** Where the target is `mesh`: through which gateway it goes; null: through none at the moment, or the target is a place of its own. */
+  readonly through: ArchiveWay | null;
   /** `waiting`: the clock is not trusted yet, or it is not the time of day for it. */
   readonly state: 'starting' | 'idle' | 'working' | 'failing' | 'waiting' | 'stopped';
   /** Why it is failing or waiting; null: it is not. */

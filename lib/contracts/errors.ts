@@ -42,6 +42,7 @@ export const ErrorCode = {
   MESH_MISSING: 'config',
   MESH_FILE_FAILED: 'unavailable',
   MESH_FILE_DAMAGED: 'corrupt',
+  ARCHIVE_ELSEWHERE: 'config',
   ARCHIVE_MISSING: 'unavailable',
   ARCHIVE_UNREACHABLE: 'unavailable',
   ARCHIVE_DAMAGED: 'corrupt',

@@ -1,5 +1,5 @@
 /** Archived messages over HTTP: lines of JSON, as fast as they are taken. */
-import type { ArchivesStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus, ServedStatus } from '../contracts/archive-status.js';
 import { SprawlError } from '../contracts/errors.js';
 import { isValidTopicFilter } from '../protocol/topic.js';
 import { realClock } from '../real-clock.js';
@@ -42,12 +42,20 @@ export interface ArchiveView {
   log(query: LogQuery): AsyncIterable<Uint8Array>;
 }
 
+/** What the gateway does in its archive for others. */
+export interface ServedView {
+  status(): ServedStatus;
+}
+
 const NDJSON_CONTENT_TYPE = 'application/x-ndjson; charset=utf-8';
 const ID_START = /^[0-9a-f]{1,64}$/;
 const PARAMETERS = ['topic', 'from', 'to', 'origin', 'limit'];
 
-/** @param archive undefined: the gateway has none */
-export function createArchiveRoutes(archive: ArchiveView | undefined): readonly Route[] {
+/** @param archive undefined: the gateway has none @param served undefined: it archives for nobody else */
+export function createArchiveRoutes(
+  archive: ArchiveView | undefined,
+  served: ServedView | undefined,
+): readonly Route[] {
   let readers = 0;
   let logReaders = 0;
   return [
@@ -56,6 +64,18 @@ export function createArchiveRoutes(archive: ArchiveView | undefined): readonly 
       path: '/api/v1/archive',
       summary: 'how far the archive is, and what waits',
       handle: () => (archive === undefined ? nothingArchived() : json(200, archive.status())),
+    },
+    {
+      method: 'GET',
+      path: '/api/v1/archive/served',
+      summary: 'what it archives for other gateways',
+      handle: () =>
+        served === undefined
+          ? faultResponse(
+              HttpFault.notFound,
+              'this gateway archives for no other one: archive.forPeers says whether it does',
+            )
+          : json(200, served.status()),
     },
     {
       method: 'GET',

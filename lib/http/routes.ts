@@ -6,7 +6,7 @@ import {
   type GatewayView,
 } from '../telemetry/index.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
-import { type ArchiveView, createArchiveRoutes } from './archive-routes.js';
+import { type ArchiveView, createArchiveRoutes, type ServedView } from './archive-routes.js';
 import { faultResponse, HttpFault, json } from './response.js';
 import type { Route } from './route.js';
 
@@ -25,6 +25,8 @@ export interface RouteOptions {
   readonly mesh?: MeshView | undefined;
   /** Of a gateway that archives. */
   readonly archive?: ArchiveView | undefined;
+  /** Of a gateway that archives for others. */
+  readonly served?: ServedView | undefined;
   /** Of the file system of the data folder, bytes; Infinity: unknown. */
   diskBytes(): number;
 }
@@ -81,14 +83,20 @@ export function createRoutes(options: RouteOptions): readonly Route[] {
       handle: () => ({
         status: 200,
         contentType: PROMETHEUS_CONTENT_TYPE,
-        body: renderPrometheus(options.view(), counters, options.mesh?.status(), options.archive?.status()),
+        body: renderPrometheus(
+          options.view(),
+          counters,
+          options.mesh?.status(),
+          options.archive?.status(),
+          options.served?.status(),
+        ),
       }),
     },
   ];
   const all = [
     ...routes,
     ...(options.mesh === undefined ? [] : meshRoutes(options.mesh)),
-    ...createArchiveRoutes(options.archive),
+    ...createArchiveRoutes(options.archive, options.served),
   ];
   return [createIndex(version, all), ...all];
 }

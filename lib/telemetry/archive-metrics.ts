@@ -1,5 +1,5 @@
 /** What Prometheus gets to know of the archive. */
-import type { ArchivesStatus, ArchiveStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus, ArchiveStatus, ServedStatus } from '../contracts/archive-status.js';
 import type { Family } from './family.js';
 
 type ArchiveMetric = Family<ArchivesStatus>;
@@ -77,4 +77,21 @@ export const ARCHIVE_METRICS: readonly ArchiveMetric[] = [
     'Positions of the log that were given up because there was no room.',
     ({ dropped }) => dropped,
   ),
+];
+
+/** Of a gateway that archives for others. */
+export const SERVED_METRICS: readonly Family<ServedStatus>[] = [
+  {
+    name: 'sprawl_archive_served_requests_total',
+    type: 'counter',
+    help: 'Requests of other gateways to the archive of this one, by what became of them.',
+    samples: ({ done, failed, refused }) =>
+      Object.entries({ done, failed, refused }).map(([result, value]) => ({ labels: { result }, value })),
+  },
+  {
+    name: 'sprawl_archive_served_bytes_total',
+    type: 'counter',
+    help: 'Bytes of files that came from other gateways to be archived.',
+    samples: ({ bytes }) => [{ labels: {}, value: bytes }],
+  },
 ];

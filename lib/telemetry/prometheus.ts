@@ -2,9 +2,9 @@
  * The text exposition format of Prometheus, version 0.0.4:
  * https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  */
-import type { ArchivesStatus } from '../contracts/archive-status.js';
+import type { ArchivesStatus, ServedStatus } from '../contracts/archive-status.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
-import { ARCHIVE_METRICS } from './archive-metrics.js';
+import { ARCHIVE_METRICS, SERVED_METRICS } from './archive-metrics.js';
 import type { Family } from './family.js';
 import { MESH_METRICS } from './mesh-metrics.js';
 import { COUNTER_NAMES, type Counters, definitionOf } from './counters.js';
@@ -104,12 +104,13 @@ function familyLines<S>(families: readonly Family<S>[], status: S): string {
   return text;
 }
 
-/** All counters and gauges as the body of an answer to a scrape. @param mesh of a gateway that is in one @param archive of one that archives */
+/** All counters and gauges as the body of an answer to a scrape. @param mesh of a gateway that is in one @param archive of one that archives @param served of one that does so for others */
 export function renderPrometheus(
   view: GatewayView,
   counters: Counters,
   mesh?: MeshStatus,
   archive?: ArchivesStatus,
+  served?: ServedStatus,
 ): string {
   let text = infoLines(view);
   for (const { index, text: before } of COUNTER_SAMPLES) {
@@ -118,5 +119,6 @@ export function renderPrometheus(
   text += gaugeLines(view);
   if (mesh !== undefined) text += familyLines(MESH_METRICS, mesh);
   if (archive !== undefined) text += familyLines(ARCHIVE_METRICS, archive);
+  if (served !== undefined) text += familyLines(SERVED_METRICS, served);
   return text;
 }

@@ -135,6 +135,16 @@ export class SendWindow {
     return this.#unackedBytes === 0 ? 0 : now - this.#progressAt;
   }
 
+  /** Whether bytes may go that are nothing of forwarding: where there is a limit, half of a second is left to it. */
+  hasSpare(now: number): boolean {
+    return this.#hasTokens(now) && this.#tokens >= this.#bytesPerSecond / 2;
+  }
+
+  /** They have gone. */
+  spend(bytes: number): void {
+    if (this.#bytesPerSecond > 0) this.#tokens -= bytes;
+  }
+
   /** When bytes may go again that the limit holds back; undefined: it holds back none. */
   refillAt(now: number): number | undefined {
     if (this.#hasTokens(now)) return undefined;

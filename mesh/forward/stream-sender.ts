@@ -296,6 +296,16 @@ export class StreamSender {
     return this.#coveredAt + limits.IDLE_COVER_MS;
   }
 
+  /** Whether the link may carry something else now, with a limit of bytes in a second. */
+  get hasSpareRate(): boolean {
+    return this.#outlet.window.hasSpare(this.#outlet.now);
+  }
+
+  /** The link carries something else. */
+  spend(bytes: number): void {
+    this.#outlet.window.spend(bytes);
+  }
+
   get status(): SenderStatus {
     const { window, isUp, now, sentMessages, refused } = this.#outlet;
     const { queue, sent } = this.#main;

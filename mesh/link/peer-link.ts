@@ -26,6 +26,8 @@ export const Channel = {
   clones: 9,
   /** Who has left for good. */
   departures: 10,
+  /** Objects that one gateway has another one bring to the store of its archive. */
+  archive: 11,
 } as const;
 export type Channel = (typeof Channel)[keyof typeof Channel];
 

@@ -35,3 +35,11 @@ export const AHEAD_EVERY_MS = 1000;
 export const NOTE_EVERY_MS = 60_000;
 /** Tombstones that every member knows of go. */
 export const SWEEP_EVERY_MS = 10_000;
+/** Of one frame of an archive, where the link is not to be spared: as much as a backlog always has on its way. */
+export const ARCHIVE_FRAME_MAX_BYTES = 32 * 1024;
+/** And where it is: below it heads weigh more than what is in them. */
+export const ARCHIVE_FRAME_MIN_BYTES = 1024;
+/** Behind so many bytes that the link has not sent yet frames of an archive wait. */
+export const ARCHIVE_LINK_QUEUED_MAX_BYTES = 65_536;
+/** What waits for one gateway: twice what the other end asks for before any of it comes. */
+export const ARCHIVE_LANE_MAX_BYTES = 2 * 1_048_576;

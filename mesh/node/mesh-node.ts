@@ -31,6 +31,7 @@ import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js'
 import { Channel, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
 import { Admission } from './admission.js';
+import { ArchiveChannel } from './archive-channel.js';
 import { Bookkeeping } from './bookkeeping.js';
 import { CloneWatch } from './clone-watch.js';
 import { Departures } from './departures.js';
@@ -103,6 +104,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #isOver = false;
   readonly #relay: Relay;
   readonly admission: Admission;
+  readonly archive: ArchiveChannel;
   #retained: RetainedNode | undefined;
   readonly #lineages: Map<GatewayId, Lineage>;
   /** As they are written down. */
@@ -137,6 +139,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       bookkeeping: new Bookkeeping(),
       texts: new TextCache(TEXT_SLOTS),
     };
+    this.archive = new ArchiveChannel(limits.linkMaxBytesPerSecond);
     this.#memory = new RetainedMemory(store, this.#parts.bookkeeping);
     this.#clones = new CloneWatch({
       ...{ self, logger, lineage: this.#parts.lineage },
@@ -358,6 +361,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       return;
     }
     this.#relay.tick(this.#present());
+    this.archive.tick();
     if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
       this.#retained?.sweep();
@@ -569,6 +573,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (departures !== undefined) peer.link?.send(Channel.departures, departures);
     if (hello.rosterVersion !== admission.version)
       for (const frame of admission.frames()) peer.link?.send(Channel.roster, frame);
+    this.archive.linked(peer);
     this.membership.linkUp(peer.gateway);
     this.#membershipHeard();
     this.#flushSoon();
@@ -596,6 +601,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   apart(peer: Peer, reason: string): void {
     this.membership.linkDown(peer.gateway, linkEndOf(reason));
     this.#relay.lost(peer.gateway);
+    this.archive.unlinked(peer.gateway);
     this.#membershipHeard();
   }
 
@@ -603,7 +609,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (channel === Channel.membership) {
       this.membership.onFrame(peer.gateway, frame);
       this.#membershipHeard();
-    } else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
+    } else if (channel === Channel.archive) this.archive.received(peer, frame);
+    else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
     else if (channel === Channel.clones) this.#clones.told(frame, peer);
     else if (channel === Channel.departures) this.#departed(peer, frame);
     else if (channel === Channel.roster && this.admission.merge(frame))
@@ -693,6 +700,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
 
   drained(peer: Peer): void {
     this.#relay.drained(peer.gateway);
+    this.archive.drained(peer.gateway);
   }
 
   datagram(peer: Peer, bytes: Uint8Array): void {

@@ -1,7 +1,8 @@
 /** Puts the checks together: what is looked at, in which order, and what becomes of a probe that fails or does not end. */
 import { type Config, parseBootstrap, parseHostPort } from '../../config/index.js';
+import { peerOfTarget } from '../../contracts/archive-links.js';
 import { failure, type Finding, skipped, warning } from './finding.js';
-import { judgeArchive } from './judge-archive.js';
+import { judgeArchive, judgeRelayedArchive } from './judge-archive.js';
 import { type FolderFound, judgeFolder, judgeSpace, judgeSync } from './judge-folder.js';
 import { judgeClock, judgeNode, judgePackages, judgePlatform, judgeTimeServer } from './judge-machine.js';
 import { judgeKeyFiles, judgeMembership } from './judge-mesh.js';
@@ -99,22 +100,30 @@ async function folderFindings({ config, probes, deadline, isInUse }: Examined): 
   return [...first, ...rest.flat()];
 }
 
-async function archiveFindings({ config, probes, deadline }: Examined): Promise<Finding[]> {
-  const { topics, target, s3, copyTarget, copyS3, encryptionKey, encryptionKeyFile } = config.archive;
-  if (topics.length === 0) return [skipped('archive', 'archive.topics is empty: nothing is archived')];
+async function archiveFindings({ config, probes, deadline, isInUse, mesh }: Examined): Promise<Finding[]> {
+  const { topics, target, s3, copyTarget, copyS3, forPeers, encryptionKey, encryptionKeyFile } =
+    config.archive;
+  if (topics.length === 0 && !forPeers)
+    return [skipped('archive', 'archive.topics is empty: nothing is archived')];
+  const isRelayed = peerOfTarget(target) !== undefined;
   const wanted = [
-    { check: 'archive', key: 'archive.target', target, s3 },
+    ...(isRelayed ? [] : [{ check: 'archive', key: 'archive.target', target, s3 }]),
     ...(copyTarget === undefined
       ? []
       : [{ check: 'archive copy', key: 'archive.copyTarget', target: copyTarget, s3: copyS3 }]),
   ];
-  const groups = await Promise.all(
-    wanted.map(({ check, key, ...where }) =>
+  const relayed = async (): Promise<Finding[]> => {
+    const seen = isInUse ? await probes.runningArchive(config) : undefined;
+    return [judgeRelayedArchive(target, mesh?.hasKey === true, seen)];
+  };
+  const groups = await Promise.all([
+    ...(isRelayed ? [bounded(deadline, 'archive', relayed)] : []),
+    ...wanted.map(({ check, key, ...where }) =>
       bounded(deadline, check, async () => [
         judgeArchive(check, key, await probes.archive({ ...where, encryptionKey, encryptionKeyFile })),
       ]),
     ),
-  );
+  ]);
   return groups.flat();
 }
 

@@ -1,5 +1,6 @@
 /** What is to be said of the archive. */
-import { failure, type Finding, ok, warning } from './finding.js';
+import type { ArchiveStatus } from '../../contracts/archive-status.js';
+import { failure, type Finding, ok, skipped, warning } from './finding.js';
 
 export interface ArchiveSeen {
   /** Without anything secret. */
@@ -39,4 +40,38 @@ export function judgeArchive(
         measured,
       )
     : ok(check, value, measured);
+}
+
+/**
+ * Of an archive that another gateway of the mesh has.
+ * @param isMember whether this one is in a mesh @param seen what the running gateway says; undefined: it does not run, or says nothing
+ */
+export function judgeRelayedArchive(
+  target: string,
+  isMember: boolean,
+  seen: Pick<ArchiveStatus, 'through' | 'state' | 'reason'> | undefined,
+): Finding {
+  const check = 'archive';
+  if (!isMember)
+    return failure(
+      check,
+      `archive.target is ${target}, and this gateway is in no mesh`,
+      '"sprawl-edge join" joins one; or give archive.target a place that this gateway reaches itself',
+    );
+  if (seen === undefined)
+    return skipped(
+      check,
+      `archive.target is ${target}: through which gateway it goes shows when this one runs`,
+    );
+  const { through, state, reason } = seen;
+  const measured = { name: target, through: through?.gateway ?? null };
+  if (state === 'failing')
+    return failure(
+      check,
+      reason ?? 'it fails',
+      'messages wait in the log until a gateway takes them',
+      measured,
+    );
+  const by = through === null ? 'through no gateway yet' : `through ${through.site}, to ${through.target}`;
+  return ok(check, `${target}: ${by}`, measured);
 }

@@ -6,7 +6,10 @@ import { createServer } from 'node:net';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Writable } from 'node:stream';
+import type { Config } from '../../config/index.js';
+import type { ArchiveStatus } from '../../contracts/archive-status.js';
 import { realClock } from '../../real-clock.js';
+import { askGateway, urlOf } from '../gateway-http.js';
 import { toolLogger } from '../tool-logger.js';
 import { folderProbe, spaceProbe, syncProbe, useProbe } from './folder-probes.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
@@ -39,9 +42,17 @@ export function createProbes(stderr: Writable): Probes {
         ...{ host, port, bootstrap },
         timeoutMs: REACH_TIMEOUT_MS,
       }),
+    runningArchive,
     archive: async (where) => (await import('../../archive-tools.js')).lookAtArchive(where),
     peer: async (address) => (await import('../../mesh-tools.js')).lookAtPeer(address),
   };
+}
+
+const OK = 200;
+
+async function runningArchive(config: Config): Promise<ArchiveStatus | undefined> {
+  const answer = await askGateway(urlOf(config), '/api/v1/archive').catch(() => undefined);
+  return answer?.status === OK ? (JSON.parse(answer.text) as ArchiveStatus) : undefined;
 }
 
 function machine(): MachineFound {

@@ -14,6 +14,8 @@ import { folderProbe, spaceProbe, syncProbe, useProbe } from '../../../lib/cli/d
 import { createProbes, packageProbe, parseGlibcVersion } from '../../../lib/cli/doctor/machine-probes.js';
 import type { Probes } from '../../../lib/cli/doctor/probes.js';
 import { parseConfig } from '../../../lib/config/index.js';
+import type { ArchiveStatus } from '../../../lib/contracts/archive-status.js';
+import { idOf } from '../mesh/node/fake-link.js';
 import { FakeWorld } from './fake-world.js';
 
 const GIB = 1024 ** 3;
@@ -46,6 +48,7 @@ function probesOf(changes: Partial<Probes> = {}): Probes {
     reach: async () => REACHED,
     peer: async () => ({ tookMs: 1 }),
     archive: async ({ target }) => ({ name: target, tookMs: 3, fault: undefined }),
+    runningArchive: async () => undefined,
     ...changes,
   };
 }
@@ -106,6 +109,57 @@ t.test('an archive is looked at where there is one, and its copy', async (t) => 
     ...{ verdict: 'fail', advice: 'the gateway does not start with it' },
     value: /cannot read the key file \/nowhere\/key \(archive.encryptionKeyFile\): ENOENT/,
   });
+});
+
+t.test(
+  'of an archive that goes through another gateway it is told through which, or why through none',
+  async (t) => {
+    const archive = { topics: ['#'], target: 'mesh' };
+    const alone = await examined({ mesh: async () => ({ ...MESH, hasKey: false }) }, { archive });
+    t.match(alone.get('archive'), { verdict: 'fail', value: /is in no mesh/, advice: /sprawl-edge join/ });
+    t.match((await examined({}, { archive })).get('archive'), {
+      verdict: 'skip',
+      value: /when this one runs/,
+    });
+    const through = { gateway: idOf(2), site: 'hub', target: 's3://abc' };
+    const seen = async (status: Partial<ArchiveStatus>): Promise<Finding | undefined> => {
+      const runningArchive = async (): Promise<ArchiveStatus> => status as ArchiveStatus;
+      return (await examined({ isInUse: async () => true, runningArchive }, { archive })).get('archive');
+    };
+    t.match(await seen({ through, state: 'idle', reason: null }), {
+      verdict: 'ok',
+      value: 'mesh: through hub, to s3://abc',
+    });
+    t.match(await seen({ through: null, state: 'idle', reason: null }), {
+      verdict: 'ok',
+      value: /through no gateway yet/,
+    });
+    t.match(await seen({ through: null, state: 'failing', reason: 'nobody offers it' }), {
+      verdict: 'fail',
+      value: 'nobody offers it',
+    });
+    const served = await examined({}, { archive: { forPeers: true, target: 's3://abc' } });
+    t.match(
+      served.get('archive'),
+      { verdict: 'ok', value: /^s3:\/\/abc answers/ },
+      'what others archive to is looked at',
+    );
+  },
+);
+
+t.test('what a running gateway says of its archive is asked for', async (t) => {
+  const server = createHttpServer((request, response) => {
+    response.statusCode = request.url === '/api/v1/archive' ? 200 : 404;
+    response.end('{"state":"idle"}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const { runningArchive } = createProbes(new PassThrough());
+  const { port } = server.address() as AddressInfo;
+  t.same(await runningArchive(parseConfig({ overrides: { http: { port } } })), { state: 'idle' });
+  server.close();
+  server.closeAllConnections();
+  t.equal(await runningArchive(parseConfig({ overrides: { http: { port } } })), undefined);
 });
 
 t.test('a probe that fails is a failed check, and the others are told all the same', async (t) => {

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { ArchivesStatus } from '../../../lib/contracts/archive-status.js';
 import { createCounters, renderPrometheus, SYS_TOPICS } from '../../../lib/telemetry/index.js';
 import { formatLabels, INFOS } from '../../../lib/telemetry/prometheus.js';
-import { ARCHIVE_METRICS } from '../../../lib/telemetry/archive-metrics.js';
+import { ARCHIVE_METRICS, SERVED_METRICS } from '../../../lib/telemetry/archive-metrics.js';
 import { MESH_METRICS } from '../../../lib/telemetry/mesh-metrics.js';
 import { createMeshStatus } from './mesh-view.js';
 import { parseExposition } from './exposition.js';
@@ -39,11 +39,13 @@ function parseRows(page: string): Row[] {
 }
 
 const ARCHIVE_STATUS: ArchivesStatus = {
-  copy: null,
+  ...{ copy: null, through: null },
   ...{ target: 'file:///a', state: 'failing', reason: 'no', retryAtMs: 1, failures: 2, tip: null },
   backlog: { positions: 3, bytes: 5, maxBytes: 7, ageS: 9, whenFull: 'refuse', isFull: false },
   ...{ entries: 1, rows: 2, bytes: 3, objects: 4, dropped: 5 },
 };
+
+const SERVED_STATUS = { target: 'file:///a', done: 3, failed: 2, refused: 1, bytes: 9 };
 
 const [beforeSys = '', sysPart = ''] = (await readFile(PAGE, 'utf8')).split(SYS_HEADING);
 const [metricsPart = '', afterMesh = ''] = beforeSys.split(MESH_HEADING);
@@ -92,13 +94,20 @@ t.test('the page explains every metric of the archive, and every state', (t) => 
     for (const { labels } of samples(ARCHIVE_STATUS))
       for (const [label, value] of Object.entries(labels)) words.add(label).add(value);
   words.add('copy');
+  for (const { name, samples } of SERVED_METRICS) {
+    words.add(name);
+    for (const { labels } of samples(SERVED_STATUS))
+      for (const [label, value] of Object.entries(labels)) words.add(label).add(value);
+  }
   t.strictSame(
     parseRows(archivePart)
       .map(({ key }) => key)
       .sort(),
     [...words].sort(),
   );
-  const page = renderPrometheus(createView(), createCounters(), undefined, ARCHIVE_STATUS);
+  const page = renderPrometheus(createView(), createCounters(), undefined, ARCHIVE_STATUS, SERVED_STATUS);
+  t.match(page, /^sprawl_archive_served_requests_total\{result="failed"\} 2$/m);
+  t.match(page, /^sprawl_archive_served_bytes_total 9$/m);
   t.match(page, /^sprawl_archive_state\{target="first",state="failing"\} 1$/m);
   t.match(page, /^sprawl_archive_backlog_bytes\{target="first"\} 5$/m);
   t.end();
