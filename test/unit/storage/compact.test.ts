@@ -65,7 +65,7 @@ t.test('what another gateway has not fetched stays, up to what is kept for other
 });
 
 t.test('what is not archived yet stays, however much it is', async (t) => {
-  for (const name of ['archive', 'archive-copy']) {
+  for (const name of ['archive', 'archive-copy', 'standby/one']) {
     const folder = await filledFolder(600, 600, false);
     const { store } = await openStore(folder);
     store.setFloor(name, 40);
