@@ -26,6 +26,8 @@ export const Channel = {
   clones: 9,
   /** Who has left for good. */
   departures: 10,
+  /** Of what is not the mesh's own: see lib/contracts/peer-wire.ts. */
+  wire: 11,
 } as const;
 export type Channel = (typeof Channel)[keyof typeof Channel];
 
