@@ -3,7 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Archive, ArchivePorts, ArchiveSettings, TargetSettings } from '../bridge/index.js';
+import type {
+  Archive,
+  ArchivePorts,
+  ArchiveSettings,
+  FinishAnswer,
+  Standby,
+  StandbySettings,
+  TargetSettings,
+} from '../bridge/index.js';
 import { type GatewayIdentity, type Mesh, openIdentity, siteNameOf } from '../mesh/index.js';
 import type { Lanes } from './broker/lanes.js';
 import { queryArchive } from './archive-query.js';
@@ -15,10 +23,12 @@ import { SprawlError } from './contracts/errors.js';
 import type { Lineage } from './contracts/epoch.js';
 import type { GatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
-import type { ArchiveFloor, Store } from './contracts/store.js';
+import { type ArchiveFloor, STANDBY_PREFIX, type Store } from './contracts/store.js';
 import { realTimers } from './real-clock.js';
 
 const SPOOL = 'archive-spool';
+/** Of a copy for another gateway, beside a message. */
+const BESIDE_MESSAGE_BYTES = 262_144;
 const MINUTES_OF_HOUR = 60;
 
 export interface ArchiveParts {
@@ -41,6 +51,8 @@ export interface GatewayArchive {
   status(): ArchivesStatus;
   /** See queryArchive. */
   messages(query: MessageQuery): AsyncIterable<Uint8Array>;
+  /** Brings what is kept here of the archive of another gateway into it, see Standby.finish. @returns why not, as text */
+  finish(gateway: string, tellsRest: boolean): FinishAnswer | string;
 }
 
 /** Who a gateway is, and its lives: those of its mesh, or of its data folder alone. */
@@ -60,7 +72,7 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
   const full = new Set<ArchiveFloor>();
   const create = (settings: ArchiveSettings): Promise<Archive> =>
     createArchive(settings, {
-      ...{ self: self.id, store, clock, timers: realTimers, minuteOfDay },
+      ...{ self: self.id, origin: self.id, store, clock, timers: realTimers, minuteOfDay },
       logger: settings.name === 'archive' ? logger : logger.child({ archive: settings.name }),
       setFull: (isFull) => {
         if (isFull) full.add(settings.name);
@@ -71,7 +83,9 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
       beyond: (counter) => self.beyond(counter),
       whenCommitted: (done, position) => lanes.whenCommitted(done, position),
     });
-  const archive = await create(await settingsOf(config, self.site));
+  const settings = await settingsOf(config, self.site);
+  const archive = await create(settings);
+  const standby = mesh && (await createStandby(config, settings, { ...parts, mesh, archive }));
   const copySettings = await copySettingsOf(config, self.site);
   const copy = copySettings && (await create(copySettings));
   const all = copy === undefined ? [archive] : [archive, copy];
@@ -85,26 +99,85 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
     start: async () => {
       await self.begin();
       for (const one of all) one.start();
+      if (standby !== undefined) standby.start();
+      else letStandbyGo(config, parts);
     },
     tick: () => {
       for (const one of all) one.tick();
+      standby?.tick();
     },
-    stop: async () => void (await Promise.all(all.map((one) => one.stop()))),
-    status: () => ({ ...archive.status(), copy: copy?.status() ?? null }),
+    stop: async () => void (await Promise.all([...all, standby].map((one) => one?.stop()))),
+    status: () => ({
+      ...archive.status(),
+      copy: copy?.status() ?? null,
+      standby: standby?.status() ?? [],
+    }),
+    finish: (gateway, tellsRest) =>
+      standby?.finish(gateway, tellsRest) ??
+      'this gateway is in no mesh: nothing is kept here of the archives of others',
     messages: (query) => queryArchive(config, query),
   };
 }
 
-async function createArchive(settings: ArchiveSettings, ports: ArchivePorts): Promise<Archive> {
+async function createArchive(
+  settings: ArchiveSettings,
+  ports: Omit<ArchivePorts, 'rows'> & Pick<ArchiveParts, 'store'>,
+): Promise<Archive> {
   // A gateway without an archive does without its code.
-  const { Archive } = await import('../bridge/index.js');
+  const { Archive, LogRows } = await import('../bridge/index.js');
+  const { store } = ports;
   try {
-    return new Archive(settings, ports);
+    return new Archive(settings, {
+      ...ports,
+      rows: (topics, steps, readBytes) => new LogRows(store, topics, steps, readBytes),
+    });
   } catch (error) {
     throw new SprawlError('CONFIG_INVALID', error instanceof Error ? error.message : String(error), {
       cause: error,
     });
   }
+}
+
+/** Gateways of one mesh finish for each other. */
+async function createStandby(
+  { archive: { standbyFor, standbyMaxBytes }, mqtt, mesh: { linkMaxBytesPerSecond } }: Config,
+  settings: ArchiveSettings,
+  {
+    clock,
+    logger,
+    store,
+    lanes,
+    mesh,
+    archive,
+  }: ArchiveParts & { readonly mesh: Mesh; readonly archive: Archive },
+): Promise<Standby> {
+  const { Standby: Created } = await import('../bridge/index.js');
+  const { node } = mesh;
+  const standbySettings: StandbySettings = {
+    ...settings,
+    ...{ standbyFor, maxBytes: standbyMaxBytes, copyBytesPerSecond: linkMaxBytesPerSecond },
+    chunkMaxBytes: mqtt.packetMaxBytes + BESIDE_MESSAGE_BYTES,
+    spoolFolder: `${settings.spoolFolder}-standby`,
+  };
+  const standby = new Created(standbySettings, {
+    ...{ self: node.self, clock, timers: realTimers, logger, minuteOfDay, store, archive: archive.offered },
+    whenCommitted: (done, position) => lanes.whenCommitted(done, position),
+    send: (to, frame) => node.sendWire(to, frame),
+    mayLeave: (filter) => node.mayLeave(filter),
+    isEvicted: (gateway) => node.admission.isEvicted(gateway),
+  });
+  node.carry(standby);
+  return standby;
+}
+
+/** A gateway that is in no mesh any more keeps nothing for others. */
+function letStandbyGo({ archive }: Config, { store, logger }: ArchiveParts): void {
+  for (const name of [...store.floors.keys()])
+    if (name.startsWith(STANDBY_PREFIX)) store.setFloor(name, undefined);
+  if (archive.standbyFor.length > 0)
+    logger.warn('this gateway is in no mesh: it keeps nothing for the gateways of archive.standbyFor', {
+      standbyFor: archive.standbyFor.join(' '),
+    });
 }
 
 function memberOf(mesh: Mesh): Self {

@@ -104,7 +104,7 @@ class ArchiveThreadWorker {
   }
 
   async #open(): Promise<Archiver> {
-    const { self, target, config, maxBytesPerSecond } = this.#settings;
+    const { self, origin, known, target, config, maxBytesPerSecond } = this.#settings;
     this.#target ??= await openTarget(target);
     const { objects: store } = this.#target;
     const objects =
@@ -117,13 +117,14 @@ class ArchiveThreadWorker {
           archive: objects.name,
         },
       );
-    await keepConfig(store, self, config);
+    if (known !== undefined) await new Manifest(store, origin).expect(known);
+    await keepConfig(store, origin, config);
     const cuts = new CutBuilder(
       { spool: this.#spool, read: (cut) => this.#read(cut) },
-      builderOptionsOf(self, config),
+      builderOptionsOf(origin, config),
     );
     return new Archiver({
-      ...{ self, objects, manifest: new Manifest(store, self) },
+      ...{ self, objects, manifest: new Manifest(store, origin) },
       cutAfter: () => this.#ask<Cut | undefined>((id) => ({ kind: 'cut?', id })),
       build: (cut) => cuts.build(cut),
       archived: (tip, lives, built) =>

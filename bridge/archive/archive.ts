@@ -16,9 +16,10 @@ import type { Cut } from './archiver.js';
 import { type ClockStep, ClockSteps } from './clock-steps.js';
 import { CutKeeper } from './cut-keeper.js';
 import { type ArchiveBacklog, type CutLimits, type CutLog, Cutter } from './cutter.js';
-import { LogRows } from './log-rows.js';
-import type { ManifestTip, PositionRange } from './manifest-entry.js';
+import type { RowSource } from './log-rows.js';
+import type { KnownEntry, ManifestTip, PositionRange } from './manifest-entry.js';
 import type { LogRead } from './row-columns.js';
+import { OfferedLog } from './standby/offered-log.js';
 import type { ArchivedLives } from './stretch.js';
 import type { TargetSettings } from './target.js';
 import type { AddedFiles } from './thread-protocol.js';
@@ -47,20 +48,19 @@ export interface ArchiveSettings extends ArchiveConfig, CutLimits {
 /** The log, as its archive needs it. */
 export type ArchivedLog = Pick<
   Store,
-  | 'first'
-  | 'committed'
-  | 'bytesBetween'
-  | 'readOwn'
-  | 'floors'
-  | 'setFloor'
-  | 'setNote'
-  | 'recordNote'
-  | 'note'
+  'first' | 'committed' | 'bytesBetween' | 'floors' | 'setFloor' | 'setNote' | 'recordNote' | 'note'
 >;
 
 export interface ArchivePorts {
+  /** Who writes. */
   readonly self: GatewayId;
+  /** Whose log it is. */
+  readonly origin: GatewayId;
   readonly store: ArchivedLog;
+  /** What is to be archived of it. */
+  rows(topics: readonly string[], steps: ClockSteps, readBytes?: number): RowSource;
+  /** See ThreadSettings. */
+  readonly known?: KnownEntry | undefined;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -89,7 +89,7 @@ interface SavedCut {
 }
 
 /** What the log remembers for an archive; the floor has the name of the archive. */
-type NoteKind = 'cut' | 'clock' | 'target' | 'given-up';
+type NoteKind = 'cut' | 'clock' | 'target' | 'given-up' | 'reached';
 
 /** Of what may wait. */
 const ALARM_SHARE = 0.8;
@@ -103,7 +103,8 @@ export class Archive {
   readonly #cutter: Cutter;
   readonly #keeper: CutKeeper;
   #steps: ClockSteps;
-  #rows: LogRows;
+  #rows: RowSource;
+  readonly #offered: OfferedLog;
   #thread: ArchiveThread | undefined;
   #runner: RunnerStatus = { state: 'stopped', fault: undefined, doneCount: 0 };
   #isStarted = false;
@@ -121,14 +122,15 @@ export class Archive {
 
   /** @throws Error where this Node.js cannot write what is asked for */
   constructor(settings: ArchiveSettings, ports: ArchivePorts) {
-    const { store, clock, lineage, beyond } = ports;
+    const { clock, lineage, beyond } = ports;
     if (settings.format === 'parquet' && settings.compression === 'zstd' && !HAS_ZSTD)
       throw new Error('archive.compression: zstd needs Node.js 22.15 or later: update it, or choose snappy');
     this.#settings = settings;
     this.#ports = ports;
     this.#config = fingerprintOf(settings);
     this.#steps = new ClockSteps(clock, []);
-    this.#rows = new LogRows(store, settings.topics, this.#steps);
+    this.#rows = ports.rows(settings.topics, this.#steps);
+    this.#offered = new OfferedLog(settings, ports, this.#nameOf('reached'));
     this.#cutter = new Cutter(
       { clock, log: this.#log(), lineage, beyond, isOpen: () => this.#closedBecause() === undefined },
       settings,
@@ -147,7 +149,7 @@ export class Archive {
     const steps = this.#note<readonly ClockStep[]>('clock');
     this.#givenUp = this.#note<readonly PositionRange[]>('given-up') ?? [];
     this.#steps = new ClockSteps(clock, steps ?? []);
-    this.#rows = new LogRows(store, this.#settings.topics, this.#steps);
+    this.#rows = this.#ports.rows(this.#settings.topics, this.#steps);
     // Until it is known what the archive has, nothing goes.
     const { name } = this.#settings;
     if (!store.floors.has(name)) {
@@ -156,6 +158,7 @@ export class Archive {
       this.#giveUpBefore(store.first);
     }
     this.#lookAtTarget();
+    this.#offered.start(this.#begin?.from ?? store.first, this.#floor, this.#steps);
     this.#isStarted = true;
   }
 
@@ -284,12 +287,12 @@ export class Archive {
   }
 
   #createThread(): ArchiveThread {
-    const { self, timers, logger } = this.#ports;
+    const { self, origin, known, timers, logger } = this.#ports;
     const { topics, format, compression, partitions, columns, site } = this.#settings;
     const { target, maxBytesPerSecond, spoolFolder } = this.#settings;
     const config = { topics, format, compression, partitions, columns, site };
     return new ArchiveThread(
-      { self, target, config, maxBytesPerSecond, spoolFolder },
+      { self, origin, known, target, config, maxBytesPerSecond, spoolFolder },
       {
         ...{ timers, logger },
         cut: () => this.#keeper.cutAfter(this.#tip as ManifestTip, this.#lives),
@@ -311,16 +314,23 @@ export class Archive {
     this.#tip = tip;
     this.#lives = lives;
     this.#cutter.archived(tip, lives);
-    this.#raiseFloor(this.#cutter.doneUpTo + 1);
+    this.#doneWith(this.#cutter.doneUpTo);
     const untold = this.#givenUp.filter(([, to]) => to > tip.upTo);
     if (untold.length === this.#givenUp.length) return;
     this.#givenUp = untold;
     this.#keep('given-up', untold);
   }
 
-  /** What was given up stays given up. */
-  #raiseFloor(needed: LogPosition): void {
-    if (needed > this.#floor) this.#ports.store.setFloor(this.#settings.name, needed);
+  /** Nothing up to here is wanted any more. What was given up stays given up. */
+  #doneWith(position: LogPosition): void {
+    const { store } = this.#ports;
+    if (position >= this.#floor) store.setFloor(this.#settings.name, position + 1);
+    if (this.#tip !== undefined) this.#offered.reached(this.#tip, position);
+  }
+
+  /** What other gateways have to know to finish the archive, and what it is made of. */
+  get offered(): OfferedLog {
+    return this.#offered;
   }
 
   /** The first position that may have to be read. */
@@ -335,7 +345,7 @@ export class Archive {
       const cut = this.#cutter.cut();
       if (cut === undefined || (await this.#rows.hasRows(this.#startOf(cut.after), cut.upTo))) return cut;
       this.#cutter.skip(cut.upTo);
-      this.#raiseFloor(this.#cutter.doneUpTo + 1);
+      this.#doneWith(this.#cutter.doneUpTo);
     }
   }
 

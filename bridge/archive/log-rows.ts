@@ -17,29 +17,37 @@ export interface OwnLog {
   ): void;
 }
 
+/** Where the rows of an origin are read. */
+export interface RowSource {
+  /** Some of the rows of a cut, behind `after`. */
+  read(cut: Pick<Cut, 'upTo' | 'atMs'>, after: LogPosition): Promise<LogRead>;
+  /** Whether there is anything to be archived behind `after` and up to `upTo`. */
+  hasRows(after: LogPosition, upTo: LogPosition): Promise<boolean>;
+}
+
 /** Small: the thread that has the log serves clients between two reads. */
 const READ_BYTES = 131_072;
 const TOPICS_REMEMBERED = 10_000;
 
-export class LogRows {
+export class LogRows implements RowSource {
   readonly #log: OwnLog;
   readonly #filters: readonly string[];
   readonly #steps: ClockSteps;
+  readonly #readBytes: number;
   readonly #known = new Map<string, boolean>();
 
-  /** @param filters of the topics that are archived */
-  constructor(log: OwnLog, filters: readonly string[], steps: ClockSteps) {
+  /** @param filters of the topics that are archived @param readBytes about how much is read at once */
+  constructor(log: OwnLog, filters: readonly string[], steps: ClockSteps, readBytes = READ_BYTES) {
     this.#log = log;
     this.#filters = filters;
     this.#steps = steps;
+    this.#readBytes = readBytes;
   }
 
-  /** Some of the rows of a cut, behind `after`. */
-  async read({ upTo, atMs }: Cut, after: LogPosition): Promise<LogRead> {
+  async read({ upTo, atMs }: Pick<Cut, 'upTo' | 'atMs'>, after: LogPosition): Promise<LogRead> {
     return this.#take(await this.#read(after), upTo, atMs);
   }
 
-  /** Whether there is anything to be archived behind `after` and up to `upTo`. */
   async hasRows(after: LogPosition, upTo: LogPosition): Promise<boolean> {
     for (let at = after; at < upTo;) {
       const { messages, next, lostFrom } = await this.#read(at);
@@ -52,7 +60,7 @@ export class LogRows {
   }
 
   #read(after: LogPosition): Promise<OwnMessages> {
-    return new Promise((resolve) => this.#log.readOwn(after + 1, READ_BYTES, resolve, { passed: true }));
+    return new Promise((resolve) => this.#log.readOwn(after + 1, this.#readBytes, resolve, { passed: true }));
   }
 
   #take({ messages, wallMs, next, lostFrom, lostTo }: OwnMessages, upTo: LogPosition, atMs: number): LogRead {

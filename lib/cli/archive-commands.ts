@@ -1,5 +1,6 @@
 import {
   ARCHIVE_CAT_OPTIONS,
+  ARCHIVE_FINISH_OPTIONS,
   ARCHIVE_LIFECYCLE_OPTIONS,
   ARCHIVE_COMPACT_OPTIONS,
   ARCHIVE_LS_OPTIONS,
@@ -118,6 +119,26 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) =>
       (await import('./archive-compact.js')).runArchiveCompact(invocation, world),
+  },
+  {
+    name: 'archive finish',
+    summary: 'Finish the archive of a gateway that is gone.',
+    usage: 'GATEWAY [OPTIONS]',
+    details: [
+      'Asks a running gateway that keeps copies for GATEWAY (archive.standbyFor) to bring what is not archived yet into the archive of that gateway: a site, or the first characters of an id. It goes on in the background: "sprawl-edge archive status" shows how far it is. "sprawl-edge evict" begins the same by itself at every gateway that keeps for it.',
+      'Nothing is claimed that is not known: the archive ends where the copies do. A gateway that comes back after all goes on behind that, and nothing is archived twice.',
+    ],
+    options: ARCHIVE_FINISH_OPTIONS,
+    positionals: { min: 1, max: 1 },
+    examples: [
+      {
+        purpose: 'The gateway of the mill has burnt',
+        line: 'sprawl-edge archive finish mill --give-up-rest',
+      },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) =>
+      (await import('./archive-finish.js')).runArchiveFinish(invocation, world),
   },
   {
     name: 'archive replay',

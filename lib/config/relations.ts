@@ -149,7 +149,14 @@ function checkMesh({ mesh }: Config, sourceOf: SourceOf): void {
 
 function checkArchive(config: Config, sourceOf: SourceOf): void {
   const { archive, storage, limits } = config;
-  if (archive.topics.length === 0) return;
+  if (archive.topics.length === 0) {
+    if (archive.standbyFor.length === 0) return;
+    throw violated(
+      'archive.standbyFor needs archive.topics: only a gateway that archives something itself finishes for others',
+      ['archive.standbyFor', 'archive.topics'],
+      sourceOf,
+    );
+  }
   if (storage.durability === 'memory') {
     throw violated(
       'archive.topics needs storage.durability: disk: what is archived comes from the log',

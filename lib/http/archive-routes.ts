@@ -28,11 +28,21 @@ export interface ArchiveView {
   status(): ArchivesStatus;
   /** Lines of JSON, as they are asked for. @throws SprawlError ARCHIVE_… */
   messages(query: ArchiveQuery): AsyncIterable<Uint8Array>;
+  /** Brings what is kept here of the archive of another gateway into it. @returns why not, as text */
+  finish(gateway: string, tellsRest: boolean): FinishBegun | string;
+}
+
+/** Positions of the log of the gateway. */
+export interface FinishBegun {
+  readonly gateway: string;
+  readonly archivedUpTo: number;
+  readonly upTo: number;
 }
 
 const NDJSON_CONTENT_TYPE = 'application/x-ndjson; charset=utf-8';
 const ID_START = /^[0-9a-f]{1,64}$/;
 const PARAMETERS = ['topic', 'from', 'to', 'origin', 'limit'];
+const FINISH_MAX_BYTES = 1024;
 
 /** @param archive undefined: the gateway has none */
 export function createArchiveRoutes(archive: ArchiveView | undefined): readonly Route[] {
@@ -62,7 +72,35 @@ export function createArchiveRoutes(archive: ArchiveView | undefined): readonly 
         return begun(archive.messages(query), request.signal, () => readers--);
       },
     },
+    {
+      method: 'POST',
+      path: '/api/v1/archive/finish',
+      summary: 'finishes the archive of a gateway that is gone, from what is kept here',
+      isLocal: true,
+      bodyMaxBytes: FINISH_MAX_BYTES,
+      handle: ({ body }) => {
+        if (archive === undefined) return nothingArchived();
+        const wanted = finishOf(body);
+        if (typeof wanted === 'string') return faultResponse(HttpFault.badRequest, wanted);
+        const answer = archive.finish(wanted.gateway, wanted.giveUpRest);
+        return typeof answer === 'string' ? faultResponse(HttpFault.badRequest, answer) : json(200, answer);
+      },
+    },
   ];
+}
+
+/** @returns what is wrong with it, as text */
+function finishOf(body: Uint8Array): { readonly gateway: string; readonly giveUpRest: boolean } | string {
+  const form = 'the body is JSON with gateway, a text, and giveUpRest, true or false';
+  try {
+    const fields: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
+    const { gateway, giveUpRest = false } = fields as Readonly<Record<string, unknown>>;
+    return typeof gateway === 'string' && gateway !== '' && typeof giveUpRest === 'boolean'
+      ? { gateway, giveUpRest }
+      : form;
+  } catch {
+    return form;
+  }
 }
 
 function nothingArchived(): HttpResponse {

@@ -7,6 +7,9 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Writable } from 'node:stream';
 import { realClock } from '../../real-clock.js';
+import type { Config } from '../../config/index.js';
+import type { ArchivesStatus, StandbyStatus } from '../../contracts/archive-status.js';
+import { askGateway, expectAnswer, urlOf } from '../gateway-http.js';
 import { toolLogger } from '../tool-logger.js';
 import { folderProbe, spaceProbe, syncProbe, useProbe } from './folder-probes.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
@@ -40,8 +43,16 @@ export function createProbes(stderr: Writable): Probes {
         timeoutMs: REACH_TIMEOUT_MS,
       }),
     archive: async (where) => (await import('../../archive-tools.js')).lookAtArchive(where),
+    standby: standbyProbe,
     peer: async (address) => (await import('../../mesh-tools.js')).lookAtPeer(address),
   };
+}
+
+async function standbyProbe(config: Config): Promise<readonly StandbyStatus[]> {
+  const url = urlOf(config);
+  const answer = await askGateway(url, '/api/v1/archive');
+  expectAnswer(url, answer);
+  return (JSON.parse(answer.text) as ArchivesStatus).standby;
 }
 
 function machine(): MachineFound {

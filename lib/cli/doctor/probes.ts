@@ -1,5 +1,6 @@
 /** What is measured. The judging is elsewhere, so that it is tested without a machine; tests put others in the place of these. */
 import type { Config, HostPort } from '../../config/index.js';
+import type { StandbyStatus } from '../../contracts/archive-status.js';
 import type { ArchiveSeen } from './judge-archive.js';
 import type { FolderFound, SpaceFound } from './judge-folder.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
@@ -27,4 +28,6 @@ export interface Probes {
   peer(address: HostPort): Promise<PeerSeen>;
   /** Nothing is written. */
   archive(where: Pick<Config['archive'], 'target' | 's3'>): Promise<ArchiveSeen>;
+  /** As the gateway with this configuration says it, which runs. */
+  standby(config: Config): Promise<readonly StandbyStatus[]>;
 }

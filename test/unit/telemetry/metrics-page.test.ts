@@ -40,6 +40,7 @@ function parseRows(page: string): Row[] {
 
 const ARCHIVE_STATUS: ArchivesStatus = {
   copy: null,
+  standby: [],
   ...{ target: 'file:///a', state: 'failing', reason: 'no', retryAtMs: 1, failures: 2, tip: null },
   backlog: { positions: 3, bytes: 5, maxBytes: 7, ageS: 9, whenFull: 'refuse', isFull: false },
   ...{ entries: 1, rows: 2, bytes: 3, objects: 4, dropped: 5 },
