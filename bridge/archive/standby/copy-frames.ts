@@ -69,7 +69,7 @@ function told(kind: number | undefined, fields: Readonly<Record<string, unknown>
     }
     case Kind.withheld:
       return typeof reason === 'string'
-        ? { kind: 'withheld', reason: reason.slice(0, REASON_MAX_CHARACTERS) }
+        ? { kind: 'withheld', reason: reason.slice(0, REASON_MAX_CHARACTERS).replaceAll(/\p{Cc}/gu, ' ') }
         : undefined;
     case Kind.want:
       return isCount(after) && isCount(maxBytes) ? { kind: 'want', after, maxBytes } : undefined;

@@ -83,8 +83,9 @@ export class CopySender {
     this.#state = 'reading';
     while (this.#ports.head() > this.#readUpTo) {
       const head = this.#ports.head();
-      const read = await this.#ports.read(this.#readUpTo);
+      const read = await this.#ports.read(this.#readUpTo).catch(unreadable);
       if (turn !== this.#wants) return;
+      if (typeof read === 'string') return this.#withhold(read);
       this.#readUpTo = Math.max(this.#readUpTo, read.next - 1);
       if (read.rows.count > 0 || read.lost.length > 0) return this.#send(read, head);
     }
@@ -97,19 +98,20 @@ export class CopySender {
     const { bytesPerSecond } = this.#options;
     const to = this.#readUpTo;
     const chunk = encodeChunk({ from: this.#has, to, head: Math.max(head, to), lost, rows });
-    if (chunk.length > this.#maxBytes) {
-      this.halt();
-      send(
-        encodeWithheld(
-          `a message behind position ${this.#has} of its log takes ${chunk.length} bytes, and the standby takes ${this.#maxBytes}: raise mqtt.packetMaxBytes there`,
-        ),
+    if (chunk.length > this.#maxBytes)
+      return this.#withhold(
+        `a message behind position ${this.#has} of its log takes ${chunk.length} bytes, and the standby takes ${this.#maxBytes}: raise mqtt.packetMaxBytes there`,
       );
-      return;
-    }
     this.#state = 'sent';
     this.#sentUpTo = to;
     for (const frame of encodeParts(chunk)) send(frame);
     const paceMs = bytesPerSecond === 0 ? 0 : (1000 * chunk.length) / bytesPerSecond;
     this.#notBefore = now() + Math.max(paceMs, head > to ? 0 : GATHER_MS);
   }
+  #withhold(reason: string): void {
+    this.halt();
+    this.#ports.send(encodeWithheld(reason));
+  }
 }
+
+const unreadable = (error: unknown): string => `its log cannot be read: ${String(error)}`;

@@ -14,6 +14,7 @@ import {
   STANDBY_PREFIX,
   type Store,
 } from '../../../lib/contracts/store.js';
+import { HAS_ZSTD } from '../zstd.js';
 import { decodeChunk, decodeChunkHead } from './copy-chunk.js';
 import { type CopyFrame, encodeCopyAck, encodeWant } from './copy-frames.js';
 import { decodeSaved, encodeSaved, type Finish } from './kept-note.js';
@@ -140,6 +141,11 @@ export class Keeper {
     return this.#isLinked;
   }
 
+  /** Everything that came is durable. */
+  get isSettled(): boolean {
+    return this.#pending === 0;
+  }
+
   get heldBytes(): number {
     const { store } = this.#ports;
     const floor = this.#state && floorOf(this.#state);
@@ -149,6 +155,9 @@ export class Keeper {
   /** Why what it takes in is not all kept; undefined: it is. */
   get lack(): string | undefined {
     if (this.#withheld !== undefined) return this.#withheld;
+    const { format, compression } = this.#state?.offer.config ?? {};
+    if (format === 'parquet' && compression === 'zstd' && !HAS_ZSTD)
+      return 'its files are packed with zstd, which needs Node.js 22.15 or later here: what is kept cannot be written';
     if (this.#lack === 'full')
       return `more waits there to be archived than is kept here: archive.standbyMaxBytes is ${this.#options.maxBytes}`;
     return this.#lack === 'no room' ? 'the disk of this gateway has no room for it' : undefined;
@@ -256,8 +265,7 @@ export class Keeper {
     whenCommitted(() => {
       this.#pending--;
       const present = this.#state;
-      // While it is finished what came too late for that is not added.
-      if (present?.run !== run || this.#finish !== undefined) return;
+      if (present?.run !== run) return;
       // One that came over an earlier link may have brought it.
       if (isNextChunk(present, chunk)) {
         this.#state = takeChunk(present, chunk, position, bytes.length);
@@ -307,7 +315,7 @@ export class Keeper {
 
   // Finishing.
 
-  /** What is here goes into its archive, and nothing is added to it meanwhile. Durable soon. */
+  /** What is here goes into its archive, and nothing more is asked for. Durable soon. */
   beginFinish(finish: Finish): void {
     this.#finish = finish;
     this.#isWanting = false;

@@ -42,6 +42,8 @@ export function parseOffer(fields: unknown): ArchiveOffer | undefined {
   const tip = tipOf(fields['tip']);
   const config = typeof configText === 'string' ? decodeConfig(Buffer.from(configText)) : undefined;
   if (lineage === undefined || tip === undefined || config === undefined) return undefined;
+  // People see it.
+  if (/\p{Cc}/u.test(config.site)) return undefined;
   if (!isCount(begin) || begin === 0 || !isCount(done) || done < begin - 1 || typeof target !== 'string')
     return undefined;
   return { lineage, begin, done, tip, target, config };

@@ -1,44 +1,38 @@
 /** What is kept of the archives of others, as it is shown. */
 import type { StandbyStatus } from '../../../lib/contracts/archive-status.js';
-import type { Finisher } from './finisher.js';
+import type { Finishing } from './finishing.js';
 import type { Keeper } from './keeper.js';
 
-/** @param finisher that is at work for it @param rows that were brought into its archive before */
-export function statusOfKeeper(
-  keeper: Keeper,
-  finisher: Finisher | undefined,
-  rows: number,
-  maxBytes: number,
-): StandbyStatus {
+export function statusOfKeeper(keeper: Keeper, finishing: Finishing, maxBytes: number): StandbyStatus {
   const { origin, state, heldBytes } = keeper;
   return {
     ...{ gateway: origin, site: state?.offer.config.site ?? '' },
-    ...stateOf(keeper, finisher),
+    ...stateOf(keeper, finishing),
     archivedUpTo: state?.after ?? null,
     keptUpTo: state?.upTo ?? null,
     head: state?.head ?? null,
     bytes: state?.bytes ?? 0,
     ...{ heldBytes, maxBytes },
-    rows: rows + (finisher?.status.rows ?? 0),
+    rows: finishing.rowsOf(origin),
   };
 }
 
 function stateOf(
-  { finish, lack, isLinked }: Keeper,
-  finisher: Finisher | undefined,
+  { origin, finish, lack, isLinked }: Keeper,
+  finishing: Finishing,
 ): Pick<StandbyStatus, 'state' | 'reason'> {
   if (finish !== undefined) {
-    const trouble = finisher?.trouble;
-    if (trouble !== undefined) return { state: 'failing', reason: trouble };
-    return { state: 'finishing', reason: finisher === undefined ? 'another one is finished first' : null };
+    const reason = finishing.reasonOf(origin);
+    if (reason !== undefined) return { state: 'failing', reason };
+    return { state: 'finishing', reason: finishing.isAtWork(origin) ? null : 'it waits for its turn' };
   }
   if (lack !== undefined) return { state: 'incomplete', reason: lack };
   if (isLinked) return { state: 'keeping', reason: null };
   return { state: 'apart', reason: 'there is no link to it: what it takes in meanwhile is not kept here' };
 }
 
-export function statusOfFinished(keeper: Keeper, rows: number, maxBytes: number): StandbyStatus {
-  const status = statusOfKeeper(keeper, undefined, rows, maxBytes);
+export function statusOfFinished(keeper: Keeper, finishing: Finishing, maxBytes: number): StandbyStatus {
+  const status = statusOfKeeper(keeper, finishing, maxBytes);
   return {
     ...{ ...status, state: 'finished', reason: null, archivedUpTo: status.keptUpTo },
     ...{ bytes: 0, heldBytes: 0 },

@@ -3,7 +3,7 @@
  *
  *     links ⇄ Standby ─┬─ CopySender    one for each link: copies of what is to be archived here
  *                      ├─ Keeper        one for each gateway that is kept for
- *                      └─ Finisher      one at a time: brings what is kept into the archive of a gateway that is gone
+ *                      └─ Finishing     brings what is kept into the archives of gateways that are gone
  */
 import type { StandbyStatus } from '../../../lib/contracts/archive-status.js';
 import { type GatewayId, parseGatewayId, shortId } from '../../../lib/contracts/gateway-id.js';
@@ -12,7 +12,8 @@ import type { PeerWire } from '../../../lib/contracts/peer-wire.js';
 import type { LogRead } from '../row-columns.js';
 import { decodeCopyFrame, encodeOffer, encodeWithheld } from './copy-frames.js';
 import { CopySender } from './copy-sender.js';
-import { Finisher, type FinisherPorts, type FinisherSettings } from './finisher.js';
+import type { FinisherPorts, FinisherSettings } from './finisher.js';
+import { Finishing } from './finishing.js';
 import { Keeper, type KeeperOptions, type KeeperPorts, type KeeperStore } from './keeper.js';
 import type { ArchiveOffer } from './offer.js';
 import { statusOfFinished, statusOfKeeper, statusOfMissing } from './standby-status.js';
@@ -57,8 +58,7 @@ export class Standby implements PeerWire {
   readonly #senders = new Map<GatewayId, CopySender>();
   readonly #keepers = new Map<GatewayId, Keeper>();
   readonly #finished = new Map<GatewayId, StandbyStatus>();
-  readonly #rows = new Map<GatewayId, number>();
-  #finisher: Finisher | undefined;
+  readonly #finishing: Finishing;
   /** What was offered before the start: it is not said again. */
   readonly #early = new Map<GatewayId, Uint8Array>();
   /** What every link was told last. */
@@ -70,6 +70,8 @@ export class Standby implements PeerWire {
   constructor(settings: StandbySettings, ports: StandbyPorts) {
     this.#settings = settings;
     this.#ports = ports;
+    const { self, clock, timers, minuteOfDay, logger, store } = ports;
+    this.#finishing = new Finishing(settings, { self, clock, timers, minuteOfDay, logger, log: store });
   }
 
   /** After the store was opened. What is not to be kept any more goes. */
@@ -260,51 +262,15 @@ export class Standby implements PeerWire {
     if (this.#isStarted) this.#goOnFinishing();
   }
 
-  /** One after the other: each has a thread that makes files. */
   #goOnFinishing(): void {
-    const finisher = this.#finisher;
-    if (finisher === undefined) {
-      const next = [...this.#keepers.values()].find(({ finish, state }) => finish && state);
-      if (next !== undefined) this.#startFinisher(next);
-      return;
-    }
-    finisher.tick();
-    const keeper = this.#keepers.get(finisher.origin);
-    // It was given up: what it has not read is gone.
-    if (finisher.isDone || keeper?.finish === undefined) this.#end(finisher, keeper);
-  }
-
-  #startFinisher(keeper: Keeper): void {
-    const { origin, name, state, finish } = keeper;
-    if (state === undefined || finish === undefined) return;
-    const { store, self, clock, timers, minuteOfDay, logger } = this.#ports;
-    const named = logger.child({ finishing: shortId(origin) });
-    const ports = { self, clock, timers, minuteOfDay, logger: named, log: store };
-    try {
-      this.#finisher = new Finisher(this.#settings, { origin, name, state }, finish, ports);
-      this.#finisher.start();
-    } catch (error) {
-      logger.error('the archive of another gateway cannot be finished here', {
-        ...{ gateway: origin, reason: error instanceof Error ? error.message : String(error) },
-      });
-      this.#drop(keeper);
-    }
-  }
-
-  #end(finisher: Finisher, keeper: Keeper | undefined): void {
-    const { origin, isDone, end, status } = finisher;
-    this.#finisher = undefined;
-    void finisher.stop();
-    this.#rows.set(origin, (this.#rows.get(origin) ?? 0) + status.rows);
-    if (!isDone || keeper === undefined) return;
+    const keeper = this.#finishing.tick(this.#keepers.values());
+    if (keeper?.state === undefined) return;
+    const { origin, offered, state } = keeper;
+    const rows = this.#finishing.rowsOf(origin);
     this.#ports.logger.info('the archive of another gateway is finished as far as it is known here', {
-      ...{ gateway: origin, upTo: end, rows: status.rows },
+      ...{ gateway: origin, upTo: state.upTo, rows },
     });
-    this.#finished.set(
-      origin,
-      statusOfFinished(keeper, this.#rows.get(origin) ?? 0, this.#settings.maxBytes),
-    );
-    const { offered } = keeper;
+    this.#finished.set(origin, statusOfFinished(keeper, this.#finishing, this.#settings.maxBytes));
     this.#drop(keeper);
     // It is back, and does not say it again.
     if (offered !== undefined) this.frame(origin, encodeOffer(offered));
@@ -313,15 +279,14 @@ export class Standby implements PeerWire {
   /** Resolves when nothing goes on any more. What was begun is gone on with after the next start. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    await this.#finisher?.stop();
+    await this.#finishing.stop();
   }
 
   status(): readonly StandbyStatus[] {
     const { maxBytes, standbyFor } = this.#settings;
-    const kept = [...this.#keepers.values()].map((keeper) => {
-      const finisher = this.#finisher?.origin === keeper.origin ? this.#finisher : undefined;
-      return statusOfKeeper(keeper, finisher, this.#rows.get(keeper.origin) ?? 0, maxBytes);
-    });
+    const kept = [...this.#keepers.values()].map((keeper) =>
+      statusOfKeeper(keeper, this.#finishing, maxBytes),
+    );
     const done = [...this.#finished.values()].filter(
       ({ gateway }) => !kept.some((one) => one.gateway === gateway),
     );

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { encodeConfig } from '../../../bridge/archive/archive-config.js';
 import { noRows, packRows, rowsBetween, unpackRows } from '../../../bridge/archive/row-columns.js';
 import {
   type CopyChunk,
@@ -129,6 +130,7 @@ t.test('each frame is read as it was written, and nothing else is one', (t) => {
   t.same(decodeCopyFrame(encodeOffer(origin.offer)), { kind: 'offer', offer: origin.offer });
   t.same(decodeCopyFrame(encodeWant(3, 9)), { kind: 'want', after: 3, maxBytes: 9 });
   t.same(decodeCopyFrame(encodeCopyAck(7)), { kind: 'ack', upTo: 7 });
+  t.same(decodeCopyFrame(encodeWithheld('a\u001b[2J')), { kind: 'withheld', reason: 'a [2J' });
   t.same(decodeCopyFrame(encodeWithheld('x'.repeat(999))), { kind: 'withheld', reason: 'x'.repeat(300) });
   const parts = [...encodeParts(Buffer.alloc(600_000, 1))].map(decodeCopyFrame);
   t.same(
@@ -172,6 +174,7 @@ t.test('what is no offer is not taken for one', (t) => {
     ],
     ...[{ lineage: Array.from({ length: 65 }, (_, i) => [i + 1, '0'.repeat(16), 0]) }],
     ...[{ begin: 0 }, { begin: 5 }, { done: -1 }, { target: 1 }, { config: '{}' }, { config: 1 }],
+    ...[{ config: Buffer.from(encodeConfig({ ...offer.config, site: 'a\nb' })).toString() }],
     ...[{ tip: [1, 'x'] }, { tip: 3 }, { tip: [0, 'a'.repeat(64)] }],
   ];
   for (const change of wrong)
@@ -243,3 +246,28 @@ t.test('copies are sent no faster than the line is to be used, and small ones ar
   }
   t.equal(noRows().count, 0);
 });
+
+t.test(
+  'a log that cannot be read, or a message that is too large, ends the copies with a reason',
+  async (t) => {
+    const origin = new ArchivingOrigin();
+    origin.log.push('x'.repeat(500));
+    for (const [read, reason] of [
+      [
+        (after: number) => origin.read(after),
+        /takes \d+ bytes, and the standby takes 100: raise mqtt\.packetMaxBytes/,
+      ],
+      [() => Promise.reject(new Error('EIO')), /its log cannot be read: Error: EIO/],
+    ] as const) {
+      const sent: Uint8Array[] = [];
+      const sender = new CopySender(
+        { now: () => 0, send: (frame) => void sent.push(frame), head: () => origin.committed, read },
+        { bytesPerSecond: 0 },
+      );
+      sender.wanted(0, 100);
+      await new Promise((resolve) => setImmediate(resolve));
+      t.equal(sent.length, 1);
+      t.match(sent[0] && decodeCopyFrame(sent[0]), { kind: 'withheld', reason });
+    }
+  },
+);

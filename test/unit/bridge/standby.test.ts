@@ -7,6 +7,8 @@ import t, { type Test } from 'tap';
 import { FileObjectStore } from '../../../bridge/archive/file-object-store.js';
 import { Manifest } from '../../../bridge/archive/manifest.js';
 import type { ManifestEntry } from '../../../bridge/archive/manifest-entry.js';
+import { encodeChunk } from '../../../bridge/archive/standby/copy-chunk.js';
+import { decodeCopyFrame, encodeOffer, encodeParts } from '../../../bridge/archive/standby/copy-frames.js';
 import { Standby, type StandbySettings } from '../../../bridge/archive/standby/standby.js';
 import type { StandbyStatus } from '../../../lib/contracts/archive-status.js';
 import { type GatewayId, gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
@@ -19,6 +21,7 @@ import { nullLogger } from '../../support/null-logger.js';
 const SOON_MS = 20_000;
 const HARBOUR = gatewayIdOf(new Uint8Array(32).fill(0xab));
 const MILL = gatewayIdOf(new Uint8Array(32).fill(0xcd));
+const QUARRY = gatewayIdOf(new Uint8Array(32).fill(0xef));
 const NOTHING = { offer: undefined, read: () => Promise.reject(new Error('nobody wants it')) };
 
 interface Options extends Partial<StandbySettings> {
@@ -134,12 +137,17 @@ class Pair {
       this.harbour.tick();
       this.mill.tick();
       for (let round = 0; round < 30; round++) {
-        await settled();
         this.mill.store.commit();
-        this.#deliver(this.harbour, this.mill);
-        this.#deliver(this.mill, this.harbour);
+        await this.deliver();
       }
     }
+  }
+
+  /** Both ways, without a commit at the mill. */
+  async deliver(): Promise<void> {
+    await settled();
+    this.#deliver(this.harbour, this.mill);
+    this.#deliver(this.mill, this.harbour);
   }
 
   #deliver(from: End, to: End): void {
@@ -453,4 +461,51 @@ t.test('a gateway that comes back while its archive is finished is kept for agai
   await pair.until('it is finished', (status) => status?.state === 'keeping' && status.rows === 10);
   await pair.run();
   t.match(pair.mill.status, { state: 'keeping', keptUpTo: 15 });
+});
+
+t.test('what is on its way to the disk when it begins is finished, too', async (t) => {
+  const pair = new Pair(t);
+  pair.append(5);
+  pair.link();
+  await pair.run();
+  pair.append(2);
+  for (const _ of [6, 7]) pair.harbour.store.appendOther();
+  pair.harbour.tick();
+  await pair.deliver();
+  t.equal(pair.mill.status?.keptUpTo, 5, 'it is not committed');
+  pair.unlink();
+  pair.mill.standby.evicted(HARBOUR);
+  await pair.until('it is finished', (status) => status?.state === 'finished');
+  t.match(await pair.entries(), [{ upTo: 7, rows: 7 }]);
+});
+
+t.test('one that does not get on stands in the way of no other', async (t) => {
+  const pair = new Pair(t);
+  pair.append(5);
+  pair.origin.done = 1;
+  pair.origin.tip = { number: 1, hash: 'a'.repeat(64) };
+  pair.link();
+  await pair.run();
+  pair.unlink();
+  pair.mill.standby.evicted(HARBOUR);
+  await pair.until('it fails', (status) => status?.state === 'failing');
+  const other = new ArchivingOrigin();
+  for (let n = 0; n < 3; n++) other.append(true);
+  const { standby, store, sent } = pair.mill;
+  standby.up(QUARRY);
+  standby.frame(QUARRY, encodeOffer({ ...other.offer, config: { ...other.config, site: 'quarry' } }));
+  await settled();
+  t.match(decodeCopyFrame(sent.at(-1)?.frame ?? new Uint8Array(0)), { kind: 'want', after: 0 });
+  const { rows } = await other.read(0);
+  for (const frame of encodeParts(encodeChunk({ from: 0, to: 3, head: 3, lost: [], rows })))
+    t.equal(standby.frame(QUARRY, frame), undefined);
+  store.commit();
+  standby.down(QUARRY);
+  t.match(standby.finish('quarry', false), { gateway: QUARRY, upTo: 3 });
+  t.match(standby.status()[1], { gateway: QUARRY, state: 'finishing' });
+  await pair.until('it fails still', () => standby.status().some(({ state }) => state === 'finished'));
+  t.match(standby.status(), [
+    { gateway: HARBOUR, keptUpTo: 5 },
+    { gateway: QUARRY, state: 'finished', rows: 3 },
+  ]);
 });
