@@ -6,8 +6,8 @@ import { decodeNote } from './mesh-state.js';
 
 /** A log may hold little of it: the reader is told how far it has come. */
 const POSITIONS_MAX_COUNT = 65_536;
-/** Of the log that is looked through at once. */
-const LOOKED_AT_BYTES = 1_048_576;
+/** Of the log that is looked through at once: what is beyond the last that is given back is looked through again. */
+const LOOKED_AT_BYTES = 131_072;
 
 /** Some of it from a position on, as far as it is committed. @throws SprawlError STORAGE_IO */
 export async function readKept(

@@ -1,5 +1,5 @@
 /** Reads the copies of another gateway's log out of the log here, as if it were that log. What nobody vouches for is never taken for empty. */
-import type { KeptParts, LogPosition } from '../../../lib/contracts/store.js';
+import type { KeptPart, KeptParts, LogPosition } from '../../../lib/contracts/store.js';
 import type { Cut } from '../archiver.js';
 import type { RowSource } from '../log-rows.js';
 import type { PositionRange } from '../manifest-entry.js';
@@ -12,12 +12,7 @@ export interface KeptLog {
   readKept(from: LogPosition, maxBytes: number, done: (kept: KeptParts) => void): void;
 }
 
-interface FoundChunk {
-  readonly chunk: CopyChunk;
-  /** Behind it in the log here. */
-  readonly next: LogPosition;
-}
-
+/** Small: the thread that has the log serves clients between two reads. */
 const READ_BYTES = 131_072;
 
 export class KeptRows implements RowSource {
@@ -26,8 +21,11 @@ export class KeptRows implements RowSource {
   readonly #state: KeptState;
   /** What is beyond the copies, as far as it is known of, is told as lost. */
   readonly #tellsRest: boolean;
-  /** The last chunk that was read; nearly always the one behind it is next. */
-  #last: FoundChunk | undefined;
+  /** The last chunk that was asked for. */
+  #last: CopyChunk | undefined;
+  /** What was read and not asked for yet, and where to go on behind it. */
+  #parts: KeptPart[] = [];
+  #next: LogPosition = 0;
 
   /** @param name of the copies */
   constructor(log: KeptLog, name: string, state: KeptState, tellsRest: boolean) {
@@ -76,25 +74,27 @@ export class KeptRows implements RowSource {
   /** The first one that ends beyond a position. @throws Error where the log here has none */
   async #chunkBehind(after: LogPosition): Promise<CopyChunk> {
     const last = this.#last;
-    if (last !== undefined && last.chunk.from <= after && last.chunk.to > after) return last.chunk;
-    let at = this.#beginOf(after);
-    while (at <= this.#state.scanned) {
-      const { parts, next } = await this.#read(at);
-      for (const { name, bytes, position } of parts) {
-        const chunk = name === this.#name ? decodeChunk(bytes) : undefined;
-        if (chunk === undefined || chunk.to <= after) continue;
-        this.#last = { chunk, next: position + 1 };
-        return chunk;
-      }
-      at = next;
-    }
-    throw this.#unknown(after + 1, this.#state.upTo);
-  }
-
-  #beginOf(after: LogPosition): LogPosition {
+    if (last !== undefined && last.from <= after && last.to > after) return last;
     const mark = this.#state.marks.findLast(([from]) => from <= after)?.[1] ?? 0;
-    const last = this.#last;
-    return last !== undefined && last.chunk.to <= after ? Math.max(mark, last.next) : mark;
+    // Nearly always it is the one behind the last.
+    if (last === undefined || last.to > after || mark > this.#next) {
+      this.#parts = [];
+      this.#next = mark;
+    }
+    for (;;) {
+      const [part] = this.#parts.splice(0, 1);
+      if (part === undefined) {
+        if (this.#next > this.#state.scanned) throw this.#unknown(after + 1, this.#state.upTo);
+        const { parts, next } = await this.#read(this.#next);
+        this.#parts = [...parts];
+        this.#next = next;
+        continue;
+      }
+      const chunk = part.name === this.#name ? decodeChunk(part.bytes) : undefined;
+      if (chunk === undefined || chunk.to <= after) continue;
+      this.#last = chunk;
+      return chunk;
+    }
   }
 
   #read(from: LogPosition): Promise<KeptParts> {

@@ -256,7 +256,7 @@ export class Standby implements PeerWire {
   #begin(keeper: Keeper, tellsRest: boolean): void {
     const { origin, state } = keeper;
     keeper.beginFinish({ tellsRest });
-    this.#ports.logger.info('the archive of another gateway is finished', {
+    this.#ports.logger.info('the archive of another gateway is to be finished from here', {
       ...{ gateway: origin, from: (state?.after ?? 0) + 1, to: state?.upTo, tellsRest },
     });
     if (this.#isStarted) this.#goOnFinishing();
