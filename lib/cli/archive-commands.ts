@@ -22,7 +22,7 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     summary: 'Ask a running gateway how far its archive is.',
     usage: '[OPTIONS]',
     details: [
-      'Prints where the archive is, whether it works and why not, what waits in the log and for how long, and what was archived since the gateway started. Ends with 1 where the archive cannot be reached or has no room for more.',
+      'Prints where the archive is, whether it works and why not, what waits in the log and for how long, and what was archived since the gateway started; and of each gateway that is kept for up to where its archive could be finished. Ends with 1 where the archive cannot be reached or has no room for more, or where something is not kept that is to be.',
     ],
     options: MESH_STATUS_OPTIONS,
     positionals: NO_POSITIONALS,

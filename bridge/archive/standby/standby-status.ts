@@ -39,11 +39,10 @@ export function statusOfFinished(keeper: Keeper, finishing: Finishing, maxBytes:
   };
 }
 
-/** @param name as the configuration has it */
-export function statusOfMissing(name: string, maxBytes: number): StandbyStatus {
+/** @param name as the configuration has it, or an id @param reason why nothing is kept */
+export function statusOfMissing(name: string, reason: string, maxBytes: number): StandbyStatus {
   return {
-    ...{ gateway: name, site: '', state: 'incomplete', archivedUpTo: null, keptUpTo: null, head: null },
-    reason: 'no gateway that is called so was met, or it archives nothing',
-    ...{ bytes: 0, heldBytes: 0, maxBytes, rows: 0 },
+    ...{ gateway: name, site: '', state: 'incomplete', reason },
+    ...{ archivedUpTo: null, keptUpTo: null, head: null, bytes: 0, heldBytes: 0, maxBytes, rows: 0 },
   };
 }

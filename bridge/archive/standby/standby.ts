@@ -51,6 +51,8 @@ export interface FinishAnswer {
 const NOTE = 'standby';
 const EVERY_MS = 1000;
 const ID_START_MIN_CHARACTERS = 4;
+const NOT_MET =
+  'no gateway that is called so was met; or it archives nothing, or lets nothing of that leave (mesh.exportFilters there)';
 
 export class Standby implements PeerWire {
   readonly #settings: StandbySettings;
@@ -58,6 +60,8 @@ export class Standby implements PeerWire {
   readonly #senders = new Map<GatewayId, CopySender>();
   readonly #keepers = new Map<GatewayId, Keeper>();
   readonly #finished = new Map<GatewayId, StandbyStatus>();
+  /** Why gateways with a link offer nothing. */
+  readonly #withheld = new Map<GatewayId, string>();
   readonly #finishing: Finishing;
   /** What was offered before the start: it is not said again. */
   readonly #early = new Map<GatewayId, Uint8Array>();
@@ -123,6 +127,7 @@ export class Standby implements PeerWire {
     this.#senders.get(gateway)?.halt();
     this.#senders.delete(gateway);
     this.#early.delete(gateway);
+    this.#withheld.delete(gateway);
     this.#keepers.get(gateway)?.linkDown();
   }
 
@@ -143,7 +148,11 @@ export class Standby implements PeerWire {
         sender.acknowledged(frame.upTo);
         return undefined;
       case 'offer':
+        this.#withheld.delete(gateway);
         if (this.#isWanted(gateway, frame.offer)) this.#meet(gateway);
+        break;
+      case 'withheld':
+        this.#withheld.set(gateway, frame.reason);
         break;
       default:
     }
@@ -284,17 +293,24 @@ export class Standby implements PeerWire {
 
   status(): readonly StandbyStatus[] {
     const { maxBytes, standbyFor } = this.#settings;
-    const kept = [...this.#keepers.values()].map((keeper) =>
+    const isNamed = (gateway: string, site: string): boolean =>
+      standbyFor.some((text) => isCalled(text, gateway, site));
+    const all = [...this.#keepers.values()].map((keeper) =>
       statusOfKeeper(keeper, this.#finishing, maxBytes),
     );
-    const done = [...this.#finished.values()].filter(
-      ({ gateway }) => !kept.some((one) => one.gateway === gateway),
-    );
-    const all = [...kept, ...done];
-    const missing = standbyFor.filter(
-      (text) => text !== '*' && !all.some(({ gateway, site }) => isCalled(text, gateway, site)),
-    );
-    return [...all, ...missing.map((text) => statusOfMissing(text, maxBytes))];
+    for (const one of this.#finished.values()) if (!this.#isKept(one.gateway)) all.push(one);
+    for (const [gateway, reason] of this.#withheld)
+      if (!this.#isKept(gateway) && isNamed(gateway, ''))
+        all.push(statusOfMissing(gateway, reason, maxBytes));
+    for (const text of standbyFor)
+      if (text !== '*' && !all.some(({ gateway, site }) => isCalled(text, gateway, site)))
+        all.push(statusOfMissing(text, NOT_MET, maxBytes));
+    return all;
+  }
+
+  #isKept(gateway: string): boolean {
+    const origin = parseGatewayId(gateway);
+    return origin !== undefined && this.#keepers.has(origin);
   }
 }
 

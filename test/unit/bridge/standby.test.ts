@@ -240,6 +240,24 @@ t.test('what may not leave a gateway is not offered, and who is to keep it says 
   });
 });
 
+t.test('where nothing was ever offered it is said, too', async (t) => {
+  const pair = new Pair(t, { standbyFor: ['*', 'harbour'] }, { kept: ['#'] });
+  pair.append(5);
+  pair.link();
+  await pair.run();
+  t.match(pair.mill.standby.status(), [
+    {
+      gateway: HARBOUR,
+      state: 'incomplete',
+      reason: /it archives #, and its mesh\.exportFilters/,
+      keptUpTo: null,
+    },
+    { gateway: 'harbour', state: 'incomplete', reason: /was met; or/ },
+  ]);
+  pair.unlink();
+  t.equal(pair.mill.standby.status().length, 1);
+});
+
 t.test('other topics are kept anew, from where the archive is', async (t) => {
   const pair = new Pair(t);
   pair.append(5);
