@@ -137,7 +137,8 @@ export class Standby implements PeerWire {
     const sender = this.#senders.get(gateway);
     if (sender === undefined || this.#isStopped) return undefined;
     if (!this.#isStarted) {
-      if (frame.kind === 'offer') this.#early.set(gateway, Uint8Array.from(bytes));
+      if (frame.kind === 'offer' || frame.kind === 'withheld')
+        this.#early.set(gateway, Uint8Array.from(bytes));
       return undefined;
     }
     switch (frame.kind) {
@@ -163,7 +164,6 @@ export class Standby implements PeerWire {
   #meet(gateway: GatewayId): void {
     if (this.#keepers.has(gateway)) return;
     const keeper = this.#keeperOf(gateway);
-    keeper.linkUp();
     this.#noteKeepers();
     void keeper.open().then(() => this.#opened(keeper));
   }
@@ -176,6 +176,7 @@ export class Standby implements PeerWire {
       this.#settings,
     );
     this.#keepers.set(origin, keeper);
+    if (this.#senders.has(origin)) keeper.linkUp();
     return keeper;
   }
 

@@ -29,6 +29,7 @@ interface Options extends Partial<StandbySettings> {
   readonly archive?: Pick<ArchivingOrigin, 'offer' | 'read'> | typeof NOTHING;
   readonly kept?: readonly string[];
   readonly evicted?: readonly GatewayId[];
+  readonly startsLater?: boolean;
 }
 
 /** One end of links to others. */
@@ -42,7 +43,7 @@ class End {
   readonly id: GatewayId;
 
   constructor(folder: string, id: GatewayId, options: Options = {}) {
-    const { store = new KeptStore(), archive = NOTHING, kept = [], evicted = [], ...rest } = options;
+    const { store = new KeptStore(), archive = NOTHING, kept = [], evicted = [] } = options;
     this.store = store;
     this.id = id;
     this.settings = {
@@ -54,7 +55,7 @@ class End {
         spoolFolder: join(folder, `spool-${id}`),
       },
       ...{ maxBytes: 1e9, chunkMaxBytes: 1e6, standbyFor: [], copyBytesPerSecond: 0 },
-      ...rest,
+      ...options,
     };
     const say = (message: string, fields?: LogFields): void =>
       void this.said.push(`${message} ${JSON.stringify(fields)}`);
@@ -67,7 +68,7 @@ class End {
       mayLeave: (filter) => !kept.includes(filter),
       isEvicted: (gateway) => evicted.includes(gateway),
     });
-    this.standby.start();
+    if (options.startsLater !== true) this.standby.start();
   }
 
   tick(): void {
@@ -445,6 +446,23 @@ t.test('a gateway that starts anew goes on where it was: keeping, and finishing'
   await pair.restart({ standbyFor: ['*'] });
   await pair.until('it is finished', (status) => status?.state === 'finished');
   t.match(await pair.entries(), [{ rows: 14, upTo: 14 }]);
+});
+
+t.test('a link that was there before the start is as good as any', async (t) => {
+  const pair = new Pair(t, { standbyFor: ['*'], startsLater: true });
+  pair.append(10);
+  pair.link();
+  await pair.deliver();
+  pair.mill.standby.start();
+  await pair.run();
+  t.match(pair.mill.status, { state: 'keeping', keptUpTo: 10 });
+  await pair.restart({ standbyFor: ['*'], startsLater: true });
+  pair.append(3);
+  pair.link();
+  await pair.deliver();
+  pair.mill.standby.start();
+  await pair.run();
+  t.match(pair.mill.status, { state: 'keeping', keptUpTo: 13 });
 });
 
 t.test('whom nobody keeps for any more is let go, and who was evicted meanwhile is finished', async (t) => {
