@@ -21,7 +21,7 @@ module.exports = {
       from: {
         path: '^lib/',
         pathNot:
-          '^lib/(archive-tools|archive-restore|gateway|gateway-archive|gateway-mesh|gateway-relay|embedded|storage-tools|mesh-tools)\\.ts$',
+          '^lib/(archive-tools|archive-restore|gateway|gateway-archive|gateway-mesh|gateway-(relay|standby)|embedded|storage-tools|mesh-tools)\\.ts$',
       },
       to: { path: '^(storage|mesh|bridge|models)/' },
     },

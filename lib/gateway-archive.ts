@@ -3,7 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Archive, ArchivePorts, ArchiveSettings, RelayClient, TargetSettings } from '../bridge/index.js';
+import type {
+  Archive,
+  ArchivePorts,
+  ArchiveSettings,
+  FinishAnswer,
+  RelayClient,
+  TargetSettings,
+} from '../bridge/index.js';
 import { type GatewayIdentity, type Mesh, openIdentity, siteNameOf } from '../mesh/index.js';
 import type { Lanes } from './broker/lanes.js';
 import { queryArchive } from './archive-query.js';
@@ -20,11 +27,11 @@ import type { ArchiveFloor, LogPosition, Store } from './contracts/store.js';
 import type { OwnMessages } from './contracts/streams.js';
 import type { LogQuery } from './http/index.js';
 import { type ArchiveService, openArchiveService, openRelayClient } from './gateway-relay.js';
-import { realTimers } from './real-clock.js';
+import { createStandby, letStandbyGo } from './gateway-standby.js';
+import { minuteOfDay, realTimers } from './real-clock.js';
 import { C, type Counters } from './telemetry/counters.js';
 
 const SPOOL = 'archive-spool';
-const MINUTES_OF_HOUR = 60;
 const CLIENT_MESSAGES = [
   ...[C.messagesReceivedQoS0, C.messagesReceivedQoS1, C.messagesReceivedQoS2],
   ...[C.messagesSentQoS0, C.messagesSentQoS1, C.messagesSentQoS2],
@@ -54,6 +61,8 @@ export interface GatewayArchive {
   messages(query: MessageQuery): AsyncIterable<Uint8Array>;
   /** What the log has, for those who compare it with the archive: see logLines. @throws the reason of the signal */
   log(query: LogQuery): AsyncIterable<Uint8Array>;
+  /** Brings what is kept here of the archive of another gateway into it, see Standby.finish. @returns why not, as text */
+  finish(gateway: string, tellsRest: boolean): FinishAnswer | string;
 }
 
 /** Who a gateway is, and its lives: those of its mesh, or of its data folder alone. */
@@ -72,11 +81,11 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
   const self = mesh === undefined ? await alone(config, parts) : memberOf(mesh);
   const full = new Set<ArchiveFloor>();
   const relay = await openRelayClient(config, parts);
+  const paces = await pacesOf(parts);
   const create = (settings: ArchiveSettings, through?: RelayClient): Promise<Archive> =>
-    createArchive(settings, {
+    createArchive(settings, paces, {
       relay: through,
-      ...{ self: self.id, store, clock, timers: realTimers, minuteOfDay },
-      liveMessages: () => messagesOf(lanes.counters),
+      ...{ self: self.id, origin: self.id, store, clock, timers: realTimers, minuteOfDay },
       logger: settings.name === 'archive' ? logger : logger.child({ archive: settings.name }),
       setFull: (isFull) => {
         if (isFull) full.add(settings.name);
@@ -87,7 +96,9 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
       beyond: (counter) => self.beyond(counter),
       whenCommitted: (done, position) => lanes.whenCommitted(done, position),
     });
-  const archive = await create(await settingsOf(config, self.site), relay);
+  const settings = await settingsOf(config, self.site);
+  const archive = await create(settings, relay);
+  const standby = mesh && (await createStandby(config, settings, { ...parts, mesh, archive, paces }));
   const copySettings = await copySettingsOf(config, self.site);
   const copy = copySettings && (await create(copySettings));
   const all = copy === undefined ? [archive] : [archive, copy];
@@ -101,19 +112,29 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
     start: async () => {
       await self.begin();
       for (const one of all) one.start();
+      if (standby !== undefined) standby.start();
+      else letStandbyGo(config, parts);
     },
     tick: () => {
       for (const one of all) one.tick();
+      standby?.tick();
     },
     stop: async () => {
-      await Promise.all(all.map((one) => one.stop()));
+      await Promise.all([...all, standby].map((one) => one?.stop()));
       relay?.close();
     },
-    status: () => ({ ...archive.status(), copy: copy?.status() ?? null }),
+    status: () => ({
+      ...archive.status(),
+      copy: copy?.status() ?? null,
+      standby: standby?.status() ?? [],
+    }),
     reloadKeys: async () => {
       const keys = await archiveKeysOf(config);
       for (const one of all) one.setKeys(keys);
     },
+    finish: (gateway, tellsRest) =>
+      standby?.finish(gateway, tellsRest) ??
+      'this gateway is in no mesh: nothing is kept here of the archives of others',
     messages: (query) => queryArchive(config, query),
     log: (query) => linesOfLog(self, parts, query),
   };
@@ -157,16 +178,36 @@ export async function openServed(config: Config, parts: ArchiveParts): Promise<A
   return openArchiveService(config, await targetOf(config.archive), parts);
 }
 
-async function createArchive(settings: ArchiveSettings, ports: ArchivePorts): Promise<Archive> {
+async function createArchive(
+  settings: ArchiveSettings,
+  paces: ReadPaces,
+  ports: Omit<ArchivePorts, 'rows'> & Pick<ArchiveParts, 'store'>,
+): Promise<Archive> {
   // A gateway without an archive does without its code.
-  const { Archive } = await import('../bridge/index.js');
+  const { Archive, LogRows } = await import('../bridge/index.js');
+  const { store } = ports;
   try {
-    return new Archive(settings, ports);
+    return new Archive(settings, {
+      ...ports,
+      rows: (topics, steps, readBytes) => new LogRows(store, topics, steps, paces(), readBytes),
+    });
   } catch (error) {
     throw new SprawlError('CONFIG_INVALID', error instanceof Error ? error.message : String(error), {
       cause: error,
     });
   }
+}
+
+/** One for each reader of the log for an archive: resolves when so many bytes may be read, since clients come first. */
+export type ReadPaces = () => (bytes: number) => Promise<void>;
+
+async function pacesOf({ clock, store, lanes }: ArchiveParts): Promise<ReadPaces> {
+  const { DrainRate, Pace } = await import('../bridge/index.js');
+  const rate = new DrainRate(clock, store, () => messagesOf(lanes.counters));
+  return () => {
+    const pace = new Pace(() => rate.perSecond, clock, realTimers);
+    return (bytes) => pace.through(bytes);
+  };
 }
 
 /** Of clients. */
@@ -255,10 +296,4 @@ function unreadable(path: string): (error: unknown) => never {
       cause: error,
     });
   };
-}
-
-function minuteOfDay(): number {
-  // oxlint-disable-next-line eslint/no-restricted-globals -- nothing else knows the time zone of the machine
-  const now = new Date();
-  return now.getHours() * MINUTES_OF_HOUR + now.getMinutes();
 }

@@ -11,7 +11,7 @@ import { type Config, readMachine } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
 import { shortId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
-import { ARCHIVE_FLOORS, type Store } from './contracts/store.js';
+import { isArchiveFloor, type Store } from './contracts/store.js';
 import { type GatewayArchive, openArchive, openServed } from './gateway-archive.js';
 import { openMesh } from './gateway-mesh.js';
 import type { ArchiveService } from './gateway-relay.js';
@@ -234,7 +234,9 @@ class EdgeGateway implements Gateway {
       await this.#listeners.open();
       await mesh?.start();
       // What is not archived any more holds nothing.
-      for (const name of archive === undefined ? ARCHIVE_FLOORS : []) store.setFloor(name, undefined);
+      if (archive === undefined)
+        for (const name of [...store.floors.keys()])
+          if (isArchiveFloor(name)) store.setFloor(name, undefined);
       if (config.archive.copyTarget === undefined) store.setFloor('archive-copy', undefined);
       await archive?.start();
     } catch (error) {

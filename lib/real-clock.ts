@@ -39,6 +39,14 @@ export class GatewayClock implements Clock {
   }
 }
 
+const MINUTES_OF_HOUR = 60;
+
+/** In the time zone of the machine. */
+export function minuteOfDay(): number {
+  const now = new Date();
+  return now.getHours() * MINUTES_OF_HOUR + now.getMinutes();
+}
+
 /** What setTimeout takes. */
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 

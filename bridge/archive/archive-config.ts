@@ -64,7 +64,7 @@ export async function readConfig(
 ): Promise<ArchiveConfig | undefined> {
   const bytes = await objects.read(configKey(origin, fingerprint));
   if (bytes === undefined) return undefined;
-  const config = decoded(bytes);
+  const config = decodeConfig(bytes);
   if (config === undefined || fingerprintOf(config) !== fingerprint)
     throw new ManifestFault(origin, number, `was made with configuration ${fingerprint}, which was changed`);
   return config;
@@ -74,7 +74,8 @@ function configKey(origin: GatewayId, fingerprint: string): string {
   return `manifest/${origin}/configs/${fingerprint}.json`;
 }
 
-function decoded(bytes: Uint8Array): ArchiveConfig | undefined {
+/** @returns undefined: they are not what `encodeConfig` made */
+export function decodeConfig(bytes: Uint8Array): ArchiveConfig | undefined {
   let fields: unknown;
   try {
     fields = JSON.parse(Buffer.from(bytes).toString('utf8'));

@@ -2,7 +2,7 @@
 import type { ArchiveFloor, LogPosition, Store } from '../../lib/contracts/store.js';
 
 /** The floor has the name of the archive itself. */
-export type NoteKind = 'cut' | 'clock' | 'target' | 'given-up';
+export type NoteKind = 'cut' | 'clock' | 'target' | 'given-up' | 'reached';
 
 export type NoteStore = Pick<Store, 'note' | 'setNote' | 'recordNote'>;
 
@@ -20,11 +20,15 @@ export class ArchiveNotes {
     return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString('utf8')) as T);
   }
 
+  /** Durable with the next snapshot or floor, at the latest. */
+  set(kind: NoteKind, value: unknown): void {
+    this.#store.setNote(this.#nameOf(kind), Buffer.from(JSON.stringify(value), 'utf8'));
+  }
+
   /** @returns the position with which it is durable */
   keep(kind: NoteKind, value: unknown): LogPosition {
-    const name = this.#nameOf(kind);
-    this.#store.setNote(name, Buffer.from(JSON.stringify(value), 'utf8'));
-    return this.#store.recordNote(name);
+    this.set(kind, value);
+    return this.#store.recordNote(this.#nameOf(kind));
   }
 
   #nameOf(kind: NoteKind): string {

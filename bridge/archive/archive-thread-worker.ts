@@ -118,7 +118,7 @@ class ArchiveThreadWorker {
   }
 
   async #open(): Promise<Archiver> {
-    const { self, target, config, maxBytesPerSecond } = this.#settings;
+    const { self, origin, known, target, config, maxBytesPerSecond } = this.#settings;
     this.#target ??= await this.#openTarget(target);
     const { objects: store } = this.#target;
     const objects =
@@ -131,11 +131,12 @@ class ArchiveThreadWorker {
           archive: objects.name,
         },
       );
-    await keepConfig(store, self, config);
+    if (known !== undefined) await new Manifest(store, origin).expect(known);
+    await keepConfig(store, origin, config);
     const spool = new SealedSpool(this.#spool, () => this.#key);
-    const cuts = new CutBuilder({ spool, read: (cut) => this.#read(cut) }, builderOptionsOf(self, config));
+    const cuts = new CutBuilder({ spool, read: (cut) => this.#read(cut) }, builderOptionsOf(origin, config));
     return new Archiver({
-      ...{ self, objects, manifest: new Manifest(store, self) },
+      ...{ self, objects, manifest: new Manifest(store, origin) },
       cutAfter: () => this.#ask<Cut | undefined>((id) => ({ kind: 'cut?', id })),
       build: (cut) => cuts.build(cut),
       entry: ({ objects: [object] }) => {

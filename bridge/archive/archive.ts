@@ -19,13 +19,12 @@ import { type BacklogLimits, BacklogPolicy } from './backlog-policy.js';
 import { type ClockStep, ClockSteps } from './clock-steps.js';
 import { CutKeeper } from './cut-keeper.js';
 import { type ArchiveBacklog, type CutLimits, type CutLog, Cutter } from './cutter.js';
-import { DrainRate } from './drain-rate.js';
 import { GivenUp } from './given-up.js';
-import { LogRows } from './log-rows.js';
-import type { ManifestTip, PositionRange } from './manifest-entry.js';
-import { Pace } from './paced-body.js';
+import type { RowSource } from './log-rows.js';
+import type { KnownEntry, ManifestTip, PositionRange } from './manifest-entry.js';
 import type { AskStore } from './relay/object-request.js';
 import type { LogRead } from './row-columns.js';
+import { OfferedLog } from './standby/offered-log.js';
 import type { ArchivedLives } from './stretch.js';
 import type { TargetSettings } from './target.js';
 import type { AddedFiles } from './thread-protocol.js';
@@ -54,15 +53,7 @@ export interface ArchiveSettings extends ArchiveConfig, BacklogLimits, CutLimits
 /** The log, as its archive needs it. */
 export type ArchivedLog = Pick<
   Store,
-  | 'first'
-  | 'committed'
-  | 'bytesBetween'
-  | 'readOwn'
-  | 'floors'
-  | 'setFloor'
-  | 'setNote'
-  | 'recordNote'
-  | 'note'
+  'first' | 'committed' | 'bytesBetween' | 'floors' | 'setFloor' | 'setNote' | 'recordNote' | 'note'
 >;
 
 /** The store of another gateway: which one that is, is known when there is one. See RelayClient. */
@@ -73,13 +64,18 @@ export interface RelayPort {
 }
 
 export interface ArchivePorts {
+  /** Who writes. */
   readonly self: GatewayId;
+  /** Whose log it is. */
+  readonly origin: GatewayId;
   readonly store: ArchivedLog;
+  /** What is to be archived of it. */
+  rows(topics: readonly string[], steps: ClockSteps, readBytes?: number): RowSource;
+  /** See ThreadSettings. */
+  readonly known?: KnownEntry | undefined;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
-  /** See LiveTraffic.messages. */
-  liveMessages(): number;
   /** undefined: the target is a place of its own. */
   readonly relay?: RelayPort | undefined;
   /** While it is full nothing is taken in. */
@@ -95,7 +91,7 @@ export interface ArchivePorts {
 }
 
 /** Where in the log an archive begins that has nothing yet. */
-interface ArchiveBegin {
+export interface ArchiveBegin {
   readonly target: string;
   readonly from: LogPosition;
 }
@@ -119,9 +115,9 @@ export class Archive {
   readonly #notes: ArchiveNotes;
   readonly #policy: BacklogPolicy;
   #givenUp = new GivenUp([], () => undefined);
-  #pace: Pace | undefined;
   #steps: ClockSteps;
-  #rows: LogRows;
+  #rows: RowSource;
+  readonly #offered: OfferedLog;
   #thread: ArchiveThread | undefined;
   #runner: RunnerStatus = { state: 'stopped', fault: undefined, doneCount: 0 };
   #isStarted = false;
@@ -150,7 +146,8 @@ export class Archive {
       giveUp: () => this.#giveUpOldest(),
     });
     this.#steps = new ClockSteps(clock, []);
-    this.#rows = this.#createRows();
+    this.#rows = ports.rows(settings.topics, this.#steps);
+    this.#offered = new OfferedLog(settings, ports, this.#notes);
     this.#cutter = new Cutter(
       { clock, log: this.#log(), lineage, beyond, isOpen: () => this.#closedBecause() === undefined },
       settings,
@@ -163,36 +160,13 @@ export class Archive {
     });
   }
 
-  #createRows(): LogRows {
-    const { store } = this.#ports;
-    return new LogRows(store, this.#settings.topics, this.#steps, async (bytes) =>
-      this.#pace?.through(bytes),
-    );
-  }
-
-  #createPace(): Pace {
-    const { clock, timers, store, liveMessages } = this.#ports;
-    let seen = store.committed;
-    let bytes = 0;
-    const rate = new DrainRate(clock, {
-      messages: liveMessages,
-      logBytes: () => {
-        bytes += store.bytesBetween(seen, store.committed);
-        seen = store.committed;
-        return bytes;
-      },
-    });
-    return new Pace(() => rate.perSecond, clock, timers);
-  }
-
   /** After the store was opened, and the life of the gateway has begun. */
   start(): void {
     const { store, clock } = this.#ports;
     const steps = this.#notes.read<readonly ClockStep[]>('clock');
     this.#givenUp = this.#readGivenUp();
     this.#steps = new ClockSteps(clock, steps ?? []);
-    this.#rows = this.#createRows();
-    this.#pace = this.#createPace();
+    this.#rows = this.#ports.rows(this.#settings.topics, this.#steps);
     // Until it is known what the archive has, nothing goes.
     const { name } = this.#settings;
     if (!store.floors.has(name)) {
@@ -218,10 +192,13 @@ export class Archive {
   /** What went to another archive is not in this one: an archive that is new begins behind it, one that was left for a while tells it as lost. */
   #lookAtTarget(target: string): void {
     const before = this.#notes.read<ArchiveBegin>('target');
-    this.#begin = before?.target === target ? before : { target, from: this.#floor };
-    if (before === this.#begin) return;
-    if (before !== undefined) this.#givenUp.addAllBefore(this.#floor);
-    this.#notes.keep('target', this.#begin);
+    const begin = before?.target === target ? before : { target, from: this.#floor };
+    this.#begin = begin;
+    if (before !== begin) {
+      if (before !== undefined) this.#givenUp.addAllBefore(this.#floor);
+      this.#notes.keep('target', begin);
+    }
+    this.#offered.start(begin, this.#floor, this.#steps);
   }
 
   #readGivenUp(): GivenUp {
@@ -338,12 +315,12 @@ export class Archive {
   }
 
   #createThread(): ArchiveThread {
-    const { self, timers, logger } = this.#ports;
+    const { self, origin, known, timers, logger } = this.#ports;
     const { topics, format, compression, partitions, columns, site } = this.#settings;
     const { target, maxBytesPerSecond, spoolFolder } = this.#settings;
     const config = { topics, format, compression, partitions, columns, site };
     return new ArchiveThread(
-      { self, target, config, maxBytesPerSecond, spoolFolder, keys: this.#keys },
+      { self, origin, known, target, config, maxBytesPerSecond, spoolFolder, keys: this.#keys },
       {
         ...{ timers, logger },
         cut: () => this.#keeper.cutAfter(this.#tip as ManifestTip, this.#lives),
@@ -366,13 +343,20 @@ export class Archive {
     this.#tip = tip;
     this.#lives = lives;
     this.#cutter.archived(tip, lives);
-    this.#raiseFloor(this.#cutter.doneUpTo + 1);
+    this.#doneWith(this.#cutter.doneUpTo);
     this.#givenUp.told(this.#cutter.doneUpTo);
   }
 
-  /** What was given up stays given up. */
-  #raiseFloor(needed: LogPosition): void {
-    if (needed > this.#floor) this.#ports.store.setFloor(this.#settings.name, needed);
+  /** Nothing up to here is wanted any more. What was given up stays given up. */
+  #doneWith(position: LogPosition): void {
+    const { store } = this.#ports;
+    if (position >= this.#floor) store.setFloor(this.#settings.name, position + 1);
+    if (this.#tip !== undefined) this.#offered.reached(this.#tip, position);
+  }
+
+  /** What other gateways have to know to finish the archive, and what it is made of. */
+  get offered(): OfferedLog {
+    return this.#offered;
   }
 
   /** The first position that may have to be read. */
@@ -387,7 +371,7 @@ export class Archive {
       const cut = this.#cutter.cut();
       if (cut === undefined || (await this.#rows.hasRows(this.#startOf(cut.after), cut.upTo))) return cut;
       this.#cutter.skip(cut.upTo);
-      this.#raiseFloor(this.#cutter.doneUpTo + 1);
+      this.#doneWith(this.#cutter.doneUpTo);
     }
   }
 

@@ -3,13 +3,7 @@
  * they are served. It is always faster than what comes in: a backlog that grows for ever is no way to leave clients alone.
  */
 import type { Clock } from '../../lib/contracts/clock.js';
-
-export interface LiveTraffic {
-  /** Messages that clients have sent or got since the start. */
-  messages(): number;
-  /** Bytes that have come into the log since the start. */
-  logBytes(): number;
-}
+import type { LogPosition, Store } from '../../lib/contracts/store.js';
 
 /** Two hours for a backlog of 30 GB; more than most gateways have of a line. */
 const LEAST_BYTES_PER_S = 4 * 1_048_576;
@@ -18,36 +12,40 @@ const FASTER = 4;
 const LOOK_EVERY_MS = 500;
 const MS_PER_S = 1000;
 
+interface Look {
+  readonly atMs: number;
+  readonly messages: number;
+  readonly committed: LogPosition;
+}
+
 export class DrainRate {
   readonly #clock: Clock;
-  readonly #live: LiveTraffic;
-  #lookedAt: number;
-  #messages: number;
-  #logBytes: number;
+  readonly #log: Pick<Store, 'committed' | 'bytesBetween'>;
+  readonly #messages: () => number;
+  #last: Look | undefined;
   #perSecond = Infinity;
 
-  constructor(clock: Clock, live: LiveTraffic) {
+  /** @param messages that clients have sent or got since the start */
+  constructor(clock: Clock, log: Pick<Store, 'committed' | 'bytesBetween'>, messages: () => number) {
     this.#clock = clock;
-    this.#live = live;
-    this.#lookedAt = clock.now();
-    this.#messages = live.messages();
-    this.#logBytes = live.logBytes();
+    this.#log = log;
+    this.#messages = messages;
   }
 
   /** Bytes of the log a second; Infinity: nobody is hurt. */
   get perSecond(): number {
-    const passedMs = this.#clock.now() - this.#lookedAt;
-    if (passedMs >= LOOK_EVERY_MS) this.#look(passedMs);
+    const last = this.#last;
+    const now = this.#clock.now();
+    if (last !== undefined && now - last.atMs < LOOK_EVERY_MS) return this.#perSecond;
+    const { committed } = this.#log;
+    this.#last = { atMs: now, messages: this.#messages(), committed };
+    if (last !== undefined) this.#perSecond = this.#rate(last, this.#last);
     return this.#perSecond;
   }
 
-  #look(passedMs: number): void {
-    const messages = this.#live.messages();
-    const logBytes = this.#live.logBytes();
-    const comesIn = ((logBytes - this.#logBytes) / passedMs) * MS_PER_S;
-    this.#perSecond = messages === this.#messages ? Infinity : Math.max(LEAST_BYTES_PER_S, FASTER * comesIn);
-    this.#lookedAt += passedMs;
-    this.#messages = messages;
-    this.#logBytes = logBytes;
+  #rate(last: Look, { atMs, messages, committed }: Look): number {
+    if (messages === last.messages) return Infinity;
+    const comesIn = this.#log.bytesBetween(last.committed, committed) / (atMs - last.atMs);
+    return Math.max(LEAST_BYTES_PER_S, FASTER * comesIn * MS_PER_S);
   }
 }

@@ -17,36 +17,48 @@ export interface OwnLog {
   ): void;
 }
 
+/** Where the rows of an origin are read. */
+export interface RowSource {
+  /** Some of the rows of a cut, behind `after`. */
+  read(cut: Pick<Cut, 'upTo' | 'atMs'>, after: LogPosition): Promise<LogRead>;
+  /** Whether there is anything to be archived behind `after` and up to `upTo`. */
+  hasRows(after: LogPosition, upTo: LogPosition): Promise<boolean>;
+}
+
 /** Small: the thread that has the log serves clients between two reads. */
 const READ_BYTES = 131_072;
 const TOPICS_REMEMBERED = 10_000;
 
-export class LogRows {
+export class LogRows implements RowSource {
   readonly #log: OwnLog;
   readonly #filters: readonly string[];
   readonly #steps: ClockSteps;
   readonly #through: (bytes: number) => Promise<void>;
+  readonly #readBytes: number;
   readonly #known = new Map<string, boolean>();
 
-  /** @param filters of the topics that are archived @param through resolves when so many bytes may be read */
+  /**
+   * @param filters of the topics that are archived @param through resolves when so many bytes may be read
+   * @param readBytes about how much is read at once
+   */
   constructor(
     log: OwnLog,
     filters: readonly string[],
     steps: ClockSteps,
     through: (bytes: number) => Promise<void>,
+    readBytes = READ_BYTES,
   ) {
     this.#log = log;
     this.#through = through;
     this.#filters = filters;
     this.#steps = steps;
+    this.#readBytes = readBytes;
   }
 
-  /** Some of the rows of a cut, behind `after`. */
-  async read({ upTo, atMs }: Cut, after: LogPosition): Promise<LogRead> {
+  async read({ upTo, atMs }: Pick<Cut, 'upTo' | 'atMs'>, after: LogPosition): Promise<LogRead> {
     return this.#take(await this.#read(after), upTo, atMs);
   }
 
-  /** Whether there is anything to be archived behind `after` and up to `upTo`. */
   async hasRows(after: LogPosition, upTo: LogPosition): Promise<boolean> {
     for (let at = after; at < upTo;) {
       const { messages, next, lostFrom } = await this.#read(at);
@@ -59,8 +71,9 @@ export class LogRows {
   }
 
   async #read(after: LogPosition): Promise<OwnMessages> {
-    await this.#through(READ_BYTES);
-    return new Promise((resolve) => this.#log.readOwn(after + 1, READ_BYTES, resolve, { passed: true }));
+    const bytes = this.#readBytes;
+    await this.#through(bytes);
+    return new Promise((resolve) => this.#log.readOwn(after + 1, bytes, resolve, { passed: true }));
   }
 
   #take({ messages, wallMs, next, lostFrom, lostTo }: OwnMessages, upTo: LogPosition, atMs: number): LogRead {

@@ -52,6 +52,9 @@ export interface ManifestTip {
   readonly upTo: LogPosition;
 }
 
+/** An entry as somebody remembers it. */
+export type KnownEntry = Pick<ManifestTip, 'number' | 'hash'>;
+
 export const EMPTY_TIP: ManifestTip = { number: 0, hash: '', epoch: undefined, upTo: 0 };
 
 /** A manifest that is not what its writers left: nothing may be built on it. */
@@ -197,7 +200,7 @@ export const isRecord = (value: unknown): value is Readonly<Record<string, unkno
 export const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 export const isHash = (value: unknown): value is string => typeof value === 'string' && HASH.test(value);
-const isRange = (value: unknown): value is PositionRange => {
+export const isRange = (value: unknown): value is PositionRange => {
   if (!Array.isArray(value) || value.length !== 2) return false;
   const [first, last] = value as readonly unknown[];
   return isCount(first) && isCount(last) && first <= last;

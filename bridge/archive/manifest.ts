@@ -11,6 +11,8 @@ import {
   decodeEntry,
   EMPTY_TIP,
   encodeEntry,
+  hashOf,
+  type KnownEntry,
   type ManifestEntry,
   ManifestFault,
   type ManifestTip,
@@ -105,6 +107,19 @@ export class Manifest {
       entries.push(bytes);
     }
     await this.#store.create(pageKey(origin, first), bodyOf(Buffer.concat(entries)));
+  }
+
+  /** Whether an entry that somebody remembers is in it. @throws ObjectFault; ManifestFault where it is not: this is another archive */
+  async expect({ number, hash }: KnownEntry): Promise<void> {
+    const bytes = await this.#store.read(entryKey(this.origin, number));
+    if (bytes !== undefined && hashOf(bytes) === hash) return;
+    const found =
+      bytes === undefined ? 'is missing here, and it had written it' : 'is not the one that it had written';
+    throw new ManifestFault(
+      this.origin,
+      number,
+      `${found}: archive.target here is another archive than its own`,
+    );
   }
 
   #take(number: number, bytes: Uint8Array): ManifestEntry {

@@ -74,6 +74,34 @@ export function packRows(
   return { count, times, sequences, flags, topics, topicOf, ends, payloads, properties };
 }
 
+/** New ones each time: they change hands. */
+export const noRows = (): RowColumns => packRows([], [], () => 0);
+
+/** Those of the positions behind `after`, up to `upTo`. They are the caller's own. */
+export function rowsBetween(rows: RowColumns, after: LogPosition, upTo: LogPosition): RowColumns {
+  const first = firstBeyond(rows, after);
+  const end = firstBeyond(rows, upTo);
+  const from = first === 0 ? 0 : (rows.ends[first - 1] as number);
+  const to = end === 0 ? 0 : (rows.ends[end - 1] as number);
+  const properties = new Map<number, string>();
+  for (const [i, text] of rows.properties) if (i >= first && i < end) properties.set(i - first, text);
+  return {
+    ...{ count: Math.max(0, end - first), topics: rows.topics, properties },
+    times: rows.times.slice(first, end),
+    sequences: rows.sequences.slice(first, end),
+    flags: rows.flags.slice(first, end),
+    topicOf: rows.topicOf.slice(first, end),
+    ends: rows.ends.slice(first, end).map((payloadEnd) => payloadEnd - from),
+    payloads: rows.payloads.slice(from, Math.max(from, to)),
+  };
+}
+
+/** Index of the first row beyond a position. */
+function firstBeyond({ sequences, count }: RowColumns, position: LogPosition): number {
+  const index = sequences.findIndex((sequence) => sequence > position);
+  return index < 0 ? count : index;
+}
+
 /** What need not be copied on its way to another thread. */
 export function transferOf({ times, sequences, flags, topicOf, ends, payloads }: RowColumns): ArrayBuffer[] {
   return [times, sequences, flags, topicOf, ends, payloads].map(({ buffer }) => buffer as ArrayBuffer);

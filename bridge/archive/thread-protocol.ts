@@ -14,7 +14,7 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { ArchiveConfig } from './archive-config.js';
 import type { RunnerStatus } from './archive-runner.js';
 import type { Cut } from './archiver.js';
-import type { ManifestTip } from './manifest-entry.js';
+import type { KnownEntry, ManifestTip } from './manifest-entry.js';
 import type { StoreCall } from './relay/store-calls.js';
 import type { LogRead } from './row-columns.js';
 import type { ArchivedLives } from './stretch.js';
@@ -22,7 +22,12 @@ import type { TargetSettings } from './target.js';
 
 /** What the thread is started with. */
 export interface ThreadSettings {
+  /** Who writes. */
   readonly self: GatewayId;
+  /** Whose archive it is. */
+  readonly origin: GatewayId;
+  /** An entry that is in it; undefined: none is known, and it may be a new one. */
+  readonly known: KnownEntry | undefined;
   readonly target: TargetSettings;
   readonly config: ArchiveConfig;
   /** The first is the one that objects are encrypted with; none: they are not. */

@@ -1,5 +1,6 @@
 import {
   ARCHIVE_CAT_OPTIONS,
+  ARCHIVE_FINISH_OPTIONS,
   ARCHIVE_LIFECYCLE_OPTIONS,
   ARCHIVE_COMPACT_OPTIONS,
   ARCHIVE_LS_OPTIONS,
@@ -21,7 +22,7 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     summary: 'Ask a running gateway how far its archive is.',
     usage: '[OPTIONS]',
     details: [
-      'Prints where the archive is, through which other gateway it goes where the target is mesh, whether it works and why not, what waits in the log and for how long, and what was archived since the gateway started; and what it archives for other gateways. Ends with 1 where the archive cannot be reached or has no room for more.',
+      'Prints where the archive is, through which other gateway it goes where the target is mesh, whether it works and why not, what waits in the log and for how long, and what was archived since the gateway started; what it archives for other gateways; and of each gateway that is kept for up to where its archive could be finished. Ends with 1 where the archive cannot be reached or has no room for more.',
     ],
     options: MESH_STATUS_OPTIONS,
     positionals: NO_POSITIONALS,
@@ -123,6 +124,26 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) =>
       (await import('./archive-compact.js')).runArchiveCompact(invocation, world),
+  },
+  {
+    name: 'archive finish',
+    summary: 'Finish the archive of a gateway that is gone.',
+    usage: 'GATEWAY [OPTIONS]',
+    details: [
+      'Asks a running gateway that keeps copies for GATEWAY (archive.standbyFor) to bring what is not archived yet into the archive of that gateway: a site, or the first characters of an id. It goes on in the background: "sprawl-edge archive status" shows how far it is. "sprawl-edge evict" begins the same by itself at every gateway that keeps for it.',
+      'Nothing is claimed that is not known: the archive ends where the copies do. A gateway that comes back after all goes on behind that, and nothing is archived twice.',
+    ],
+    options: ARCHIVE_FINISH_OPTIONS,
+    positionals: { min: 1, max: 1 },
+    examples: [
+      {
+        purpose: 'The gateway of the mill has burnt',
+        line: 'sprawl-edge archive finish mill --give-up-rest',
+      },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) =>
+      (await import('./archive-finish.js')).runArchiveFinish(invocation, world),
   },
   {
     name: 'archive replay',

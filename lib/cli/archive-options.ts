@@ -1,5 +1,6 @@
 import { CONNECTION_OPTIONS } from './client/client-options.js';
 import type { OptionSpec } from './command.js';
+import { MESH_STATUS_OPTIONS } from './mesh-options.js';
 import { DATA_OPTIONS } from './storage-options.js';
 
 const JSON_OPTION: OptionSpec = { long: 'json', description: 'Print it for programs.' };
@@ -156,6 +157,15 @@ export const ARCHIVE_COMPACT_OPTIONS: readonly OptionSpec[] = [
   ORIGIN,
   JSON_OPTION,
   ...ARCHIVE_OPTIONS,
+];
+
+export const ARCHIVE_FINISH_OPTIONS: readonly OptionSpec[] = [
+  {
+    long: 'give-up-rest',
+    description:
+      'Tell in the archive that what is known of beyond the copies is lost. Only of a gateway that never comes back: it could not archive that any more.',
+  },
+  ...MESH_STATUS_OPTIONS,
 ];
 
 export const ARCHIVE_REPLAY_OPTIONS: readonly OptionSpec[] = [

@@ -1,4 +1,9 @@
-import type { ArchivesStatus, ArchiveStatus, ServedStatus } from '../contracts/archive-status.js';
+import type {
+  ArchivesStatus,
+  ArchiveStatus,
+  ServedStatus,
+  StandbyStatus,
+} from '../contracts/archive-status.js';
 import { SprawlError } from '../contracts/errors.js';
 import { shortId } from '../contracts/gateway-id.js';
 import type { Invocation, World } from './command.js';
@@ -7,6 +12,7 @@ import { askGateway, DEFAULT_URL, expectAnswer } from './gateway-http.js';
 import { columns, duration, size } from './size.js';
 
 const NOT_FOUND = 404;
+const SHORT_ID_CHARACTERS = 8;
 
 /** `archive status`: asks a running gateway how far its archive is. Resolves to 1 where it fails or has no room. @throws SprawlError HTTP_FAILED */
 export async function runArchiveStatus(invocation: Invocation, world: World): Promise<number> {
@@ -27,7 +33,9 @@ export async function runArchiveStatus(invocation: Invocation, world: World): Pr
     : columns([...(own === undefined ? [] : archiveRows(own)), ...servedRows(served)]).join('\n');
   world.stdout.write(`${text}\n`);
   const all = own === undefined ? [] : [own, ...(own.copy === null ? [] : [own.copy])];
-  const isBad = all.some(({ state, backlog }) => state === 'failing' || backlog.isFull);
+  const isBad =
+    all.some(({ state, backlog }) => state === 'failing' || backlog.isFull) ||
+    own?.standby?.some(({ state }) => state === 'failing' || state === 'incomplete') === true;
   return isBad ? ExitCode.failed : ExitCode.done;
 }
 
@@ -49,8 +57,32 @@ function servedRows(served: ServedStatus | undefined): (readonly [string, string
   ];
 }
 
-export function archiveRows({ copy, ...first }: ArchivesStatus): (readonly [string, string])[] {
-  return [...rowsOf('archive', first), ...(copy === null ? [] : rowsOf('copy', copy))];
+export function archiveRows({ copy, standby, ...first }: ArchivesStatus): (readonly [string, string])[] {
+  return [
+    ...rowsOf('archive', first),
+    ...(copy === null ? [] : rowsOf('copy', copy)),
+    // One of an older version keeps nothing.
+    ...(standby ?? []).flatMap(standbyRows),
+  ];
+}
+
+function standbyRows(status: StandbyStatus): (readonly [string, string])[] {
+  const { gateway, site, state, reason, archivedUpTo, keptUpTo, head, bytes, heldBytes, maxBytes, rows } =
+    status;
+  const name = site === '' ? gateway : `${site} (${gateway.slice(0, SHORT_ID_CHARACTERS)})`;
+  const lines: (readonly [string, string])[] = [
+    ['kept for', name],
+    ['  state', reason === null ? state : `${state}: ${reason}`],
+  ];
+  if (archivedUpTo === null || keptUpTo === null) return lines;
+  const behind = head !== null && head > keptUpTo ? `, of ${head} that are known of` : '';
+  lines.push(['  archived', `up to ${archivedUpTo} of its log`]);
+  lines.push([
+    '  kept',
+    `up to ${keptUpTo}${behind}: ${size(bytes)}, in ${size(heldBytes)} of ${size(maxBytes)} of the log here`,
+  ]);
+  if (rows > 0) lines.push(['  finished', `${rows} messages brought into its archive`]);
+  return lines;
 }
 
 function rowsOf(name: string, status: ArchiveStatus): (readonly [string, string])[] {

@@ -27,7 +27,7 @@ export type Config = DeepReadonly<
     delivery: Filled<SchemaOutput['delivery'], 'clientQueueMaxCount' | 'clientQueueMaxBytes'>;
     storage: Filled<SchemaOutput['storage'], 'keepMaxBytes'>;
     mesh: Filled<SchemaOutput['mesh'], 'peerKeepMaxBytes'>;
-    archive: Filled<SchemaOutput['archive'], 'target' | 'backlogMaxBytes'>;
+    archive: Filled<SchemaOutput['archive'], 'target' | 'backlogMaxBytes' | 'standbyMaxBytes'>;
     limits: Filled<
       SchemaOutput['limits'],
       'connectionsMax' | 'memoryMaxBytes' | 'diskMaxBytes' | 'diskReserveBytes'
@@ -83,6 +83,7 @@ export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
       ...archive,
       target: archive.target ?? pathToFileURL(resolve(parsed.dataDir, 'archive')).href,
       backlogMaxBytes: archive.backlogMaxBytes ?? Math.floor(diskMaxBytes / 2),
+      standbyMaxBytes: archive.standbyMaxBytes ?? Math.floor(diskMaxBytes / 8),
     },
     mesh: { ...mesh, peerKeepMaxBytes: mesh.peerKeepMaxBytes ?? Math.floor(diskMaxBytes / 4) },
     limits: {

@@ -148,6 +148,23 @@ function checkMesh({ mesh }: Config, sourceOf: SourceOf): void {
   }
 }
 
+/** Finishing the archives of others. */
+function checkStandby({ archive }: Config, sourceOf: SourceOf): void {
+  if (archive.standbyFor.length === 0) return;
+  if (archive.topics.length === 0)
+    throw violated(
+      'archive.standbyFor needs archive.topics: only a gateway that archives something itself finishes for others',
+      ['archive.standbyFor', 'archive.topics'],
+      sourceOf,
+    );
+  if (peerOfTarget(archive.target) === undefined) return;
+  throw violated(
+    `archive.standbyFor needs the archive itself, and archive.target is ${archive.target}: another gateway writes there what this one took in, and nothing else`,
+    ['archive.standbyFor', 'archive.target'],
+    sourceOf,
+  );
+}
+
 /** Archiving through another gateway, and for others. */
 function checkRelay({ archive, mesh }: Config, sourceOf: SourceOf): void {
   const isRelayed = peerOfTarget(archive.target) !== undefined;
@@ -170,6 +187,7 @@ function checkRelay({ archive, mesh }: Config, sourceOf: SourceOf): void {
 function checkArchive(config: Config, sourceOf: SourceOf): void {
   const { archive, storage, limits } = config;
   checkRelay(config, sourceOf);
+  checkStandby(config, sourceOf);
   if (archive.topics.length === 0) return;
   if (storage.durability === 'memory') {
     throw violated(

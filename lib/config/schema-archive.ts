@@ -276,4 +276,24 @@ export const archiveSchema = z.strictObject({
       'Whether this gateway brings what others archive to `archive.target`, also where `archive.topics` is empty: those of the mesh whose own `archive.target` is `mesh`. Each writes and reads what is its own, and nothing else. It takes this gateway up to 64 MB of memory, with `s3://` some forty more, from the first request on.',
   }),
   copyS3: s3.prefault({}).meta({ description: 'Where `archive.copyTarget` begins with `s3://`.' }),
+  standbyFor: z
+    .array(z.string().min(1))
+    .default([])
+    .meta(
+      note({
+        description:
+          'Other gateways of the mesh whose archive this one finishes when they do not come back: the name of a site, the first characters of an id (four at least), or `*` for all. What they take in and have not archived yet is copied to the log here. `archive.target` has to be the same archive as theirs.',
+        defaultText: 'none',
+        limitText: 'names of sites, beginnings of ids, or `*`',
+      }),
+    ),
+  standbyMaxBytes: derivedInteger({
+    min: 0,
+    max: BYTES_MAX,
+    defaultText: 'an eighth of `limits.diskMaxBytes`',
+    description:
+      'Log of this gateway that is held for the copies of each gateway in `archive.standbyFor`; what comes into the log beside them counts. Half of it may be copies. Beyond it they are given up, and copied anew where that gateway still has what they are of.',
+    higher: 'an archive that was out of reach for longer can be finished.',
+    lower: 'less space on the disk.',
+  }),
 });

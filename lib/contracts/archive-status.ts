@@ -71,7 +71,35 @@ export interface ArchiveStatus {
   readonly dropped: number;
 }
 
+/** What is kept here of the archive of another gateway, to finish it when that one does not come back. */
+export interface StandbyStatus {
+  /** Its id; where it was not met yet, what the configuration calls it. */
+  readonly gateway: string;
+  readonly site: string;
+  /**
+   * `apart`: there is no link to it, and what it took in since is not here. `incomplete`: something of what it takes in is not kept.
+   * `finishing`, `failing`, `finished`: its archive is brought to an end from here.
+   */
+  readonly state: 'keeping' | 'apart' | 'incomplete' | 'finishing' | 'failing' | 'finished';
+  /** For people; null: all is well. */
+  readonly reason: string | null;
+  /** Positions of its log. Up to where its archive is, as it says; null: not known. */
+  readonly archivedUpTo: number | null;
+  /** Up to where this gateway could finish it. */
+  readonly keptUpTo: number | null;
+  /** The newest that is known of. */
+  readonly head: number | null;
+  /** Of the copies, about. */
+  readonly bytes: number;
+  /** Of the log of this gateway that is held for them. */
+  readonly heldBytes: number;
+  readonly maxBytes: number;
+  /** Messages that were brought into its archive from here, since this process began. */
+  readonly rows: number;
+}
+
 /** With that of the second target; null: there is none. */
 export interface ArchivesStatus extends ArchiveStatus {
   readonly copy: ArchiveStatus | null;
+  readonly standby: readonly StandbyStatus[];
 }

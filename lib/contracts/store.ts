@@ -233,9 +233,24 @@ export type RetainedView = Omit<RetainedStore, 'set' | 'delete' | 'bury' | 'forg
 /** Names of floors that nobody gives up but who set them: what is not in the archive yet, or not in its copy. The others hold no more than their quota. */
 export const ARCHIVE_FLOORS = ['archive', 'archive-copy'] as const;
 export type ArchiveFloor = (typeof ARCHIVE_FLOORS)[number];
+/** Before the id of a gateway: what is kept here of its archive. Whoever keeps it has a quota of its own. */
+export const STANDBY_PREFIX = 'standby/';
 
 export function isArchiveFloor(name: string): boolean {
-  return (ARCHIVE_FLOORS as readonly string[]).includes(name);
+  return (ARCHIVE_FLOORS as readonly string[]).includes(name) || name.startsWith(STANDBY_PREFIX);
+}
+
+/** A part of what is kept for others, see `Store.appendKept`. The bytes are the caller's own. */
+export interface KeptPart {
+  readonly position: LogPosition;
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface KeptParts {
+  readonly parts: readonly KeptPart[];
+  /** Where to go on reading: one more than the last position that was looked at. */
+  readonly next: LogPosition;
 }
 
 /** What a store shows of itself. All but `fault` are 0 where nothing is stored; what only grows is since it was opened. */
@@ -316,6 +331,13 @@ export interface Store {
   readonly first: LogPosition;
   /** About how many bytes of the log are behind the one position and not behind the other. */
   bytesBetween(after: LogPosition, upTo: LogPosition): number;
+  /**
+   * Keeps bytes for another gateway, by a name of at most 255 ASCII characters: a floor has to hold them. They come back to nobody after a
+   * restart but to who reads them. @returns 0 where the level needs no log
+   */
+  appendKept(name: string, bytes: Uint8Array): LogPosition;
+  /** Such bytes from a position on, as far as they are committed: some at a time, those that are damaged left out. Calls back later, once; not after `close`. */
+  readKept(from: LogPosition, maxBytes: number, done: (kept: KeptParts) => void): void;
   /** While this stands `admit` refuses everything for its quota. */
   setFull(isFull: boolean): void;
   /**

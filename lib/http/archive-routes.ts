@@ -40,6 +40,15 @@ export interface ArchiveView {
   messages(query: ArchiveQuery): AsyncIterable<Uint8Array>;
   /** Lines of JSON, as they are asked for. */
   log(query: LogQuery): AsyncIterable<Uint8Array>;
+  /** Brings what is kept here of the archive of another gateway into it. @returns why not, as text */
+  finish(gateway: string, tellsRest: boolean): FinishBegun | string;
+}
+
+/** Positions of the log of the gateway. */
+export interface FinishBegun {
+  readonly gateway: string;
+  readonly archivedUpTo: number;
+  readonly upTo: number;
 }
 
 /** What the gateway does in its archive for others. */
@@ -50,6 +59,7 @@ export interface ServedView {
 const NDJSON_CONTENT_TYPE = 'application/x-ndjson; charset=utf-8';
 const ID_START = /^[0-9a-f]{1,64}$/;
 const PARAMETERS = ['topic', 'from', 'to', 'origin', 'limit'];
+const FINISH_MAX_BYTES = 1024;
 
 /** @param archive undefined: the gateway has none @param served undefined: it archives for nobody else */
 export function createArchiveRoutes(
@@ -113,6 +123,20 @@ export function createArchiveRoutes(
         return begun(archive.log(query), request.signal, () => logReaders--);
       },
     },
+    {
+      method: 'POST',
+      path: '/api/v1/archive/finish',
+      summary: 'finishes the archive of a gateway that is gone, from what is kept here',
+      isLocal: true,
+      bodyMaxBytes: FINISH_MAX_BYTES,
+      handle: ({ body }) => {
+        if (archive === undefined) return nothingArchived();
+        const wanted = finishOf(body);
+        if (typeof wanted === 'string') return faultResponse(HttpFault.badRequest, wanted);
+        const answer = archive.finish(wanted.gateway, wanted.giveUpRest);
+        return typeof answer === 'string' ? faultResponse(HttpFault.badRequest, answer) : json(200, answer);
+      },
+    },
   ];
 }
 
@@ -130,6 +154,19 @@ function logQueryOf({ query, signal }: HttpRequest): LogQuery | string {
 }
 
 const positionOf = (text: string): number | undefined => (/^\d{1,15}$/.test(text) ? Number(text) : undefined);
+
+function finishOf(body: Uint8Array): { readonly gateway: string; readonly giveUpRest: boolean } | string {
+  const form = 'the body is JSON with gateway, a text, and giveUpRest, true or false';
+  try {
+    const fields: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
+    const { gateway, giveUpRest = false } = fields as Readonly<Record<string, unknown>>;
+    return typeof gateway === 'string' && gateway !== '' && typeof giveUpRest === 'boolean'
+      ? { gateway, giveUpRest }
+      : form;
+  } catch {
+    return form;
+  }
+}
 
 function nothingArchived(): HttpResponse {
   return faultResponse(

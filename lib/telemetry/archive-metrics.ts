@@ -1,5 +1,10 @@
 /** What Prometheus gets to know of the archive. */
-import type { ArchivesStatus, ArchiveStatus, ServedStatus } from '../contracts/archive-status.js';
+import type {
+  ArchivesStatus,
+  ArchiveStatus,
+  ServedStatus,
+  StandbyStatus,
+} from '../contracts/archive-status.js';
 import type { Family } from './family.js';
 
 type ArchiveMetric = Family<ArchivesStatus>;
@@ -27,6 +32,61 @@ function eachOf(status: ArchivesStatus): (readonly [target: string, status: Arch
         ['copy', copy],
       ];
 }
+
+const STANDBY_STATES = ['keeping', 'apart', 'incomplete', 'finishing', 'failing', 'finished'] as const;
+
+/** Of each gateway that is kept for. */
+function kept(
+  name: string,
+  type: ArchiveMetric['type'],
+  help: string,
+  value: (status: StandbyStatus) => number | null,
+): ArchiveMetric {
+  return {
+    ...{ name, type, help },
+    samples: ({ standby }) =>
+      standby.flatMap((status) => {
+        const found = value(status);
+        return found === null ? [] : [{ labels: { gateway: status.gateway }, value: found }];
+      }),
+  };
+}
+
+const STANDBY_METRICS: readonly ArchiveMetric[] = [
+  {
+    name: 'sprawl_archive_standby_state',
+    type: 'gauge',
+    help: 'State of what is kept for another gateway: 1 for the one that it is in.',
+    samples: ({ standby }) =>
+      standby.flatMap(({ gateway, state }) =>
+        STANDBY_STATES.map((one) => ({ labels: { gateway, state: one }, value: state === one ? 1 : 0 })),
+      ),
+  },
+  kept(
+    'sprawl_archive_standby_archived_position',
+    'gauge',
+    'Position of its log up to where its archive is, as it says.',
+    ({ archivedUpTo }) => archivedUpTo,
+  ),
+  kept(
+    'sprawl_archive_standby_kept_position',
+    'gauge',
+    'Position of its log up to where its archive can be finished from here.',
+    ({ keptUpTo }) => keptUpTo,
+  ),
+  kept(
+    'sprawl_archive_standby_held_bytes',
+    'gauge',
+    'Log of this gateway that is held for it, about.',
+    ({ heldBytes }) => heldBytes,
+  ),
+  kept(
+    'sprawl_archive_standby_rows_total',
+    'counter',
+    'Messages that were brought into its archive from here.',
+    ({ rows }) => rows,
+  ),
+];
 
 export const ARCHIVE_METRICS: readonly ArchiveMetric[] = [
   {
@@ -77,6 +137,7 @@ export const ARCHIVE_METRICS: readonly ArchiveMetric[] = [
     'Positions of the log that were given up because there was no room.',
     ({ dropped }) => dropped,
   ),
+  ...STANDBY_METRICS,
 ];
 
 /** Of a gateway that archives for others. */

@@ -111,6 +111,14 @@ export class LocalInterest {
     return this.#exports.allows(topic);
   }
 
+  /** Whether everything that a filter matches may leave. False also where several export filters together would let it. */
+  mayExportAll(filter: string): boolean {
+    return (
+      !filter.startsWith('$') &&
+      this.#exports.filters.some((exported) => intersect(filter, exported) === filter)
+    );
+  }
+
   /** @param filter valid, as the client wrote it */
   add(filter: string, qos: QoS): void {
     const plain = plainFilter(filter);

@@ -28,6 +28,8 @@ export const Channel = {
   departures: 10,
   /** Objects that one gateway has another one bring to the store of its archive. */
   archive: 11,
+  /** Of what is not the mesh's own: see lib/contracts/peer-wire.ts. */
+  wire: 12,
 } as const;
 export type Channel = (typeof Channel)[keyof typeof Channel];
 

@@ -7,6 +7,7 @@ import type { Epoch, Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { MeshHost, MeshPort, RemoteTarget } from '../../lib/contracts/mesh-port.js';
+import type { PeerWire } from '../../lib/contracts/peer-wire.js';
 import type { LogPosition, Store } from '../../lib/contracts/store.js';
 import type {
   DurableStreams,
@@ -113,6 +114,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   readonly #clones: CloneWatch;
   readonly #memory: RetainedMemory;
   #membership: Membership | undefined;
+  #wire: PeerWire | undefined;
   /** From `begin` on. */
   #departures: Departures | undefined;
   #imageFloor: number | undefined;
@@ -594,11 +596,13 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#sayMeeting(peer, verdict);
   }
 
-  up(_peer: Peer): void {
+  up({ gateway }: Peer): void {
+    this.#wire?.up(gateway);
     this.#flushSoon();
   }
 
   apart(peer: Peer, reason: string): void {
+    this.#wire?.down(peer.gateway);
     this.membership.linkDown(peer.gateway, linkEndOf(reason));
     this.#relay.lost(peer.gateway);
     this.archive.unlinked(peer.gateway);
@@ -613,8 +617,30 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
     else if (channel === Channel.clones) this.#clones.told(frame, peer);
     else if (channel === Channel.departures) this.#departed(peer, frame);
+    else if (channel === Channel.wire) this.#wired(peer, frame);
     else if (channel === Channel.roster && this.admission.merge(frame))
       this.#passOn(Channel.roster, frame, peer);
+  }
+
+  #wired(peer: Peer, frame: Uint8Array): void {
+    const refusal = this.#wire?.frame(peer.gateway, frame);
+    if (refusal !== undefined) peer.close(refusal);
+  }
+
+  /** Somebody else uses the links, too: from the first one on. */
+  carry(wire: PeerWire): void {
+    this.#wire = wire;
+  }
+
+  /** Over the link to another gateway; without one it is nowhere. @param frame at most FRAME_MAX_BYTES */
+  sendWire(to: GatewayId, frame: Uint8Array): void {
+    const peer = this.#peers.get(to);
+    if (peer?.isReachable === true) peer.link?.send(Channel.wire, frame);
+  }
+
+  /** Whether everything that the filter matches may leave this gateway. */
+  mayLeave(filter: string): boolean {
+    return this.#local.mayExportAll(filter);
   }
 
   /** A statement of the administrator that was given here. @throws MalformedFrame @returns whether it was news */
@@ -654,6 +680,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (peer?.isReachable === true && statement !== undefined) peer.link?.send(Channel.roster, statement);
     this.#membership?.forget(id);
     this.#forget(id);
+    this.#wire?.evicted(id);
     if (this.hasBegun) this.#tellWanted();
   }
 

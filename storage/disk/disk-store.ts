@@ -11,6 +11,7 @@
 import type {
   DeliveryQueue,
   DurableSessions,
+  KeptParts,
   LogPosition,
   MessageOrigin,
   PassedRun,
@@ -58,6 +59,7 @@ import { takeFolderLock } from './folder-lock.js';
 import { expectFinished, openIdentity } from './identity.js';
 import { type Layout, layoutOf } from './layout.js';
 import { encodeNote, encodeSource, encodeStreamRecord, MeshState, streamRecordType } from './mesh-state.js';
+import { readKept } from './kept-reader.js';
 import { MessageReader } from './message-reader.js';
 import { readOwn } from './own-reader.js';
 import type { OpenParts } from './open-parts.js';
@@ -557,6 +559,11 @@ export class DiskStore implements Store {
     this.#isFull = isFull;
   }
 
+  appendKept(name: string, bytes: Uint8Array): LogPosition {
+    this.#writeClock();
+    return this.#writeBytes(RecordType.kept, encodeNote(name, bytes));
+  }
+
   setNote(name: string, value: Uint8Array): void {
     this.#mesh.setNote(name, value);
   }
@@ -629,19 +636,19 @@ export class DiskStore implements Store {
     done: (own: OwnMessages) => void,
     options?: OwnReadOptions,
   ): void {
-    void this.#readOwnUntilDone(from, maxBytes, done, options);
+    void this.#lookUntilDone(() => readOwn(this.#workers.parts, from, maxBytes, options), done);
   }
 
-  async #readOwnUntilDone(
-    from: LogPosition,
-    maxBytes: number,
-    done: (own: OwnMessages) => void,
-    options: OwnReadOptions | undefined,
-  ): Promise<void> {
+  readKept(from: LogPosition, maxBytes: number, done: (kept: KeptParts) => void): void {
+    void this.#lookUntilDone(() => readKept(this.#workers.parts.log, from, maxBytes), done);
+  }
+
+  /** A disk that fails is tried again. */
+  async #lookUntilDone<T>(look: () => Promise<T>, done: (found: T) => void): Promise<void> {
     for (;;) {
       try {
-        const own = await readOwn(this.#workers.parts, from, maxBytes, options);
-        if (!this.#closed) done(own);
+        const found = await look();
+        if (!this.#closed) done(found);
         return;
       } catch (error) {
         if (this.#closed) return;

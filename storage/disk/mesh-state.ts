@@ -140,9 +140,8 @@ export class MeshState {
 
   /** As it was recorded. */
   replayNote(bytes: Uint8Array, start: number, end: number): void {
-    const valueAt = start + 1 + (bytes[start] ?? 0);
-    const name = Buffer.from(bytes.subarray(start + 1, valueAt)).toString('latin1');
-    this.setNote(name, Uint8Array.from(bytes.subarray(valueAt, end)));
+    const { name, value } = decodeNote(bytes, start, end);
+    this.setNote(name, value);
   }
 
   /** @returns whether the key is one of these. */
@@ -216,6 +215,19 @@ export class MeshState {
 /** u8 length of the name · name · value. @param name ASCII, at most 255 characters */
 export function encodeNote(name: string, value: Uint8Array): Uint8Array {
   return Buffer.concat([Uint8Array.of(name.length), Buffer.from(name, 'latin1'), value]);
+}
+
+/** The value is the caller's own. */
+export function decodeNote(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): { readonly name: string; readonly value: Uint8Array } {
+  const valueAt = start + 1 + (bytes[start] ?? 0);
+  return {
+    name: Buffer.from(bytes.subarray(start + 1, valueAt)).toString('latin1'),
+    value: Uint8Array.from(bytes.subarray(valueAt, end)),
+  };
 }
 
 export function encodeSource({ origin, epoch }: MessageSource): Uint8Array {

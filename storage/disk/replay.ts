@@ -98,8 +98,8 @@ export class Replay {
       else sessions.replayRetained(message);
       return;
     }
-    // It went to those who were there.
-    if (type === RecordType.passed) return;
+    // It went to those who were there, or is nobody's business but of who keeps it.
+    if (type === RecordType.passed || type === RecordType.kept) return;
     if (type === RecordType.time) {
       clock.saw(bytes, start);
       return;

@@ -2,7 +2,13 @@
  * Storage in the memory of the process: every position is committed when it is given out, and nothing outlives the
  * process. It is what `durability: memory` means, and the reference for the contract's tests.
  */
-import type { DeliveryQueue, LogPosition, StorageStatus, Store } from '../../lib/contracts/store.js';
+import type {
+  DeliveryQueue,
+  KeptParts,
+  LogPosition,
+  StorageStatus,
+  Store,
+} from '../../lib/contracts/store.js';
 import type { OwnMessages } from '../../lib/contracts/streams.js';
 import { MemoryDeliveryQueue } from './delivery-queue.js';
 import { MemoryRetainedStore } from './retained-store.js';
@@ -95,6 +101,14 @@ export class MemoryStore implements Store {
 
   bytesBetween(): number {
     return 0;
+  }
+
+  appendKept(): LogPosition {
+    return 0;
+  }
+
+  readKept(from: LogPosition, _maxBytes: number, done: (kept: KeptParts) => void): void {
+    queueMicrotask(() => done({ parts: [], next: Math.max(from, this.#position + 1) }));
   }
 
   setFull(): void {}

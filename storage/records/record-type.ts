@@ -30,6 +30,8 @@ export const RecordType = {
   note: 29,
   /** The gateway's own clock beside the wall's. */
   time: 30,
+  /** What is kept here for another gateway, by a name: nobody but who keeps it reads it. */
+  kept: 31,
 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 

@@ -94,7 +94,8 @@ async function compact(parts: ToolParts, layout: Layout, keep: KeepLimits): Prom
     const log = await openLog(parts, layout, identity, vault, Math.max(snapshot, index.newestSnapshot));
     try {
       left = log.committed - snapshot;
-      const held = heldFrom(log.segments, mesh.floor, keep.floorsMaxBytes);
+      const { floor, archiveFloor } = mesh;
+      const held = Math.min(archiveFloor, heldFrom(log.segments, floor, keep.floorsMaxBytes));
       droppedSegments = await prune(parts, log, index, topics, Math.min(needed, index.floor, held), keep);
     } finally {
       await log.close();

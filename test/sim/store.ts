@@ -5,6 +5,7 @@
  */
 import type {
   DeliveryQueue,
+  KeptParts,
   LogPosition,
   MessageOrigin,
   SessionRecord,
@@ -122,6 +123,14 @@ export class SimStore implements Store {
 
   bytesBetween(): number {
     return 0;
+  }
+
+  appendKept(): LogPosition {
+    return 0;
+  }
+
+  readKept(from: LogPosition, _maxBytes: number, done: (kept: KeptParts) => void): void {
+    done({ parts: [], next: from });
   }
 
   setFull(): void {}

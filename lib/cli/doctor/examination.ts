@@ -3,6 +3,7 @@ import { type Config, parseBootstrap, parseHostPort } from '../../config/index.j
 import { peerOfTarget } from '../../contracts/archive-links.js';
 import { failure, type Finding, skipped, warning } from './finding.js';
 import { judgeArchive, judgeRelayedArchive } from './judge-archive.js';
+import { judgeStandby } from './judge-standby.js';
 import { type FolderFound, judgeFolder, judgeSpace, judgeSync } from './judge-folder.js';
 import { judgeClock, judgeNode, judgePackages, judgePlatform, judgeTimeServer } from './judge-machine.js';
 import { judgeKeyFiles, judgeMembership } from './judge-mesh.js';
@@ -62,6 +63,7 @@ export async function examine(
       ]),
     ),
     archiveFindings(examined),
+    standbyFindings(examined),
   ]);
   return groups.flat();
 }
@@ -125,6 +127,12 @@ async function archiveFindings({ config, probes, deadline, isInUse, mesh }: Exam
     ),
   ]);
   return groups.flat();
+}
+
+async function standbyFindings({ config, probes, deadline, isInUse }: Examined): Promise<Finding[]> {
+  if (config.archive.standbyFor.length === 0) return [];
+  if (!isInUse) return [judgeStandby(undefined)];
+  return bounded(deadline, 'standby', async () => [judgeStandby(await probes.standby(config))]);
 }
 
 async function clockFindings({ probes, deadline, mesh }: Examined): Promise<Finding[]> {

@@ -7,9 +7,9 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Writable } from 'node:stream';
 import type { Config } from '../../config/index.js';
-import type { ArchiveStatus } from '../../contracts/archive-status.js';
+import type { ArchivesStatus, ArchiveStatus, StandbyStatus } from '../../contracts/archive-status.js';
 import { realClock } from '../../real-clock.js';
-import { askGateway, urlOf } from '../gateway-http.js';
+import { askGateway, expectAnswer, urlOf } from '../gateway-http.js';
 import { toolLogger } from '../tool-logger.js';
 import { folderProbe, spaceProbe, syncProbe, useProbe } from './folder-probes.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
@@ -44,6 +44,7 @@ export function createProbes(stderr: Writable): Probes {
       }),
     runningArchive,
     archive: async (where) => (await import('../../archive-tools.js')).lookAtArchive(where),
+    standby: standbyProbe,
     peer: async (address) => (await import('../../mesh-tools.js')).lookAtPeer(address),
   };
 }
@@ -53,6 +54,13 @@ const OK = 200;
 async function runningArchive(config: Config): Promise<ArchiveStatus | undefined> {
   const answer = await askGateway(urlOf(config), '/api/v1/archive').catch(() => undefined);
   return answer?.status === OK ? (JSON.parse(answer.text) as ArchiveStatus) : undefined;
+}
+
+async function standbyProbe(config: Config): Promise<readonly StandbyStatus[]> {
+  const url = urlOf(config);
+  const answer = await askGateway(url, '/api/v1/archive');
+  expectAnswer(url, answer);
+  return (JSON.parse(answer.text) as ArchivesStatus).standby;
 }
 
 function machine(): MachineFound {

@@ -1,6 +1,6 @@
 /** What is measured. The judging is elsewhere, so that it is tested without a machine; tests put others in the place of these. */
 import type { Config, HostPort } from '../../config/index.js';
-import type { ArchiveStatus } from '../../contracts/archive-status.js';
+import type { ArchiveStatus, StandbyStatus } from '../../contracts/archive-status.js';
 import type { ArchiveSeen } from './judge-archive.js';
 import type { FolderFound, SpaceFound } from './judge-folder.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
@@ -32,4 +32,6 @@ export interface Probes {
   ): Promise<ArchiveSeen>;
   /** What the gateway says that runs here; undefined: nothing. */
   runningArchive(config: Config): Promise<ArchiveStatus | undefined>;
+  /** As the gateway with this configuration says it, which runs. */
+  standby(config: Config): Promise<readonly StandbyStatus[]>;
 }

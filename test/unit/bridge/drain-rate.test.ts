@@ -1,10 +1,24 @@
 import t from 'tap';
 import { DrainRate } from '../../../bridge/archive/drain-rate.js';
 
-function world(): { nowMs: number; messages: number; logBytes: number; rate: DrainRate } {
-  const one = { nowMs: 0, messages: 0, logBytes: 0 };
-  const clock = { now: () => one.nowMs, wall: () => 0 };
-  const rate = new DrainRate(clock, { messages: () => one.messages, logBytes: () => one.logBytes });
+interface World {
+  nowMs: number;
+  messages: number;
+  committed: number;
+  readonly rate: DrainRate;
+}
+
+const POSITION_BYTES = 100;
+
+function world(): World {
+  const one = { nowMs: 0, messages: 0, committed: 0 };
+  const log = {
+    get committed() {
+      return one.committed;
+    },
+    bytesBetween: (after: number, upTo: number) => (upTo - after) * POSITION_BYTES,
+  };
+  const rate = new DrainRate({ now: () => one.nowMs, wall: () => 0 }, log, () => one.messages);
   return Object.assign(one, { rate });
 }
 
@@ -15,12 +29,13 @@ t.test('while nobody is served a backlog goes as fast as it can', async (t) => {
   t.equal(one.rate.perSecond, Infinity);
   one.nowMs = 10_000;
   // Of the archive itself.
-  one.logBytes = 1000;
+  one.committed = 10;
   t.equal(one.rate.perSecond, Infinity);
 });
 
 t.test('beside clients it goes slowly, and at full speed again when they are silent', async (t) => {
   const one = world();
+  t.equal(one.rate.perSecond, Infinity);
   one.messages = 1;
   t.equal(one.rate.perSecond, Infinity, 'it is not looked all the time');
   one.nowMs = 500;
@@ -33,10 +48,11 @@ t.test('beside clients it goes slowly, and at full speed again when they are sil
 
 t.test('it is four times as fast as what comes in, whatever that is', async (t) => {
   const one = world();
+  t.equal(one.rate.perSecond, Infinity);
   for (const perSecond of [100, 2 * MIB, 50 * MIB]) {
     one.nowMs += 500;
     one.messages += 1;
-    one.logBytes += perSecond / 2;
-    t.equal(one.rate.perSecond, Math.max(4 * MIB, 4 * perSecond));
+    one.committed += perSecond / 2 / POSITION_BYTES;
+    t.equal(Math.round(one.rate.perSecond), Math.max(4 * MIB, 4 * perSecond));
   }
 });

@@ -14,7 +14,7 @@ import { folderProbe, spaceProbe, syncProbe, useProbe } from '../../../lib/cli/d
 import { createProbes, packageProbe, parseGlibcVersion } from '../../../lib/cli/doctor/machine-probes.js';
 import type { Probes } from '../../../lib/cli/doctor/probes.js';
 import { parseConfig } from '../../../lib/config/index.js';
-import type { ArchiveStatus } from '../../../lib/contracts/archive-status.js';
+import type { ArchiveStatus, StandbyStatus } from '../../../lib/contracts/archive-status.js';
 import { idOf } from '../mesh/node/fake-link.js';
 import { FakeWorld } from './fake-world.js';
 
@@ -49,6 +49,7 @@ function probesOf(changes: Partial<Probes> = {}): Probes {
     peer: async () => ({ tookMs: 1 }),
     archive: async ({ target }) => ({ name: target, tookMs: 3, fault: undefined }),
     runningArchive: async () => undefined,
+    standby: async () => [],
     ...changes,
   };
 }
@@ -77,6 +78,43 @@ t.test('on a machine on which all is well every check is ok, in one order', asyn
     ],
   );
   for (const [check, { verdict }] of found) t.equal(verdict, check === 'archive' ? 'skip' : 'ok', check);
+});
+
+t.test('what is kept for others is looked at where somebody is to be kept for', async (t) => {
+  const archive = { topics: ['#'], target: 's3://abc', standbyFor: ['mill'] };
+  t.match((await examined({}, { archive })).get('standby'), {
+    verdict: 'skip',
+    value: /only a running gateway/,
+  });
+  const status = (state: StandbyStatus['state'], reason: string | null = null): StandbyStatus => ({
+    ...{ gateway: 'ab'.repeat(32), site: 'mill', state, reason, archivedUpTo: 1, keptUpTo: 2, head: 2 },
+    ...{ bytes: 0, heldBytes: 0, maxBytes: 1, rows: 0 },
+  });
+  const judged = async (kept: readonly StandbyStatus[]): Promise<Finding | undefined> =>
+    (await examined({ isInUse: async () => true, standby: async () => kept }, { archive })).get('standby');
+  t.match(await judged([]), { verdict: 'ok', value: /was met yet/ });
+  t.match(await judged([status('keeping')]), { verdict: 'ok', value: 'keeps for mill' });
+  t.match(await judged([{ ...status('apart'), site: '' }]), {
+    verdict: 'ok',
+    value: /without a link: abababab$/,
+  });
+  t.match(await judged([status('keeping'), status('incomplete', 'no room')]), {
+    verdict: 'warn',
+    value: 'mill: no room',
+    advice: /would miss what it has not archived itself/,
+  });
+});
+
+t.test('a running gateway is asked what it keeps', async (t) => {
+  const server = createHttpServer((request, response) => {
+    response.statusCode = request.url === '/api/v1/archive' ? 200 : 500;
+    response.end(JSON.stringify({ standby: [{ site: 'mill' }] }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const { standby } = createProbes(new PassThrough());
+  t.same(await standby(parseConfig({ overrides: { http: { port } } })), [{ site: 'mill' }]);
 });
 
 t.test('an archive is looked at where there is one, and its copy', async (t) => {

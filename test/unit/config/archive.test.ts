@@ -46,6 +46,11 @@ t.test('keys of the archive that contradict others are quoted', async (t) => {
   const cases: readonly (readonly [Readonly<Record<string, unknown>>, RegExp])[] = [
     [{ archive: { topics: ['#'] }, storage: { durability: 'memory' } }, /needs storage\.durability: disk/],
     [{ archive: { topics: ['#'], backlogMaxBytes: 2 ** 39 } }, /backlogMaxBytes: \d+ is more than limits/],
+    [{ archive: { standbyFor: ['*'] } }, /standbyFor needs archive\.topics/],
+    [
+      { archive: { topics: ['a'], standbyFor: ['*'], target: 'mesh' } },
+      /standbyFor needs the archive itself, and archive\.target is mesh/,
+    ],
     [{ archive: { topics: ['#'], columns: ['a=b:text', 'a=c:text'] } }, /"a" names two columns/],
   ];
   for (const [overrides, message] of cases)

@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { archiveMessages } from '../../../lib/archive-tools.js';
 import { SprawlError } from '../../../lib/contracts/errors.js';
+import type { FinishBegun } from '../../../lib/http/archive-routes.js';
 import type { ArchiveQuery, ArchiveView, LogQuery } from '../../../lib/http/index.js';
 import { ArchiveWorld, rowsOf, START_MS } from '../../support/archive-world.js';
 import { MemoryObjectStore } from '../../support/memory-object-store.js';
@@ -39,6 +40,7 @@ class FakeArchive implements ArchiveView {
   ) {}
 
   readonly status = noStatus;
+  readonly finish = noStatus;
 
   log(query: LogQuery): AsyncGenerator<Uint8Array> {
     this.logAsked.push(query);
@@ -90,7 +92,12 @@ async function storeWith(t: Test): Promise<MemoryObjectStore> {
 t.test('messages of an archive come as lines of JSON', async (t) => {
   const store = await storeWith(t);
   const { port } = await startHttp(t, {
-    archive: { status: noStatus, log: noLog, messages: (query) => archiveMessages(store, query) },
+    archive: {
+      status: noStatus,
+      log: noLog,
+      finish: noStatus,
+      messages: (query) => archiveMessages(store, query),
+    },
   });
   const answer = await get(port);
   t.equal(answer.status, 200);
@@ -220,6 +227,38 @@ t.test('what goes wrong before the first line has a status, and no later one a w
   }
 });
 
+t.test('an archive is finished by who asks from the same machine, and told why not', async (t) => {
+  const asked: unknown[] = [];
+  const archive = new FakeArchive(1);
+  const finish = (gateway: string, tellsRest: boolean): FinishBegun | string => {
+    asked.push([gateway, tellsRest]);
+    return gateway === 'mill' ? { gateway, archivedUpTo: 3, upTo: 9 } : 'nothing is kept of it';
+  };
+  const { port } = await startHttp(t, {
+    archive: { status: noStatus, log: noLog, messages: (query) => archive.messages(query), finish },
+  });
+  const post = (body: string): Promise<RawAnswer> => {
+    const type = 'Content-Type: application/octet-stream';
+    const head = ['POST /api/v1/archive/finish HTTP/1.1', 'Host: localhost', type];
+    return ask(port, [...head, `Content-Length: ${body.length}`], body);
+  };
+  const begun = await post('{"gateway":"mill"}');
+  t.equal(begun.status, 200);
+  t.same(JSON.parse(begun.body), { gateway: 'mill', archivedUpTo: 3, upTo: 9 });
+  const refused = await post('{"gateway":"mole","giveUpRest":true}');
+  t.equal(refused.status, 400);
+  t.match(JSON.parse(refused.body), { message: 'nothing is kept of it' });
+  for (const body of ['null', '{', '{"gateway":""}', '{"gateway":"mill","giveUpRest":1}'])
+    t.match(JSON.parse((await post(body)).body), {
+      error: 'bad_request',
+      message: /the body is JSON with gateway/,
+    });
+  t.same(asked, [
+    ['mill', false],
+    ['mole', true],
+  ]);
+});
+
 t.test('two read at a time', async (t) => {
   const archive = new FakeArchive(2);
   const { port } = await startHttp(t, { archive });
@@ -284,7 +323,9 @@ t.test('reading that finds nothing ends with the client, too', async (t) => {
       isEnded = true;
     }
   };
-  const { port, log } = await startHttp(t, { archive: { status: noStatus, log: noLog, messages } });
+  const { port, log } = await startHttp(t, {
+    archive: { status: noStatus, log: noLog, finish: noStatus, messages },
+  });
   const socket = connect(port, '127.0.0.1');
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
   await until(() => isRead);

@@ -64,6 +64,18 @@ t.test('what another gateway has not fetched stays, up to what is kept for other
   t.ok(droppedSegments > 0);
 });
 
+t.test('what is not archived yet stays, however much it is', async (t) => {
+  for (const name of ['archive', 'archive-copy', 'standby/one']) {
+    const folder = await filledFolder(600, 600, false);
+    const { store } = await openStore(folder);
+    store.setFloor(name, 40);
+    await store.close();
+    await compactFolder(toolsFor(folder), { ...KEEP_NOTHING, floorsMaxBytes: 0 });
+    const { log } = await surveyFolder(toolsFor(folder));
+    t.ok(log.first <= 40, `${name}: the log begins at ${log.first}`);
+  }
+});
+
 t.test('what the log has after a crash stays for the next start', async (t) => {
   const folder = await filledFolder(990, 700, false);
   const { left, snapshot } = await compactFolder(toolsFor(folder), KEEP_NOTHING);
