@@ -66,8 +66,8 @@ export function createArchiveRoutes(
   archive: ArchiveView | undefined,
   served: ServedView | undefined,
 ): readonly Route[] {
-  let readers = 0;
-  let logReaders = 0;
+  const archiveReaders = new Readers(ARCHIVE_READERS_MAX_COUNT, 'the archive');
+  const logReaders = new Readers(LOG_READERS_MAX_COUNT, 'the log');
   return [
     {
       method: 'GET',
@@ -96,13 +96,7 @@ export function createArchiveRoutes(
         if (archive === undefined) return nothingArchived();
         const query = queryOf(request);
         if (typeof query === 'string') return faultResponse(HttpFault.badRequest, query);
-        if (readers >= ARCHIVE_READERS_MAX_COUNT)
-          return faultResponse(
-            HttpFault.unavailable,
-            `${ARCHIVE_READERS_MAX_COUNT} others read the archive: ask again when one is done`,
-          );
-        readers++;
-        return begun(archive.messages(query), request.signal, () => readers--);
+        return archiveReaders.begin(request, () => archive.messages(query));
       },
     },
     {
@@ -114,13 +108,7 @@ export function createArchiveRoutes(
         if (archive === undefined) return nothingArchived();
         const query = logQueryOf(request);
         if (typeof query === 'string') return faultResponse(HttpFault.badRequest, query);
-        if (logReaders >= LOG_READERS_MAX_COUNT)
-          return faultResponse(
-            HttpFault.unavailable,
-            `${LOG_READERS_MAX_COUNT} others read the log: ask again when one is done`,
-          );
-        logReaders++;
-        return begun(archive.log(query), request.signal, () => logReaders--);
+        return logReaders.begin(request, () => archive.log(query));
       },
     },
     {
@@ -138,6 +126,28 @@ export function createArchiveRoutes(
       },
     },
   ];
+}
+
+/** Each holds a part of what it reads in memory: there are not many at a time. */
+class Readers {
+  readonly #maxCount: number;
+  readonly #what: string;
+  #count = 0;
+
+  constructor(maxCount: number, what: string) {
+    this.#maxCount = maxCount;
+    this.#what = what;
+  }
+
+  async begin({ signal }: HttpRequest, read: () => AsyncIterable<Uint8Array>): Promise<HttpResponse> {
+    if (this.#count >= this.#maxCount)
+      return faultResponse(
+        HttpFault.unavailable,
+        `${this.#maxCount} others read ${this.#what}: ask again when one is done`,
+      );
+    this.#count++;
+    return begun(read(), signal, () => this.#count--);
+  }
 }
 
 /** @returns what is wrong with it, as text */
