@@ -77,7 +77,7 @@ export class ArchiveThread {
       askStore && new StoreAnswerer((call) => worker.postMessage({ kind: 'store', call }), askStore);
     worker.on('message', (message: FromThread) => {
       if (message.kind === 'store') store?.told(message.call);
-      else this.#told(message);
+      else this.#told(worker, message);
     });
     worker.on('error', (error) => (failure = error));
     this.#ended = new Promise((resolve) =>
@@ -101,15 +101,18 @@ export class ArchiveThread {
     });
   }
 
-  #told(message: Exclude<FromThread, { readonly kind: 'store' }>): void {
+  /** @param worker whom answers are for: the one that follows it asks anew, with the same numbers */
+  #told(worker: Worker, message: Exclude<FromThread, { readonly kind: 'store' }>): void {
     const ports = this.#ports;
     switch (message.kind) {
       case 'cut?':
-        this.#answer(message.id, ports.cut(), (id, cut) => this.#tell({ kind: 'cut', id, cut }));
+        answer(worker, message.id, ports.cut(), (id, cut) =>
+          worker.postMessage({ kind: 'cut', id, cut } satisfies ToThread),
+        );
         return;
       case 'rows?':
-        this.#answer(message.id, ports.rows(message.cut, message.after), (id, read) =>
-          this.#worker?.postMessage({ kind: 'rows', id, read } satisfies ToThread, transferOf(read.rows)),
+        answer(worker, message.id, ports.rows(message.cut, message.after), (id, read) =>
+          worker.postMessage({ kind: 'rows', id, read } satisfies ToThread, transferOf(read.rows)),
         );
         return;
       case 'archived':
@@ -123,14 +126,19 @@ export class ArchiveThread {
     }
   }
 
-  #answer<T>(id: number, answer: Promise<T>, give: (id: number, value: T) => void): void {
-    answer.then(
-      (value) => give(id, value),
-      (error: unknown) => this.#tell({ kind: 'failed', id, reason: String(error) }),
-    );
-  }
-
   #tell(message: ToThread): void {
     this.#worker?.postMessage(message);
   }
+}
+
+function answer<T>(
+  worker: Worker,
+  id: number,
+  found: Promise<T>,
+  give: (id: number, value: T) => void,
+): void {
+  found.then(
+    (value) => give(id, value),
+    (error: unknown) => worker.postMessage({ kind: 'failed', id, reason: String(error) } satisfies ToThread),
+  );
 }

@@ -88,11 +88,17 @@ async function until(
   }
 }
 
-async function publish(t: Test, { port }: Running, from: number, to: number): Promise<number[]> {
+async function publish(
+  t: Test,
+  { port }: Running,
+  from: number,
+  to: number,
+  properties: { readonly messageExpiryInterval?: number } = {},
+): Promise<number[]> {
   const client = await RawClient.connect(t, port, { version: 5 });
   const codes: number[] = [];
   for (let n = from; n <= to; n++) {
-    const answer = await client.publish('site/a/state', `{"n":${n}}`, { qos: 1 });
+    const answer = await client.publish('site/a/state', `{"n":${n}}`, { qos: 1, properties });
     codes.push(answer?.type === 'puback' ? answer.reasonCode : -1);
   }
   await client.disconnect();
@@ -126,6 +132,9 @@ async function agrees(t: Test, { url }: Running, target: string): Promise<string
 const COUNT = `select count(*)::int as rows, count(distinct json)::int as numbers, max(epoch)::int as epoch from archive`;
 
 t.setTimeout(120_000);
+
+// Most of the time each of them waits for something to be old enough.
+t.jobs = 4;
 
 t.test('what clients publish is in the folder soon, and a query finds it', async (t) => {
   const folder = folderOf(t);
@@ -193,14 +202,17 @@ t.test('what comes while the store is away waits in the log, and goes when it is
     fileMaxCount: 10,
     s3: { endpoint: store.endpoint, region: 'eu-west-1', timeoutMs: 1000 },
   };
-  // Nothing but the archive holds the log.
-  const small = { storage: { segmentMaxBytes: 65_536, keepMaxBytes: 0, checkpointEveryBytes: 65_536 } };
+  // Nothing but the archive holds the log: not its size, not its age, and not that nobody may get the messages any more.
+  const nothing = { keepMaxBytes: 0, keepMaxAgeS: 0 };
+  const small = { storage: { ...nothing, segmentMaxBytes: 65_536, checkpointEveryBytes: 65_536 } };
   const first = await start(t, folder, archive, small);
-  await publish(t, first, 1, 25);
+  await publish(t, first, 1, 25, { messageExpiryInterval: 1 });
+  const expiredAt = performance.now() + 1000;
   const failing = await until(first, 'it fails', ({ state }) => state === 'failing');
   t.match(failing.reason, /s3:\/\/bucket\/site.*AccessDenied|AccessDenied/);
   t.match(first.said.join('\n'), /messages cannot be archived; they stay in the log/);
   t.notMatch(JSON.stringify(failing) + first.said.join(), /very secret/);
+  await until(first, 'all have expired', () => performance.now() > expiredAt);
   await first.stop();
   store.fault = () => undefined;
   const second = await start(t, folder, archive, small);
