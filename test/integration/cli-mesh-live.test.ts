@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { MeshStatus } from '../../lib/contracts/mesh-status.js';
 import { RawClient } from '../support/raw-client.js';
@@ -74,7 +75,13 @@ async function two(
   const joining = ['join', '-', '--site', 'mill', ...found(harbour), ...both];
   const mill = await running(t, folder(t), joining, keys.swarmKey);
   const topic = await untilState(states, '1');
+  // One that was made twice may be replaced once more, and the two do not see it in the same moment.
+  for (const gateway of [harbour, mill]) await untilUp(gateway);
   return { harbour, mill, keys, states, topic };
+}
+
+async function untilUp(gateway: Gateway): Promise<void> {
+  while ((await meshOf(gateway)).peers[0]?.state !== 'up') await sleep(20);
 }
 
 /** @returns the topic that says so */
@@ -170,8 +177,8 @@ t.test('gateways of a closed network find each other through the bootstrap comma
   await node.told('out', '(UDP)');
   const [, address = ''] = /--bootstrap (127\.0\.0\.1:\d+) /.exec(node.out) ?? [];
   const { harbour, mill } = await two(t, () => [], ['--bootstrap', address, '--set', 'mesh.tcpPort=false']);
-  t.match(await meshOf(harbour), { peers: [{ site: 'mill', status: 'alive', state: 'up' }] });
-  t.match(await meshOf(mill), { peers: [{ site: 'harbour', status: 'alive', state: 'up' }] });
+  t.match(await meshOf(harbour), { peers: [{ site: 'mill', status: 'alive' }] });
+  t.match(await meshOf(mill), { peers: [{ site: 'harbour', status: 'alive' }] });
   node.child.kill('SIGTERM');
   t.equal((await node.ended).code, 0);
 });
