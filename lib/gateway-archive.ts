@@ -181,7 +181,7 @@ export async function openServed(config: Config, parts: ArchiveParts): Promise<A
 async function createArchive(
   settings: ArchiveSettings,
   paces: ReadPaces,
-  ports: Omit<ArchivePorts, 'rows'> & Pick<ArchiveParts, 'store'>,
+  ports: Omit<ArchivePorts, 'rows' | 'inTurns'> & Pick<ArchiveParts, 'store'>,
 ): Promise<Archive> {
   // A gateway without an archive does without its code.
   const { Archive, LogRows } = await import('../bridge/index.js');
@@ -189,7 +189,8 @@ async function createArchive(
   try {
     return new Archive(settings, {
       ...ports,
-      rows: (topics, steps, readBytes) => new LogRows(store, topics, steps, paces(), readBytes),
+      inTurns: () => paces.inTurns,
+      rows: (topics, steps, readBytes) => new LogRows(store, topics, steps, paces.create(), readBytes),
     });
   } catch (error) {
     throw new SprawlError('CONFIG_INVALID', error instanceof Error ? error.message : String(error), {
@@ -198,15 +199,25 @@ async function createArchive(
   }
 }
 
-/** One for each reader of the log for an archive: resolves when so many bytes may be read, since clients come first. */
-export type ReadPaces = () => (bytes: number) => Promise<void>;
+/** Clients come first. */
+export interface ReadPaces {
+  /** One for each reader of the log for an archive: resolves when so many bytes may be read. */
+  create(): (bytes: number) => Promise<void>;
+  /** See ArchivePorts. */
+  readonly inTurns: boolean;
+}
 
 async function pacesOf({ clock, store, lanes }: ArchiveParts): Promise<ReadPaces> {
   const { DrainRate, Pace } = await import('../bridge/index.js');
   const rate = new DrainRate(clock, store, () => messagesOf(lanes.counters));
-  return () => {
-    const pace = new Pace(() => rate.perSecond, clock, realTimers);
-    return (bytes) => pace.through(bytes);
+  return {
+    create: () => {
+      const pace = new Pace(() => rate.perSecond, clock, realTimers);
+      return (bytes) => pace.through(bytes);
+    },
+    get inTurns() {
+      return rate.isGentle;
+    },
   };
 }
 

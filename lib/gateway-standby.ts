@@ -31,7 +31,8 @@ export async function createStandby(
   };
   const standby = new Created(standbySettings, {
     ...{ self: node.self, clock, timers: realTimers, logger, minuteOfDay, store, archive: archive.offered },
-    through: paces(),
+    through: paces.create(),
+    inTurns: () => paces.inTurns,
     whenCommitted: (done, position) => lanes.whenCommitted(done, position),
     send: (to, frame) => node.sendWire(to, frame),
     mayLeave: (filter) => node.mayLeave(filter),

@@ -18,6 +18,7 @@ import { RelayedObjectStore } from './relay/relayed-object-store.js';
 import { StoreAsker } from './relay/store-calls.js';
 import { type OpenTarget, openTarget, type TargetSettings } from './target.js';
 import { stepBack } from './thread-priority.js';
+import { Turns } from './turns.js';
 import type { AddedFiles, FromThread, ThreadSettings, ToThread } from './thread-protocol.js';
 
 /* oxlint-disable eslint/no-restricted-globals, eslint/no-restricted-properties -- a thread has no gateway to be given them by */
@@ -34,6 +35,10 @@ const timers: Timers = {
 };
 /* oxlint-enable eslint/no-restricted-globals, eslint/no-restricted-properties */
 
+const neverWoken = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+/** Of this thread; what is told to it meanwhile waits. */
+const sleep = (ms: number): void => void Atomics.wait(neverWoken, 0, 0, ms);
+
 interface Question {
   resolve(answer: Cut | LogRead | undefined): void;
   reject(error: Error): void;
@@ -42,6 +47,7 @@ interface Question {
 class ArchiveThreadWorker {
   readonly #port: MessagePort;
   readonly #settings: ThreadSettings;
+  readonly #turns = new Turns({ now: clock.now, sleep });
   readonly #questions = new Map<number, Question>();
   readonly #spool: FolderSpool;
   #key: MasterKey | undefined;
@@ -89,6 +95,7 @@ class ArchiveThreadWorker {
         this.#answered(message.id)?.resolve(message.cut);
         return;
       case 'rows':
+        this.#turns.areShort = message.inTurns;
         this.#answered(message.id)?.resolve(message.read);
         return;
       default:
@@ -134,7 +141,10 @@ class ArchiveThreadWorker {
     if (known !== undefined) await new Manifest(store, origin).expect(known);
     await keepConfig(store, origin, config);
     const spool = new SealedSpool(this.#spool, () => this.#key);
-    const cuts = new CutBuilder({ spool, read: (cut) => this.#read(cut) }, builderOptionsOf(origin, config));
+    const cuts = new CutBuilder(
+      { spool, read: (cut) => this.#read(cut), rest: this.#turns.rest },
+      builderOptionsOf(origin, config),
+    );
     return new Archiver({
       ...{ self, objects, manifest: new Manifest(store, origin) },
       cutAfter: () => this.#ask<Cut | undefined>((id) => ({ kind: 'cut?', id })),

@@ -19,6 +19,8 @@ export interface ThreadPorts {
   /** See ArchiverPorts.cutAfter. */
   cut(): Promise<Cut | undefined>;
   rows(cut: Cut, after: LogPosition): Promise<LogRead>;
+  /** See ArchivePorts. */
+  inTurns(): boolean;
   archived(tip: ManifestTip, lives: ArchivedLives, added: AddedFiles): void;
   status(status: RunnerStatus): void;
   /** The store of another gateway; undefined: the target is a place of its own. */
@@ -112,7 +114,10 @@ export class ArchiveThread {
         return;
       case 'rows?':
         answer(worker, message.id, ports.rows(message.cut, message.after), (id, read) =>
-          worker.postMessage({ kind: 'rows', id, read } satisfies ToThread, transferOf(read.rows)),
+          worker.postMessage(
+            { kind: 'rows', id, read, inTurns: ports.inTurns() } satisfies ToThread,
+            transferOf(read.rows),
+          ),
         );
         return;
       case 'archived':

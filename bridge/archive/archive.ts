@@ -86,6 +86,8 @@ export interface ArchivePorts {
   lineage(): Lineage;
   /** A life with a higher counter has to begin. */
   beyond(counter: number): void;
+  /** Clients are served, and the thread leaves them the processor after short turns. */
+  inTurns(): boolean;
   /** Calls back when what the log has at this position is committed. */
   whenCommitted(done: () => void, position: LogPosition): void;
 }
@@ -315,14 +317,14 @@ export class Archive {
   }
 
   #createThread(): ArchiveThread {
-    const { self, origin, known, timers, logger } = this.#ports;
+    const { self, origin, known, timers, logger, inTurns } = this.#ports;
     const { topics, format, compression, partitions, columns, site } = this.#settings;
     const { target, maxBytesPerSecond, spoolFolder } = this.#settings;
     const config = { topics, format, compression, partitions, columns, site };
     return new ArchiveThread(
       { self, origin, known, target, config, maxBytesPerSecond, spoolFolder, keys: this.#keys },
       {
-        ...{ timers, logger },
+        ...{ timers, logger, inTurns },
         cut: () => this.#keeper.cutAfter(this.#tip as ManifestTip, this.#lives),
         rows: (cut, after) => this.#read(cut, after),
         archived: (tip, lives, added) => this.#archived(tip, lives, added),

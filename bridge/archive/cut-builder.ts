@@ -10,6 +10,7 @@ import { PARQUET_DEFAULTS, type ParquetOptions } from './parquet-options.js';
 import { ParquetRows } from './parquet-writer.js';
 import type { ArchiveRow, RowWriter } from './row.js';
 import type { Spool, SpoolFile } from './spool.js';
+import type { Rest } from './turns.js';
 
 /** What is read of the log at once. */
 export interface RowBatch {
@@ -41,6 +42,8 @@ export function builderOptionsOf(origin: GatewayId, config: ArchiveConfig): Buil
 export interface BuilderPorts {
   readonly spool: Spool;
   read(cut: Cut): AsyncIterable<RowBatch>;
+  /** Default: none. */
+  readonly rest?: Rest;
 }
 
 interface OpenFile {
@@ -54,10 +57,12 @@ export class CutBuilder {
   readonly #ports: BuilderPorts;
   readonly #options: BuilderOptions;
   readonly #partitions: Partitions;
+  readonly #rest: Rest;
 
   constructor(ports: BuilderPorts, options: BuilderOptions) {
     this.#ports = ports;
     this.#options = options;
+    this.#rest = ports.rest ?? (() => undefined);
     this.#partitions = new Partitions(options.partitions);
   }
 
@@ -70,7 +75,10 @@ export class CutBuilder {
     try {
       const lost: PositionRange[] = [];
       for await (const batch of this.#ports.read(cut)) {
-        for (const row of batch.rows) this.#add(files, cut, row);
+        for (const row of batch.rows) {
+          this.#add(files, cut, row);
+          this.#rest();
+        }
         lost.push(...batch.lost);
       }
       const partitions = [...files].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -112,7 +120,8 @@ export class CutBuilder {
     const file = this.#ports.spool.create();
     const sink = (bytes: Uint8Array): void => file.append(bytes);
     const facts = { site, origin, epoch };
-    const writer = format === 'parquet' ? new ParquetRows(sink, facts, parquet) : new NdjsonRows(sink, facts);
+    const writer =
+      format === 'parquet' ? new ParquetRows(sink, facts, parquet, this.#rest) : new NdjsonRows(sink, facts);
     return { file, writer, first, last: first };
   }
 

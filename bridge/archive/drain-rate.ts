@@ -32,6 +32,11 @@ export class DrainRate {
     this.#messages = messages;
   }
 
+  /** Somebody is served, and so little comes in that a backlog goes with a small share of a processor. */
+  get isGentle(): boolean {
+    return this.perSecond === LEAST_BYTES_PER_S;
+  }
+
   /** Bytes of the log a second; Infinity: nobody is hurt. */
   get perSecond(): number {
     const last = this.#last;

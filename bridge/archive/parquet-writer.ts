@@ -3,6 +3,7 @@
  * what they do not want. The same rows make the same bytes.
  */
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
+import { snappyCompress } from 'hyparquet-writer/src/snappy.js';
 import {
   type ArchiveRow,
   type ByteSink,
@@ -16,6 +17,7 @@ import {
 } from './row.js';
 import { PARQUET_DEFAULTS, type ParquetOptions } from './parquet-options.js';
 import { RowGroup } from './row-group.js';
+import type { Rest } from './turns.js';
 import { zstdCompressSync } from './zstd.js';
 
 type Schema = ConstructorParameters<typeof ParquetWriter>[0]['schema'];
@@ -25,6 +27,10 @@ type ColumnSource = Parameters<ParquetWriter['write']>[0]['columnData'][number];
 const MICROS_PER_MS = 1000n;
 /** Enough to tell topics apart that begin alike. */
 const STATISTICS_MAX_BYTES = 64;
+/** What is compressed, hashed or written in one go. */
+const PIECE_BYTES = 131_072;
+const PAGE_BYTES = PIECE_BYTES;
+const REST_EVERY_ROWS = 256;
 const CODECS = { snappy: 'SNAPPY', zstd: 'ZSTD', none: 'UNCOMPRESSED' } as const;
 const TEXT: Pick<SchemaElement, 'type' | 'converted_type'> = { type: 'BYTE_ARRAY', converted_type: 'UTF8' };
 const TYPES: Readonly<Record<ExtractedType, Pick<SchemaElement, 'type' | 'converted_type'>>> = {
@@ -63,13 +69,19 @@ function schemaOf(columns: readonly ExtractedColumn[]): Schema {
 
 /** Hands on what is written with each row group. */
 class SinkWriter extends ByteWriter {
-  constructor(private readonly sink: ByteSink) {
+  constructor(
+    private readonly sink: ByteSink,
+    private readonly rest: Rest,
+  ) {
     super();
   }
 
   flush(): void {
     if (this.index === 0) return;
-    this.sink(new Uint8Array(this.buffer, 0, this.index));
+    for (let start = 0; start < this.index; start += PIECE_BYTES) {
+      this.sink(new Uint8Array(this.buffer, start, Math.min(PIECE_BYTES, this.index - start)));
+      this.rest();
+    }
     this.index = 0;
   }
 
@@ -78,23 +90,40 @@ class SinkWriter extends ByteWriter {
   }
 }
 
+type Compress = (bytes: Uint8Array) => Uint8Array;
+
+function rested(compress: Compress, rest: Rest): Compress {
+  return (bytes) => {
+    rest();
+    return compress(bytes);
+  };
+}
+
 export class ParquetRows implements RowWriter {
   readonly #facts: FileFacts;
   readonly #options: ParquetOptions;
   readonly #out: SinkWriter;
   readonly #parquet: ParquetWriter;
+  readonly #rest: Rest;
   #group = new RowGroup();
   #count = 0;
 
-  constructor(sink: ByteSink, facts: FileFacts, options: ParquetOptions = PARQUET_DEFAULTS) {
+  /** @param rest called between two pieces of work */
+  constructor(
+    sink: ByteSink,
+    facts: FileFacts,
+    options: ParquetOptions = PARQUET_DEFAULTS,
+    rest: Rest = () => undefined,
+  ) {
     this.#facts = facts;
     this.#options = options;
-    this.#out = new SinkWriter(sink);
+    this.#rest = rest;
+    this.#out = new SinkWriter(sink, rest);
     this.#parquet = new ParquetWriter({
       writer: this.#out,
       schema: schemaOf(options.columns),
       codec: CODECS[options.compression],
-      compressors: options.compression === 'zstd' ? { ZSTD: zstdCompressSync } : {},
+      compressors: { SNAPPY: rested(snappyCompress, rest), ZSTD: rested(zstdCompressSync, rest) },
       statisticsTruncateLength: STATISTICS_MAX_BYTES,
       createdBy: 'sprawl-edge',
       kvMetadata: [{ key: 'sprawl-edge.format', value: '1' }],
@@ -146,6 +175,7 @@ export class ParquetRows implements RowWriter {
       const bytes = group.payloadOf(i);
       payload.push(bytes);
       json.push(group.isJsonAt(i) ? bytes : undefined);
+      if (i % REST_EVERY_ROWS === 0) this.#rest();
     }
     // What grows from row to row takes a byte or two as the step to the one before.
     const growing = { encoding: 'DELTA_BINARY_PACKED' } as const;
@@ -165,7 +195,7 @@ export class ParquetRows implements RowWriter {
       { name: 'json', data: json, ...unsorted },
       ...this.#extractedColumns(json),
     ];
-    void this.#parquet.write({ columnData, rowGroupSize: count });
+    void this.#parquet.write({ columnData, rowGroupSize: count, pageSize: PAGE_BYTES });
     this.#count += count;
   }
 

@@ -52,7 +52,7 @@ export type ToThread =
   | { readonly kind: 'keys'; readonly keys: readonly MasterKey[] }
   | { readonly kind: 'store'; readonly call: StoreCall }
   | { readonly kind: 'cut'; readonly id: number; readonly cut: Cut | undefined }
-  | { readonly kind: 'rows'; readonly id: number; readonly read: LogRead }
+  | { readonly kind: 'rows'; readonly id: number; readonly read: LogRead; readonly inTurns: boolean }
   | { readonly kind: 'failed'; readonly id: number; readonly reason: string };
 
 export type FromThread =

@@ -10,7 +10,10 @@ import type { Finish } from './kept-note.js';
 import { type KeptLog, KeptRows } from './kept-rows.js';
 import type { KeptState } from './kept-state.js';
 
-export type FinisherPorts = Pick<ArchivePorts, 'self' | 'clock' | 'timers' | 'logger' | 'minuteOfDay'> & {
+export type FinisherPorts = Pick<
+  ArchivePorts,
+  'self' | 'clock' | 'timers' | 'logger' | 'minuteOfDay' | 'inTurns'
+> & {
   readonly log: KeptLog;
   /** Resolves when so many bytes of the log here may be read. */
   through(bytes: number): Promise<void>;

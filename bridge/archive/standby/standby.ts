@@ -74,7 +74,7 @@ export class Standby implements PeerWire {
   constructor(settings: StandbySettings, ports: StandbyPorts) {
     this.#settings = settings;
     this.#ports = ports;
-    const { self, clock, timers, minuteOfDay, logger, store, through } = ports;
+    const { self, clock, timers, minuteOfDay, logger, store, through, inTurns } = ports;
     this.#finishing = new Finishing(settings, {
       self,
       clock,
@@ -82,6 +82,7 @@ export class Standby implements PeerWire {
       minuteOfDay,
       logger,
       through,
+      inTurns,
       log: store,
     });
   }

@@ -40,10 +40,12 @@ t.test('beside clients it goes slowly, and at full speed again when they are sil
   t.equal(one.rate.perSecond, Infinity, 'it is not looked all the time');
   one.nowMs = 500;
   t.equal(one.rate.perSecond, 4 * MIB);
+  t.ok(one.rate.isGentle);
   one.nowMs = 900;
   t.equal(one.rate.perSecond, 4 * MIB);
   one.nowMs = 1000;
   t.equal(one.rate.perSecond, Infinity);
+  t.notOk(one.rate.isGentle);
 });
 
 t.test('it is four times as fast as what comes in, whatever that is', async (t) => {
@@ -54,5 +56,7 @@ t.test('it is four times as fast as what comes in, whatever that is', async (t) 
     one.messages += 1;
     one.committed += perSecond / 2 / POSITION_BYTES;
     t.equal(Math.round(one.rate.perSecond), Math.max(4 * MIB, 4 * perSecond));
+    // Who rested would not keep up.
+    t.equal(one.rate.isGentle, perSecond <= MIB);
   }
 });

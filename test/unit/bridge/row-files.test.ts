@@ -249,3 +249,22 @@ t.test('what is JSON and what is not', async (t) => {
     t.equal(jsonOf(Buffer.from(text)), undefined, text);
   t.equal(jsonOf(Uint8Array.of(0x22, 0xff, 0x22)), undefined, 'no UTF-8');
 });
+
+t.test('a group of rows is written in small pieces, with a rest between two, and is the same', async (t) => {
+  const payload = (n: number): string => `{"n":${n},"text":"${'x'.repeat(240)}"}`;
+  const rows = Array.from({ length: 8192 }, (_, n) => row(n + 1, payload(n)));
+  for (const compression of ['snappy', 'none'] as const) {
+    let rests = 0;
+    const sunk: number[] = [];
+    const sizes = (bytes: Uint8Array): void => void sunk.push(bytes.length);
+    const options = { ...PARQUET_DEFAULTS, compression };
+    const writer = new ParquetRows(sizes, FACTS, options, () => void rests++);
+    for (const one of rows) writer.add(one);
+    // 2 MiB of payloads twice, in pages and pieces of 128 KiB, and 32 parts of the rows themselves.
+    t.ok(rests >= 32 + 32, `${rests} rests`);
+    t.ok(Math.max(...sunk) <= 131_072);
+    writer.finish();
+    const whole = sunk.reduce((sum, bytes) => sum + bytes, 0);
+    t.equal(whole, parquet(rows, { compression })[0].length);
+  }
+});

@@ -66,6 +66,7 @@ class End {
       whenCommitted: (done, position) => store.whenCommitted(done, position),
       send: (to, frame) => void this.sent.push({ to, frame }),
       through: async () => undefined,
+      inTurns: () => false,
       mayLeave: (filter) => !kept.includes(filter),
       isEvicted: (gateway) => evicted.includes(gateway),
     });
