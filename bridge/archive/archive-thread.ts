@@ -28,8 +28,11 @@ export interface ThreadPorts {
 }
 
 const WORKER = new URL('./archive-thread-worker.js', import.meta.url);
-/** A file is made of parts that are small; the SDK of AWS takes some thirty megabytes. */
-const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 16 };
+/**
+ * A file is made of parts that are small; the SDK of AWS takes some thirty megabytes. The young generation has room for a group of rows: with half of it
+ * each was collected with the old one, twice a second and for ten milliseconds in which clients wait.
+ */
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32 };
 const AGAIN_AFTER_MS = 5000;
 const STOP_MAX_MS = 2000;
 
