@@ -53,7 +53,7 @@ export async function openMesh(config: Config, parts: MeshParts): Promise<Mesh |
 
 async function settingsOf(config: Config, { folder }: MeshMember): Promise<MeshSettings> {
   const { mesh, mqtt } = config;
-  const { host, tcpPort, udpPort, bootstrap, peers } = mesh;
+  const { host, tcpPort, udpPort, bootstrap, peers, advertise } = mesh;
   return {
     ...mesh,
     site: mesh.site ?? (await folder.membership.readSite()) ?? siteNameOf(hostname()),
@@ -64,6 +64,7 @@ async function settingsOf(config: Config, { folder }: MeshMember): Promise<MeshS
     },
     bootstrap: udpPort === false ? [] : parseBootstrap(bootstrap),
     peers: peers.map(parseHostPort),
+    advertise: advertise.length === 0 ? undefined : advertise.filter((address) => address !== 'none'),
     // On loopback nobody is behind a router.
     firewalled: host.startsWith('127.') || host === 'localhost' ? false : undefined,
     messageMaxBytes: mqtt.packetMaxBytes + BESIDE_PAYLOAD_BYTES,

@@ -35,6 +35,8 @@ export interface MeshSettings {
   /** undefined: the public ones; empty: no DHT. */
   readonly bootstrap: readonly HostPort[] | undefined;
   readonly peers: readonly HostPort[];
+  /** `IP:PORT`, where others are told to dial; undefined: the addresses of the machine. */
+  readonly advertise: readonly string[] | undefined;
   readonly lan: boolean;
   readonly firewalled: boolean | undefined;
   readonly importFilters: readonly string[];
@@ -79,12 +81,13 @@ export class Mesh {
     this.#options = options;
     const { settings, member, software, clock, timers, random, randomBytes, schedule, logger } = options;
     const { site, importFilters, exportFilters, probePeriodMs, membersMaxCount } = settings;
-    const { listen, bootstrap, peers, lan, firewalled } = settings;
+    const { listen, bootstrap, peers, lan, firewalled, advertise } = settings;
     const { folder, swarmKey } = member;
     this.transport = createTransport({
       ...{ keyPair: folder.key.reveal(), swarmKey, addressBook: addressStoreOf(folder.addresses) },
       ...{ listen, bootstrap, peers, lan, clock, timers, random, randomBytes, logger },
       ...(firewalled === undefined ? {} : { firewalled }),
+      isHidden: advertise !== undefined,
       isRefused: (id) => this.node.admission.isEvicted(id),
       instance: () => this.#instance(),
       onTwin: (twins) => this.#twins(twins),
@@ -230,7 +233,9 @@ export class Mesh {
   }
 
   /** What others may dial: every address of the machine where it listens on all of them. */
-  #addresses(): string[] {
+  #addresses(): readonly string[] {
+    const { advertise } = this.#options.settings;
+    if (advertise !== undefined) return advertise;
     const { tcp, udp } = this.transport.addresses;
     const { host, port } = tcp ?? udp;
     const hosts = ownHosts(host);

@@ -139,9 +139,17 @@ function checkMesh({ mesh }: Config, sourceOf: SourceOf): void {
       sourceOf,
     );
   }
-  if (mesh.enabled === true && mesh.tcpPort === false && mesh.udpPort === false) {
+  if (mesh.advertise.length > 1 && mesh.advertise.includes('none')) {
     throw violated(
-      'mesh.tcpPort and mesh.udpPort are both off: no other gateway can be met; give one of them a port',
+      'mesh.advertise: "none" excludes every other entry: name the addresses, or "none" alone',
+      ['mesh.advertise'],
+      sourceOf,
+    );
+  }
+  const isAlone = mesh.tcpPort === false && mesh.udpPort === false && mesh.peers.length === 0;
+  if (mesh.enabled === true && isAlone) {
+    throw violated(
+      'mesh.tcpPort and mesh.udpPort are both off, and mesh.peers is empty: no other gateway can be met; give one of them a port, or name a gateway to dial',
       ['mesh.tcpPort', 'mesh.udpPort'],
       sourceOf,
     );

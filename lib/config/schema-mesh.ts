@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isValidTopicFilter } from '../protocol/topic.js';
 import { BYTES_MAX, COUNT_MAX, KIB, MIB } from './bounds.js';
@@ -15,11 +16,19 @@ export function isHostAndPort(text: string): boolean {
   return port >= 1 && port <= 65_535;
 }
 
+/** Whoever is told does not look up names. */
+function isAddressAndPort(text: string): boolean {
+  return isHostAndPort(text) && isIP(text.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')) !== 0;
+}
+
 const hostAndPort = z
   .string()
   .refine(isHostAndPort, { message: 'is not HOST:PORT (an IPv6 address stands in brackets)' });
 const bootstrapNode = z.string().refine((text) => text === 'none' || isHostAndPort(text), {
   message: 'is neither HOST:PORT nor "none"',
+});
+const advertised = z.string().refine((text) => text === 'none' || isAddressAndPort(text), {
+  message: 'is neither an IP address with a port nor "none" (an IPv6 address stands in brackets)',
 });
 const filters = z.array(
   z.string().refine((filter) => isValidTopicFilter(filter), { message: 'is not a topic filter' }),
@@ -89,6 +98,17 @@ const places = {
       note({
         description: 'Gateways that are dialled in any case, by the address of their `mesh.tcpPort`.',
         limitText: 'a list of HOST:PORT',
+      }),
+    ),
+  advertise: z
+    .array(advertised)
+    .default([])
+    .meta(
+      note({
+        description:
+          'Where others are told to dial this gateway, in place of the addresses of the machine: behind a router that forwards a port, or in a container. `none`: nobody is told, and this gateway dials.',
+        defaultText: 'none given: the addresses of the machine, unless `mesh.host` is on loopback',
+        limitText: 'a list of IP:PORT, or `none`',
       }),
     ),
   lan: flag(true, {

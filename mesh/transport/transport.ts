@@ -46,6 +46,8 @@ export interface TransportOptions {
     /** 0: any free one. */
     readonly udpPort: number;
   };
+  /** Others are not told where it listens. */
+  readonly isHidden?: boolean;
   /** First nodes of the DHT; undefined: the public ones; empty: no DHT. */
   readonly bootstrap: readonly HostPort[] | undefined;
   /** TCP addresses of members. */
@@ -416,7 +418,8 @@ class MeshTransport implements Transport {
   }
 
   #introduce(): { instance: Uint8Array; tcpPort: number; udpPort: number; hosts: readonly string[] } {
-    const { listen, instance } = this.#options;
+    const { listen, instance, isHidden } = this.#options;
+    if (isHidden === true) return { instance: instance(), tcpPort: 0, udpPort: 0, hosts: [] };
     const [tcpPort, udpPort] = [this.#tcp.port, this.#udx.port];
     return { instance: instance(), tcpPort, udpPort, hosts: ownHosts(listen.host) };
   }

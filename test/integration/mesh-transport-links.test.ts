@@ -37,6 +37,21 @@ function udpOf(gateway: TestGateway): { kind: 'udp'; host: string; port: number 
   return { kind: 'udp', ...gateway.transport.addresses.udp };
 }
 
+test('where somebody who is hidden listens, nobody is told', async (t) => {
+  const swarmKey = newSwarmKey();
+  const a = await startGateway(t, { swarmKey, isHidden: true });
+  const proxy = await TcpProxy.start(t, () => a.tcp);
+  const b = await startGateway(t, { swarmKey, peers: [proxy.address] });
+  await allLinked([a, b]);
+  await eventually(() => a.book.length > 0 && b.book.length > 0);
+  const way = { kind: 'tcp', ...proxy.address };
+  t.same(b.book, [{ id: a.id, addresses: [way] }], 'how it was reached is all that is known');
+  t.ok(
+    a.book[0]?.addresses.some(({ kind, port }) => kind === 'tcp' && port === b.tcp.port),
+    'who is not hidden is known',
+  );
+});
+
 for (const path of PATHS) {
   test(`ten thousand frames arrive whole and in order by ${path}`, async (t) => {
     const [a, b] = await pair(t, path);

@@ -40,6 +40,13 @@ t.test('addresses of others have a port, and filters are filters', async (t) => 
     });
   }
   t.throws(() => parse({ mesh: { bootstrap: ['x'] } }), { message: /is neither HOST:PORT nor "none"/ });
+  const advertise = ['192.0.2.1:4430', '[2001:db8::1]:80'];
+  t.same(parse({ mesh: { advertise } }).mesh.advertise, advertise);
+  t.same(parse({ mesh: { advertise: ['none'] } }).mesh.advertise, ['none']);
+  for (const address of ['gateway.local:80', '192.0.2.1', '192.0.2.256:1', '[192.0.2.1:1'])
+    t.throws(() => parse({ mesh: { advertise: [address] } }), {
+      message: /^mesh\.advertise\[0\]: is neither an IP address with a port nor "none"/,
+    });
   t.throws(() => parse({ mesh: { exportFilters: ['a/#/b'] } }), {
     message: /exportFilters\[0\]: is not a topic filter/,
   });
@@ -53,6 +60,7 @@ t.test('keys of the mesh that contradict others are quoted', async (t) => {
   const cases: readonly (readonly [unknown, RegExp])[] = [
     [{ mesh: { bootstrap: ['none', 'a:1'] } }, /"none" excludes every other entry/],
     [{ mesh: { enabled: true, tcpPort: false, udpPort: false } }, /are both off/],
+    [{ mesh: { advertise: ['none', '192.0.2.1:1'] } }, /advertise: "none" excludes every other entry/],
     [{ mesh: { peerKeepMaxBytes: 2 ** 40 } }, /peerKeepMaxBytes: \d+ is more than limits\.diskMaxBytes/],
     [{ mesh: { tcpPort: 1883 } }, /mesh\.tcpPort and listeners\.mqttPort are both 1883/],
     [{ mesh: { enabled: true }, http: { port: 4430 } }, /mesh\.tcpPort and http\.port are both 4430/],
@@ -61,6 +69,9 @@ t.test('keys of the mesh that contradict others are quoted', async (t) => {
     t.throws(() => parse(overrides), { code: 'CONFIG_INVALID', message });
   t.doesNotThrow(() => parse({ listeners: { mqttPort: 4430 } }), 'nobody asked for a mesh');
   t.doesNotThrow(() => parse({ mesh: { enabled: false, tcpPort: 1883 } }));
+  t.doesNotThrow(() =>
+    parse({ mesh: { enabled: true, tcpPort: false, udpPort: false, peers: ['192.0.2.1:4430'] } }),
+  );
   t.doesNotThrow(() => parse({ mesh: { host: '10.0.0.1', tcpPort: 1883 } }));
 });
 
