@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import { Demo } from './demo.js';
+import { commandsFor } from './explore.js';
+import { runCommand } from './site.js';
 
 t.setTimeout(120_000);
 
@@ -29,6 +31,11 @@ t.test('a cut line and a killed gateway cost nothing that was acknowledged', asy
     sure.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
     6 * 3 * 8,
   );
+  await demo.leave();
+  for (const args of commandsFor(demo).slice(0, -1)) {
+    const { code, out, err } = await runCommand(args, demo.env);
+    t.equal(code, 0, `${args.join(' ')}: ${out}${err}`);
+  }
   await demo.stop();
   t.notOk(existsSync(demo.folder), 'nothing is left behind');
 });

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { Demo } from './demo.js';
+import { commandsFor } from './explore.js';
 
 const { values } = parseArgs({
   options: {
@@ -47,19 +48,14 @@ try {
 }
 process.exit(code);
 
-function explore({ gateways, env, folder }: Demo): string[] {
-  const exported = Object.entries(env).map(([name, value]) => `export ${name}='${value}'`);
-  const [plant, depot] = [gateways.get('plant'), gateways.get('depot')];
+function explore(stays: Demo): string[] {
+  const quoted = (text: string): string => (/[#]/.test(text) ? `'${text}'` : text);
   return [
-    `\nThe gateways stay until Ctrl-C. What they have is in ${folder}, with their configurations and logs. Try, in another terminal:\n`,
-    ...exported.map((line) => `    ${line}`),
-    ...[...gateways.values()].map(({ configFile }) => `    npx sprawl-edge status --config ${configFile}`),
-    `    npx sprawl-edge links --config ${depot?.configFile}`,
-    `    npx sprawl-edge sub -p ${depot?.options.mqttPort} -t 'site/#' -v`,
-    `    npx sprawl-edge pub -p ${plant?.options.mqttPort} -t site/plant/by-hand/temperature -m 21.5 -q 1`,
-    `    npx sprawl-edge archive status --config ${plant?.configFile}`,
-    `    npx sprawl-edge archive cat --config ${plant?.configFile} -t 'site/depot/#' --limit 3`,
-    `    npx sprawl-edge archive verify --deep --config ${plant?.configFile}`,
-    `    curl -s http://127.0.0.1:${plant?.options.httpPort}/metrics`,
+    `\nThe gateways stay until Ctrl-C. What they have is in ${stays.folder}, with their configurations and logs. Try, in another terminal:\n`,
+    ...Object.entries(stays.env).map(([name, value]) => `    export ${name}='${value}'`),
+    ...commandsFor(stays).map((args) => `    npx sprawl-edge ${args.map(quoted).join(' ')}`),
+    ...[...stays.gateways.values()].map(
+      ({ site, options }) => `    curl -s http://127.0.0.1:${options.httpPort}/metrics    # ${site}`,
+    ),
   ];
 }
