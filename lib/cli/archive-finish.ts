@@ -1,7 +1,8 @@
 import { SprawlError } from '../contracts/errors.js';
+import { askedUrl } from './asked-gateway.js';
 import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
-import { askGateway, DEFAULT_URL, expectAnswer } from './gateway-http.js';
+import { askGateway, expectAnswer } from './gateway-http.js';
 
 interface Begun {
   readonly gateway: string;
@@ -13,7 +14,7 @@ const BAD_REQUEST = 400;
 
 /** `archive finish`: has a running gateway bring what it keeps of the archive of another one into it. @throws SprawlError HTTP_FAILED */
 export async function runArchiveFinish(invocation: Invocation, world: World): Promise<number> {
-  const url = invocation.value('url') ?? DEFAULT_URL;
+  const url = askedUrl(invocation, world);
   const [gateway] = invocation.positionals;
   const body = JSON.stringify({ gateway, giveUpRest: invocation.has('give-up-rest') });
   const answer = await askGateway(url, '/api/v1/archive/finish', new TextEncoder().encode(body));

@@ -6,9 +6,10 @@ import type {
 } from '../contracts/archive-status.js';
 import { SprawlError } from '../contracts/errors.js';
 import { shortId } from '../contracts/gateway-id.js';
+import { askedUrl } from './asked-gateway.js';
 import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
-import { askGateway, DEFAULT_URL, expectAnswer } from './gateway-http.js';
+import { askGateway, expectAnswer } from './gateway-http.js';
 import { columns, duration, size } from './size.js';
 
 const NOT_FOUND = 404;
@@ -16,7 +17,7 @@ const SHORT_ID_CHARACTERS = 8;
 
 /** `archive status`: asks a running gateway how far its archive is. Resolves to 1 where it fails or has no room. @throws SprawlError HTTP_FAILED */
 export async function runArchiveStatus(invocation: Invocation, world: World): Promise<number> {
-  const url = invocation.value('url') ?? DEFAULT_URL;
+  const url = askedUrl(invocation, world);
   const [own, served] = await Promise.all([
     asked<ArchivesStatus>(url, '/api/v1/archive'),
     asked<ServedStatus>(url, '/api/v1/archive/served'),

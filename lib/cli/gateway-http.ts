@@ -2,7 +2,7 @@ import type { Config } from '../config/index.js';
 import { SprawlError } from '../contracts/errors.js';
 
 const TIMEOUT_MS = 5000;
-export const DEFAULT_URL = 'http://127.0.0.1:8880';
+const DEFAULT_URL = 'http://127.0.0.1:8880';
 /** An answer of a gateway that says why not is not longer. */
 const REASON_MAX_CHARS = 300;
 
@@ -58,7 +58,7 @@ export async function* askForLines(url: string, path: string): AsyncGenerator<st
 function noAnswer(url: string, error: unknown): SprawlError {
   return new SprawlError(
     'HTTP_FAILED',
-    `no gateway answers at ${url}: ${reasonOf(error)}; is it running, and is http.port what --url says?`,
+    `no gateway answers at ${url}: ${reasonOf(error)}; is it running? --url, or the configuration with --config, says where it answers`,
     { details: { url }, cause: error },
   );
 }

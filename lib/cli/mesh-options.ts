@@ -1,4 +1,5 @@
 import type { OptionSpec } from './command.js';
+import { ASKED_OPTIONS } from './asked-gateway.js';
 import { CONFIG_OPTIONS } from './config-options.js';
 import { DATA_OPTIONS } from './storage-options.js';
 
@@ -20,14 +21,10 @@ export const JOIN_OPTIONS: readonly OptionSpec[] = [
   ...CONFIG_OPTIONS,
 ];
 
-const URL_OPTION: OptionSpec = {
+const ASK_OPTION: OptionSpec = {
   long: 'url',
   short: 'u',
   values: ['URL'],
-  description: 'Where the gateway answers HTTP. Default: http://127.0.0.1:8880.',
-};
-const ASK_OPTION: OptionSpec = {
-  ...URL_OPTION,
   description:
     'Ask the gateway that answers HTTP here, whatever the data folder. Default where the data folder is in use: the port of the configuration.',
 };
@@ -35,7 +32,7 @@ const ASK_OPTION: OptionSpec = {
 export const LEAVE_OPTIONS: readonly OptionSpec[] = [...DATA_OPTIONS, ASK_OPTION];
 
 export const MESH_STATUS_OPTIONS: readonly OptionSpec[] = [
-  URL_OPTION,
+  ...ASKED_OPTIONS,
   { long: 'json', description: 'Print what the gateway said, for programs.' },
 ];
 

@@ -1,16 +1,16 @@
 import { SprawlError } from '../contracts/errors.js';
 import { shortId } from '../contracts/gateway-id.js';
 import type { MeshPeer, MeshSelf, MeshStatus } from '../contracts/mesh-status.js';
+import { askedUrl } from './asked-gateway.js';
 import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
-import { askGateway, DEFAULT_URL, expectDone } from './gateway-http.js';
+import { askGateway, expectDone } from './gateway-http.js';
 import { duration, size, table } from './size.js';
 
 const NOTHING = '-';
 
-/** What the gateway at `--url` says of its mesh. @throws SprawlError HTTP_FAILED, MESH_MISSING */
-export async function askMesh(invocation: Invocation): Promise<MeshStatus> {
-  const url = invocation.value('url') ?? DEFAULT_URL;
+/** What the gateway says of its mesh. @throws SprawlError HTTP_FAILED, MESH_MISSING */
+export async function askMesh(url: string): Promise<MeshStatus> {
   const answer = await askGateway(url, '/mesh');
   expectDone(url, answer);
   const status = parseMeshStatus(answer.text);
@@ -51,7 +51,7 @@ function age(ms: number | null): string {
 
 /** `peers`: who is in the mesh. @throws SprawlError HTTP_FAILED, MESH_MISSING */
 export async function runPeers(invocation: Invocation, world: World): Promise<number> {
-  const status = await askMesh(invocation);
+  const status = await askMesh(askedUrl(invocation, world));
   const rows = status.peers.map((peer) => [
     peer.site,
     shortId(peer.id),
@@ -80,7 +80,7 @@ function isFaulty({ state, status }: MeshPeer): boolean {
 
 /** `links`: what goes to each other gateway. Resolves to 1 where a link is stalled or down. @throws SprawlError HTTP_FAILED, MESH_MISSING */
 export async function runLinks(invocation: Invocation, world: World): Promise<number> {
-  const status = await askMesh(invocation);
+  const status = await askMesh(askedUrl(invocation, world));
   const rows = status.peers.map((peer) => [
     peer.site,
     shortId(peer.id),

@@ -1,20 +1,20 @@
 import { SprawlError } from '../contracts/errors.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
 import type { GatewayStatus } from '../telemetry/status.js';
-import type { Invocation, World } from './command.js';
 import { archiveRows } from './archive-status.js';
+import { askedUrl } from './asked-gateway.js';
+import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
+import { askGateway, expectAnswer } from './gateway-http.js';
 import { memberLines, meshRows } from './mesh-members.js';
 import { askMesh } from './mesh-status.js';
 import { columns, duration, size } from './size.js';
 
-const DEFAULT_URL = 'http://127.0.0.1:8880';
-const TIMEOUT_MS = 5000;
-
-/** `status`: asks a running gateway how it is. Resolves to 0 where it is ready, to 1 where it is not. @throws SprawlError HTTP_FAILED, MESH_MISSING */
+/** `status`: asks a running gateway how it is. Resolves to 0 where it is ready, to 1 where it is not. @throws SprawlError HTTP_FAILED, MESH_MISSING, CONFIG_INVALID */
 export async function runStatus(invocation: Invocation, world: World): Promise<number> {
-  const status = await ask(invocation.value('url') ?? DEFAULT_URL);
-  const mesh = invocation.has('mesh') ? await askMesh(invocation) : undefined;
+  const url = askedUrl(invocation, world);
+  const status = await ask(url);
+  const mesh = invocation.has('mesh') ? await askMesh(url) : undefined;
   const text = invocation.has('json')
     ? JSON.stringify(forPrograms(status, mesh), undefined, 2)
     : [...describe(status), ...(mesh === undefined ? [] : ['', ...memberLines(mesh)])].join('\n');
@@ -28,18 +28,12 @@ function forPrograms(status: GatewayStatus, mesh: MeshStatus | undefined): unkno
 }
 
 async function ask(url: string): Promise<GatewayStatus> {
+  const answer = await askGateway(url, '/status');
+  expectAnswer(url, answer);
   try {
-    const response = await fetch(new URL('/status', url), { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (!response.ok) throw new Error(`it answered ${response.status}`);
-    return (await response.json()) as GatewayStatus;
-  } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SprawlError(
-      'HTTP_FAILED',
-      `no gateway answers at ${url}: ${reason}; is it running, and is http.port what --url says?`,
-      { details: { url }, cause: error },
-    );
+    return JSON.parse(answer.text) as GatewayStatus;
+  } catch (cause) {
+    throw new SprawlError('HTTP_FAILED', `what answers at ${url} is no gateway`, { details: { url }, cause });
   }
 }
 

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import t from 'tap';
 import { gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
 import type { MeshPeer, MeshStatus } from '../../../lib/contracts/mesh-status.js';
@@ -53,6 +55,22 @@ t.test('status says in words what a gateway says in numbers', async (t) => {
   t.notMatch(memory.out, /^log/m);
   const stuck = await told(onDisk, { ready: false, reasons: ['storage: no space'] } as never);
   t.match(stuck, { code: 1, out: /^state +not ready: storage: no space$/m });
+});
+
+t.test('a gateway is asked where its configuration says that it answers', async (t) => {
+  const server = createServer((_, response) => {
+    response.end(JSON.stringify(statusOf(createView({}), READY, 32e9)));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const file = join(t.testdir(), 'edge.yaml');
+  writeFileSync(file, `http:\n  port: ${port}\n`);
+  t.match(await runHere(['status', '--config', file]), { code: 0, out: /^state +ready$/m });
+  t.match(await runHere(['status'], '', { SPRAWL_HTTP__PORT: `${port}` }), { code: 0 });
+  t.match(await runHere(['status', '--config', `${file}.old`]), { code: 2, err: /edge\.yaml\.old/ });
+  const elsewhere = ['status', '--config', file, '--url', 'http://127.0.0.1:1'];
+  t.match(await runHere(elsewhere), { code: 1, err: /no gateway answers at http:\/\/127\.0\.0\.1:1:/ });
 });
 
 const EPOCH = { counter: 1, nonce: 'ab'.repeat(8) };
@@ -131,11 +149,14 @@ t.test('a mesh that was left is told of, and one of which nobody else is known',
 
 t.test('what does not answer as a gateway does is named', async (t) => {
   const server = createServer((_request, response) => {
-    response.statusCode = 404;
-    response.end();
+    response.statusCode = code;
+    response.end('<html>');
   });
+  let code = 404;
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
-  t.match(await runHere(['status', '-u', `http://127.0.0.1:${port}`]), { code: 1, err: /it answered 404/ });
+  t.match(await runHere(['status', '-u', `http://127.0.0.1:${port}`]), { code: 1, err: /answered 404/ });
+  code = 200;
+  t.match(await runHere(['status', '-u', `http://127.0.0.1:${port}`]), { code: 1, err: /is no gateway$/m });
   server.close();
 });
