@@ -130,7 +130,7 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
     }),
     reloadKeys: async () => {
       const keys = await archiveKeysOf(config);
-      for (const one of all) one.setKeys(keys);
+      for (const one of [...all, standby]) one?.setKeys(keys);
     },
     finish: (gateway, tellsRest) =>
       standby?.finish(gateway, tellsRest) ??

@@ -4,6 +4,7 @@
  */
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
 import type { ArchiveStatus } from '../../../lib/contracts/archive-status.js';
+import type { MasterKey } from '../../../lib/contracts/master-key.js';
 import type { LogPosition } from '../../../lib/contracts/store.js';
 import { Archive, type ArchivedLog, type ArchivePorts, type ArchiveSettings } from '../archive.js';
 import type { Finish } from './kept-note.js';
@@ -74,6 +75,11 @@ export class Finisher {
 
   start(): void {
     this.#archive.start();
+  }
+
+  /** See Archive. */
+  setKeys(keys: readonly MasterKey[]): void {
+    this.#archive.setKeys(keys);
   }
 
   tick(): void {

@@ -3,13 +3,14 @@
  * in nobody's way: the others have their turn.
  */
 import { type GatewayId, shortId } from '../../../lib/contracts/gateway-id.js';
+import type { MasterKey } from '../../../lib/contracts/master-key.js';
 import { Finisher, type FinisherPorts, type FinisherSettings } from './finisher.js';
 import type { Keeper } from './keeper.js';
 
 const TURN_MS = 60_000;
 
 export class Finishing {
-  readonly #settings: FinisherSettings;
+  #settings: FinisherSettings;
   readonly #ports: FinisherPorts;
   /** Brought into each archive by those that were at work before. */
   readonly #rows = new Map<GatewayId, number>();
@@ -21,6 +22,13 @@ export class Finishing {
   constructor(settings: FinisherSettings, ports: FinisherPorts) {
     this.#settings = settings;
     this.#ports = ports;
+  }
+
+  /** See Archive. */
+  setKeys(keys: readonly MasterKey[]): void {
+    if (keys.length === 0) return;
+    this.#settings = { ...this.#settings, keys };
+    this.#finisher?.setKeys(keys);
   }
 
   /** Every second or so. @returns whose archive is finished: nothing of it need be kept any more */

@@ -7,6 +7,7 @@
  */
 import type { StandbyStatus } from '../../../lib/contracts/archive-status.js';
 import { type GatewayId, parseGatewayId, shortId } from '../../../lib/contracts/gateway-id.js';
+import type { MasterKey } from '../../../lib/contracts/master-key.js';
 import type { LogPosition } from '../../../lib/contracts/store.js';
 import type { PeerWire } from '../../../lib/contracts/peer-wire.js';
 import type { LogRead } from '../row-columns.js';
@@ -111,6 +112,11 @@ export class Standby implements PeerWire {
       });
       this.#drop(keeper);
     } else if (this.#ports.isEvicted(origin)) this.evicted(origin);
+  }
+
+  /** For objects that are begun from now on, in the archives of others. See Archive. */
+  setKeys(keys: readonly MasterKey[]): void {
+    this.#finishing.setKeys(keys);
   }
 
   // Links.

@@ -13,6 +13,7 @@ import { Standby, type StandbySettings } from '../../../bridge/archive/standby/s
 import type { StandbyStatus } from '../../../lib/contracts/archive-status.js';
 import { type GatewayId, gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
 import type { Logger, LogFields } from '../../../lib/contracts/logger.js';
+import { type MasterKey, parseKeyFile } from '../../../lib/contracts/master-key.js';
 import { realTimers } from '../../../lib/real-clock.js';
 import { ArchivingOrigin } from '../../support/archiving-origin.js';
 import { KeptStore } from '../../support/kept-store.js';
@@ -362,6 +363,22 @@ t.test(
     }
   },
 );
+
+t.test('another key is that of archives of others, too', async (t) => {
+  const [old, next] = [1, 2].map((fill) =>
+    parseKeyFile(Buffer.alloc(32, fill).toString('hex'), 'keys', 'archive'),
+  ) as [MasterKey[], MasterKey[]];
+  const pair = new Pair(t, { standbyFor: ['*'], keys: old });
+  pair.append(10);
+  pair.link();
+  await pair.run();
+  pair.unlink();
+  pair.mill.standby.setKeys([...next, ...old]);
+  pair.mill.standby.setKeys([]);
+  pair.mill.standby.finish('harbour', false);
+  await pair.until('it is finished', (status) => status?.state === 'finished');
+  t.match(await pair.entries(), [{ objects: [{ keyId: next[0]?.id }] }]);
+});
 
 t.test('what a log had lost is told, and lives are those of the origin', async (t) => {
   const pair = new Pair(t);
