@@ -99,7 +99,8 @@ function judged(samples: readonly Sample[], counts: LoadCounts, found: readonly 
     if (!JUDGED.includes(name)) continue;
     const growth = growthOf(trend);
     if (growth.kind === 'grows') failures.push(`${name}: it grows by ${trendText(trend)} in an hour`);
-    if (growth.kind === 'inconclusive') skipped.push(`${name} is not judged: ${growth.reason}`);
+    if (growth.kind === 'inconclusive') failures.push(`inconclusive: ${name}: ${growth.reason}`);
+    if (growth.kind === 'short') skipped.push(`${name} is not judged: ${growth.reason}`);
   }
   return { figures, failures, skipped };
 }

@@ -74,13 +74,14 @@ export function trendOf(all: readonly Point[]): Trend {
 }
 
 export type Growth =
-  { readonly kind: 'steady' | 'grows' } | { readonly kind: 'inconclusive'; readonly reason: string };
+  | { readonly kind: 'steady' | 'grows' }
+  | { readonly kind: 'short' | 'inconclusive'; readonly reason: string };
 
 /** @param trend of megabytes: it grows where even the lower end of the interval is more than `GROWTH_MIN_MB_PER_HOUR` */
 export function growthOf({ low, high, points, hours }: Trend): Growth {
   if (points < POINTS_MIN_COUNT || hours < HOURS_MIN)
     return {
-      kind: 'inconclusive',
+      kind: 'short',
       reason: `the second half has ${points} samples of ${(hours * 60).toFixed(1)} minutes: it is judged from ${POINTS_MIN_COUNT} and ${HOURS_MIN * 60} minutes on`,
     };
   if (low > GROWTH_MIN_MB_PER_HOUR) return { kind: 'grows' };
