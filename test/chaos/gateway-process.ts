@@ -26,6 +26,8 @@ export interface GatewayProcessOptions {
   readonly set?: Readonly<Record<string, number | string>>;
   /** Options of strace, under which it runs then. */
   readonly strace?: readonly string[];
+  /** Options of Node.js. */
+  readonly execArgv?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Folder with `bin` and `dist`; default: this project. */
   readonly project?: string;
@@ -62,7 +64,7 @@ export class GatewayProcess {
 
   constructor(options: GatewayProcessOptions) {
     const { dataDir, port, set = {}, strace, env = {}, project = PROJECT } = options;
-    const { command = ['up'], within = [], httpPort = false, hasSmallFiles = true } = options;
+    const { command = ['up'], within = [], execArgv = [], httpPort = false, hasSmallFiles = true } = options;
     const files = hasSmallFiles ? SMALL_FILES : {};
     const settings = Object.entries({ 'log.format': 'json', ...files, ...set }).flatMap(([key, value]) => [
       '--set',
@@ -74,7 +76,7 @@ export class GatewayProcess {
     ];
     // -D: the child is the gateway and strace its grandchild, so that signals and ends are those of the gateway.
     const traced = strace === undefined ? [] : ['strace', '-D', '-f', ...strace];
-    const [file = '', ...all] = [...within, ...traced, process.execPath, ...args];
+    const [file = '', ...all] = [...within, ...traced, process.execPath, ...execArgv, ...args];
     this.child = spawn(...cleanCommand(file, all), {
       env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -1,4 +1,4 @@
-/** `npm run chaos -- NAME [--rounds N] [--seed S] [--mutants] [--gateways N] [--only PART]`: one proof in its long form. Ends with 1 where it failed. */
+/** `npm run chaos -- NAME [--rounds N] [--seed S] [--mutants] [--gateways N] [--only PART] [--hours N] [--minutes N]`: one proof in its long form. Ends with 1 where it failed. */
 import { parseArgs } from 'node:util';
 import { archive } from './archive.js';
 import { disk } from './disk/disk.js';
@@ -7,6 +7,7 @@ import { mesh } from './mesh.js';
 import { powerMutants } from './power/power-mutants.js';
 import { power } from './power/power.js';
 import type { ProofReport } from './report.js';
+import { soak } from './soak/soak.js';
 
 interface ProofArguments {
   readonly rounds: number | undefined;
@@ -17,6 +18,8 @@ interface ProofArguments {
   readonly gateways: number;
   /** One part. */
   readonly only: string | undefined;
+  /** Of a soak. */
+  readonly durationMs: number;
 }
 
 const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofReport>>> = {
@@ -47,6 +50,12 @@ const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofRe
       topics: 100_000,
       tell: (text) => console.log(`-- ${text}`),
     }),
+  soak: ({ durationMs, seed }) =>
+    soak({
+      ...{ durationMs, seed, tell: (text) => console.log(text) },
+      // Of a run that is only tried there are samples, too.
+      sampleEveryMs: Math.min(60_000, durationMs / 20),
+    }),
 };
 
 const { values, positionals } = parseArgs({
@@ -57,6 +66,8 @@ const { values, positionals } = parseArgs({
     mutants: { type: 'boolean', default: false },
     gateways: { type: 'string', default: '5' },
     only: { type: 'string' },
+    hours: { type: 'string', default: '3' },
+    minutes: { type: 'string' },
   },
 });
 const [name = ''] = positionals;
@@ -75,7 +86,13 @@ function print({ figures, failures, skipped = [] }: ProofReport): void {
 const startedAtMs = performance.now();
 const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
 const { mutants, gateways, only } = values;
-proof({ rounds, seed: Number(values.seed), mutants, gateways: Number(gateways), only }).then(
+const durationMs =
+  60_000 * (values.minutes === undefined ? 60 * Number(values.hours) : Number(values.minutes));
+if (!(durationMs > 0)) {
+  console.error(`--hours ${values.hours} or --minutes ${values.minutes ?? ''} is no number above 0`);
+  process.exit(2);
+}
+proof({ rounds, seed: Number(values.seed), mutants, gateways: Number(gateways), only, durationMs }).then(
   (report) => {
     print(report);
     console.log(`${name}, seed ${values.seed}: ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`);

@@ -1,9 +1,9 @@
-/** The archive as those see it who never meet a gateway: the files of the bucket, and DuckDB with the definition that docs/archive.md gives. */
+/** The archive as those see it who never meet a gateway: the files of the bucket, and DuckDB with the definition that docs/archive-consumers.md gives. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 
-const PAGE = new URL('../../../docs/archive.md', import.meta.url);
+const PAGE = new URL('../../../docs/archive-consumers.md', import.meta.url);
 const FOLDER_OF_PAGE = '/var/lib/sprawl/archive';
 
 export interface QueryLine {
@@ -37,7 +37,7 @@ export async function query(folder: string): Promise<QueryLine[]> {
     sql.replaceAll(FOLDER_OF_PAGE, folder),
   );
   const definition = blocks.find((sql) => sql.includes('CREATE VIEW archived'));
-  if (definition === undefined) throw new Error('docs/archive.md does not define the view "archived"');
+  if (definition === undefined) throw new Error('docs/archive-consumers.md does not define the view "archived"');
   const connection = await (await DuckDBInstance.create(':memory:')).connect();
   try {
     await connection.run(definition);

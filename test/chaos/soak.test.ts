@@ -1,0 +1,20 @@
+import t from 'tap';
+import { judge } from './short-form.js';
+import { soak } from './soak/soak.js';
+
+const DURATION_MS = 20_000;
+const SAMPLE_EVERY_MS = 4000;
+
+t.test('a mixed load does everything that it is to do, and samples come', async (t) => {
+  const report = await soak({ durationMs: DURATION_MS, sampleEveryMs: SAMPLE_EVERY_MS, seed: 1 });
+  judge(t, report);
+  const { samples, counts } = report;
+  t.equal(samples.length, DURATION_MS / SAMPLE_EVERY_MS);
+  for (const { heapBytes, bufferBytes, rssBytes, fileDescriptors, dataBytes } of samples) {
+    t.ok(heapBytes > 1e6 && rssBytes > heapBytes + bufferBytes, 'memory');
+    t.ok(fileDescriptors > 10 && dataBytes > 0, 'files');
+  }
+  const { published, ...others } = counts;
+  for (const [what, count] of [...Object.entries(others), ...Object.entries(published)])
+    t.ok(count > 0, `${what}: ${count}`);
+});

@@ -1,0 +1,219 @@
+/**
+ * Everything that clients do all day, at a rate that a machine beside it does not notice, and none of which may leave anything: publishers of each
+ * QoS on topics that stay and on topics that are new; visitors with wildcards; sessions that are away and come back to a backlog, and such as
+ * expire; retained messages that are set and removed; filters that come and go; scrapes over HTTP.
+ */
+import { setTimeout as elapse } from 'node:timers/promises';
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import type { Random } from '../../sim/random.js';
+
+const PUBLISH_EVERY_MS = 10;
+const OPEN_MAX_COUNT = 100;
+const TOPICS = 50;
+const RETAINED_TOPICS = 200;
+const PAYLOAD_MAX_BYTES = 500;
+/** One topic in so many is used once and never again. */
+const NEW_TOPIC_CHANCE = 0.1;
+const VISIT_EVERY_MS = 400;
+const VISIT_MAX_MS = 3000;
+const AWAY_MAX_MS = 8000;
+const EXPIRES_S = 5;
+const RETAIN_EVERY_MS = 50;
+const CHURN_EVERY_MS = 50;
+const SCRAPE_EVERY_MS = 5000;
+/** The first sessions are away for less, so that a short run has all of it. */
+const FIRST_AWAY_MS = 1000;
+
+export interface LoadCounts {
+  /** Publishes that the gateway answered; of QoS 0 those that left. */
+  readonly published: [qos0: number, qos1: number, qos2: number];
+  received: number;
+  /** To sessions that were away. */
+  backlog: number;
+  visits: number;
+  returns: number;
+  expiring: number;
+  retained: number;
+  removed: number;
+  filters: number;
+  scrapes: number;
+}
+
+export interface LoadTarget {
+  readonly port: number;
+  readonly httpPort: number;
+}
+
+export class MixedLoad {
+  readonly counts: LoadCounts = {
+    published: [0, 0, 0],
+    ...{ received: 0, backlog: 0, visits: 0, returns: 0, expiring: 0, retained: 0, removed: 0 },
+    ...{ filters: 0, scrapes: 0 },
+  };
+  readonly faults: string[] = [];
+  readonly #target: LoadTarget;
+  readonly #random: Random;
+  readonly #clients = new Set<MqttClient>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #over = new AbortController();
+  readonly #work: Promise<void>[] = [];
+  readonly #open = [0, 0, 0];
+  #topics = 0;
+  #visitors = 0;
+
+  constructor(target: LoadTarget, random: Random) {
+    this.#target = target;
+    this.#random = random;
+  }
+
+  async start(): Promise<void> {
+    const staying = await this.#connect('staying', { clean: false });
+    staying.on('message', () => this.counts.received++);
+    await staying.subscribeAsync('soak/#', { qos: 2 });
+    const publishers = await Promise.all([0, 1, 2].map((qos) => this.#connect(`publisher-${qos}`, {})));
+    const churner = await this.#connect('churner', {});
+    const keeper = await this.#connect('keeper', {});
+    this.#every(PUBLISH_EVERY_MS, () =>
+      publishers.forEach((client, qos) => this.#publish(client, qos as 0 | 1 | 2)),
+    );
+    this.#every(RETAIN_EVERY_MS, () => this.#retain(keeper));
+    this.#every(CHURN_EVERY_MS, () => this.#work.push(this.#guarded(() => this.#churn(churner))));
+    this.#every(VISIT_EVERY_MS, () => this.#work.push(this.#guarded(() => this.#visit())));
+    this.#every(SCRAPE_EVERY_MS, () => this.#work.push(this.#guarded(() => this.#scrape())));
+    for (const name of ['parked-0', 'parked-1', 'parked-2'])
+      this.#work.push(this.#guarded(() => this.#comeAndGo(name)));
+  }
+
+  async stop(): Promise<void> {
+    this.#over.abort();
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const client of this.#clients) client.end(true);
+    await Promise.all(this.#work);
+  }
+
+  #every(everyMs: number, act: () => void): void {
+    this.#timers.push(
+      setInterval(() => {
+        act();
+        // What is over is of no interest, and would add up.
+        if (this.#work.length > 10_000) this.#work.splice(0, 5_000);
+      }, everyMs),
+    );
+  }
+
+  /** What the end of the run breaks is no fault. */
+  async #guarded(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      if (!this.#over.signal.aborted) this.#fault(String(error));
+    }
+  }
+
+  #fault(text: string): void {
+    if (this.faults.length < 20) this.faults.push(text);
+  }
+
+  async #connect(clientId: string, options: IClientOptions): Promise<MqttClient> {
+    const client = await mqtt.connectAsync({
+      ...{ host: '127.0.0.1', port: this.#target.port, protocolVersion: 5, clientId, reconnectPeriod: 0 },
+      ...options,
+    });
+    this.#clients.add(client);
+    // Of those that are leaving: their stream is gone.
+    client.on('error', (error) => {
+      if (this.#clients.has(client) && !this.#over.signal.aborted)
+        this.#fault(`${clientId}: ${error.message}`);
+    });
+    return client;
+  }
+
+  async #leave(client: MqttClient): Promise<void> {
+    this.#clients.delete(client);
+    if (this.#random.chance(0.5)) await client.endAsync();
+    else {
+      // As a client whose network is gone.
+      client.stream.destroy();
+      await client.endAsync(true);
+    }
+  }
+
+  #publish(client: MqttClient, qos: 0 | 1 | 2): void {
+    if ((this.#open[qos] ?? 0) >= OPEN_MAX_COUNT || this.#over.signal.aborted) return;
+    const isNew = this.#random.chance(NEW_TOPIC_CHANCE);
+    const topic = isNew ? `soak/new/${++this.#topics}` : `soak/${this.#random.integer(0, TOPICS - 1)}/value`;
+    const text = 'x'.repeat(this.#random.integer(1, PAYLOAD_MAX_BYTES));
+    this.#open[qos] = (this.#open[qos] ?? 0) + 1;
+    client.publish(topic, JSON.stringify({ celsius: this.#random.float(), text }), { qos }, (error) => {
+      this.#open[qos] = (this.#open[qos] ?? 1) - 1;
+      if (error === undefined || error === null) this.counts.published[qos]++;
+      else if (!this.#over.signal.aborted) this.#fault(`a publish of QoS ${qos}: ${error.message}`);
+    });
+  }
+
+  /** As often set as removed. */
+  #retain(client: MqttClient): void {
+    const isRemoval = this.#random.chance(0.5);
+    const topic = `soak/retained/${this.#random.integer(0, RETAINED_TOPICS - 1)}`;
+    const payload = isRemoval ? '' : 'r'.repeat(this.#random.integer(1, PAYLOAD_MAX_BYTES));
+    client.publish(topic, payload, { qos: 1, retain: true }, () => {
+      if (isRemoval) this.counts.removed++;
+      else this.counts.retained++;
+    });
+  }
+
+  /** A filter that nobody had before, and that is gone soon. */
+  async #churn(client: MqttClient): Promise<void> {
+    const filter = `soak/${this.#random.pick(['+', 'new', 'retained', '#'])}`;
+    const name = filter.endsWith('#') ? filter : `${filter}/${this.#random.u32()}/#`;
+    await client.subscribeAsync(name, { qos: 1 });
+    await client.unsubscribeAsync(name);
+    this.counts.filters++;
+  }
+
+  /** Somebody who was never there before: a visitor, a member of a group, or a session that expires by itself. */
+  async #visit(): Promise<void> {
+    const expires = this.#random.chance(0.3);
+    const client = await this.#connect(`visitor-${++this.#visitors}`, {
+      protocolVersion: expires || this.#random.chance(0.5) ? 5 : 4,
+      clean: !expires,
+      ...(expires && { properties: { sessionExpiryInterval: EXPIRES_S } }),
+    });
+    client.on('message', () => this.counts.received++);
+    const filters = ['soak/+/value', 'soak/#', 'soak/retained/+', '$share/visitors/soak/#'] as const;
+    await client.subscribeAsync(this.#random.pick(filters), { qos: this.#random.pick([0, 1, 2]) });
+    await this.#wait(this.#random.integer(100, VISIT_MAX_MS));
+    await this.#leave(client);
+    this.counts.visits++;
+    if (expires) this.counts.expiring++;
+  }
+
+  /** One session that is there, then away, then takes what has waited. */
+  async #comeAndGo(clientId: string): Promise<void> {
+    for (let away = 0; !this.#over.signal.aborted; away++) {
+      const client = await this.#connect(clientId, {
+        clean: false,
+        properties: { sessionExpiryInterval: 3600 },
+      });
+      client.on('message', () => this.counts.backlog++);
+      if (away === 0) await client.subscribeAsync('soak/+/value', { qos: 2 });
+      else this.counts.returns++;
+      await this.#wait(this.#random.integer(200, VISIT_MAX_MS));
+      await this.#leave(client);
+      await this.#wait(away === 0 ? FIRST_AWAY_MS : this.#random.integer(200, AWAY_MAX_MS));
+    }
+  }
+
+  async #scrape(): Promise<void> {
+    for (const path of ['metrics', 'status', 'readyz']) {
+      const response = await fetch(`http://127.0.0.1:${this.#target.httpPort}/${path}`);
+      await response.text();
+      if (response.status !== 200) this.#fault(`/${path} answered ${response.status}`);
+    }
+    this.counts.scrapes++;
+  }
+
+  async #wait(ms: number): Promise<void> {
+    await elapse(ms, undefined, { signal: this.#over.signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,67 @@
+/** What a gateway holds, at one moment: memory as it and the system see it, files that are open, bytes of its data folder. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { GatewayProcess } from '../gateway-process.js';
+import type { Point } from './trend.js';
+
+export interface Sample {
+  readonly hours: number;
+  /** After a collection. */
+  readonly heapBytes: number;
+  /** Outside the heap, after a collection. */
+  readonly bufferBytes: number;
+  readonly rssBytes: number;
+  readonly fileDescriptors: number;
+  readonly dataBytes: number;
+}
+
+const KIB = 1024;
+const MB = 1_000_000;
+
+/** @returns undefined: the gateway ended */
+export async function takeSample(
+  gateway: GatewayProcess,
+  dataDir: string,
+  hours: number,
+): Promise<Sample | undefined> {
+  const before = gateway.lines.length;
+  gateway.child.kill('SIGUSR2');
+  const isNew = (line: GatewayProcess['lines'][number]): boolean =>
+    line.message === 'collected' && gateway.lines.indexOf(line) >= before;
+  if (!(await gateway.told(isNew))) return undefined;
+  const line = gateway.lines.find(isNew);
+  const process = `/proc/${gateway.child.pid}`;
+  const status = await readFile(`${process}/status`, 'utf8');
+  const descriptors = await readdir(`${process}/fd`);
+  return {
+    ...{ hours, heapBytes: Number(line?.['heapBytes']), bufferBytes: Number(line?.['bufferBytes']) },
+    rssBytes: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * KIB,
+    fileDescriptors: descriptors.length,
+    dataBytes: await bytesBelow(dataDir),
+  };
+}
+
+/** Files go while they are counted. */
+async function bytesBelow(folder: string): Promise<number> {
+  const names = await readdir(folder, { recursive: true });
+  const sizes = names.map((name) =>
+    stat(join(folder, name)).then(
+      (found) => (found.isFile() ? found.size : 0),
+      () => 0,
+    ),
+  );
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+/** By what they count; in megabytes but for the file descriptors. */
+export const SERIES = {
+  'heap, MB': ({ heapBytes }: Sample) => heapBytes / MB,
+  'buffers, MB': ({ bufferBytes }: Sample) => bufferBytes / MB,
+  'resident, MB': ({ rssBytes }: Sample) => rssBytes / MB,
+  'file descriptors': ({ fileDescriptors }: Sample) => fileDescriptors,
+  'data folder, MB': ({ dataBytes }: Sample) => dataBytes / MB,
+} as const;
+
+export function pointsOf(samples: readonly Sample[], valueOf: (sample: Sample) => number): Point[] {
+  return samples.map((sample) => ({ hours: sample.hours, value: valueOf(sample) }));
+}
