@@ -102,3 +102,23 @@ t.test('each script of npm that a page names is in package.json', async (t) => {
     for (const [, name = ''] of readPage(path).matchAll(/\bnpm run ([a-z][\w:-]*)/g))
       t.ok(Object.hasOwn(scripts, name), `${path}: npm run ${name}`);
 });
+
+/** Programs of `npm run NAME -- PART`, with what takes the name of a part there. */
+const PARTS: Readonly<Record<string, { readonly source: string; readonly part: (name: string) => RegExp }>> =
+  {
+    chaos: { source: 'test/chaos/main.ts', part: (name) => new RegExp(`^ {2}${name}: `, 'm') },
+    sim: { source: 'test/sim/main.ts', part: (name) => new RegExp(`main.js \\[[a-z|]*\\b${name}\\b`) },
+    bench: { source: 'test/bench/options.ts', part: (name) => new RegExp(`SUITES = \\[.*'${name}'.*\\]`) },
+  };
+
+t.test('each part of a long form that a page names is one', async (t) => {
+  let count = 0;
+  for (const path of pagePaths())
+    for (const [, program = '', name = ''] of readPage(path).matchAll(/\bnpm run (\w+) -- ([a-z]\w*)/g)) {
+      const { source, part } = PARTS[program] ?? {};
+      if (source === undefined || part === undefined) continue;
+      count += 1;
+      t.match(readFileSync(join(ROOT, source), 'utf8'), part(name), `${path}: npm run ${program} -- ${name}`);
+    }
+  t.ok(count > 10, `${count} were found`);
+});
