@@ -1,19 +1,31 @@
 /** What the pages tell others to run is run, or is said not to be; README.md of this folder has the markers. */
+import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { faultOf } from './command-line.js';
 import { parseMarker } from './marker.js';
 import { blocksOf, proseOf, readPage, userPages, type Block } from './page.js';
 import { PageRun } from './page-run.js';
-import { sprawlCalls, statements } from './shell-text.js';
+import { simpleCommands, sprawlCalls, statements } from './shell-text.js';
 
 /** Made from the table of commands: its examples are looked at, not run. */
 const GENERATED = 'docs/cli.md';
+const OWN_PROGRAMS = new Set(['', 'sprawl-edge', 'npx', 'npm']);
 const WAYS =
   'put <!-- run --> in front of the block, or <!-- not run: REASON --> where it cannot run on one machine (test/docs/README.md)';
 
 const pages = userPages().map((path) => ({ path, blocks: blocksOf(path, readPage(path)) }));
 const isShell = ({ language }: Block): boolean =>
   language === 'sh' || language === 'bash' || language === 'shell';
+
+/** Programs of others that a page uses and this machine does not have. */
+function missingPrograms(text: string): string[] {
+  const names = new Set(
+    simpleCommands(text).map(({ words }) => words.find((word) => !/^\w+=/.test(word)) ?? ''),
+  );
+  return [...names].filter(
+    (name) => !OWN_PROGRAMS.has(name) && spawnSync('bash', ['-c', 'type "$1"', 'bash', name]).status !== 0,
+  );
+}
 
 t.test('each command line of a block is one that the program takes', async (t) => {
   let count = 0;
@@ -75,8 +87,11 @@ for (const { path, blocks } of pages) {
       ? [{ block, marker, next: blocks[index + 1] }]
       : [];
   });
-  if (!steps.some(({ marker }) => marker.kind === 'run')) continue;
-  t.test(`what ${path} shows works, in the order of the page`, async (t) => {
+  const runs = steps.filter(({ marker }) => marker.kind === 'run');
+  if (runs.length === 0) continue;
+  const missing = missingPrograms(runs.map(({ block }) => block.text).join('\n'));
+  const skip = missing.length === 0 ? false : `not installed here: ${missing.join(', ')}`;
+  t.test(`what ${path} shows works, in the order of the page`, { skip }, async (t) => {
     const run = new PageRun(t.testdir());
     t.teardown(() => run.kill());
     for (const { block, marker, next } of steps) {

@@ -257,12 +257,14 @@ export function missingLine(printed: string, expected: string): string | undefin
 
 /** Resolves when it says something more. @throws PageFault where it ends instead */
 async function heard({ child, ended, out, err }: Service, fault: string): Promise<void> {
-  const isEnded = await Promise.race([
-    ended.then(() => true),
-    ...[child.stdout, child.stderr].map((stream) =>
-      (stream === null ? ended : once(stream, 'data')).then(() => false),
-    ),
-  ]);
+  const streams = [child.stdout, child.stderr];
+  let listener = (): void => undefined;
+  const isEnded = await new Promise<boolean>((resolve) => {
+    listener = () => resolve(false);
+    for (const stream of streams) stream?.once('data', listener);
+    void ended.then(() => resolve(true));
+  });
+  for (const stream of streams) stream?.removeListener('data', listener);
   if (isEnded) throw new PageFault(`${fault}:\n${out}${err}`);
 }
 
