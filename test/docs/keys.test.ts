@@ -122,3 +122,13 @@ t.test('each part of a long form that a page names is one', async (t) => {
     }
   t.ok(count > 10, `${count} were found`);
 });
+
+t.test('each compiled test that a page runs has a source', async (t) => {
+  let count = 0;
+  for (const path of pagePaths())
+    for (const [, file = ''] of readPage(path).matchAll(/\bdist\/(test\/[\w./-]+)\.js\b/g)) {
+      count += 1;
+      t.ok(existsSync(join(ROOT, `${file}.ts`)), `${path}: ${file}.ts is there`);
+    }
+  t.ok(count > 3, `${count} were found`);
+});
