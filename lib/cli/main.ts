@@ -41,7 +41,7 @@ function unknownCommand(words: readonly string[]): SprawlError {
 }
 
 /** The command that `args` begin with, and its arguments. @throws SprawlError USAGE */
-function findCommand(args: readonly string[]): [Command, readonly string[]] {
+export function findCommand(args: readonly string[]): [Command, readonly string[]] {
   for (const words of [2, 1]) {
     const name = args.slice(0, words).join(' ');
     const command = COMMANDS.find((candidate) => candidate.name === name);

@@ -21,6 +21,7 @@ import { encodeForwardedProperties } from './forwarded-properties.js';
 import type { Run } from '../delivery/fan-out.js';
 import type { Waiter } from './commit-queue.js';
 import { PassedLog } from './passed-log.js';
+import { Shortage, type ShortOf } from './shortage.js';
 import { compareNewness } from './retained-version.js';
 
 /** How often a 3.1.1 publisher whose message cannot be stored is looked at again. */
@@ -44,12 +45,14 @@ export class Ingest {
   /** Set once: the environment holds the ingest and the ingest the environment. */
   #environment: SessionEnvironment | undefined;
   #passedLog: PassedLog | undefined;
+  #shortage: Shortage | undefined;
   /** Topics whose retained message one of QoS 0 cleared, by where that is stored, for as long as something before it may wait. */
   readonly #clearedAt = new Map<string, LogPosition>();
 
   connect(env: SessionEnvironment): void {
     this.#environment = env;
     this.#passedLog = new PassedLog(env);
+    this.#shortage = new Shortage(env);
   }
 
   get #env(): SessionEnvironment {
@@ -365,14 +368,24 @@ export class Ingest {
    * its message is delivered and not kept.
    */
   #admit(message: Message, canBeTold: boolean): Refusal | undefined {
-    if (this.#env.budget.isExhausted()) return NO_ROOM;
+    if (this.#env.budget.isExhausted()) return this.#noRoom('memory');
     if (canBeTold && message.retain) {
       const refusal = this.#env.retention.refusalOf(message);
       if (refusal !== undefined) return refusal === 'quota' ? OVER_RETAINED_QUOTA : NO_ROOM;
     }
     const reasonCode = this.#env.store.admit(message.weight);
-    if (reasonCode === 0) return undefined;
-    return reasonCode === ReasonCode.quotaExceeded ? NO_ROOM : { reasonCode, counter: C.refusedStorage };
+    if (reasonCode === 0) {
+      if (this.#shortage?.isThere === true) this.#shortage.taken();
+      return undefined;
+    }
+    return reasonCode === ReasonCode.quotaExceeded
+      ? this.#noRoom('storage')
+      : { reasonCode, counter: C.refusedStorage };
+  }
+
+  #noRoom(shortOf: ShortOf): Refusal {
+    this.#shortage?.refused(shortOf);
+    return NO_ROOM;
   }
 
   /** v5 publishers are told, 3.1.1 publishers wait without acknowledgement until there is room again. */

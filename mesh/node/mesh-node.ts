@@ -713,7 +713,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   }
 
   #stopAsEvicted(reason: string): void {
-    const text = `this gateway was evicted from the mesh (${reason}): its own clients are served on`;
+    const why = reason === '' ? '' : ` (${reason})`;
+    const text = `this gateway was evicted from the mesh${why}: its own clients are served on`;
     this.end(text);
     this.#options.stopped(text);
   }

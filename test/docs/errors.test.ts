@@ -12,6 +12,12 @@ t.test('docs/errors.md has a line for every error code, with its kind, and no ot
   t.same(Object.fromEntries(rows), { ...ErrorCode });
 });
 
+t.test('every error code has a way out', async (t) => {
+  const waysOut = [...page.matchAll(/^\| `([A-Z_]+)` .*\| +([^|]*?) +\|$/gm)];
+  t.equal(waysOut.length, rows.size);
+  for (const [, code = '', wayOut = ''] of waysOut) t.ok(wayOut.length >= 20, `${code}: ${wayOut}`);
+});
+
 t.test('every error code is raised somewhere', async (t) => {
   const sources = ['lib', 'mesh', 'storage']
     .flatMap((folder) =>

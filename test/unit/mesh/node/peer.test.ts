@@ -366,6 +366,15 @@ t.test('a gateway that is evicted itself stops, and its clients are served on', 
   t.equal(link.closed.length, 1);
 });
 
+t.test('one that is evicted without a reason is not told an empty one', async (t) => {
+  const { adminKey, binding } = createMesh(randomBytes);
+  const roster = new Roster(binding);
+  const world = await World.begun({ roster });
+  roster.evict(adminKey, world.site.id, '');
+  t.ok(world.site.node.endIfEvicted());
+  t.same(world.stopped, ['this gateway was evicted from the mesh: its own clients are served on']);
+});
+
 t.test('a gateway that was evicted in an earlier life takes part no more', async (t) => {
   const { adminKey, binding } = createMesh(randomBytes);
   const roster = new Roster(binding);
