@@ -43,7 +43,8 @@ function readText(path: string, place: string): string {
 }
 
 function unreadable(what: string, error: unknown): SprawlError {
-  const reason = error instanceof Error ? error.message.replace(/, (open|read|scandir).*$/, '') : String(error);
+  const reason =
+    error instanceof Error ? error.message.replace(/, (open|read|scandir).*$/, '') : String(error);
   return new SprawlError(
     'CONFIG_FILE_UNREADABLE',
     `cannot read ${what}: ${reason}; run the import where mosquitto runs, as a user who may read its files`,

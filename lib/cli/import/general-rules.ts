@@ -58,7 +58,7 @@ const LOG_LEVELS: Readonly<Record<string, string>> = {
   none: 'silent',
 };
 
-/** What is written is what the most talkative line asks for; `log-level.ts` decides among several. */
+/** One line of several perhaps: `fitting.ts` takes the most talkative one. */
 function logType(value: string): Outcome {
   const level = LOG_LEVELS[value];
   if (level !== undefined) return taken({ 'log.level': level });
@@ -183,7 +183,9 @@ export const GENERAL_RULES: Rules = {
   ),
   message_size_limit: payloadSize,
   per_listener_settings: always(
-    notNeeded('passwords, permissions and allowAnonymous are for all listeners; where they differ it is said'),
+    notNeeded(
+      'passwords, permissions and allowAnonymous are for all listeners; where they differ it is said',
+    ),
   ),
   persistence: byFlag(
     taken({ 'storage.durability': 'disk' }),
@@ -220,7 +222,9 @@ export const GENERAL_RULES: Rules = {
     notNeeded(DEFAULT_IS_OURS),
   ),
   user: always(
-    notNeeded('the gateway stays the user that starts it: give it one of its own (User= of systemd), never root'),
+    notNeeded(
+      'the gateway stays the user that starts it: give it one of its own (User= of systemd), never root',
+    ),
   ),
   websockets_headers_size: always(notNeeded('headers of the hand-shake may have 16 KiB')),
   websockets_log_level: always(notNeeded('WebSockets have no log of their own')),

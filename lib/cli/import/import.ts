@@ -30,7 +30,9 @@ async function writeOut(path: string, text: string, force: boolean): Promise<voi
     const reason = error instanceof Error ? error.message : String(error);
     throw new SprawlError(
       'USAGE',
-      isThere ? `${path} is there already: name another file, or overwrite it with --force` : `cannot write ${path}: ${reason}`,
+      isThere
+        ? `${path} is there already: name another file, or overwrite it with --force`
+        : `cannot write ${path}: ${reason}`,
       { cause: error },
     );
   }

@@ -60,7 +60,8 @@ function commonHost(listeners: readonly Listener[]): string {
 
 function misfit(listener: Listener, host: string, rival: Listener | undefined): LeftOut | undefined {
   const { kind, port } = listener;
-  const isOnHost = listener.host === host || (reachOf(host) !== 1 && reachOf(listener.host) === reachOf(host));
+  const isOnHost =
+    listener.host === host || (reachOf(host) !== 1 && reachOf(listener.host) === reachOf(host));
   if (!isOnHost)
     return {
       why: `all listeners have one address, here ${host}, and this one is on ${listener.host} only`,

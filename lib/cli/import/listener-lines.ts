@@ -28,7 +28,8 @@ function withHost({ listener, host, heldBack }: ListenerView, settings: Record<s
 const tlsFile =
   (name: string, key: string): ListenerLine =>
   ({ listener, choice }, value) => {
-    if (!isTls(listener.section)) return notUnderstood('certfile and keyfile go together: one of them is missing');
+    if (!isTls(listener.section))
+      return notUnderstood('certfile and keyfile go together: one of them is missing');
     const first = choice.taken.get('tls') ?? choice.taken.get('wss');
     if (first?.section.lines.get(name)?.value === value) return taken({ [key]: value });
     return unsupported(
@@ -60,7 +61,8 @@ const requireCertificate: ListenerLine = ({ listener, choice }, value) => {
 };
 
 const maxConnections: ListenerLine = ({ choice }, value) => {
-  if (wholeNumberOf(value) === undefined) return notUnderstood(`${JSON.stringify(value)} is not a whole number`);
+  if (wholeNumberOf(value) === undefined)
+    return notUnderstood(`${JSON.stringify(value)} is not a whole number`);
   const limits = [...choice.taken.values()].map(({ section }) =>
     wholeNumberOf(section.lines.get('max_connections')?.value ?? '-1'),
   );
@@ -81,12 +83,15 @@ const protocol: ListenerLine = ({ listener }, value) => {
     return notUnderstood(`${JSON.stringify(value)} is neither mqtt nor websockets`);
   return taken(
     { [portKey(listener)]: listener.port },
-    isWebSocketKind(listener.kind) ? 'the path is listeners.wsPath alone; mosquitto takes every path' : undefined,
+    isWebSocketKind(listener.kind)
+      ? 'the path is listeners.wsPath alone; mosquitto takes every path'
+      : undefined,
   );
 };
 
 const socketDomain: ListenerLine = (view, value) => {
-  if (value !== 'ipv4' && value !== 'ipv6') return notUnderstood(`${JSON.stringify(value)} is neither ipv4 nor ipv6`);
+  if (value !== 'ipv4' && value !== 'ipv6')
+    return notUnderstood(`${JSON.stringify(value)} is neither ipv4 nor ipv6`);
   return value === 'ipv6' && view.host === EVERY_ADDRESS
     ? taken({ 'listeners.host': view.host }, 'it takes IPv4 as well')
     : withHost(view, {});

@@ -1,7 +1,8 @@
 import { notNeeded, taken, takenWithCare, unsupported, type Outcome } from './outcome.js';
 import { always, byFlag, byNumber, type Rules } from './rule.js';
 
-const CIPHERS_INSTEAD = 'TLS 1.2 and 1.3 are spoken with the ciphers of Node.js; node --tls-cipher-list changes them';
+const CIPHERS_INSTEAD =
+  'TLS 1.2 and 1.3 are spoken with the ciphers of Node.js; node --tls-cipher-list changes them';
 const AS_USER = unsupported(
   'certificates do not stand for a user name',
   'give the clients passwords as well; listeners.tls.requireClientCertificate still asks for the certificate',
@@ -27,7 +28,10 @@ export const LISTENER_RULES: Rules = {
   crlfile: always(notNeeded('it is for certificates of clients, which nobody asks for here')),
   dhparamfile: always(notNeeded('keys are agreed on with elliptic curves')),
   http_dir: always(
-    unsupported('files are not served', 'serve them with a web server, which may pass /mqtt on to listeners.wsPort'),
+    unsupported(
+      'files are not served',
+      'serve them with a web server, which may pass /mqtt on to listeners.wsPort',
+    ),
   ),
   max_qos: maxQos,
   maximum_qos: maxQos,
@@ -58,9 +62,14 @@ export const LISTENER_RULES: Rules = {
 export const SECURITY_RULES: Rules = {
   allow_zero_length_clientid: byFlag(
     SAME,
-    unsupported('clients without an id get one', 'nothing: such a client cannot keep a session'),
+    unsupported(
+      'clients without an id are let in and get one',
+      'nothing has to be done: they keep no session',
+    ),
   ),
-  auto_id_prefix: always(unsupported('the ids that are made have no prefix to choose', 'give clients their ids')),
+  auto_id_prefix: always(
+    unsupported('the ids that are made have no prefix to choose', 'give clients their ids'),
+  ),
   psk_file: always(
     unsupported('TLS with pre-shared keys is not supported', 'use certificates, or passwords over TLS'),
   ),
@@ -68,5 +77,8 @@ export const SECURITY_RULES: Rules = {
 
 function maxQos(value: string): Outcome {
   if (value === '2') return SAME;
-  return unsupported('every QoS is taken', 'nothing: what is published with a higher QoS is delivered');
+  return unsupported(
+    'every QoS is taken',
+    'nothing has to be done: what is published with a higher one is delivered',
+  );
 }

@@ -63,9 +63,7 @@ export function planImport(directives: readonly Directive[]): Plan {
     }
     const bridge = scope.bridgeOf.get(directive);
     if (bridge !== undefined) return { kind: 'part', of: bridge, what: `the bridge ${bridge.value}` };
-    return (
-      judgeSecurityLine(directive, security) ?? GENERAL_RULES[name]?.(value) ?? judgeOther(name)
-    );
+    return judgeSecurityLine(directive, security) ?? GENERAL_RULES[name]?.(value) ?? judgeOther(name);
   };
   const lines = directives.map((directive) => ({ directive, outcome: judge(directive) }));
   const settings = withSettings(lines);

@@ -35,19 +35,18 @@ export interface NumberRule {
   readonly max: number;
   /** What mosquitto's 0 means; without it 0 is a number as others. */
   readonly zero?: Outcome;
-  readonly note?: string;
 }
 
 /** A number for a key of ours, moved into its range with a note where it is outside. */
-export function byNumber({ key, min, max, zero, note }: NumberRule): Rule {
+export function byNumber({ key, min, max, zero }: NumberRule): Rule {
   return (value) => {
     const number = wholeNumberOf(value);
-    if (number === undefined || number < 0) return notUnderstood(`${shownValue(value)} is not a whole number`);
+    if (number === undefined || number < 0)
+      return notUnderstood(`${shownValue(value)} is not a whole number`);
     if (number === 0 && zero !== undefined) return zero;
     const moved = Math.min(max, Math.max(min, number));
-    const range = moved === number ? [] : [`${number} is outside of ${min} to ${max}`];
-    const notes = [...range, ...(note === undefined ? [] : [note])];
-    return taken({ [key]: moved }, notes.length === 0 ? undefined : notes.join('; '));
+    const note = moved === number ? undefined : `${number} is outside of ${min} to ${max}`;
+    return taken({ [key]: moved }, note);
   };
 }
 

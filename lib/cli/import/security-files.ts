@@ -32,7 +32,8 @@ export async function checkSecurityFiles(settings: ReadonlyMap<string, PlannedSe
     findings.push(`${fault}; the gateway would not start with it`);
   };
   const passwordFile = pathOf(settings, 'security.passwordFile');
-  const passwordFault = passwordFile === undefined ? undefined : await faultOf(readPasswordFile(passwordFile));
+  const passwordFault =
+    passwordFile === undefined ? undefined : await faultOf(readPasswordFile(passwordFile));
   if (passwordFault !== undefined) add(passwordFault);
   const aclFile = pathOf(settings, 'security.aclFile');
   if (aclFile === undefined) return findings;

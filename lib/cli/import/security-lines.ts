@@ -38,7 +38,10 @@ export function chooseSecurity(listeners: readonly Listener[], scope: Scope): Se
 function fileLine(value: string, chosen: string | undefined, key: string, isDiffering: boolean): Outcome {
   if (value === '') return notUnderstood('the name of the file is missing');
   if (value !== chosen)
-    return unsupported('there is one such file for all listeners', `add what it says to ${chosen ?? 'that file'}`);
+    return unsupported(
+      'there is one such file for all listeners',
+      `add what it says to ${chosen ?? 'that file'}`,
+    );
   return isDiffering ? takenWithCare({ [key]: value }, ONE_FOR_ALL) : taken({ [key]: value });
 }
 

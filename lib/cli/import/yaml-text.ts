@@ -26,11 +26,7 @@ const OTHER_DEFAULTS: readonly { readonly unless: readonly string[]; readonly te
   },
 ];
 
-function keyLines(
-  settings: ReadonlyMap<string, PlannedSetting>,
-  section: string,
-  indent: string,
-): string[] {
+function keyLines(settings: ReadonlyMap<string, PlannedSetting>, section: string, indent: string): string[] {
   const prefix = section === '' ? '' : `${section}.`;
   const within = [...settings.keys()].filter((key) => key.startsWith(prefix));
   const names = new Set(within.map((key) => key.slice(prefix.length).split('.')[0] ?? ''));
