@@ -3,6 +3,7 @@ import type { Command } from './command.js';
 import { PUB_OPTIONS, SUB_OPTIONS } from './client/client-options.js';
 import { CONFIG_OPTIONS } from './config-options.js';
 import { ExitCode } from './exit-code.js';
+import { IMPORT_OPTIONS } from './import/import-options.js';
 import { MESH_COMMANDS } from './mesh-commands.js';
 import { PASSWD_OPTIONS } from './passwd-options.js';
 import { STATUS_OPTIONS } from './status-options.js';
@@ -125,6 +126,26 @@ export const COMMANDS: readonly Command[] = [
     usageExitCode: ExitCode.usage,
     run: async (invocation, world) =>
       (await import('./config-command.js')).runConfigSchema(invocation, world),
+  },
+  {
+    name: 'import',
+    summary: 'Make a configuration from a mosquitto.conf.',
+    usage: 'FILE [--out FILE] [--force] [--json]',
+    details: [
+      'Reads a mosquitto.conf with what its include_dir names, and prints a configuration file that says as comments what became of each line: taken over, not needed, or not supported and what to do instead. What somebody has to look at is on standard error. Nothing is opened for clients that mosquitto kept out: where that cannot be said with our keys, a listener is left out.',
+      'Password and ACL files are used as they are; they are read, and what would stop the gateway is reported with its line. Ends with 0 where nothing needs attention, with 1 where something does, with 2 where a file cannot be read or written. docs/moving-from-mosquitto.md has the whole way.',
+    ],
+    options: IMPORT_OPTIONS,
+    positionals: { min: 1, max: 1 },
+    examples: [
+      { purpose: 'What would become of it?', line: 'sprawl-edge import /etc/mosquitto/mosquitto.conf' },
+      {
+        purpose: 'Into a file',
+        line: 'sprawl-edge import /etc/mosquitto/mosquitto.conf --out sprawl-edge.yaml',
+      },
+    ],
+    usageExitCode: ExitCode.usage,
+    run: async (invocation, world) => (await import('./import/import.js')).runImport(invocation, world),
   },
   {
     name: 'passwd',

@@ -42,6 +42,7 @@ t.test('calls are found where a shell would find them', async (t) => {
     'systemctl restart sprawl-edge',
     'journalctl -u sprawl-edge -f',
     'useradd sprawl-edge',
+    'sudo ln -sf /opt/bin/sprawl-edge.cjs /usr/local/bin/sprawl-edge',
     "cat > unit <<'EOF'\nsprawl-edge nonsense\nEOF",
     '# sprawl-edge nonsense',
   ])

@@ -107,6 +107,8 @@ const STARTERS = new Set([
   'setpriv',
   'systemd-run',
 ]);
+/** They get its path as a file, also behind one that starts programs. */
+const FILE_TOOLS = new Set(['ln', 'cp', 'mv', 'chmod', 'chown', 'install', 'ls']);
 /** Programs that start another somewhere else, with the word behind which it comes. */
 const ELSEWHERE = /^(?:docker|podman|ssh|kubectl|runuser|su)$/;
 
@@ -123,6 +125,7 @@ export function sprawlCalls(text: string): string[][] {
 function startsProgram(before: readonly string[]): boolean {
   const words = before.filter((word) => !/^\w+=/.test(word));
   const [first = ''] = words;
+  if (words.some((word) => FILE_TOOLS.has(word))) return false;
   if (first === '' || first === 'node' || STARTERS.has(first)) return true;
   // An option's value or the name of a unit or an image is no program that is started.
   return (

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export const WITHOUT_MOSQUITTO: false | string =
   spawnSync('mosquitto', ['-h']).error === undefined ? false : 'mosquitto is not installed';
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -29,6 +29,19 @@ async function listens(port: number): Promise<boolean> {
   } finally {
     socket.destroy();
   }
+}
+
+/** Resolves once it listens on `lastPort`: mosquitto has no way to say that it is ready; its ports open in the order of the file. */
+export async function startMosquitto(config: string, lastPort: number): Promise<ChildProcess> {
+  const child = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
+  for (let tries = 0; !(await listens(lastPort)); tries += 1) {
+    if (tries > 200) {
+      child.kill('SIGKILL');
+      throw new Error('mosquitto does not listen');
+    }
+    await sleep(20);
+  }
+  return child;
 }
 
 /** A mosquitto on loopback: one port for everybody over TCP, one over WebSocket, one for user `u` with password `p`. */
@@ -65,12 +78,7 @@ export class Mosquitto {
   }
 
   async start(): Promise<void> {
-    this.#child = spawn('mosquitto', ['-c', this.#config], { stdio: 'ignore' });
-    // mosquitto has no way to say that it is ready; its ports open in the order of the file.
-    for (let tries = 0; !(await listens(this.securePort)); tries += 1) {
-      if (tries > 200) throw new Error('mosquitto does not listen');
-      await sleep(20);
-    }
+    this.#child = await startMosquitto(this.#config, this.securePort);
   }
 
   async stop(): Promise<void> {
