@@ -37,7 +37,8 @@ export async function query(folder: string): Promise<QueryLine[]> {
     sql.replaceAll(FOLDER_OF_PAGE, folder),
   );
   const definition = blocks.find((sql) => sql.includes('CREATE VIEW archived'));
-  if (definition === undefined) throw new Error('docs/archive-consumers.md does not define the view "archived"');
+  if (definition === undefined)
+    throw new Error('docs/archive-consumers.md does not define the view "archived"');
   const connection = await (await DuckDBInstance.create(':memory:')).connect();
   try {
     await connection.run(definition);
