@@ -1,10 +1,10 @@
 /** The mesh as `GET /mesh` and the metrics show it. */
 import type { GatewayId } from '../lib/contracts/gateway-id.js';
-import type { LinkState, MeshPeer, MeshSelf, MeshStatus } from '../lib/contracts/mesh-status.js';
+import type { LinkState, MeshDial, MeshPeer, MeshSelf, MeshStatus } from '../lib/contracts/mesh-status.js';
 import type { Member } from './membership/index.js';
 import type { MeshNode } from './node/mesh-node.js';
 import type { Peer } from './node/peer.js';
-import type { PeerStatus as ReachStatus, TransportStatus } from './transport/index.js';
+import type { PeerStatus as ReachStatus, SeedStatus, TransportStatus } from './transport/index.js';
 
 export function statusOf(self: MeshSelf, node: MeshNode, transport: TransportStatus): MeshStatus {
   const reach = new Map(transport.peers.map((peer) => [peer.id, peer]));
@@ -15,7 +15,15 @@ export function statusOf(self: MeshSelf, node: MeshNode, transport: TransportSta
   return {
     self,
     peers: [...ids].map((id) => peerOf(id, node, members.get(id), peers.get(id), reach.get(id))),
+    dialled: transport.seeds.map(dialOf),
   };
+}
+
+/** Where one has answered, its link says the rest. */
+function dialOf({ address, id, lastFailure }: SeedStatus): MeshDial {
+  return id === undefined
+    ? { address, id: null, reason: lastFailure ?? null }
+    : { address, id, reason: null };
 }
 
 function peerOf(

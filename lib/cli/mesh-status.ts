@@ -64,8 +64,16 @@ export async function runPeers(invocation: Invocation, world: World): Promise<nu
   ]);
   const head = ['SITE', 'ID', 'STATUS', 'LINK', 'PATH', 'ADDRESS', 'RTT', ''];
   const found = rows.length === 0 ? ['no other gateway has been met yet'] : table([head, ...rows]);
-  print(invocation, world, status, [selfLine(status.self), '', ...found]);
+  print(invocation, world, status, [selfLine(status.self), '', ...found, ...dialledLines(status)]);
   return ExitCode.done;
+}
+
+/** Addresses of `mesh.peers` where no member of this mesh answers. */
+function dialledLines({ dialled = [] }: MeshStatus): string[] {
+  const lines = dialled.flatMap(({ address, reason }) =>
+    reason === null ? [] : [`mesh.peers: no member of this mesh answers at ${address}: ${reason}`],
+  );
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 function refusedText({ refused }: MeshPeer): string {
@@ -107,6 +115,7 @@ export async function runLinks(invocation: Invocation, world: World): Promise<nu
     'LOAD',
     '',
   ];
-  print(invocation, world, status, rows.length === 0 ? ['no links'] : table([head, ...rows]));
+  const found = rows.length === 0 ? ['no links'] : table([head, ...rows]);
+  print(invocation, world, status, [...found, ...dialledLines(status)]);
   return status.peers.some(isFaulty) ? ExitCode.failed : ExitCode.done;
 }

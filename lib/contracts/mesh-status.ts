@@ -55,7 +55,19 @@ export interface MeshPeer {
   readonly health: readonly string[];
 }
 
+/** An address of `mesh.peers`. */
+export interface MeshDial {
+  /** `HOST:PORT`. */
+  readonly address: string;
+  /** Who answers there; null: no member of this mesh has so far. */
+  readonly id: GatewayId | null;
+  /** Why none has; null: one has, or it is tried for the first time. */
+  readonly reason: string | null;
+}
+
 export interface MeshStatus {
   readonly self: MeshSelf;
   readonly peers: readonly MeshPeer[];
+  /** A gateway of an earlier version does not say. */
+  readonly dialled?: readonly MeshDial[];
 }

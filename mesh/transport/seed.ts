@@ -16,6 +16,8 @@ export interface SeedStatus {
 }
 
 export interface SeedPorts {
+  /** No member has answered there so far, and this is why; told again where it is something else. */
+  failed(address: string, reason: string): void;
   readonly timers: Timers;
   readonly random: () => number;
   /** Never rejects. */
@@ -32,6 +34,7 @@ export class Seed {
   readonly #redial: Redial;
   #id: GatewayId | undefined;
   #isSelf = false;
+  #told: string | undefined;
 
   constructor(address: HostPort, ports: SeedPorts) {
     this.address = address;
@@ -74,13 +77,22 @@ export class Seed {
       : `${showAddress(this.address)} (${shortId(this.#id)})`;
   }
 
+  #tell(reason: string): void {
+    if (this.#id !== undefined || reason === this.#told || reason === Reason.aborted) return;
+    this.#told = reason;
+    this.#ports.failed(showAddress(this.address), reason);
+  }
+
   async #attempt(signal: AbortSignal): Promise<string | undefined> {
     const result = await this.#ports.reach(this.address, signal);
     if ('id' in result) {
       this.#id = result.id;
       return undefined;
     }
-    if (result.failure !== Reason.self) return result.failure;
+    if (result.failure !== Reason.self) {
+      this.#tell(result.failure);
+      return result.failure;
+    }
     this.#isSelf = true;
     return undefined;
   }

@@ -293,8 +293,12 @@ class MeshTransport implements Transport {
   }
 
   #createSeed(address: HostPort): Seed {
-    const { timers, random } = this.#options;
-    return new Seed(address, { timers, random, reach: (at, signal) => this.#reachSeed(at, signal) });
+    const { timers, random, logger } = this.#options;
+    return new Seed(address, {
+      ...{ timers, random, reach: (at, signal) => this.#reachSeed(at, signal) },
+      failed: (at, why) =>
+        logger.warn('no member of this mesh answers at an address of mesh.peers', { address: at, why }),
+    });
   }
 
   /** Ready to be dialled; undefined: there are too many that nobody asked for. */

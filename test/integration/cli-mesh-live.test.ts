@@ -104,7 +104,7 @@ async function freeUdpPort(): Promise<number> {
   return port;
 }
 
-t.setTimeout(60_000);
+t.setTimeout(90_000);
 
 t.test('two gateways become one, are seen as one, and part again', async (t) => {
   const { harbour, mill, states, topic } = await two(t, ({ address }) => ['--peer', address]);
@@ -126,7 +126,10 @@ t.test('two gateways become one, are seen as one, and part again', async (t) => 
   const publisher = await RawClient.connect(t, harbour.mqttPort, { version: 5 });
   await publisher.publish('site/x', 'across', { qos: 1 });
   await subscriber.complete(await subscriber.expectPublish('site/x', 'across'));
-  t.match(await meshOf(mill), { peers: [{ receivedMessages: 1 }] });
+  t.match(await meshOf(mill), {
+    peers: [{ receivedMessages: 1 }],
+    dialled: [{ id: (await meshOf(harbour)).self.id, reason: null }],
+  });
 
   t.match(await runHere(['leave', '--url', mill.url]), { code: 0, out: /its clients are served on/ });
   t.equal(await untilState(states, '0'), topic);
@@ -143,6 +146,25 @@ t.test('two gateways become one, are seen as one, and part again', async (t) => 
   t.equal((await mill.process.ended).code, 0);
   const alone = await running(t, mill.dataDir, ['up']);
   t.match(await runHere(['peers', '--url', alone.url]), { code: 2, err: /is in no mesh/ });
+});
+
+t.test('who dials with another swarm key is told so', async (t) => {
+  const dataDir = folder(t);
+  await initialised(dataDir, 'harbour');
+  const harbour = await running(t, dataDir, ['up', '--bootstrap', 'none']);
+  const other = folder(t);
+  await initialised(other, 'stranger');
+  const stranger = await running(t, other, ['up', '--bootstrap', 'none', '--peer', harbour.address]);
+  await stranger.process.told('err', 'no member of this mesh answers at an address of mesh.peers');
+  const reason = 'refused: the other side does not know this swarm key';
+  t.match(await runHere(['peers', '--url', stranger.url]), {
+    code: 0,
+    out: new RegExp(
+      `no other gateway has been met yet\n\nmesh.peers: no member of this mesh answers at ${harbour.address}: ${reason}`,
+    ),
+  });
+  t.match(await meshOf(stranger), { peers: [], dialled: [{ address: harbour.address, id: null }] });
+  t.match(await meshOf(harbour), { peers: [], dialled: [] });
 });
 
 t.test('an evicted gateway is told why, takes part no more, and knows that after a restart', async (t) => {

@@ -25,7 +25,7 @@ function meshOf(count: number): Promise<TestMesh> {
 }
 
 function shown(by: Site, key: GatewayKey): MeshPeer | undefined {
-  const status = statusOf({} as MeshSelf, by.node, { peers: [] } as unknown as TransportStatus);
+  const status = statusOf({} as MeshSelf, by.node, { peers: [], seeds: [] } as unknown as TransportStatus);
   return status.peers.find(({ id }) => id === key.id);
 }
 

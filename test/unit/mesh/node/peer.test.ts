@@ -146,7 +146,8 @@ t.test(
     const link = world.link();
     link.handlers?.onFrame(Channel.hello, helloOf());
     const told = (): MeshPeer | undefined =>
-      statusOf({} as MeshSelf, world.site.node, { peers: [] } as unknown as TransportStatus).peers[0];
+      statusOf({} as MeshSelf, world.site.node, { peers: [], seeds: [] } as unknown as TransportStatus)
+        .peers[0];
     t.match(told(), { state: 'connecting', reason: 'it has not said yet what it wants' });
     const tooMany = Array.from({ length: 100_001 }, (_, n): [string, QoS] => [`t/${n}`, 1]);
     for (const frame of encodeUpdate({ life: 1, base: undefined, version: 1, since: 0 }, tooMany))
@@ -167,7 +168,8 @@ t.test('what another gateway does not take is said where it is wanted', async (t
   const link = world.up();
   await world.scheduler.advance(50);
   const told = (): MeshPeer | undefined =>
-    statusOf({} as MeshSelf, world.site.node, { peers: [] } as unknown as TransportStatus).peers[0];
+    statusOf({} as MeshSelf, world.site.node, { peers: [], seeds: [] } as unknown as TransportStatus)
+      .peers[0];
   t.match(told(), { state: 'up', reason: null });
   const frames = link.take(Channel.interest).map(decodeInterest);
   const version = frames.find(({ kind }) => kind !== 'answer')?.version ?? -1;
