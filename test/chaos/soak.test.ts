@@ -2,8 +2,8 @@ import t from 'tap';
 import { judge } from './short-form.js';
 import { soak } from './soak/soak.js';
 
-const DURATION_MS = 20_000;
-const SAMPLE_EVERY_MS = 4000;
+const DURATION_MS = 12_000;
+const SAMPLE_EVERY_MS = 3000;
 
 t.test('a mixed load does everything that it is to do, and samples come', async (t) => {
   const report = await soak({ durationMs: DURATION_MS, sampleEveryMs: SAMPLE_EVERY_MS, seed: 1 });

@@ -263,7 +263,8 @@ t.test('beyond what may wait messages are refused, until the archive has taken t
     ...{ target: 's3://bucket/site', backlogMaxBytes: 2000, fileMaxCount: 5 },
     s3: { endpoint: store.endpoint, region: 'eu-west-1', timeoutMs: 1000 },
   });
-  await publish(t, gateway, 1, 40);
+  // On a slow machine it is seen to be full before the last of them.
+  const taken = (await publish(t, gateway, 1, 40)).filter((code) => code === TAKEN).length;
   const full = await until(gateway, 'it is full', ({ backlog }) => backlog.isFull);
   t.equal(full.backlog.whenFull, 'refuse');
   const ready = await gateway.get('/readyz');
@@ -274,7 +275,7 @@ t.test('beyond what may wait messages are refused, until the archive has taken t
   store.fault = () => undefined;
   await until(gateway, 'there is room', ({ backlog }) => !backlog.isFull);
   t.same(await publish(t, gateway, 41, 41), [TAKEN]);
-  await until(gateway, 'all is archived', ({ rows }) => rows === 41);
+  await until(gateway, 'all is archived', ({ rows }) => rows === taken + 1);
   t.equal((await gateway.get('/readyz')).status, 200);
 });
 

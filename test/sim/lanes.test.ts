@@ -4,7 +4,7 @@ import { Sometimes } from './sometimes.js';
 import { runTakeover } from './takeover.js';
 import { InvariantViolation } from './violation.js';
 
-const SEEDS = 160;
+const SEEDS = 130;
 
 const describe = (failure: Error): string =>
   failure instanceof InvariantViolation ? failure.message : `${failure.stack}`;
