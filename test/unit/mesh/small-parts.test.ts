@@ -79,7 +79,11 @@ function peersOf({
     relayFailureOf: () => more.relayFailure,
     hasLeft: () => false,
   };
-  return statusOf(self, node as unknown as MeshNode, { peers: reach } as unknown as TransportStatus).peers;
+  return statusOf(
+    self,
+    node as unknown as MeshNode,
+    { peers: reach, seeds: [] } as unknown as TransportStatus,
+  ).peers;
 }
 
 const MEMBER = {

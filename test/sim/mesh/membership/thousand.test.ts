@@ -6,7 +6,7 @@ const CHANGES = 3;
 
 t.test('a thousand gateways with a few links each stay within what a gateway may send', async (t) => {
   const gateways = 1000;
-  const seconds = 60;
+  const seconds = 45;
   const world = new MembershipWorld({ seed: 1, gateways, links: 16 });
   world.startAll();
   world.acquaint();
