@@ -37,7 +37,7 @@ const ACCESS = { accessKeyId: 'AKTEST', secretAccessKey: 'very secret' };
 const REQUEST_MAX_MS = 1000;
 const KILL_MAX_MS = 20_000;
 const LIFE_MS = 1500;
-const ALL_MAX_MS = 60_000;
+const ALL_MAX_MS = 90_000;
 const FAULT_CHANCE = 0.3;
 const ANSWERS: readonly (readonly [number, string])[] = [
   [503, 'SlowDown'],
@@ -90,12 +90,15 @@ export async function archive({ rounds, seed }: ArchiveOptions): Promise<ProofRe
     await fleet.drain();
     const { figures, failures } = await recording.judge(fleet, { kill: Math.min(rounds, 20) });
     const allMs = await world.whenAllIsArchived();
+    const last = await world.status();
     await world.stop();
     const acknowledged = acknowledgedOf(join(recording.folder, 'clients.jsonl'));
     const found = await compare(store, recording, run, acknowledged);
     const all = [...world.failures, ...failures, ...found.failures];
     if (allMs === undefined)
-      all.push(`not everything was archived ${ALL_MAX_MS} ms after the end of all faults`);
+      all.push(
+        `not everything was archived ${ALL_MAX_MS} ms after the end of all faults: ${JSON.stringify(last)}`,
+      );
     failed = all.length > 0;
     return {
       figures: {
