@@ -106,7 +106,7 @@ const places = {
     .meta(
       note({
         description:
-          'Where others are told to dial this gateway, in place of the addresses of the machine: behind a router that forwards a port, or in a container. `none`: nobody is told, and this gateway dials.',
+          'Where others are told to dial this gateway, in place of the addresses of the machine: behind a router that forwards a port, or in a container. `none`: no member is told, and this gateway dials. On the same network multicast tells its ports all the same, unless `mesh.lan` is off.',
         defaultText: 'none given: the addresses of the machine, unless `mesh.host` is on loopback',
         limitText: 'a list of IP:PORT, or `none`',
       }),

@@ -1,7 +1,6 @@
 /** A program of an image or a package, as another user where this one is root. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
 
 /** Of images and of Debian's first user; it need not be known here. */
@@ -38,16 +37,6 @@ export class PackedProcess {
     gone.catch(() => undefined); // Only the race below looks at it.
     while (!this.output.includes(text)) await Promise.race([once(this.child, 'told'), gone]);
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** What stands in the way of an install here and not at another place; undefined: nothing. */

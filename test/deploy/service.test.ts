@@ -10,7 +10,8 @@ import { parseConfig } from '../../lib/config/index.js';
 import { ExitCode } from '../../lib/cli/exit-code.js';
 import { runHere } from '../integration/cli-in-process.js';
 import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
-import { freePort, PackedProcess, unreachable } from './packed-process.js';
+import { freePort } from '../chaos/gateway-process.js';
+import { PackedProcess, unreachable } from './packed-process.js';
 
 const checkout = fileURLToPath(new URL('../../../', import.meta.url));
 const fileOf = (name: string): string => join(checkout, 'deploy', name);
