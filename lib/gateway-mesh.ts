@@ -2,7 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { Mesh, type MeshMember, type MeshSettings, openMeshMember, siteNameOf } from '../mesh/index.js';
+import {
+  type Mesh,
+  type MeshMember,
+  meshOf,
+  type MeshSettings,
+  openMeshMember,
+  siteNameOf,
+} from '../mesh/index.js';
 import type { Lanes } from './broker/lanes.js';
 import { type Config, parseBootstrap, parseHostPort } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
@@ -43,7 +50,7 @@ export async function openMesh(config: Config, parts: MeshParts): Promise<Mesh |
     );
   }
   const settings = await settingsOf(config, member);
-  const created = new Mesh({
+  const created = await meshOf({
     ...{ settings, member, clock, logger, store, host: lanes.createMeshHost(), software: version },
     ...{ timers: realTimers, random: Math.random, randomBytes, schedule: setImmediate },
   });

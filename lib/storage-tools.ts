@@ -1,28 +1,28 @@
 /** The tools for a data folder, as the command line uses them: the only module that knows both storage and a configuration, besides the gateway. */
+import { layoutOf } from '../storage/index.js';
 import {
   createToolParts,
-  layoutOf,
   type Progress,
   type ToolParts,
   whileLooking,
   withFolderLock,
-} from '../storage/index.js';
+} from '../storage/tools/index.js';
 import type { Config } from './config/index.js';
 import type { Logger } from './contracts/logger.js';
 import { realClock, realTimers } from './real-clock.js';
 
+export { recordTypeName } from '../storage/index.js';
 export {
   backupFolder,
   compactFolder,
   expectFillable,
   fillFolder,
   rangesText,
-  recordTypeName,
   repairFolder,
   restoreFolder,
   surveyFolder,
   withOwnLog,
-} from '../storage/index.js';
+} from '../storage/tools/index.js';
 export type {
   BackupReport,
   CompactReport,
@@ -33,7 +33,7 @@ export type {
   Reference,
   RepairReport,
   RestoreReport,
-} from '../storage/index.js';
+} from '../storage/tools/index.js';
 
 const nothing = (): void => undefined;
 /** A tool says itself what it finds. */

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { KeptPart, KeptParts } from '../../../lib/contracts/store.js';
 import type { DiskStore } from '../../../storage/disk/disk-store.js';
-import { surveyFolder } from '../../../storage/index.js';
+import { surveyFolder } from '../../../storage/tools/index.js';
 import { testStoreParts } from '../../support/disk-store.js';
 import { openStore, textMessage, toolsFor } from '../../support/storage-tools.js';
 

@@ -4,7 +4,7 @@ import type { OwnMessages, OwnReadOptions } from '../../../lib/contracts/streams
 import { createMessage, type Message, type MessageFields } from '../../../lib/message/message.js';
 import type { DiskStore } from '../../../storage/disk/disk-store.js';
 import { recordTypeName } from '../../../storage/records/record-type.js';
-import { repairFolder, surveyFolder } from '../../../storage/index.js';
+import { repairFolder, surveyFolder } from '../../../storage/tools/index.js';
 import { RecordedSessions, testStore, testStoreParts } from '../../support/disk-store.js';
 import { str } from '../../support/protocol-bytes.js';
 import { CLIENT, openStore, park, publish, textMessage, toolsFor } from '../../support/storage-tools.js';
