@@ -22,6 +22,8 @@ export interface FormationOptions {
   /** See GatewayProcessOptions. */
   readonly hasSmallFiles?: boolean | undefined;
   readonly set?: Readonly<Record<string, number | string>>;
+  /** Options of Node.js. */
+  readonly execArgv?: readonly string[];
   readonly network?: MeshNetwork;
   /** Places that stay empty. */
   readonly spare?: number;
@@ -55,12 +57,13 @@ export class MeshFormation {
 
   /** @throws Error where they do not find each other */
   async start({ peers = true, mayBeRelayed = false, meet = true } = {}): Promise<void> {
-    const { folder, hasSmallFiles, set = {} } = this.#options;
+    const { folder, hasSmallFiles, set = {}, execArgv } = this.#options;
     for (const place of this.network.places.slice(0, this.#options.count)) {
       const dataDir = join(folder, place.name);
       // Ports are taken one after the other.
       // eslint-disable-next-line no-await-in-loop
-      this.gateways.push(new MeshGateway({ place, dataDir, ports: await this.#ports(), hasSmallFiles, set }));
+      const ports = await this.#ports();
+      this.gateways.push(new MeshGateway({ place, dataDir, ports, hasSmallFiles, set, execArgv }));
     }
     const [first, ...rest] = this.gateways;
     if (first === undefined) throw new Error('no gateway');

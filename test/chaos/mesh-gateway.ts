@@ -17,6 +17,8 @@ export interface MeshGatewayOptions {
   readonly ports: MeshPorts;
   readonly hasSmallFiles?: boolean | undefined;
   readonly set?: Readonly<Record<string, number | string>>;
+  /** Options of Node.js. */
+  readonly execArgv?: readonly string[] | undefined;
 }
 
 const ASK_MAX_MS = 3000;
@@ -68,9 +70,9 @@ export class MeshGateway {
 
   /** @param command default: `up` */
   async start(command: readonly string[] = ['up']): Promise<void> {
-    const { place, dataDir, ports, hasSmallFiles, set = {} } = this.options;
+    const { place, dataDir, ports, hasSmallFiles, set = {}, execArgv = [] } = this.options;
     const process = new GatewayProcess({
-      ...{ dataDir, port: ports.mqtt, httpPort: ports.http, within: place.within, hasSmallFiles },
+      ...{ dataDir, port: ports.mqtt, httpPort: ports.http, within: place.within, hasSmallFiles, execArgv },
       command: [...command, '--site', place.name, '--listen', place.listen, '--allow-anonymous'],
       set: {
         ...{ 'mesh.host': place.listen, 'mesh.tcpPort': ports.mesh, 'mesh.udpPort': ports.mesh },

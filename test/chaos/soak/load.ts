@@ -1,13 +1,14 @@
 /**
  * Everything that clients do all day, at a rate that a machine beside it does not notice, and none of which may leave anything: publishers of each
  * QoS on topics that stay and on topics that are new; visitors with wildcards; sessions that are away and come back to a backlog, and such as
- * expire; retained messages that are set and removed; filters that come and go; scrapes over HTTP.
+ * expire; retained messages that are set and removed; filters that come and go; scrapes over HTTP. Most of it at one gateway, some at its neighbour.
  */
 import { setTimeout as elapse } from 'node:timers/promises';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import type { Random } from '../../sim/random.js';
 
 const PUBLISH_EVERY_MS = 10;
+const PUBLISH_ABROAD_EVERY_MS = 40;
 const OPEN_MAX_COUNT = 100;
 const TOPICS = 50;
 const RETAINED_TOPICS = 200;
@@ -16,6 +17,7 @@ const PAYLOAD_MAX_BYTES = 500;
 const NEW_TOPIC_CHANCE = 0.1;
 const VISIT_EVERY_MS = 400;
 const VISIT_MAX_MS = 3000;
+const VISIT_ABROAD_CHANCE = 0.3;
 const AWAY_MAX_MS = 8000;
 const EXPIRES_S = 5;
 const RETAIN_EVERY_MS = 50;
@@ -30,6 +32,8 @@ export interface LoadCounts {
   received: number;
   /** To sessions that were away. */
   backlog: number;
+  /** By one who stays at the neighbour. */
+  abroad: number;
   visits: number;
   returns: number;
   expiring: number;
@@ -40,6 +44,7 @@ export interface LoadCounts {
 }
 
 export interface LoadTarget {
+  readonly host: string;
   readonly port: number;
   readonly httpPort: number;
 }
@@ -47,11 +52,12 @@ export interface LoadTarget {
 export class MixedLoad {
   readonly counts: LoadCounts = {
     published: [0, 0, 0],
-    ...{ received: 0, backlog: 0, visits: 0, returns: 0, expiring: 0, retained: 0, removed: 0 },
+    ...{ received: 0, backlog: 0, abroad: 0, visits: 0, returns: 0, expiring: 0, retained: 0, removed: 0 },
     ...{ filters: 0, scrapes: 0 },
   };
   readonly faults: string[] = [];
-  readonly #target: LoadTarget;
+  readonly #home: LoadTarget;
+  readonly #neighbour: LoadTarget;
   readonly #random: Random;
   readonly #clients = new Set<MqttClient>();
   readonly #timers: NodeJS.Timeout[] = [];
@@ -61,8 +67,11 @@ export class MixedLoad {
   #topics = 0;
   #visitors = 0;
 
-  constructor(target: LoadTarget, random: Random) {
-    this.#target = target;
+  /** @param targets two; most is done at the first */
+  constructor([home, neighbour]: readonly LoadTarget[], random: Random) {
+    if (home === undefined || neighbour === undefined) throw new Error('two gateways');
+    this.#home = home;
+    this.#neighbour = neighbour;
     this.#random = random;
   }
 
@@ -70,13 +79,18 @@ export class MixedLoad {
     const staying = await this.#connect('staying', { clean: false });
     staying.on('message', () => this.counts.received++);
     await staying.subscribeAsync('soak/#', { qos: 2 });
+    const abroad = await this.#connect('abroad', { clean: false }, this.#neighbour);
+    abroad.on('message', () => this.counts.abroad++);
+    await abroad.subscribeAsync('soak/#', { qos: 1 });
     const publishers = await Promise.all([0, 1, 2].map((qos) => this.#connect(`publisher-${qos}`, {})));
+    const foreigner = await this.#connect('foreigner', {}, this.#neighbour);
     const churner = await this.#connect('churner', {});
     const keeper = await this.#connect('keeper', {});
     this.#every(PUBLISH_EVERY_MS, () =>
       publishers.forEach((client, qos) => this.#publish(client, qos as 0 | 1 | 2)),
     );
-    this.#every(RETAIN_EVERY_MS, () => this.#retain(keeper));
+    this.#every(PUBLISH_ABROAD_EVERY_MS, () => this.#publish(foreigner, 1));
+    this.#every(RETAIN_EVERY_MS, () => this.#retain(this.#random.chance(0.8) ? keeper : foreigner));
     this.#every(CHURN_EVERY_MS, () => this.#work.push(this.#guarded(() => this.#churn(churner))));
     this.#every(VISIT_EVERY_MS, () => this.#work.push(this.#guarded(() => this.#visit())));
     this.#every(SCRAPE_EVERY_MS, () => this.#work.push(this.#guarded(() => this.#scrape())));
@@ -114,9 +128,9 @@ export class MixedLoad {
     if (this.faults.length < 20) this.faults.push(text);
   }
 
-  async #connect(clientId: string, options: IClientOptions): Promise<MqttClient> {
+  async #connect(clientId: string, options: IClientOptions, at = this.#home): Promise<MqttClient> {
     const client = await mqtt.connectAsync({
-      ...{ host: '127.0.0.1', port: this.#target.port, protocolVersion: 5, clientId, reconnectPeriod: 0 },
+      ...{ host: at.host, port: at.port, protocolVersion: 5, clientId, reconnectPeriod: 0 },
       ...options,
     });
     this.#clients.add(client);
@@ -174,11 +188,13 @@ export class MixedLoad {
   /** Somebody who was never there before: a visitor, a member of a group, or a session that expires by itself. */
   async #visit(): Promise<void> {
     const expires = this.#random.chance(0.3);
-    const client = await this.#connect(`visitor-${++this.#visitors}`, {
+    const options: IClientOptions = {
       protocolVersion: expires || this.#random.chance(0.5) ? 5 : 4,
       clean: !expires,
       ...(expires && { properties: { sessionExpiryInterval: EXPIRES_S } }),
-    });
+    };
+    const at = this.#random.chance(VISIT_ABROAD_CHANCE) ? this.#neighbour : this.#home;
+    const client = await this.#connect(`visitor-${++this.#visitors}`, options, at);
     client.on('message', () => this.counts.received++);
     const filters = ['soak/+/value', 'soak/#', 'soak/retained/+', '$share/visitors/soak/#'] as const;
     await client.subscribeAsync(this.#random.pick(filters), { qos: this.#random.pick([0, 1, 2]) });
@@ -206,7 +222,7 @@ export class MixedLoad {
 
   async #scrape(): Promise<void> {
     for (const path of ['metrics', 'status', 'readyz']) {
-      const response = await fetch(`http://127.0.0.1:${this.#target.httpPort}/${path}`);
+      const response = await fetch(`http://${this.#home.host}:${this.#home.httpPort}/${path}`);
       await response.text();
       if (response.status !== 200) this.#fault(`/${path} answered ${response.status}`);
     }

@@ -1,6 +1,7 @@
 /**
- * Memory over a long mixed load: one gateway that archives to a folder and keeps little of its log, sampled every minute behind a collection of
- * garbage. It fails where the heap, or what buffers hold, grows in the second half (`trend`).
+ * Memory over a long mixed load: a gateway and its neighbour, whose line is cut again and again, that archive to a folder and keep little of their
+ * logs, sampled every minute behind a collection of garbage. It fails where the heap of one, or what its buffers hold, grows in the second half
+ * (`trend`).
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Random } from '../../sim/random.js';
-import { freePort, GatewayProcess } from '../gateway-process.js';
+import { MeshFormation } from '../mesh-formation.js';
+import type { MeshGateway } from '../mesh-gateway.js';
 import type { ProofReport } from '../report.js';
 import { MixedLoad, type LoadCounts } from './load.js';
 import { pointsOf, type Sample, SERIES, takeSample } from './samples.js';
@@ -24,7 +26,8 @@ export interface SoakOptions {
 }
 
 export interface SoakReport extends ProofReport {
-  readonly samples: readonly Sample[];
+  /** Of each gateway. */
+  readonly samples: readonly (readonly Sample[])[];
   readonly counts: LoadCounts;
 }
 
@@ -32,6 +35,9 @@ const HOUR_MS = 3_600_000;
 const SAMPLE_EVERY_MS = 60_000;
 const MIB = 1024 * 1024;
 const SHOWN_COUNT = 13;
+const GATEWAYS = 2;
+/** When the line is cut: parts of the time from one sample to the next. */
+const [CUT_FROM, CUT_TO] = [0.1, 0.4];
 /** What may not grow. */
 const JUDGED: readonly string[] = ['heap, MB', 'buffers, MB'];
 
@@ -54,62 +60,108 @@ export async function soak({
   tell = () => undefined,
 }: SoakOptions): Promise<SoakReport> {
   const folder = mkdtempSync(join(tmpdir(), 'sprawl-soak-'));
-  const dataDir = join(folder, 'data');
-  const [port, httpPort] = [await freePort(), await freePort()];
-  const gateway = new GatewayProcess({
-    ...{ dataDir, port, httpPort, hasSmallFiles: false },
+  const formation = new MeshFormation({
+    ...{ folder, count: GATEWAYS, hasSmallFiles: false },
     execArgv: ['--import', new URL('collector.js', import.meta.url).href],
-    // Beside the data folder: an archive grows.
+    // Beside the data folders: an archive grows.
     set: { ...SETTINGS, 'archive.target': pathToFileURL(join(folder, 'archive')).href },
   });
-  const load = new MixedLoad({ port, httpPort }, new Random(seed, 'soak'));
-  const samples: Sample[] = [];
+  const samples: Sample[][] = Array.from({ length: GATEWAYS }, () => []);
   const failures: string[] = [];
+  let load: MixedLoad | undefined;
   try {
-    if (!(await gateway.whenReady())) throw new Error(`it ended: ${gateway.text}`);
+    await formation.start();
+    const { gateways } = formation;
+    load = new MixedLoad(
+      gateways.map(({ host, options }) => ({ host, port: options.ports.mqtt, httpPort: options.ports.http })),
+      new Random(seed, 'soak'),
+    );
     await load.start();
     const startedAtMs = performance.now();
+    const ended = Promise.race(gateways.map(({ process }) => process?.ended));
+    const until = (ms: number): Promise<unknown> =>
+      Promise.race([
+        elapse(Math.max(0, startedAtMs + ms - performance.now()), undefined, { ref: false }),
+        ended,
+      ]);
     tell(headOf());
-    for (let n = 1; n * sampleEveryMs <= durationMs; n++) {
-      const waitMs = Math.max(0, startedAtMs + n * sampleEveryMs - performance.now());
-      await Promise.race([elapse(waitMs, undefined, { ref: false }), gateway.ended]);
-      const sample = await takeSample(gateway, dataDir, (performance.now() - startedAtMs) / HOUR_MS);
-      if (sample === undefined) break;
-      samples.push(sample);
-      tell(lineOf(sample));
+    for (let n = 1; n * sampleEveryMs <= durationMs && gateways.every(({ isRunning }) => isRunning); n++) {
+      // One after the other: this is a time table.
+      /* eslint-disable no-await-in-loop */
+      await until((n - 1 + CUT_FROM) * sampleEveryMs);
+      cut(formation);
+      await until((n - 1 + CUT_TO) * sampleEveryMs);
+      heal(formation);
+      await until(n * sampleEveryMs);
+      const hours = (performance.now() - startedAtMs) / HOUR_MS;
+      const taken = await Promise.all(gateways.map((one) => sampleOf(one, hours)));
+      /* eslint-enable no-await-in-loop */
+      taken.forEach((sample, i) => sample !== undefined && samples[i]?.push(sample));
+      tell(lineOf(hours, taken));
     }
-    if (!gateway.isRunning) failures.push(`it ended by itself: ${gateway.text}`);
+    for (const { isRunning, name } of gateways) if (!isRunning) failures.push(`${name} ended by itself`);
+    failures.push(...load.faults);
   } finally {
-    await load.stop();
-    if (gateway.isRunning) await gateway.stop();
+    heal(formation);
+    await load?.stop();
+    await formation.close();
     rmSync(folder, { recursive: true, force: true });
   }
-  failures.push(...gateway.errors.map((line) => `it logged ${JSON.stringify(line)}`), ...load.faults);
+  failures.push(...formation.gateways.flatMap((one) => one.complaints()));
   return { ...judged(samples, load.counts, failures), samples, counts: load.counts };
 }
 
-function judged(samples: readonly Sample[], counts: LoadCounts, found: readonly string[]): ProofReport {
+/** The first gateway hears nothing of its neighbour, nor the other way round; where nothing can be cut, the neighbour stands still. */
+function cut({ network, gateways }: MeshFormation): void {
+  const [first, second] = network.places;
+  if (network.cannotCut !== undefined) gateways[1]?.pause();
+  else if (first !== undefined && second !== undefined)
+    network.cut([
+      [first, second],
+      [second, first],
+    ]);
+}
+
+function heal({ network, gateways }: MeshFormation): void {
+  if (network.cannotCut === undefined) network.heal();
+  else if (gateways[1]?.isRunning === true) gateways[1].resume();
+}
+
+/** undefined: it ended */
+async function sampleOf({ process, options }: MeshGateway, hours: number): Promise<Sample | undefined> {
+  return process === undefined ? undefined : takeSample(process, options.dataDir, hours);
+}
+
+function judged(
+  all: readonly (readonly Sample[])[],
+  counts: LoadCounts,
+  found: readonly string[],
+): ProofReport {
   const failures = [...found];
   const skipped: string[] = [];
-  const figures: Record<string, number | string> = { ...figuresOf(counts), samples: samples.length };
-  for (const [name, valueOf] of Object.entries(SERIES)) {
-    const trend = trendOf(pointsOf(samples, valueOf));
-    figures[name] = shown(samples.map(valueOf));
-    figures[`${name} in an hour`] = trendText(trend);
-    if (!JUDGED.includes(name)) continue;
-    const growth = growthOf(trend);
-    if (growth.kind === 'grows') failures.push(`${name}: it grows by ${trendText(trend)} in an hour`);
-    if (growth.kind === 'inconclusive') failures.push(`inconclusive: ${name}: ${growth.reason}`);
-    if (growth.kind === 'short') skipped.push(`${name} is not judged: ${growth.reason}`);
-  }
+  const figures: Record<string, number | string> = { ...figuresOf(counts), samples: all[0]?.length ?? 0 };
+  for (const [i, samples] of all.entries())
+    for (const [series, valueOf] of Object.entries(SERIES)) {
+      const name = `g${i + 1}, ${series}`;
+      const trend = trendOf(pointsOf(samples, valueOf));
+      figures[name] = shown(samples.map(valueOf));
+      figures[`${name} in an hour`] = trendText(trend);
+      if (!JUDGED.includes(series)) continue;
+      const growth = growthOf(trend);
+      if (growth.kind === 'grows') failures.push(`${name}: it grows by ${trendText(trend)} in an hour`);
+      if (growth.kind === 'inconclusive') failures.push(`inconclusive: ${name}: ${growth.reason}`);
+      if (growth.kind === 'short') skipped.push(`${name} is not judged: ${growth.reason}`);
+    }
   return { figures, failures, skipped };
 }
 
 function figuresOf({ published, ...counts }: LoadCounts): Record<string, number | string> {
-  const { received, backlog, visits, returns, expiring, retained, removed, filters, scrapes } = counts;
+  const { received, backlog, abroad, visits, returns, expiring, retained, removed, filters, scrapes } =
+    counts;
   return {
     'published with QoS 0, 1, 2': published.join(', '),
-    received: received + backlog,
+    received: received + backlog + abroad,
+    'of these by one at the neighbour': abroad,
     'of these by sessions that come and go': backlog,
     'their returns': returns,
     'clients that came and went': visits,
@@ -120,11 +172,17 @@ function figuresOf({ published, ...counts }: LoadCounts): Record<string, number 
   };
 }
 
-const headOf = (): string => ['minutes', ...Object.keys(SERIES)].join(' | ');
+const headOf = (): string =>
+  [
+    'minutes',
+    ...Array.from({ length: GATEWAYS }, (_, i) => `g${i + 1}: ${Object.keys(SERIES).join(' | ')}`),
+  ].join(' | ');
 
-function lineOf(sample: Sample): string {
-  const values = Object.values(SERIES).map((valueOf) => valueText(valueOf(sample)));
-  return [(sample.hours * 60).toFixed(1), ...values].join(' | ');
+function lineOf(hours: number, samples: readonly (Sample | undefined)[]): string {
+  const values = samples.flatMap((sample) =>
+    Object.values(SERIES).map((valueOf) => (sample === undefined ? '-' : valueText(valueOf(sample)))),
+  );
+  return [(hours * 60).toFixed(1), ...values].join(' | ');
 }
 
 const valueText = (value: number): string => (Number.isInteger(value) ? `${value}` : value.toFixed(2));
