@@ -9,6 +9,9 @@ export interface EncodedText {
   readonly encoded: Uint8Array;
 }
 
+/** Longer ones are decoded each time: with what topics may be long by default, 16,384 of them would take 20 MB, and with the longest of MQTT 2 GB. */
+const KEPT_MAX_BYTES = 128;
+
 export class TextSlots<T extends EncodedText> {
   readonly #slots: (T | undefined)[];
   readonly #decode: (bytes: Uint8Array, start: number, end: number) => T;
@@ -22,7 +25,7 @@ export class TextSlots<T extends EncodedText> {
   /** The text of `bytes[start, end)`, at most 65,535 bytes. @throws what `decode` does */
   get(bytes: Uint8Array, start: number, end: number): T {
     const count = this.#slots.length;
-    if (count === 0) return this.#decode(bytes, start, end);
+    if (count === 0 || end - start > KEPT_MAX_BYTES) return this.#decode(bytes, start, end);
     let hash = 0x811c9dc5;
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
     const slot = (hash ^ (hash >>> 15)) & (count - 1);
