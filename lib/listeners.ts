@@ -15,20 +15,15 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import { createSecureContext, createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import type { Lanes } from './broker/lanes.js';
-import type { Config } from './config/index.js';
+import { type Config, type ListenerName, type MqttListener, mqttListeners } from './config/index.js';
 import { SocketTransport } from './connection/socket-transport.js';
 import type { Transport, TransportHandler } from './connection/transport.js';
 import { WebSocketTransport } from './connection/websocket-transport.js';
 import { SprawlError } from './contracts/errors.js';
 import type { Logger } from './contracts/logger.js';
 
-/** Names in `addresses` of the gateway, log lines and the configuration: `listeners.<name>Port`. */
-export type ListenerName = 'mqtt' | 'ws' | 'tls' | 'wss';
-
-interface Listener {
-  readonly name: ListenerName;
+interface Listener extends MqttListener {
   readonly server: Server;
-  readonly port: number;
 }
 
 /** How often unfinished requests are looked at: they end late by at most this. */
@@ -65,7 +60,7 @@ export class Listeners {
   async open(): Promise<void> {
     try {
       for (const listener of await this.#create()) {
-        await listen(listener, this.#config.host, this.#config.backlog);
+        await listen(listener, this.#config.backlog);
         listener.server.on('error', (error) =>
           this.#logger.error('a listener failed', { listener: listener.name, reason: error.message }),
         );
@@ -87,34 +82,37 @@ export class Listeners {
   }
 
   async #create(): Promise<Listener[]> {
-    const { mqttPort, wsPort, tlsPort, wssPort, tls } = this.#config;
-    const created: Listener[] = [];
+    const { tls } = this.#config;
+    // Read before the first of them is created: with a certificate that is no good nothing is opened.
+    const secure = {
+      ...(tls === undefined ? {} : await tlsOptions(tls)),
+      handshakeTimeout: this.#connectTimeoutMs,
+    };
+    return mqttListeners(this.#config).map((listener) => ({
+      ...listener,
+      server: this.#server(listener.name, secure),
+    }));
+  }
+
+  #server(name: ListenerName, secure: TlsOptions): Server {
     const onSocket = (socket: Socket): void => this.#accept(new SocketTransport(socket));
-    if (mqttPort !== false) {
-      created.push({ name: 'mqtt', server: createTcpServer({ noDelay: true }, onSocket), port: mqttPort });
+    switch (name) {
+      case 'mqtt':
+        return createTcpServer({ noDelay: true }, onSocket);
+      case 'ws':
+        return this.#webSockets(createHttpServer(this.#httpOptions(), upgradeRequired));
+      case 'tls': {
+        const server = createTlsServer({ ...secure, noDelay: true }, onSocket);
+        server.on('tlsClientError', (error, socket) => {
+          this.#logger.debug('a TLS handshake failed', { reason: error.message });
+          // One that took too long is not closed by Node.
+          socket.destroy();
+        });
+        return server;
+      }
+      case 'wss':
+        return this.#webSockets(createHttpsServer({ ...secure, ...this.#httpOptions() }, upgradeRequired));
     }
-    if (wsPort !== false)
-      created.push({
-        name: 'ws',
-        server: this.#webSockets(createHttpServer(this.#httpOptions(), upgradeRequired)),
-        port: wsPort,
-      });
-    if (tls === undefined) return created;
-    const options = { ...(await tlsOptions(tls)), handshakeTimeout: this.#connectTimeoutMs };
-    if (tlsPort !== false) {
-      const server = createTlsServer({ ...options, noDelay: true }, onSocket);
-      server.on('tlsClientError', (error, socket) => {
-        this.#logger.debug('a TLS handshake failed', { reason: error.message });
-        // One that took too long is not closed by Node.
-        socket.destroy();
-      });
-      created.push({ name: 'tls', server, port: tlsPort });
-    }
-    if (wssPort !== false) {
-      const server = createHttpsServer({ ...options, ...this.#httpOptions() }, upgradeRequired);
-      created.push({ name: 'wss', server: this.#webSockets(server), port: wssPort });
-    }
-    return created;
   }
 
   /** The hand-shake of a WebSocket counts against the time for CONNECT. */
@@ -164,13 +162,13 @@ const upgradeRequired: RequestListener = (_request, response) => {
   response.end('MQTT is spoken here, over WebSocket.\n');
 };
 
-function listen({ name, server, port }: Listener, host: string, backlog: number): Promise<void> {
+function listen({ name, server, host, hostKey, port, portKey }: Listener, backlog: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
       const why =
         error.code === 'EADDRINUSE'
-          ? `port ${port} on ${host} is in use; stop the other program or choose another with listeners.${name}Port`
-          : `cannot listen on ${host} port ${port} (${error.code ?? error.message}); check listeners.host and listeners.${name}Port`;
+          ? `port ${port} on ${host} is in use; stop the other program or choose another with ${portKey}`
+          : `cannot listen on ${host} port ${port} (${error.code ?? error.message}); check ${hostKey} and ${portKey}`;
       reject(
         new SprawlError('LISTEN_FAILED', why, { details: { host, port, listener: name }, cause: error }),
       );

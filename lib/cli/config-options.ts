@@ -13,7 +13,8 @@ export const CONFIG_OPTIONS: readonly OptionSpec[] = [
     long: 'listen',
     values: ['HOST'],
     key: 'listeners.host',
-    description: 'Address for MQTT clients (default 127.0.0.1: this machine only; 0.0.0.0: every network).',
+    description:
+      'Address for MQTT clients (default 127.0.0.1: this machine only; 0.0.0.0: every network). Of the TLS listeners too, unless listeners.tls.host is set.',
   },
   {
     long: 'mqtt-port',

@@ -11,6 +11,7 @@ import {
   memoryMaxBytesFor,
   type Machine,
 } from './machine.js';
+import { mqttListeners } from './mqtt-listeners.js';
 
 type DeepReadonly<T> = T extends readonly unknown[]
   ? readonly DeepReadonly<T[number]>[]
@@ -22,7 +23,9 @@ type Filled<T, K extends keyof T> = Omit<T, K> & { [P in K]-?: Exclude<T[P], und
 /** The whole configuration with every default filled in; frozen. */
 export type Config = DeepReadonly<
   Omit<SchemaOutput, 'listeners' | 'security' | 'delivery' | 'limits' | 'storage' | 'mesh' | 'archive'> & {
-    listeners: Filled<SchemaOutput['listeners'], 'tlsPort' | 'wssPort'>;
+    listeners: Omit<Filled<SchemaOutput['listeners'], 'tlsPort' | 'wssPort'>, 'tls'> & {
+      tls?: Filled<NonNullable<SchemaOutput['listeners']['tls']>, 'host'> | undefined;
+    };
     security: Filled<SchemaOutput['security'], 'allowAnonymous'>;
     delivery: Filled<SchemaOutput['delivery'], 'clientQueueMaxCount' | 'clientQueueMaxBytes'>;
     storage: Filled<SchemaOutput['storage'], 'keepMaxBytes'>;
@@ -47,10 +50,21 @@ export function isLoopback(host: string): boolean {
   return isIPv6(bare) && /^(0*:)+0*1$/.test(bare);
 }
 
+function listenersWithDefaults({ tls, ...listeners }: SchemaOutput['listeners']): Config['listeners'] {
+  const isSecure = tls !== undefined;
+  return {
+    ...listeners,
+    tlsPort: listeners.tlsPort ?? (isSecure ? TLS_PORT : false),
+    wssPort: listeners.wssPort ?? (isSecure ? WSS_PORT : false),
+    ...(isSecure ? { tls: { ...tls, host: tls.host ?? listeners.host } } : {}),
+  };
+}
+
 /** Fills in the defaults that depend on the machine or on other keys. */
 export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
-  const { listeners, security, delivery, limits, storage, mesh, archive } = parsed;
-  const secure = listeners.tls !== undefined;
+  const { security, delivery, limits, storage, mesh, archive } = parsed;
+  const listeners = listenersWithDefaults(parsed.listeners);
+  const isLocal = mqttListeners(listeners).every(({ host }) => isLoopback(host));
   const memoryMaxBytes = limits.memoryMaxBytes ?? memoryMaxBytesFor(machine);
   const diskTotalBytes = machine.diskTotalBytes(parsed.dataDir);
   const diskMaxBytes = limits.diskMaxBytes ?? diskMaxBytesFor(diskTotalBytes);
@@ -60,15 +74,10 @@ export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
     : Math.min(Math.max(MEMORY_MIN_BYTES, parsed.mqtt.packetMaxBytes), memoryMaxBytes);
   return {
     ...parsed,
-    listeners: {
-      ...listeners,
-      tlsPort: listeners.tlsPort ?? (secure ? TLS_PORT : false),
-      wssPort: listeners.wssPort ?? (secure ? WSS_PORT : false),
-    },
+    listeners,
     security: {
       ...security,
-      allowAnonymous:
-        security.allowAnonymous ?? (isLoopback(listeners.host) && security.passwordFile === undefined),
+      allowAnonymous: security.allowAnonymous ?? (isLocal && security.passwordFile === undefined),
     },
     delivery: {
       ...delivery,

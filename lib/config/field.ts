@@ -72,13 +72,17 @@ export function path(field: FieldNote): z.ZodOptional<z.ZodString> {
 const HOST_NAME =
   /^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
 
+const host = z.string().refine((text) => isIP(text) !== 0 || HOST_NAME.test(text));
+const HOST_LIMIT = 'an IP address or a host name; the port has a key of its own';
+
 /** Where a listener listens; loopback unless told otherwise. */
 export function listenHost(description: string): z.ZodDefault<z.ZodString> {
-  return z
-    .string()
-    .refine((text) => isIP(text) !== 0 || HOST_NAME.test(text))
-    .default('127.0.0.1')
-    .meta(note({ description, limitText: 'an IP address or a host name; the port has a key of its own' }));
+  return host.default('127.0.0.1').meta(note({ description, limitText: HOST_LIMIT }));
+}
+
+/** Where a listener listens whose default is the address of another. */
+export function derivedListenHost(description: string, defaultText: string): z.ZodOptional<z.ZodString> {
+  return host.optional().meta(note({ description, defaultText, limitText: HOST_LIMIT }));
 }
 
 /** A TCP port, 0 for any free one, or false for no listener. */

@@ -5,6 +5,8 @@ export { CONFIG_KEYS, configJsonSchema } from './key-table.js';
 export type { ConfigKey } from './key-table.js';
 export { connectionsMaxFor, memoryMaxBytesFor, readMachine } from './machine.js';
 export type { Machine } from './machine.js';
+export { mqttListeners } from './mqtt-listeners.js';
+export type { ListenerName, MqttListener } from './mqtt-listeners.js';
 export { parseConfig, readConfigFile, resolveConfig } from './parse.js';
 export type { ConfigSources, ResolvedConfig } from './parse.js';
 export { configSchema } from './schema.js';

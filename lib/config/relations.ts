@@ -1,6 +1,8 @@
+import { isIPv4 } from 'node:net';
 import { peerOfTarget } from '../contracts/archive-links.js';
 import { SprawlError } from '../contracts/errors.js';
 import { isLoopback, type Config } from './config.js';
+import { mqttListeners } from './mqtt-listeners.js';
 import { parseColumn } from './schema-archive.js';
 
 /** Where the value of a key came from: `sprawl.yaml:12`, `flag --mqtt-port`, `default`. */
@@ -98,37 +100,39 @@ function checkTls(config: Config, sourceOf: SourceOf): void {
   }
 }
 
-function checkPorts(config: Config, sourceOf: SourceOf): void {
-  const { listeners, http, mesh } = config;
-  const taken = new Map<number, string>();
-  const check = (key: string, port: number | false): void => {
+interface PortTaken {
+  readonly key: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+function checkPorts({ listeners, http, mesh }: Config, sourceOf: SourceOf): void {
+  const taken: PortTaken[] = [];
+  const check = (key: string, host: string, port: number | false): void => {
     if (port === false || port === 0) return;
-    const other = taken.get(port);
+    const other = taken.find((each) => each.port === port && sharesAddress(each.host, host));
     if (other !== undefined)
-      throw violated(`${key} and ${other} are both ${port}: give each its own port`, [key, other], sourceOf);
-    taken.set(port, key);
+      throw violated(
+        `${key} and ${other.key} are both ${port}: give each its own port`,
+        [key, other.key],
+        sourceOf,
+      );
+    taken.push({ key, host, port });
   };
-  check('listeners.mqttPort', listeners.mqttPort);
-  check('listeners.wsPort', listeners.wsPort);
-  check('listeners.tlsPort', listeners.tlsPort);
-  check('listeners.wssPort', listeners.wssPort);
-  if (
-    taken.size === 0 &&
-    [listeners.mqttPort, listeners.wsPort, listeners.tlsPort, listeners.wssPort].every(
-      (port) => port === false,
-    )
-  ) {
+  const opened = mqttListeners(listeners);
+  if (opened.length === 0) {
     throw violated(
       'every MQTT listener is off: give listeners.mqttPort a port',
       ['listeners.mqttPort'],
       sourceOf,
     );
   }
-  if (sharesAddress(listeners.host, http.host)) check('http.port', http.port);
+  for (const { portKey, host, port } of opened) check(portKey, host, port);
+  check('http.port', http.host, http.port);
   // Its default is nobody's wish: a gateway without a mesh does not listen there.
   const isWanted =
     mesh.enabled === true || (mesh.enabled !== false && sourceOf('mesh.tcpPort') !== 'default');
-  if (isWanted && sharesAddress(listeners.host, mesh.host)) check('mesh.tcpPort', mesh.tcpPort);
+  if (isWanted) check('mesh.tcpPort', mesh.host, mesh.tcpPort);
 }
 
 function checkMesh({ mesh }: Config, sourceOf: SourceOf): void {
@@ -231,20 +235,23 @@ function checkArchive(config: Config, sourceOf: SourceOf): void {
 
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
+/** Whether the same port on both may be one port. `localhost` may be any address of loopback, and IPv6 has several spellings of one. */
 function sharesAddress(left: string, right: string): boolean {
-  return left === right || isWildcard(left) || isWildcard(right) || (isLoopback(left) && isLoopback(right));
+  if (left === right || isWildcard(left) || isWildcard(right)) return true;
+  return isLoopback(left) && isLoopback(right) && !(isIPv4(left) && isIPv4(right));
 }
 
-function checkAccess(config: Config, sourceOf: SourceOf): void {
-  const { host } = config.listeners;
-  const { allowAnonymous, passwordFile } = config.security;
-  if (isLoopback(host) || allowAnonymous || passwordFile !== undefined) return;
+function checkAccess({ listeners, security }: Config, sourceOf: SourceOf): void {
+  if (security.allowAnonymous || security.passwordFile !== undefined) return;
+  const open = mqttListeners(listeners).find(({ host }) => !isLoopback(host));
+  if (open === undefined) return;
+  const { host, hostKey } = open;
   throw new SprawlError(
     'LISTEN_REFUSED',
-    `listeners.host: ${JSON.stringify(host)} is reachable from other machines and nothing says who may connect: ` +
+    `${hostKey}: ${JSON.stringify(host)} is reachable from other machines and nothing says who may connect: ` +
       'set security.passwordFile (--password-file FILE; "sprawl-edge passwd -c FILE USER" makes one), ' +
-      `or let everyone in with security.allowAnonymous: true (--allow-anonymous) (${sourceOf('listeners.host')})`,
-    { details: { key: 'listeners.host', host } },
+      `or let everyone in with security.allowAnonymous: true (--allow-anonymous) (${sourceOf(hostKey)})`,
+    { details: { key: hostKey, host } },
   );
 }
 

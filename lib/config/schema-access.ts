@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { aclRuleSchema } from '../security/acl-rule.js';
 import { PACKET_BYTES_MAX, SECONDS_FOR_EVER } from './bounds.js';
-import { flag, integer, listenHost, note, path, portOrOff } from './field.js';
+import { derivedListenHost, flag, integer, listenHost, note, path, portOrOff } from './field.js';
 
 /** TLS versions that may be asked for as the oldest. */
 const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
@@ -9,6 +9,10 @@ const PORT_LIMIT = 'false (off) or a whole number from 0 (any free port) to 6553
 
 const tlsSchema = z
   .strictObject({
+    host: derivedListenHost(
+      'Address of the TLS listeners, where it is another one: with `listeners.host` on loopback and `0.0.0.0` here the network reaches the gateway over TLS alone.',
+      'what `listeners.host` says',
+    ),
     certFile: z
       .string()
       .min(1)
@@ -30,11 +34,11 @@ const tlsSchema = z
       .meta(note({ description: 'Oldest TLS version that is accepted.' })),
   })
   .optional()
-  .meta({ description: 'Certificate of the TLS listeners; without this section both are off.' });
+  .meta({ description: 'Certificate and address of the TLS listeners; without this section both are off.' });
 
 export const listenersSchema = z.strictObject({
   host: listenHost(
-    'Address of the MQTT listeners. `0.0.0.0` is every IPv4 address of the machine, `::` every address. Beyond loopback, clients must authenticate or `security.allowAnonymous` must say otherwise.',
+    'Address of the MQTT listeners; those of TLS may have another one, `listeners.tls.host`. `0.0.0.0` is every IPv4 address of the machine, `::` every address. Where any of them is beyond loopback, clients must authenticate or `security.allowAnonymous` must say otherwise.',
   ),
   mqttPort: portOrOff.default(1883).meta(note({ description: 'MQTT over TCP.', limitText: PORT_LIMIT })),
   wsPort: portOrOff.default(8083).meta(note({ description: 'MQTT over WebSocket.', limitText: PORT_LIMIT })),
@@ -89,9 +93,9 @@ export const securitySchema = z.strictObject({
     .optional()
     .meta(
       note({
-        description: 'Whether clients without a user name may connect.',
+        description: 'Whether clients without a user name may connect, to whichever listener.',
         defaultText:
-          'true when `listeners.host` is loopback and no `security.passwordFile` is set, else false',
+          'true when every MQTT listener that is open is on loopback (`listeners.host`, `listeners.tls.host`) and no `security.passwordFile` is set, else false',
       }),
     ),
   passwordFile: path({

@@ -1,9 +1,10 @@
 /** A mosquitto and, with what `import` makes of its files, a gateway: the same clients with the same passwords. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { makeCertificates, WITHOUT_OPENSSL } from '../interop/certificates.js';
 import { runHere } from './cli-in-process.js';
 import { CliProcess } from './cli-process.js';
 import { freePort, startMosquitto, WITHOUT_MOSQUITTO } from './mosquitto.js';
@@ -62,7 +63,7 @@ function pub(port: number, { id, credentials }: Client, topic: string, ...more: 
   return spawnSync('mosquitto_pub', args, { timeout: 10_000 }).status;
 }
 
-/** Whether the client is let in. */
+/** Whether the client is let in. @param credentials and other options of mosquitto_sub */
 function letsIn(port: number, credentials: readonly string[]): boolean {
   const args = ['-p', String(port), ...credentials, '-t', 'common/x', '-E'];
   return spawnSync('mosquitto_sub', args, { timeout: 10_000 }).status === 0;
@@ -141,9 +142,17 @@ if (skip !== false) {
     spawnSync('mosquitto_passwd', ['-b', passwords, name, `pass of ${name}`]);
   spawnSync('mosquitto_passwd', ['-H', 'sha512', '-b', passwords, 'ben', 'pass of ben']);
   const port = await freePort();
+  const tlsPort = await freePort();
+  const certificates = WITHOUT_OPENSSL === false ? makeCertificates(dir) : undefined;
+  // mosquitto reads it as the user that it becomes.
+  if (certificates !== undefined) chmodSync(certificates.server.keyFile, 0o644);
+  const tlsLines =
+    certificates === undefined
+      ? ''
+      : `listener ${tlsPort} 127.0.0.2\ncertfile ${certificates.server.certFile}\nkeyfile ${certificates.server.keyFile}\n`;
   writeFileSync(
     conf,
-    `# a site\nuser nobody\nlistener ${port} 127.0.0.1\ninclude_dir ${join(dir, 'conf.d')}\n`,
+    `# a site\nuser nobody\n${tlsLines}listener ${port} 127.0.0.1\ninclude_dir ${join(dir, 'conf.d')}\n`,
   );
   writeFileSync(
     join(dir, 'conf.d', 'access.conf'),
@@ -156,13 +165,17 @@ if (skip !== false) {
   });
 
   const imported = await runHere(['import', conf, '--out', yaml]);
-  const gateway = new CliProcess(['up', '--config', yaml, '--mqtt-port', '0', '--http-port', 'false']);
+  const anyPort = ['--mqtt-port', '0', '--http-port', 'false'];
+  const anyTlsPort = certificates === undefined ? [] : ['--set', 'listeners.tlsPort=0'];
+  const gateway = new CliProcess(['up', '--config', yaml, ...anyPort, ...anyTlsPort]);
   t.teardown(async () => {
     gateway.child.kill('SIGTERM');
     await gateway.ended;
   });
   await gateway.told('err', 'ready');
-  const ourPort = Number(/listener=mqtt .*port=(\d+)/.exec(gateway.err)?.[1]);
+  const portOf = (listener: string): number =>
+    Number(new RegExp(`listener=${listener} .*port=(\\d+)`).exec(gateway.err)?.[1]);
+  const ourPort = portOf('mqtt');
 
   for (const each of [port, ourPort]) pub(each, OPS, READY, '-r');
 
@@ -188,6 +201,23 @@ if (skip !== false) {
       t.equal(letsIn(ourPort, credentials), isRight, `the gateway: ${what}`);
     }
   });
+
+  if (certificates === undefined) t.test('TLS', { skip: WITHOUT_OPENSSL }, async () => undefined);
+  else
+    t.test('TLS and plain MQTT are on the same two addresses, and on no other', async (t) => {
+      const { credentials } = named('anna');
+      const [plain, secure] = [credentials, [...credentials, '--cafile', certificates.caFile]];
+      const doors: [string, number, number, readonly string[], boolean][] = [
+        ['127.0.0.1', port, ourPort, plain, true],
+        ['127.0.0.2', port, ourPort, plain, false],
+        ['127.0.0.1', tlsPort, portOf('tls'), secure, false],
+        ['127.0.0.2', tlsPort, portOf('tls'), secure, true],
+      ];
+      for (const [host, theirs, ours, options, isOpen] of doors) {
+        t.equal(letsIn(theirs, [...options, '-h', host]), isOpen, `mosquitto: ${host}`);
+        t.equal(letsIn(ours, [...options, '-h', host]), isOpen, `the gateway: ${host}`);
+      }
+    });
 
   t.test('the same topics may be read', async (t) => {
     const theirs = await readings(t, port);

@@ -1,8 +1,9 @@
-/** TLS listeners: who is let in, by which certificates. */
+/** TLS listeners: where they listen, and who is let in, by which certificates. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { join } from 'node:path';
 import mqtt from 'mqtt';
 import t from 'tap';
 import * as wire from '../support/wire.js';
@@ -21,13 +22,17 @@ const keyOf = ({ certFile, keyFile }: KeyPair): { cert: Buffer; key: Buffer } =>
 
 /** Whether the gateway answers CONNECT; false where the connection ends before. */
 async function enters(port: number, options: ConnectionOptions): Promise<boolean> {
-  const socket = connectTls({ host: '127.0.0.1', port, ...options });
-  const ended = new Promise<boolean>((resolve) => {
-    socket.on('error', () => resolve(false));
-    socket.on('close', () => resolve(false));
+  return (await answer(connectTls({ host: '127.0.0.1', port, ...options }))) === 0;
+}
+
+/** The code with which CONNECT without a name is answered, or why it is not. */
+async function answer(socket: Socket): Promise<number | string> {
+  const ended = new Promise<string>((resolve) => {
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.on('close', () => resolve('closed'));
   });
-  const answered = new Promise<boolean>((resolve) =>
-    socket.once('data', (bytes) => resolve(bytes[0] === 0x20)),
+  const answered = new Promise<number | string>((resolve) =>
+    socket.once('data', (bytes) => resolve(bytes[0] === 0x20 ? (bytes[3] ?? 'too short') : 'no CONNACK')),
   );
   socket.write(wire.connect({ version: 4 }));
   const result = await Promise.race([ended, answered]);
@@ -96,6 +101,52 @@ function suite(certificates: Certificates): void {
     t.not(await Promise.race([ended, late]), 'late', 'both without CONNECT and without TLS');
     silent.destroy();
     secure.destroy();
+  });
+
+  t.test('TLS has an address of its own, and the listeners without it are not there', async (t) => {
+    const tls = { ...server, host: '127.0.0.2' };
+    const gateway = await startTestGateway(t, { listeners: { tls, tlsPort: 0, wssPort: 0 } });
+    t.match(gateway.gateway.addresses, {
+      mqtt: { address: '127.0.0.1' },
+      ws: { address: '127.0.0.1' },
+      tls: { address: '127.0.0.2' },
+      wss: { address: '127.0.0.2' },
+    });
+    const plain = (host: string, name: 'mqtt' | 'ws'): Socket => connectTcp(gateway.port(name), host);
+    const secure = (host: string): Socket => connectTls({ host, port: gateway.port('tls'), ca });
+    t.equal(await answer(plain('127.0.0.1', 'mqtt')), 0);
+    t.equal(await answer(secure('127.0.0.2')), 0);
+    t.equal(await answer(plain('127.0.0.2', 'mqtt')), 'ECONNREFUSED');
+    t.equal(await answer(plain('127.0.0.2', 'ws')), 'ECONNREFUSED');
+    t.equal(await answer(secure('127.0.0.1')), 'ECONNREFUSED');
+    const webSocket = (host: string): Promise<mqtt.MqttClient> =>
+      mqtt.connectAsync(`wss://${host}:${gateway.port('wss')}/mqtt`, { ca, reconnectPeriod: 0 });
+    await (await webSocket('127.0.0.2')).endAsync(true);
+    await t.rejects(webSocket('127.0.0.1'), { code: 'ECONNREFUSED' });
+  });
+
+  t.test('where TLS is open beyond loopback, nobody without a name gets in on loopback either', async (t) => {
+    // A name that leads to loopback and does not say so: from here it cannot be told from that of a network.
+    const listeners = { tls: { ...server, host: '127.1' }, tlsPort: 0, wssPort: false };
+    await t.rejects(async () => startTestGateway(t, { listeners }), {
+      code: 'LISTEN_REFUSED',
+      message: /^listeners\.tls\.host: "127\.1" is reachable/,
+    });
+    const passwordFile = join(t.testdir({ passwords: '' }), 'passwords');
+    const gateway = await startTestGateway(t, { listeners, security: { passwordFile } });
+    const NOT_AUTHORIZED = 5;
+    t.equal(await answer(connectTcp(gateway.port('mqtt'), '127.0.0.1')), NOT_AUTHORIZED);
+    const host = '127.0.0.1';
+    t.equal(await answer(connectTls({ host, port: gateway.port('tls'), ca })), NOT_AUTHORIZED);
+  });
+
+  t.test('an address for TLS that this machine does not have is named with its key', async (t) => {
+    const tls = { ...server, host: '203.0.113.1' };
+    const security = { allowAnonymous: true };
+    await t.rejects(startTestGateway(t, { listeners: { tls, tlsPort: 0, wssPort: false }, security }), {
+      code: 'LISTEN_FAILED',
+      message: /203\.0\.113\.1 .*listeners\.tls\.host and listeners\.tlsPort/,
+    });
   });
 
   t.test('a certificate file that cannot be read stops the start and is named', async (t) => {

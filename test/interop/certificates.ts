@@ -14,7 +14,7 @@ export interface KeyPair {
 
 export interface Certificates {
   readonly caFile: string;
-  /** For localhost and 127.0.0.1. */
+  /** For localhost, 127.0.0.1 and 127.0.0.2. */
   readonly server: KeyPair;
   readonly client: KeyPair;
   /** A client certificate of another authority. */
@@ -41,7 +41,7 @@ function issued(dir: string, name: string, by: KeyPair): KeyPair {
   const pair = { certFile: join(dir, `${name}.crt`), keyFile: join(dir, `${name}.key`) };
   const request = join(dir, `${name}.csr`);
   const extensions = join(dir, `${name}.ext`);
-  writeFileSync(extensions, 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
+  writeFileSync(extensions, 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.0.2\n');
   openssl('req', ...NEW_KEY, '-subj', `/CN=${name}`, '-keyout', pair.keyFile, '-out', request);
   openssl(
     ...['x509', '-req', '-in', request, '-days', '2', '-CA', by.certFile, '-CAkey', by.keyFile],

@@ -1,11 +1,10 @@
 /** A gateway of this process for tests with real clients: loopback, ports chosen by the system, no log. */
-import { parseConfig } from '../../lib/config/index.js';
+import { type ListenerName, parseConfig } from '../../lib/config/index.js';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from '../../lib/contracts/logger.js';
 import { createGateway, type Gateway } from '../../lib/gateway.js';
-import type { ListenerName } from '../../lib/listeners.js';
 import type { Owner } from '../support/raw-client.js';
 
 type Section = Readonly<Record<string, unknown>>;

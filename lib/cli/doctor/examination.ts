@@ -1,5 +1,5 @@
 /** Puts the checks together: what is looked at, in which order, and what becomes of a probe that fails or does not end. */
-import { type Config, parseBootstrap, parseHostPort } from '../../config/index.js';
+import { type Config, mqttListeners, parseBootstrap, parseHostPort } from '../../config/index.js';
 import { peerOfTarget } from '../../contracts/archive-links.js';
 import { failure, type Finding, skipped, warning } from './finding.js';
 import { judgeArchive, judgeRelayedArchive } from './judge-archive.js';
@@ -153,23 +153,22 @@ function takesPart({ config, mesh }: Examined): boolean {
 /** Those that are opened; 0 is any free one. */
 function portsOf(examined: Examined): PortWanted[] {
   const { listeners, http, mesh } = examined.config;
-  const { host } = listeners;
-  const all: (Omit<PortWanted, 'port'> & { readonly port: number | false | undefined })[] = [
-    { name: 'mqtt', key: 'listeners.mqttPort', kind: 'tcp', host, port: listeners.mqttPort },
-    { name: 'ws', key: 'listeners.wsPort', kind: 'tcp', host, port: listeners.wsPort },
-    { name: 'tls', key: 'listeners.tlsPort', kind: 'tcp', host, port: listeners.tlsPort },
-    { name: 'wss', key: 'listeners.wssPort', kind: 'tcp', host, port: listeners.wssPort },
-    { name: 'http', key: 'http.port', kind: 'tcp', host: http.host, port: http.port },
+  const all: (Omit<PortWanted, 'port'> & { readonly port: number | false })[] = [
+    ...mqttListeners(listeners).map(({ portKey, ...rest }) => ({
+      ...rest,
+      key: portKey,
+      kind: 'tcp' as const,
+    })),
+    { name: 'http', key: 'http.port', kind: 'tcp', host: http.host, hostKey: 'http.host', port: http.port },
   ];
   if (takesPart(examined)) {
+    const { host, tcpPort, udpPort } = mesh;
     all.push(
-      { name: 'mesh tcp', key: 'mesh.tcpPort', kind: 'tcp', host: mesh.host, port: mesh.tcpPort },
-      { name: 'mesh udp', key: 'mesh.udpPort', kind: 'udp', host: mesh.host, port: mesh.udpPort },
+      { name: 'mesh tcp', key: 'mesh.tcpPort', kind: 'tcp', host, hostKey: 'mesh.host', port: tcpPort },
+      { name: 'mesh udp', key: 'mesh.udpPort', kind: 'udp', host, hostKey: 'mesh.host', port: udpPort },
     );
   }
-  return all.flatMap(({ port, ...rest }) =>
-    port === undefined || port === false || port === 0 ? [] : [{ ...rest, port }],
-  );
+  return all.flatMap(({ port, ...rest }) => (port === false || port === 0 ? [] : [{ ...rest, port }]));
 }
 
 async function portFindings(examined: Examined): Promise<Finding[]> {

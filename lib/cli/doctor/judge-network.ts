@@ -9,12 +9,14 @@ export interface PortWanted {
   readonly key: string;
   readonly kind: 'tcp' | 'udp';
   readonly host: string;
+  /** The configuration key that sets the address. */
+  readonly hostKey: string;
   readonly port: number;
 }
 
 /** @param code of the system, such as EADDRINUSE; undefined: it is free. @param isInUse whether a gateway runs on the data folder */
 export function judgePort(wanted: PortWanted, code: string | undefined, isInUse: boolean): Finding {
-  const { name, key, kind, host, port } = wanted;
+  const { name, key, kind, host, hostKey, port } = wanted;
   const check = `port ${name}`;
   const where = `${host}:${port}/${kind}`;
   switch (code) {
@@ -39,7 +41,7 @@ export function judgePort(wanted: PortWanted, code: string | undefined, isInUse:
       return failure(
         check,
         `${host} is not an address of this machine`,
-        'set one that "ip address" lists; 0.0.0.0 is all of them',
+        `set ${hostKey} to one that "ip address" lists; 0.0.0.0 is all of them`,
       );
     default:
       return failure(check, `${where} cannot be opened: ${code}`, `set another one: ${key}`);

@@ -1,4 +1,6 @@
 import type { Directive } from './directive.js';
+import { reachOf } from './listener.js';
+import type { ListenerAddresses } from './listener-address.js';
 import type { ListenerChoice } from './listener-choice.js';
 import type { JudgedLine, SettingValue } from './outcome.js';
 import type { SecurityChoice } from './security-lines.js';
@@ -41,9 +43,10 @@ export function withSettings(lines: readonly JudgedLine[]): Map<string, PlannedS
 const PACKET_DEFAULT_BYTES = 1_048_576;
 const SESSIONS_DEFAULT_COUNT = 100_000;
 const HTTP_DEFAULT_PORT = 8880;
+const LOCAL_DEFAULT = 'no listener in the file: this machine only, as mosquitto does it';
 
 export interface Choices {
-  readonly host: string;
+  readonly addresses: ListenerAddresses;
   readonly choice: ListenerChoice;
   readonly security: SecurityChoice;
 }
@@ -51,14 +54,15 @@ export interface Choices {
 /** Adds what mosquitto leaves unsaid and our defaults say otherwise, and keeps the relations between keys that `config check` looks at. */
 export function fitted(
   given: ReadonlyMap<string, PlannedSetting>,
-  { host, choice, security }: Choices,
+  { addresses, choice, security }: Choices,
 ): Map<string, PlannedSetting> {
   const settings = new Map(given);
   const add = (key: string, value: SettingValue, why: string): void => {
     if (!settings.has(key)) settings.set(key, { value, from: why });
   };
   const valueOf = (key: string): SettingValue | undefined => settings.get(key)?.value;
-  add('listeners.host', host, 'no listener in the file: this machine only, as mosquitto does it');
+  for (const { key, host, heldBack } of [addresses.common, addresses.tls])
+    add(key, host, heldBack ?? (reachOf(host) === 0 ? LOCAL_DEFAULT : 'the default of mosquitto'));
   for (const kind of ['mqtt', 'ws', 'tls', 'wss'] as const) {
     const listener = choice.taken.get(kind);
     if (listener !== undefined) add(`listeners.${kind}Port`, listener.port, 'the default of mosquitto');

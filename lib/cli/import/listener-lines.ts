@@ -1,6 +1,7 @@
 import type { Directive } from './directive.js';
 import { EVERY_ADDRESS, flagOf, isTls, isWebSocketKind, type Listener } from './listener.js';
-import type { ListenerChoice } from './listener-choice.js';
+import type { ListenerAddress } from './listener-address.js';
+import { type ListenerChoice, sharersOf } from './listener-choice.js';
 import { LISTENER_RULES } from './listener-rules.js';
 import { notNeeded, notUnderstood, taken, takenWithCare, unsupported, type Outcome } from './outcome.js';
 import { wholeNumberOf } from './rule.js';
@@ -9,20 +10,19 @@ import { wholeNumberOf } from './rule.js';
 export interface ListenerView {
   readonly listener: Listener;
   readonly choice: ListenerChoice;
-  /** Where the gateway listens: the address of the choice, or loopback with the reason for it. */
-  readonly host: string;
-  readonly heldBack: string | undefined;
+  readonly address: ListenerAddress;
 }
 
 type ListenerLine = (view: ListenerView, value: string) => Outcome;
 
 const portKey = ({ kind }: Listener): string => `listeners.${kind}Port`;
 
-function withHost({ listener, host, heldBack }: ListenerView, settings: Record<string, number>): Outcome {
-  const all = { 'listeners.host': host, ...settings };
+function withHost({ listener, address }: ListenerView, settings: Record<string, number>): Outcome {
+  const { key, host, heldBack } = address;
+  const all = { [key]: host, ...settings };
   if (heldBack !== undefined) return takenWithCare(all, `on ${listener.host} there: ${heldBack}`);
   if (host === listener.host) return taken(all);
-  return taken(all, `on ${listener.host} there: all listeners have one address`);
+  return taken(all, `on ${listener.host} there: ${sharersOf(listener.kind)} have one address`);
 }
 
 const tlsFile =
@@ -92,8 +92,9 @@ const protocol: ListenerLine = ({ listener }, value) => {
 const socketDomain: ListenerLine = (view, value) => {
   if (value !== 'ipv4' && value !== 'ipv6')
     return notUnderstood(`${JSON.stringify(value)} is neither ipv4 nor ipv6`);
-  return value === 'ipv6' && view.host === EVERY_ADDRESS
-    ? taken({ 'listeners.host': view.host }, 'it takes IPv4 as well')
+  const { key, host } = view.address;
+  return value === 'ipv6' && host === EVERY_ADDRESS
+    ? taken({ [key]: host }, 'it takes IPv4 as well')
     : withHost(view, {});
 };
 

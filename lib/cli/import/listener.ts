@@ -76,7 +76,7 @@ function obstacleOf(section: ListenerSection, host: string, isAlone: boolean): L
   if (lines.has('bind_interface'))
     return {
       why: 'a listener is bound to an address, not to an interface',
-      instead: 'set listeners.host to the address of the interface',
+      instead: `set ${isTls(section) ? 'listeners.tls.host' : 'listeners.host'} to the address of the interface`,
     };
   const isAsking = isTls(section) && flagOf(section, 'require_certificate');
   if (isAsking && !lines.has('cafile'))
@@ -95,6 +95,11 @@ function obstacleOf(section: ListenerSection, host: string, isAlone: boolean): L
       instead: 'let its clients say the whole topic, and hold them there with the ACL',
     };
   return undefined;
+}
+
+/** Those with TLS have an address of their own. */
+export function isSecureKind(kind: ListenerKind): boolean {
+  return kind === 'tls' || kind === 'wss';
 }
 
 export function isWebSocketKind(kind: ListenerKind): boolean {

@@ -3,7 +3,7 @@ import { BRIDGE, BRIDGE_OPTIONS, LOST_BRIDGE_OPTION } from './bridge-rules.js';
 import type { Directive } from './directive.js';
 import { fitted, type PlannedSetting, withSettings } from './fitting.js';
 import { GENERAL_RULES, PLUGIN_OPTION, PLUGIN_OPTION_PREFIXES } from './general-rules.js';
-import { LOOPBACK, reachOf } from './listener.js';
+import { addressesOf, addressOf } from './listener-address.js';
 import { chooseListeners } from './listener-choice.js';
 import { judgeListenerLine } from './listener-lines.js';
 import { type JudgedLine, notNeeded, notUnderstood, type Outcome } from './outcome.js';
@@ -42,8 +42,8 @@ export function planImport(directives: readonly Directive[]): Plan {
   const choice = chooseListeners(scope);
   const listeners = [...choice.taken.values()];
   const security = chooseSecurity(listeners, scope);
-  const heldBack = heldBackBy(directives, choice.host, security);
-  const host = heldBack === undefined ? choice.host : LOOPBACK;
+  const hasPlugin = directives.some(({ name }) => PLUGINS.has(name));
+  const addresses = addressesOf(choice, { hasPlugin, security, scope });
 
   const judge = (directive: Directive): Outcome => {
     const { name, value } = directive;
@@ -58,7 +58,11 @@ export function planImport(directives: readonly Directive[]): Plan {
       const outcome =
         listener === undefined
           ? undefined
-          : judgeListenerLine(directive, { listener, choice, host, heldBack });
+          : judgeListenerLine(directive, {
+              listener,
+              choice,
+              address: addressOf(addresses, listener.kind),
+            });
       if (outcome !== undefined) return outcome;
     }
     const bridge = scope.bridgeOf.get(directive);
@@ -67,20 +71,7 @@ export function planImport(directives: readonly Directive[]): Plan {
   };
   const lines = directives.map((directive) => ({ directive, outcome: judge(directive) }));
   const settings = withSettings(lines);
-  return { settings: fitted(settings, { host, choice, security }), lines };
-}
-
-/** Why only this machine may connect for now; undefined: no reason. */
-function heldBackBy(
-  directives: readonly Directive[],
-  host: string,
-  { allowAnonymous, passwordFile }: ReturnType<typeof chooseSecurity>,
-): string | undefined {
-  if (reachOf(host) === 0) return undefined;
-  if (directives.some(({ name }) => PLUGINS.has(name)))
-    return 'a plugin decided about clients, which is not there; when others do, set listeners.host';
-  if (allowAnonymous || passwordFile !== undefined) return undefined;
-  return 'nothing says who may connect; when security.passwordFile does, set listeners.host';
+  return { settings: fitted(settings, { addresses, choice, security }), lines };
 }
 
 function judgeOther(name: string): Outcome {

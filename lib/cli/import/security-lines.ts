@@ -1,5 +1,5 @@
 import type { Directive } from './directive.js';
-import type { Listener } from './listener.js';
+import { type Listener, reachOf } from './listener.js';
 import { SECURITY_RULES } from './listener-rules.js';
 import { notUnderstood, taken, takenWithCare, unsupported, type Outcome } from './outcome.js';
 import { booleanOf } from './rule.js';
@@ -17,7 +17,9 @@ export interface SecurityChoice {
 const ONE_FOR_ALL = 'one for all listeners, which differ there';
 
 /** Where the file names no listener mosquitto lets everybody in, from this machine only. */
-export function chooseSecurity(listeners: readonly Listener[], scope: Scope): SecurityChoice {
+export function chooseSecurity(taken: readonly Listener[], scope: Scope): SecurityChoice {
+  // Of several files the one that guards what most can reach: another one may give strangers more than before.
+  const listeners = taken.toSorted((left, right) => reachOf(right.host) - reachOf(left.host));
   const valuesOf = (name: string): (string | undefined)[] =>
     listeners.map(({ section }) => scope.securityOf(section).get(name)?.value);
   const files = { password_file: valuesOf('password_file'), acl_file: valuesOf('acl_file') };

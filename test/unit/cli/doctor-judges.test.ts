@@ -148,7 +148,14 @@ t.test('the speed of a disk is that of its middle write, and its pauses count', 
 });
 
 t.test('a port is free, in use by the gateway, or in the way', async (t) => {
-  const port = { name: 'mqtt', key: 'listeners.mqttPort', kind: 'tcp', host: '0.0.0.0', port: 1883 } as const;
+  const port = {
+    name: 'mqtt',
+    key: 'listeners.mqttPort',
+    kind: 'tcp',
+    host: '0.0.0.0',
+    hostKey: 'listeners.host',
+    port: 1883,
+  } as const;
   t.match(judgePort(port, undefined, true), {
     check: 'port mqtt',
     verdict: 'ok',
@@ -164,6 +171,7 @@ t.test('a port is free, in use by the gateway, or in the way', async (t) => {
   t.match(judgePort(port, 'EADDRNOTAVAIL', false), {
     verdict: 'fail',
     value: /is not an address of this machine/,
+    advice: /^set listeners\.host to one that/,
   });
   t.match(judgePort(port, 'EMFILE', false), { verdict: 'fail', value: /cannot be opened: EMFILE/ });
 });

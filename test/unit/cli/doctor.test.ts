@@ -367,12 +367,36 @@ t.test('the machine is looked at without a gateway', async (t) => {
   t.equal(parseGlibcVersion(undefined), undefined);
 });
 
+t.test(
+  'each port is tried on the address of its listener, and the key of that address is named',
+  async (t) => {
+    const tls = { host: '192.0.2.1', certFile: 'c', keyFile: 'k' };
+    const tried: string[] = [];
+    const found = await examined(
+      {
+        port: async ({ name, host, port }) => {
+          tried.push(`${name} ${host}:${port}`);
+          return host === tls.host ? 'EADDRNOTAVAIL' : undefined;
+        },
+      },
+      { listeners: { tls, wsPort: false }, security: { passwordFile: 'p' }, mesh: { enabled: false } },
+    );
+    t.strictSame(tried, [
+      'mqtt 127.0.0.1:1883',
+      'tls 192.0.2.1:8883',
+      'wss 192.0.2.1:8084',
+      'http 127.0.0.1:8880',
+    ]);
+    t.match(found.get('port wss'), { verdict: 'fail', advice: /^set listeners\.tls\.host to one/ });
+  },
+);
+
 t.test('ports are tried, and peers too', async (t) => {
   const probes = createProbes(new PassThrough());
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  const wanted = { name: 'x', key: 'x', host: '127.0.0.1', port } as const;
+  const wanted = { name: 'x', key: 'x', host: '127.0.0.1', hostKey: 'x', port } as const;
   t.equal(await probes.port({ ...wanted, kind: 'tcp' }), 'EADDRINUSE');
   t.equal(await probes.port({ ...wanted, kind: 'udp', host: '192.0.2.1' }), 'EADDRNOTAVAIL');
   t.match(await probes.peer({ host: '127.0.0.1', port }), { tookMs: Number });

@@ -328,6 +328,65 @@ t.test('ports that are any free one, or on another address, do not collide', asy
   t.equal(parseConfig({ machine, overrides: apart }).http.port, 1883);
 });
 
+t.test('the TLS listeners are on the address of the others, unless they have their own', async (t) => {
+  const files = { SPRAWL_LISTENERS__TLS__CERT_FILE: 'c', SPRAWL_LISTENERS__TLS__KEY_FILE: 'k' };
+  const open = flag('--allow-anonymous', 'security.allowAnonymous', 'true');
+  const both = parseConfig({ machine, env: files, flags: [open, flag('--listen', 'listeners.host', '::')] });
+  t.match(both.listeners, { host: '::', tls: { host: '::' } });
+  const env = { ...files, SPRAWL_LISTENERS__TLS__HOST: '10.0.0.1' };
+  t.match(parseConfig({ machine, env, flags: [open] }).listeners, {
+    host: '127.0.0.1',
+    tls: { host: '10.0.0.1' },
+  });
+  const set = flag('--set', 'listeners.tls.host', '10.0.0.2');
+  t.equal(parseConfig({ machine, env, flags: [open, set] }).listeners.tls?.host, '10.0.0.2');
+  t.match(
+    fault({ env, flags: [flag('--set', 'listeners.tls.host', '10.0.0.2:8883')] }).message,
+    /^listeners\.tls\.host: "10\.0\.0\.2:8883" .* must be an IP address/,
+  );
+  t.equal(
+    fault(file('listeners: {tls: {host: 0.0.0.0}}')).message,
+    'listeners.tls.certFile is missing: listeners.tls cannot do without it (s.yaml:1)',
+  );
+});
+
+t.test('one port may be open on two addresses, and collides where both may be one', async (t) => {
+  const ports = (host: string, tlsHost: string): ConfigSources => ({
+    machine,
+    overrides: {
+      listeners: { host, mqttPort: 8883, tls: { certFile: 'c', keyFile: 'k', host: tlsHost } },
+      security: { passwordFile: 'p' },
+    },
+  });
+  for (const [host, tlsHost] of [
+    ['127.0.0.1', '10.0.0.1'],
+    ['127.0.0.1', '127.0.0.2'],
+    ['::1', 'fd00::1'],
+  ] as const)
+    t.equal(parseConfig(ports(host, tlsHost)).listeners.tlsPort, 8883, `${host} ${tlsHost}`);
+  for (const [host, tlsHost] of [
+    ['127.0.0.1', '127.0.0.1'],
+    ['127.0.0.1', '0.0.0.0'],
+    ['::', '10.0.0.1'],
+    ['localhost', '127.0.0.2'],
+    ['::1', '0:0:0:0:0:0:0:1'],
+  ] as const)
+    t.match(
+      fault(ports(host, tlsHost)).message,
+      /^listeners\.tlsPort and listeners\.mqttPort are both 8883/,
+      `${host} ${tlsHost}`,
+    );
+  const http = (host: string): ConfigSources => ({
+    overrides: {
+      listeners: { tls: { certFile: 'c', keyFile: 'k', host: '10.0.0.1' } },
+      security: { passwordFile: 'p' },
+      http: { host, port: 8883 },
+    },
+  });
+  t.match(fault(http('10.0.0.1')).message, /^http\.port and listeners\.tlsPort are both 8883/);
+  t.equal(parseConfig({ machine, ...http('127.0.0.1') }).http.port, 8883);
+});
+
 t.test('a host with a port in it is no host, and that is what is said', async (t) => {
   for (const host of ['127.0.0.1:1883', 'gateway:1883', '[::1]', 'a b', '-a', 'a..b', '']) {
     const { message } = fault({ flags: [flag('--listen', 'listeners.host', host)] });
@@ -361,6 +420,44 @@ t.test('listening beyond loopback needs a word about who may connect', async (t)
     parseConfig({ machine, overrides: overrides({ allowAnonymous: true }) }).security.allowAnonymous,
     true,
   );
+});
+
+t.test('anonymous clients are let in by default only where every open listener is on loopback', async (t) => {
+  const files = { certFile: 'c', keyFile: 'k' };
+  const accepted = (listeners: object, security: object = {}): boolean =>
+    parseConfig({ machine, overrides: { listeners, security } }).security.allowAnonymous;
+  const local: object[] = [
+    { tls: files },
+    { tls: { ...files, host: '127.0.0.2' } },
+    { host: '::1', tls: { ...files, host: 'localhost' } },
+    { tls: { ...files, host: '0.0.0.0' }, tlsPort: false, wssPort: false },
+    { host: '0.0.0.0', mqttPort: false, wsPort: false, tls: { ...files, host: '127.0.0.1' } },
+  ];
+  for (const listeners of local) t.ok(accepted(listeners), JSON.stringify(listeners));
+  const open: [object, string][] = [
+    [{ tls: { ...files, host: '0.0.0.0' } }, 'listeners.tls.host: "0.0.0.0"'],
+    [{ tls: { ...files, host: '::' }, tlsPort: 0, wssPort: false }, 'listeners.tls.host: "::"'],
+    [{ tls: { ...files, host: '10.0.0.1' }, tlsPort: false }, 'listeners.tls.host: "10.0.0.1"'],
+    [
+      { mqttPort: false, wsPort: false, tls: { ...files, host: 'gateway.local' } },
+      'listeners.tls.host: "gateway.local"',
+    ],
+    [{ host: '0.0.0.0', tls: { ...files, host: '127.0.0.1' } }, 'listeners.host: "0.0.0.0"'],
+    [
+      { host: '0.0.0.0', mqttPort: false, wsPort: 0, tls: { ...files, host: '127.0.0.1' } },
+      'listeners.host: "0.0.0.0"',
+    ],
+    [{ host: '0.0.0.0', mqttPort: false, wsPort: false, tls: files }, 'listeners.host: "0.0.0.0"'],
+  ];
+  for (const [listeners, named] of open) {
+    const refused = fault({ overrides: { listeners } });
+    t.equal(refused.code, 'LISTEN_REFUSED', JSON.stringify(listeners));
+    t.ok(refused.message.startsWith(`${named} is reachable`), refused.message);
+    t.notOk(accepted(listeners, { passwordFile: 'p' }));
+    t.ok(accepted(listeners, { allowAnonymous: true }));
+  }
+  const { message } = fault(file('listeners:\n  tls:\n    certFile: c\n    keyFile: k\n    host: 0.0.0.0'));
+  t.match(message, /\(s\.yaml:5\)$/);
 });
 
 t.test('a password file ends anonymous access on loopback too, unless it is asked for', async (t) => {

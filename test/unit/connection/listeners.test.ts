@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import t from 'tap';
 import { WebSocket } from 'ws';
-import { parseConfig } from '../../../lib/config/index.js';
+import { type ListenerName, parseConfig } from '../../../lib/config/index.js';
 import { SprawlError } from '../../../lib/contracts/errors.js';
-import { type ListenerName, Listeners } from '../../../lib/listeners.js';
+import { Listeners } from '../../../lib/listeners.js';
 import { LaneWorld } from '../delivery/lane-world.js';
 
 function listenersOf(world: LaneWorld, overrides: Record<string, unknown> = {}): Listeners {

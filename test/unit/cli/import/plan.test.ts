@@ -196,13 +196,19 @@ t.test('a second listener of one kind is left out with its lines', async (t) => 
 });
 
 t.test('a listener that fewer could reach is left out rather than opened for more', async (t) => {
-  const text = `${LISTEN}listener 8883\n${TLS}password_file p\n`;
-  t.match(outcomeAt(text, 1), { kind: 'unsupported', why: /on 127\.0\.0\.1 only/ });
+  const text = `${LISTEN}listener 8083\nprotocol websockets\npassword_file p\n`;
+  t.match(outcomeAt(text, 1), {
+    kind: 'unsupported',
+    why: /^all listeners without TLS have one address, here ::, and this one is on 127\.0\.0\.1 only$/,
+  });
   t.match(settingsOf(text), {
     'listeners.host': '::',
     'listeners.mqttPort': false,
-    'listeners.tlsPort': 8883,
+    'listeners.wsPort': 8083,
   });
+  const secure = `listener 1 127.0.0.1\n${TLS}listener 2\nprotocol websockets\n${TLS}password_file p\n`;
+  t.match(outcomeAt(secure, 1), { kind: 'unsupported', why: /^all listeners with TLS have one address/ });
+  t.match(settingsOf(secure), { 'listeners.host': '::', 'listeners.tlsPort': false });
   t.match(settingsOf('allow_anonymous true\nlistener 1 0.0.0.0\nlistener 2 ::\nprotocol websockets'), {
     'listeners.host': '0.0.0.0',
     'listeners.mqttPort': 1,
@@ -212,6 +218,73 @@ t.test('a listener that fewer could reach is left out rather than opened for mor
     'listeners.host': '127.0.0.1',
     'listeners.wsPort': 2,
   });
+});
+
+t.test('listeners with TLS keep their own address beside those without', async (t) => {
+  const guarded = 'allow_anonymous false\npassword_file p\n';
+  const local = `${guarded}${LISTEN}listener 8883\n${TLS}listener 8884\nprotocol websockets\n${TLS}`;
+  t.match(settingsOf(local), {
+    'listeners.host': '127.0.0.1',
+    'listeners.mqttPort': 1883,
+    'listeners.tls.host': '::',
+    'listeners.tlsPort': 8883,
+    'listeners.wssPort': 8884,
+  });
+  t.notOk(planOf(local).lines.some(({ outcome }) => needsAttention(outcome)));
+  const reverse = `${guarded}listener 1883\nlistener 8883 127.0.0.1\n${TLS}`;
+  t.match(settingsOf(reverse), { 'listeners.host': '::', 'listeners.tls.host': '127.0.0.1' });
+  const sameEverywhere = `${guarded}listener 1883\nlistener 8883\n${TLS}socket_domain ipv6`;
+  t.equal(settingsOf(sameEverywhere)['listeners.tls.host'], undefined);
+  t.match(outcomeAt(sameEverywhere, 7), { kind: 'taken', settings: { 'listeners.host': '::' } });
+  t.match(outcomeAt(`${local}socket_domain ipv4`, 11), { settings: { 'listeners.tls.host': '0.0.0.0' } });
+  const byDefault = `${guarded}${TLS}${LISTEN}`;
+  t.match(planOf(byDefault).settings.get('listeners.tls.host'), {
+    value: '::',
+    from: 'the default of mosquitto',
+  });
+  t.equal(settingsOf(byDefault)['listeners.host'], '127.0.0.1');
+});
+
+t.test('only those on the network are held back, and the key that opens them again is named', async (t) => {
+  const unguarded = `${LISTEN}listener 8883\n${TLS}`;
+  t.match(outcomeAt(unguarded, 1), { kind: 'taken', settings: { 'listeners.host': '127.0.0.1' } });
+  t.notOk(needsAttention(outcomeAt(unguarded, 1)));
+  t.match(outcomeAt(unguarded, 2), {
+    needsAttention: true,
+    settings: { 'listeners.tls.host': '127.0.0.1' },
+    note: /^on :: there: nothing says who .* set listeners\.tls\.host$/,
+  });
+  t.match(outcomeAt(`listener 1883\nlistener 8883 127.0.0.1\n${TLS}`, 1), {
+    needsAttention: true,
+    note: /set listeners\.host$/,
+  });
+  const plugin = `${OPEN}plugin /p.so\nlistener 8883\n${TLS}`;
+  t.equal(settingsOf(plugin)['listeners.tls.host'], undefined);
+  t.match(outcomeAt(plugin, 4), {
+    settings: { 'listeners.host': '127.0.0.1' },
+    note: /set listeners\.host$/,
+  });
+});
+
+t.test('with per_listener_settings loopback gives the network nothing that it did not have', async (t) => {
+  const local = `per_listener_settings true\n${LISTEN}`;
+  const secure = `listener 8883\n${TLS}`;
+  const anonymous = `${local}allow_anonymous true\n${secure}password_file p\n`;
+  t.match(settingsOf(anonymous), {
+    'listeners.host': '127.0.0.1',
+    'listeners.tls.host': '::',
+    'security.allowAnonymous': false,
+    'security.passwordFile': 'p',
+  });
+  t.match(outcomeAt(anonymous, 3), { needsAttention: true, note: /one for all listeners/ });
+  const files = `${local}password_file local\nacl_file wide\n${secure}password_file p\nacl_file narrow\n`;
+  t.match(settingsOf(files), { 'security.passwordFile': 'p', 'security.aclFile': 'narrow' });
+  t.match(outcomeAt(files, 4), { kind: 'unsupported', instead: /to narrow$/ });
+  const lent = `${local}password_file local\n${secure}`;
+  t.match(settingsOf(lent), { 'listeners.tls.host': '127.0.0.1', 'security.passwordFile': 'local' });
+  t.match(outcomeAt(lent, 4), { needsAttention: true, note: /nothing says who/ });
+  const both = `per_listener_settings true\nlistener 1883\npassword_file p\n${secure}`;
+  t.match(settingsOf(both), { 'listeners.host': '::', 'listeners.tls.host': '127.0.0.1' });
 });
 
 t.test('a listener whose guard we do not have is left out', async (t) => {
@@ -227,6 +300,9 @@ t.test('a listener whose guard we do not have is left out', async (t) => {
     t.match(settingsOf(text), { 'listeners.host': '127.0.0.1', 'listeners.mqttPort': 1883 }, guard);
     t.notOk(Object.values(settingsOf(text)).includes(5555), guard);
   }
+  const bound = (guard: string): Outcome => outcomeAt(`listener 1\nbind_interface eth0\n${guard}`, 1);
+  t.match(bound(''), { instead: /^set listeners\.host / });
+  t.match(bound(TLS), { instead: /^set listeners\.tls\.host / });
   t.equal(outcomeAt('listener 0 /run/m.sock\nallow_anonymous true', 1).kind, 'unsupported');
   const mounted = `${OPEN}listener 1884\nprotocol websockets\nmount_point a/\n`;
   t.equal(outcomeAt(mounted, 3).kind, 'unsupported');
@@ -329,6 +405,11 @@ t.test('what is made passes the check, whatever the relations between the keys',
     `${OPEN}listener 8883\n${TLS}cafile /a\nrequire_certificate true\n`,
     'listener 1 10.0.0.1\nlistener 2 10.0.0.2\npsk_hint x\npassword_file p\n',
     'listener 5 127.0.0.1\npsk_hint x\n',
+    `${LISTEN}listener 8883\n${TLS}`,
+    `${LISTEN}listener 1883 127.0.0.2\n${TLS}`,
+    `${LISTEN}password_file p\nlistener 8883\n${TLS}`,
+    `per_listener_settings true\n${LISTEN}allow_anonymous true\nlistener 8883\n${TLS}allow_anonymous true\n`,
+    `per_listener_settings true\n${LISTEN}listener 8883\n${TLS}allow_anonymous true\n`,
     'persistence false\nmax_packet_size 2000000\n',
     'acl_file "a: b # c\npassword_file - x\n',
   ];
