@@ -6,7 +6,12 @@ const DURATION_MS = 12_000;
 const SAMPLE_EVERY_MS = 3000;
 
 t.test('a mixed load does everything that it is to do, and samples come', async (t) => {
-  const report = await soak({ durationMs: DURATION_MS, sampleEveryMs: SAMPLE_EVERY_MS, seed: 1 });
+  const report = await soak({
+    durationMs: DURATION_MS,
+    sampleEveryMs: SAMPLE_EVERY_MS,
+    fillTopics: 500,
+    seed: 1,
+  });
   judge(t, report);
   const { samples, counts } = report;
   for (const { length } of samples) t.equal(length, DURATION_MS / SAMPLE_EVERY_MS);

@@ -98,6 +98,48 @@ export class MixedLoad {
       this.#work.push(this.#guarded(() => this.#comeAndGo(name)));
   }
 
+  /**
+   * Fills what is meant to be bounded in number, so that it does not look like growth later: as many topics as given from each gateway, which are
+   * used once, each for a session at each gateway that is away and comes for them.
+   */
+  async fill(topics: number): Promise<void> {
+    const parked = [this.#home, this.#neighbour].map((at, i) => ({ at, clientId: `filled-${i}` }));
+    const visit = async ({ at, clientId }: (typeof parked)[number], count: number): Promise<void> => {
+      const client = await this.#connect(
+        clientId,
+        { clean: false, properties: { sessionExpiryInterval: count === 0 ? 3600 : 1 } },
+        at,
+      );
+      const all = new Promise<void>((resolve) => {
+        let left = count;
+        client.on('message', () => --left === 0 && resolve());
+      });
+      if (count === 0) await client.subscribeAsync('fill/#', { qos: 1 });
+      else await all;
+      this.#clients.delete(client);
+      await client.endAsync();
+    };
+    await Promise.all(parked.map((one) => visit(one, 0)));
+    await Promise.all(
+      parked.map(async ({ at }, i) => {
+        const client = await this.#connect(`filler-${i}`, {}, at);
+        for (let n = 0; n < topics; n += OPEN_MAX_COUNT) {
+          const batch = Math.min(OPEN_MAX_COUNT, topics - n);
+          // So many are under way at once.
+          // eslint-disable-next-line no-await-in-loop
+          await Promise.all(
+            Array.from({ length: batch }, (_, k) =>
+              client.publishAsync(`fill/${i}/${n + k}`, 'x', { qos: 1 }),
+            ),
+          );
+        }
+        this.#clients.delete(client);
+        await client.endAsync();
+      }),
+    );
+    await Promise.all(parked.map((one) => visit(one, 2 * topics)));
+  }
+
   async stop(): Promise<void> {
     this.#over.abort();
     for (const timer of this.#timers) clearInterval(timer);
