@@ -9,6 +9,7 @@ import {
   keepMaxBytesFor,
   MEMORY_MIN_BYTES,
   memoryMaxBytesFor,
+  retainedMaxBytesFor,
   type Machine,
 } from './machine.js';
 import { mqttListeners } from './mqtt-listeners.js';
@@ -33,7 +34,7 @@ export type Config = DeepReadonly<
     archive: Filled<SchemaOutput['archive'], 'target' | 'backlogMaxBytes' | 'standbyMaxBytes'>;
     limits: Filled<
       SchemaOutput['limits'],
-      'connectionsMax' | 'memoryMaxBytes' | 'diskMaxBytes' | 'diskReserveBytes'
+      'connectionsMax' | 'retainedMaxBytes' | 'memoryMaxBytes' | 'diskMaxBytes' | 'diskReserveBytes'
     >;
   }
 >;
@@ -98,6 +99,7 @@ export function withDefaults(parsed: SchemaOutput, machine: Machine): Config {
     limits: {
       ...limits,
       connectionsMax: limits.connectionsMax ?? Math.min(connectionsMaxFor(machine), limits.sessionsMax),
+      retainedMaxBytes: limits.retainedMaxBytes ?? retainedMaxBytesFor(machine),
       memoryMaxBytes,
       diskMaxBytes,
       diskReserveBytes: limits.diskReserveBytes ?? diskReserveBytesFor(diskTotalBytes),

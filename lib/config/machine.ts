@@ -82,6 +82,14 @@ export function memoryMaxBytesFor({ memoryTotalBytes, heapMaxBytes }: Machine): 
   return Math.max(MEMORY_MIN_BYTES, Math.floor(affordable));
 }
 
+const RETAINED_MAX_BYTES = 128 * 1024 * 1024;
+const RETAINED_HEAP_SHARE = 0.25;
+
+/** Default of `limits.retainedMaxBytes`: small messages are nearly all heap, and not to fill it before anything else does. */
+export function retainedMaxBytesFor({ heapMaxBytes }: Pick<Machine, 'heapMaxBytes'>): number {
+  return Math.floor(Math.min(RETAINED_MAX_BYTES, heapMaxBytes * RETAINED_HEAP_SHARE));
+}
+
 const DISK_SHARE = 0.5;
 const DISK_RESERVE_SHARE = 0.05;
 const DISK_RESERVE_MAX_BYTES = 1024 * 1024 * 1024;

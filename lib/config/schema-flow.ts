@@ -144,11 +144,13 @@ export const limitsSchema = z.strictObject({
     higher: 'more topics keep a last value; more memory.',
     lower: 'less memory.',
   }),
-  retainedMaxBytes: integer({
+  retainedMaxBytes: derivedInteger({
     min: 0,
     max: BYTES_MAX,
-    default: 64 * MIB,
-    description: 'Bytes of all retained messages. Beyond it a retained publish is refused (0x97).',
+    defaultText:
+      '134217728 (128 MiB), or a quarter of what Node.js may use (`--max-old-space-size`) where that is less',
+    description:
+      'Memory of all retained messages: of each its payload, its properties, its topic and 812 bytes for what is kept beside them. Beyond it a retained publish to a new topic is refused (0x97), and one that replaces a message by a larger one. What a gateway has at its start stays.',
     higher: 'more and larger last values; more memory.',
     lower: 'less memory.',
   }),

@@ -67,7 +67,7 @@ export function publishSize(message: Message, variant: PublishVariant): number {
 }
 
 function remainingLength(message: Message, variant: PublishVariant): number {
-  let remaining = variant.aliasKnown ? 2 : message.topicBytes.length;
+  let remaining = variant.aliasKnown ? 2 : message.topicLength;
   if (variant.packetId !== 0) remaining += 2;
   if (variant.v5) {
     const properties = propertiesLength(message, variant);

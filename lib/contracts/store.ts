@@ -205,7 +205,7 @@ export interface DeliveryQueue {
  */
 export interface RetainedStore {
   readonly count: number;
-  /** Sum of the weights of the messages. */
+  /** What the messages take in memory, see `retainedBytes`. */
   readonly bytes: number;
   get(topic: string): Message | undefined;
   set(message: Message): void;

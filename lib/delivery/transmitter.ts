@@ -70,7 +70,7 @@ export class Transmitter {
     if (identifiers === undefined && link.topicAliasMaximum === 0 && frames.serves(message)) {
       const frame = frames.frame(message, v5, packetId !== 0);
       if (frame.length > link.maximumPacketSize) return this.#tooLarge();
-      appendFrame(link.outbox, frame, header, packetId, message.topicBytes.length);
+      appendFrame(link.outbox, frame, header, packetId, message.topicLength);
       this.#sent(header, frame.length);
       return true;
     }

@@ -10,7 +10,7 @@
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import type { RetainedStore } from '../contracts/store.js';
-import type { Message } from '../message/message.js';
+import { type Message, RETAINED_WEIGHT, retainedBytes } from '../message/message.js';
 
 /** The gateway itself is nobody: what it retains ($SYS) counts for no client. */
 const NOBODY = '';
@@ -18,6 +18,8 @@ const NOBODY = '';
 const NAMELESS = '\0';
 /** Messages that have expired are looked for at most so often: it walks the whole set. */
 const SWEEP_INTERVAL_MS = 10_000;
+/** Steps in which a message may grow in the place of another where there is no room: values of one kind are seldom of one length. */
+const GROWTH_STEP_BYTES = 256;
 /** A client at its quota goes on trying; the log names one at most so often. */
 const WARN_INTERVAL_MS = 10_000;
 
@@ -87,6 +89,35 @@ export class Retention {
     return refusal;
   }
 
+  /**
+   * The same of a message of an earlier life, as that life would have: a version before this one counted less for each message, and what it has
+   * acknowledged stays.
+   */
+  keepAgain(message: Message): void {
+    if (!this.#fitsAgain(message) && !(this.#sweep() && this.#fitsAgain(message))) return;
+    this.#replace(this.#options.retained.get(message.topic), message);
+  }
+
+  #fitsAgain({ topic, weight, publisher }: Message): boolean {
+    const { retained, limits } = this.#options;
+    const old = retained.get(topic);
+    if (this.#isBeyondQuota(publisher, old)) return false;
+    const weights = retained.bytes - retained.count * RETAINED_WEIGHT;
+    const isRoom = weights + weight <= limits.retainedMaxBytes && retained.count < limits.retainedMaxCount;
+    return old !== undefined || isRoom;
+  }
+
+  /** After a start: whether there is more than may be. It stays. */
+  tellOfExcess(): void {
+    const { retained, limits, logger } = this.#options;
+    const { bytes, count } = retained;
+    if (bytes <= limits.retainedMaxBytes && count <= limits.retainedMaxCount) return;
+    logger.warn('more is retained than the limits allow; it stays, and further topics are refused', {
+      ...{ bytes, maxBytes: limits.retainedMaxBytes, count, maxCount: limits.retainedMaxCount },
+      raise: bytes > limits.retainedMaxBytes ? 'limits.retainedMaxBytes' : 'limits.retainedMaxCount',
+    });
+  }
+
   #replace(old: Message | undefined, message: Message): void {
     const shares = this.#sharesNow;
     this.#options.retained.set(message);
@@ -151,8 +182,10 @@ export class Retention {
   /** @param old what the topic retains */
   #judge(message: Message, old: Message | undefined): RetentionRefusal | undefined {
     const { retained, limits } = this.#options;
-    const bytes = retained.bytes - (old?.weight ?? 0) + message.weight;
-    if (bytes > limits.retainedMaxBytes) return 'limit';
+    // Whoever looks what is full looks there; they are a few dozen.
+    if (message.publisher === NOBODY && message.topic.startsWith('$SYS/')) return undefined;
+    const bytes = retained.bytes - (old === undefined ? 0 : retainedBytes(old)) + retainedBytes(message);
+    if (bytes > limits.retainedMaxBytes && !isOfSizeOf(message, old)) return 'limit';
     if (old === undefined && retained.count >= limits.retainedMaxCount) return 'limit';
     return this.#isBeyondQuota(message.publisher, old) ? 'quota' : undefined;
   }
@@ -212,4 +245,11 @@ export class Retention {
       raise: 'limits.retainedPerClientMaxCount',
     });
   }
+}
+
+/** What is there keeps its place, also where there is more than may be since the limit was lowered. */
+function isOfSizeOf({ weight }: Message, old: Message | undefined): boolean {
+  return (
+    old !== undefined && Math.ceil(weight / GROWTH_STEP_BYTES) <= Math.ceil(old.weight / GROWTH_STEP_BYTES)
+  );
 }

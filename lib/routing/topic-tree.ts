@@ -6,13 +6,48 @@
  *     a ─┬─ b ── 1      forEachMatch('a/+')  visits a/b, a/c
  *        └─ c ── 2      forEachMatch('a/#')  visits a, a/b, a/c
  */
-interface TreeNode<V> {
-  children: Map<string, TreeNode<V>> | undefined;
-  value: V | undefined;
+
+/** Most nodes have one child (`sensor17/temperature`) or none. A Map of one entry takes nearly 200 bytes, so the only child stands in its place. */
+class TreeNode<V> {
+  children: Map<string, TreeNode<V>> | TreeNode<V> | undefined = undefined;
+  value: V | undefined = undefined;
+
+  constructor(readonly level: string) {}
+
+  child(level: string): TreeNode<V> | undefined {
+    const { children } = this;
+    if (children instanceof TreeNode) return children.level === level ? children : undefined;
+    return children?.get(level);
+  }
+
+  add(level: string): TreeNode<V> {
+    const { children } = this;
+    const child = new TreeNode<V>(level);
+    if (children === undefined) this.children = child;
+    else if (children instanceof Map) children.set(level, child);
+    else
+      this.children = new Map([
+        [children.level, children],
+        [level, child],
+      ]);
+    return child;
+  }
+
+  /** @param level of a child that is there */
+  remove(level: string): void {
+    const { children } = this;
+    if (!(children instanceof Map)) {
+      this.children = undefined;
+      return;
+    }
+    children.delete(level);
+    if (children.size > 1) return;
+    for (const last of children.values()) this.children = last;
+  }
 }
 
 export class TopicTree<V> {
-  #root: TreeNode<V> = { children: undefined, value: undefined };
+  #root = new TreeNode<V>('');
   #size = 0;
 
   get size(): number {
@@ -22,7 +57,7 @@ export class TopicTree<V> {
   get(topic: string): V | undefined {
     let node: TreeNode<V> | undefined = this.#root;
     for (const level of topic.split('/')) {
-      node = node.children?.get(level);
+      node = node.child(level);
       if (node === undefined) return undefined;
     }
     return node.value;
@@ -30,15 +65,7 @@ export class TopicTree<V> {
 
   set(topic: string, value: V): void {
     let node = this.#root;
-    for (const level of topic.split('/')) {
-      node.children ??= new Map();
-      let child = node.children.get(level);
-      if (child === undefined) {
-        child = { children: undefined, value: undefined };
-        node.children.set(level, child);
-      }
-      node = child;
-    }
+    for (const level of topic.split('/')) node = node.child(level) ?? node.add(level);
     if (node.value === undefined) this.#size++;
     node.value = value;
   }
@@ -49,7 +76,7 @@ export class TopicTree<V> {
     const path: TreeNode<V>[] = [this.#root];
     let node = this.#root;
     for (const level of levels) {
-      const child = node.children?.get(level);
+      const child = node.child(level);
       if (child === undefined) return false;
       path.push(child);
       node = child;
@@ -60,16 +87,15 @@ export class TopicTree<V> {
     for (let depth = levels.length; depth > 0; depth--) {
       const current = path[depth];
       const parent = path[depth - 1];
-      const level = levels[depth - 1];
-      if (current === undefined || parent === undefined || level === undefined) break;
-      if (current.value !== undefined || (current.children?.size ?? 0) > 0) break;
-      parent.children?.delete(level);
+      if (current === undefined || parent === undefined) break;
+      if (current.value !== undefined || current.children !== undefined) break;
+      parent.remove(current.level);
     }
     return true;
   }
 
   clear(): void {
-    this.#root = { children: undefined, value: undefined };
+    this.#root = new TreeNode<V>('');
     this.#size = 0;
   }
 
@@ -97,24 +123,30 @@ export class TopicTree<V> {
       this.#visitAll(node, depth === 0, visit);
       return;
     }
-    if (node.children === undefined) return;
-    if (level === '+') {
-      for (const [name, child] of node.children) {
-        if (depth === 0 && name.startsWith('$')) continue;
-        this.#match(child, levels, depth + 1, visit);
-      }
-      return;
+    const { children } = node;
+    if (level !== '+') {
+      const child = node.child(level);
+      if (child !== undefined) this.#match(child, levels, depth + 1, visit);
+    } else if (children instanceof TreeNode) {
+      if (depth > 0 || !isOwn(children)) this.#match(children, levels, depth + 1, visit);
+    } else if (children !== undefined) {
+      for (const child of children.values())
+        if (depth > 0 || !isOwn(child)) this.#match(child, levels, depth + 1, visit);
     }
-    const child = node.children.get(level);
-    if (child !== undefined) this.#match(child, levels, depth + 1, visit);
   }
 
   #visitAll(node: TreeNode<V>, top: boolean, visit: (value: V) => void): void {
     if (node.value !== undefined) visit(node.value);
-    if (node.children === undefined) return;
-    for (const [name, child] of node.children) {
-      if (top && name.startsWith('$')) continue;
-      this.#visitAll(child, false, visit);
+    const { children } = node;
+    if (children instanceof TreeNode) {
+      if (!top || !isOwn(children)) this.#visitAll(children, false, visit);
+    } else if (children !== undefined) {
+      for (const child of children.values()) if (!top || !isOwn(child)) this.#visitAll(child, false, visit);
     }
   }
+}
+
+/** At the first level: topics that are the gateway's own. */
+function isOwn({ level }: TreeNode<unknown>): boolean {
+  return level.startsWith('$');
 }

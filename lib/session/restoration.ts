@@ -176,10 +176,11 @@ export class Restoration implements DurableSessions {
   #keepOrClear(message: Message): void {
     const { retention } = this.#env;
     if (message.payloadLength === 0) retention.clear(message);
-    else retention.keep(message);
+    else retention.keepAgain(message);
   }
 
   restored(): void {
+    this.#env.retention.tellOfExcess();
     // The crash came before a member was chosen, or before that was written down.
     for (const { message, groups } of this.#unassigned.values())
       for (const group of this.#env.router.resolve(message.topic).groups) {

@@ -34,7 +34,7 @@ const EXPIRY_MAX_MS = 2 ** 48;
 export function encodedMaxBytes(message: Message): number {
   return (
     FIXED_MAX_BYTES +
-    message.topicBytes.length +
+    message.topicLength +
     3 * message.publisher.length +
     message.properties.length +
     (message.payloadEnd - message.payloadStart)

@@ -303,6 +303,7 @@ export class DiskStore implements Store {
     };
     await index.open(isNew, visit, restart, census);
     for (const value of retained) this.retained.restore(value, this.#mesh);
+    this.retained.restored();
     return { restored: [...decoder.sessions()], unassigned, logFloor };
   }
 

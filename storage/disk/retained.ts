@@ -9,6 +9,7 @@ import {
   readMessageRecord,
   writeMessageRecord,
 } from '../records/message-record.js';
+import { TextCache } from '../records/text-cache.js';
 import { RETAINED_PREFIX } from './session-table.js';
 
 const POSITION_BYTES = 6;
@@ -19,9 +20,13 @@ export interface SourceTable {
   numberOf(source: MessageSource): LogPosition | undefined;
 }
 
+/** Texts that are remembered while messages are restored: few clients publish most of them, and one string is enough for each. */
+const TEXTS_MAX_COUNT = 1024;
+
 /** Retained messages, with which of them changed since they were written down. */
 export class DiskRetainedStore extends MemoryRetainedStore {
   #changed = new Set<string>();
+  #texts: TextCache | undefined;
 
   override set(message: Message): void {
     super.set(message);
@@ -57,12 +62,17 @@ export class DiskRetainedStore extends MemoryRetainedStore {
 
   /** As it was written down. @param sources gateways by their numbers */
   restore(value: Uint8Array, sources: SourceTable): void {
-    const { message, sourceNumber } = readMessageRecord(value, POSITION_BYTES, value.length);
+    this.#texts ??= new TextCache(TEXTS_MAX_COUNT);
+    const { message, sourceNumber } = readMessageRecord(value, POSITION_BYTES, value.length, this.#texts);
     message.position = readU48(value, 0);
     message.source = sources.source(sourceNumber);
     if (message.mayBeRemoved) super.doubt(message);
     else if (message.payloadLength === 0) super.bury(message);
     else super.set(message);
+  }
+
+  restored(): void {
+    this.#texts = undefined;
   }
 
   /** Nothing was restored after all. */

@@ -1,5 +1,5 @@
 import type { RetainedStore } from '../../lib/contracts/store.js';
-import type { Message } from '../../lib/message/message.js';
+import { type Message, retainedBytes } from '../../lib/message/message.js';
 import { TopicTree } from '../../lib/routing/topic-tree.js';
 
 const DOUBTFUL_MAX_COUNT = 1000;
@@ -15,6 +15,8 @@ export class MemoryRetainedStore implements RetainedStore {
   readonly #byTopic = new Map<string, Slot>();
   readonly #tombstones = new Map<string, Message>();
   readonly #doubtful = new Map<string, Message>();
+  /** It is on its way to subscribers, perhaps; then it is settled. */
+  #newest: Message | undefined;
   #bytes = 0;
 
   get count(): number {
@@ -30,18 +32,21 @@ export class MemoryRetainedStore implements RetainedStore {
   }
 
   set(message: Message): void {
-    const { topic, weight } = message;
+    const { topic } = message;
     message.detach();
+    this.#newest?.settle();
+    this.#newest = message;
     const slot = this.#byTopic.get(topic);
     if (slot === undefined) {
       const added = { message };
       this.#tree.set(topic, added);
       this.#byTopic.set(topic, added);
     } else {
-      this.#bytes -= slot.message.weight;
+      this.#bytes -= retainedBytes(slot.message);
+      message.shareTopic(slot.message);
       slot.message = message;
     }
-    this.#bytes += weight;
+    this.#bytes += retainedBytes(message);
     this.#tombstones.delete(topic);
     this.#doubtful.delete(topic);
   }
@@ -49,6 +54,7 @@ export class MemoryRetainedStore implements RetainedStore {
   bury(tombstone: Message): void {
     this.delete(tombstone.topic);
     tombstone.copyBytes();
+    tombstone.settle();
     this.#tombstones.delete(tombstone.topic);
     this.#tombstones.set(tombstone.topic, tombstone);
     this.#doubtful.delete(tombstone.topic);
@@ -59,7 +65,7 @@ export class MemoryRetainedStore implements RetainedStore {
   }
 
   doubt(message: Message): void {
-    message.detach();
+    message.settle();
     this.#doubtful.delete(message.topic);
     this.#doubtful.set(message.topic, message);
     if (this.#doubtful.size <= DOUBTFUL_MAX_COUNT) return;
@@ -90,7 +96,8 @@ export class MemoryRetainedStore implements RetainedStore {
   delete(topic: string): boolean {
     const slot = this.#byTopic.get(topic);
     if (slot === undefined) return false;
-    this.#bytes -= slot.message.weight;
+    this.#bytes -= retainedBytes(slot.message);
+    if (slot.message === this.#newest) this.#newest = undefined;
     this.#byTopic.delete(topic);
     return this.#tree.delete(topic);
   }

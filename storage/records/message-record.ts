@@ -75,7 +75,7 @@ export function messageRecordBytes(message: Message, publisher: Uint8Array, pack
     meshBytes(message) +
     2 +
     publisher.length +
-    message.topicBytes.length +
+    message.topicLength +
     (properties === 0 ? 0 : 4 + properties) +
     message.payloadLength
   );

@@ -38,7 +38,7 @@ export const BASE_LIMITS: LaneLimits = {
   filtersPerSubscribeMax: 10,
   retain: true,
   retainedMaxCount: 1000,
-  retainedMaxBytes: 1 << 20,
+  retainedMaxBytes: 1 << 21,
   retainedPerClientMaxCount: 1000,
   sessionExpiryMaxS: 0,
   messageExpiryMaxS: 0,

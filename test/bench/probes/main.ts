@@ -4,6 +4,7 @@ import { bytes, endurance, recovery } from './gateway-probes.js';
 import type { Sample } from '../row.js';
 import { backlog } from './backlog.js';
 import { dht, interest, Skip } from './mesh-parts.js';
+import { memoryQueued, memoryRetained, memorySessions } from './memory.js';
 import { type Figures, find, queues, raw, read, write } from './store-probes.js';
 
 const PROBES: Readonly<Record<string, (...numbers: number[]) => Promise<Figures>>> = {
@@ -21,6 +22,9 @@ const PROBES: Readonly<Record<string, (...numbers: number[]) => Promise<Figures>
   'archive-live-s3': (count = 100_000, seconds = 1) => archiveLive('s3', count, seconds),
   'backlog-ours-mesh': (count = 1000) => backlog('ours-mesh', 'SIGKILL', count),
   'backlog-mosquitto': (count = 1000) => backlog('mosquitto-bridge-kept', 'SIGTERM', count),
+  'memory-retained': (count = 1000, payloadBytes = 20) => memoryRetained(count, payloadBytes),
+  'memory-queued': (count = 1000, payloadBytes = 20) => memoryQueued(count, payloadBytes),
+  'memory-sessions': (count = 100, subscriptions = 1) => memorySessions(count, subscriptions),
   dht: (nodes = 20, lookups = 100) => dht(nodes, lookups),
   interest: (gateways = 100, filters = 100_000, lookups = 1000) => interest(gateways, filters, lookups),
 };

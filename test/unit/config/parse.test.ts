@@ -13,6 +13,7 @@ import {
   diskReserveBytesFor,
   type Machine,
   memoryMaxBytesFor,
+  retainedMaxBytesFor,
   parseOpenFilesMax,
   readMachine,
 } from '../../../lib/config/machine.js';
@@ -70,7 +71,7 @@ t.test('without any source every key has the default that the documentation give
     memoryMaxBytes: 590_558_003,
     diskMaxBytes: 16_384 * MIB,
     diskReserveBytes: 1024 * MIB,
-    retainedMaxBytes: 64 * MIB,
+    retainedMaxBytes: 128 * MIB,
     retainedPerClientMaxCount: 10_000,
     connectsPerSecondMax: 2000,
   });
@@ -498,6 +499,8 @@ t.test('defaults are scaled to the machine', async (t) => {
   t.equal(memoryMaxBytesFor({ ...machine, memoryTotalBytes: 1000 * MIB }), 544 * MIB, '80 % less 256 MiB');
   t.equal(memoryMaxBytesFor({ ...machine, heapMaxBytes: 100 * MIB }), 60 * MIB, 'what Node.js may use');
   t.equal(memoryMaxBytesFor({ ...machine, memoryTotalBytes: 8 * MIB }), 16 * MIB);
+  t.equal(retainedMaxBytesFor(machine), 128 * MIB);
+  t.equal(retainedMaxBytesFor({ heapMaxBytes: 256 * MIB }), 64 * MIB, 'a quarter of what Node.js may use');
   t.equal(diskMaxBytesFor(1000 * MIB), 500 * MIB);
   t.equal(diskMaxBytesFor(Infinity), 16_384 * MIB);
   t.equal(diskMaxBytesFor(1), MIB);

@@ -121,10 +121,77 @@ t.test('the limits of all clients together go before the quota', async (t) => {
   counted.publish('a', 'one');
   t.equal(counted.publish('b', 'one'), 'limit');
   t.equal(counted.publish('a', 'two'), undefined, 'no topic more');
-  const weighed = world({ retainedMaxBytes: 200, retainedPerClientMaxCount: 1 });
+  const weighed = world({ retainedMaxBytes: 1000, retainedPerClientMaxCount: 1 });
   t.equal(weighed.publish('a', 'one', 'x'.repeat(300)), 'limit');
   t.equal(weighed.publish('a', 'one'), undefined);
   t.equal(weighed.publish('a', 'one', 'x'.repeat(300)), 'limit');
+});
+
+t.test(
+  'where the bytes are used up a topic may go on as it is: others and larger messages are refused',
+  async (t) => {
+    const { retention, publish, retained } = world({ retainedMaxBytes: 2000 });
+    t.equal(publish('a', 'one', 'x'.repeat(100)), undefined);
+    t.equal(publish('b', 'one', 'x'.repeat(100)), undefined);
+    t.equal(publish('c', 'one'), 'limit');
+    t.equal(publish('a', 'one', 'y'.repeat(101)), undefined, 'one of nearly the same size is taken');
+    t.equal(publish('a', 'one', 'y'.repeat(1000)), 'limit');
+    t.equal(retained.get('a')?.payloadLength, 101);
+    t.equal(retention.keep(messageOf('b', 'one', 'z'.repeat(1000))), 'limit');
+    t.equal(publish('b', 'one', ''), undefined);
+    t.equal(publish('c', 'one'), undefined, 'there is room again');
+  },
+);
+
+t.test(
+  'what is retained counts as much as it takes in memory, topic and payload and 812 bytes',
+  async (t) => {
+    const { publish, retained } = world();
+    publish('a/b', 'one', 'payload');
+    t.equal(retained.bytes, 3 + 7 + 812);
+  },
+);
+
+t.test(
+  'what an earlier version acknowledged is kept at the next start, though it counts more now',
+  async (t) => {
+    const limits = { retainedMaxBytes: 1000, retainedMaxCount: 4 };
+    const { retained, retention, publish, warnings } = world(limits);
+    for (const topic of ['a', 'b', 'c']) retention.keepAgain(messageOf(topic, 'one'));
+    t.equal(retained.count, 3, '164 bytes each, as it was');
+    t.ok(retained.bytes > 1000);
+    retention.keepAgain(messageOf('a', 'one', 'x'.repeat(5000)));
+    t.equal(retained.get('a')?.payloadLength, 5000, 'and the newest of a topic in any case');
+    retention.keepAgain(messageOf('d', 'one'));
+    t.equal(retained.get('d'), undefined, 'what was not kept then is not kept now');
+    t.equal(publish('d', 'one'), 'limit');
+    t.equal(publish('b', 'one', 'changed'), undefined);
+    t.match(warnings, []);
+    retention.tellOfExcess();
+    t.match(warnings, [{ count: 3, maxBytes: 1000, raise: 'limits.retainedMaxBytes' }]);
+  },
+);
+
+t.test('the count and the quota hold at a start, too', async (t) => {
+  const { retained, retention, warnings, time } = world({
+    retainedMaxCount: 2,
+    retainedPerClientMaxCount: 1,
+  });
+  retention.keepAgain(messageOf('a', 'one'));
+  retention.keepAgain(messageOf('b', 'one'));
+  retention.keepAgain(messageOf('b', 'two'));
+  retention.keepAgain(messageOf('c', 'three'));
+  t.equal(retained.count, 2);
+  retention.tellOfExcess();
+  t.same(warnings, []);
+  retained.set(messageOf('a', 'one', 'x', 50));
+  time.now = 10_000;
+  retention.keepAgain(messageOf('c', 'three'));
+  t.equal(retained.get('a'), undefined, 'what has expired makes room');
+  t.equal(retained.get('c')?.publisher, 'three');
+  retained.set(messageOf('d', 'four'));
+  retention.tellOfExcess();
+  t.match(warnings, [{ count: 3, raise: 'limits.retainedMaxCount' }]);
 });
 
 t.test('after a restart the account comes out of the retained messages', async (t) => {

@@ -70,6 +70,43 @@ t.test('properties with a buffer of their own stay where they are', async (t) =>
 });
 
 t.test(
+  'a message that stays lets go of the bytes of its topic, and has them when they are asked for',
+  async (t) => {
+    const topic = 'plant/größe/\u{1f321}';
+    const made = new Message(
+      topic,
+      str(topic),
+      Buffer.alloc(65_536),
+      5,
+      9,
+      new Uint8Array(0),
+      1,
+      true,
+      NEVER,
+      'c',
+    );
+    const { topicBytes, topicLength } = made;
+    t.equal(topicLength, topicBytes.length);
+    made.settle();
+    t.not(made.topicBytes, topicBytes);
+    t.same(Buffer.from(made.topicBytes), Buffer.from(topicBytes));
+    t.equal(made.topicLength, topicLength);
+    t.equal(made.bytes.buffer.byteLength, 4, 'nor does it hold the buffer that it came in');
+  },
+);
+
+t.test('properties that stand in a large buffer of their own are copied, too', async (t) => {
+  const pool = Buffer.alloc(8192, 7);
+  const made = createMessage({
+    ...{ topic: 't', topicBytes: str('t'), payload: new Uint8Array(10), qos: 1, retain: true },
+    properties: pool.subarray(100, 110),
+  });
+  made.detach();
+  t.equal(made.properties.buffer.byteLength, 10);
+  t.same(Buffer.from(made.properties), Buffer.alloc(10, 7));
+});
+
+t.test(
   "a message of the gateway's own has no publisher, no properties and no end unless it says so",
   async (t) => {
     const fields = {

@@ -124,7 +124,7 @@ t.test('a checkpoint has the streams as they stand, and the gateways that messag
   store.retained.set(retained);
   const grave = forwarded('gone', 905, { origin: NEIGHBOUR, epoch: EPOCH }, true);
   store.append(grave, undefined);
-  store.retained.bury(createMessage({ ...grave, payload: new Uint8Array(0) }));
+  store.retained.bury(createMessage({ ...grave, topicBytes: grave.topicBytes, payload: new Uint8Array(0) }));
   store.retained.forEachTombstone((tombstone) => {
     tombstone.source = grave.source;
     tombstone.sequence = 905;
