@@ -1,11 +1,5 @@
 /** The door of bridge. */
-export {
-  Archive,
-  type ArchivedLog,
-  type ArchivePorts,
-  type ArchiveSettings,
-  type DayHours,
-} from './archive/archive.js';
+export { Archive, type ArchivePorts, type ArchiveSettings } from './archive/archive.js';
 export { DrainRate } from './archive/drain-rate.js';
 export { LogRows } from './archive/log-rows.js';
 export { Pace } from './archive/paced-body.js';
@@ -14,4 +8,4 @@ export { RelayClient } from './archive/relay/relay-client.js';
 export { RelayServer } from './archive/relay/relay-server.js';
 export { StoreThread } from './archive/relay/store-thread.js';
 export { Standby, type FinishAnswer, type StandbySettings } from './archive/standby/standby.js';
-export { type OpenTarget, openTarget, pieceBytesOf, type TargetSettings } from './archive/target.js';
+export { pieceBytesOf, type TargetSettings } from './archive/target.js';

@@ -228,7 +228,7 @@ const s3 = z.strictObject({
       note({
         description:
           'Whether the bucket is named in the path and not in the host name, as most stores other than AWS want it.',
-        defaultText: 'true where `archive.s3.endpoint` is set',
+        defaultText: 'true where `endpoint` is set beside it',
       }),
     ),
   caFile: path({

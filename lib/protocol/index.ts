@@ -51,6 +51,5 @@ export {
   MALFORMED,
   NEED_MORE,
   readVariableByteInteger,
-  VARIABLE_BYTE_INTEGER_MAX,
   writeVariableByteInteger,
 } from './variable-byte-integer.js';

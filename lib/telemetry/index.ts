@@ -1,14 +1,5 @@
 /** The door of this folder. */
-export {
-  C,
-  count,
-  COUNTER_NAMES,
-  COUNTERS,
-  type CounterName,
-  type Counters,
-  createCounters,
-  definitionOf,
-} from './counters.js';
+export { C, COUNTER_NAMES, type Counters, createCounters, definitionOf } from './counters.js';
 export {
   createBusyShare,
   createEventLoopMonitor,
@@ -22,7 +13,6 @@ export {
   type GaugeSource,
 } from './gauge-collector.js';
 export { type GatewayView, GAUGE_NAMES, type GaugeName, GAUGES } from './gauges.js';
-export { createLogWriter, type LogFormat, type LogWriter, type LogWriterOptions } from './log-writer.js';
 export { createProcessFigures, type ProcessFigures } from './process-figures.js';
 export { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from './prometheus.js';
 export type { MeshSummary } from './mesh-summary.js';

@@ -1,5 +1,4 @@
 export { decodeMessage, encodeMessage, encodeRecord, type Body, type MembershipMessage } from './codec.js';
-export { compareViews, type Difference } from './comparison.js';
 export {
   compareClaims,
   isPresent,
@@ -18,7 +17,7 @@ export {
   type MembershipPorts,
   type MembershipSelf,
 } from './membership.js';
-export { MEMBERSHIP_DEFAULTS, type MembershipOptions } from './options.js';
+export { type MembershipOptions } from './options.js';
 export type { TellerPorts } from './teller.js';
 export {
   afterRoundTrip,

@@ -78,7 +78,6 @@ export const BOOK_SAVE_NEW_MS = 100;
 /** Peers that discovery tells of and that nobody wants: strangers may announce themselves, so they are few and soon forgotten. */
 export const DISCOVERED_MAX_COUNT = 256;
 export const DISCOVERED_ATTEMPTS_MAX_COUNT = 6;
-export const STATUS_MAX_COUNT = 2048;
 
 /** After the start: those who start together see each other's announcements only then. */
 export const REFRESH_EARLY_MS = [2000, 10_000, 60_000] as const;

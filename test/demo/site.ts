@@ -13,7 +13,7 @@ import type { Site } from './readings.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/sprawl-edge.cjs', import.meta.url));
 const LOOK_EVERY_MS = 50;
-const READY_MAX_MS = 30_000;
+const READY_MAX_MS = 120_000;
 const ASK_MAX_MS = 3000;
 
 export interface Ran {

@@ -48,10 +48,10 @@ t.test(
     let count = 0;
     for (const { path } of pages) {
       for (const [index, line] of proseOf(readPage(path)).split('\n').entries()) {
-        const indented = /^ {4}(?:npx )?sprawl-edge (?=[a-z-])/.test(line)
+        const indented = /^ {4}sprawl-edge (?=[a-z-])/.test(line)
           ? [line.trim().split(/ {3,}/)[0] ?? '']
           : [];
-        const named = [...line.matchAll(/`((?:npx )?sprawl-edge [^`]+)`/g)].map(([, text = '']) => text);
+        const named = [...line.matchAll(/`(sprawl-edge [^`]+)`/g)].map(([, text = '']) => text);
         for (const args of [...indented, ...named].flatMap(sprawlCalls)) {
           count += 1;
           t.equal(
@@ -65,6 +65,10 @@ t.test(
     t.ok(count > 100, `${count} command lines were found`);
   },
 );
+
+t.test('no page starts the program with npx, which in a checkout installs that first', async (t) => {
+  for (const { path } of pages) t.notMatch(readPage(path), /npx sprawl-edge/, path);
+});
 
 t.test('each block of commands is run, or says why not', async (t) => {
   for (const { path, blocks } of pages) {

@@ -25,9 +25,9 @@ case "$1" in
 esac
 exec env -u NODE_OPTIONS -u NODE_V8_COVERAGE '${process.execPath}' '${join(ROOT, 'bin', 'sprawl-edge.cjs')}' "$@"
 `;
+/** In a checkout it installs the checkout first, elsewhere whatever a registry has under that name. */
 const NPX = `#!/bin/bash
-if [ "$1" != sprawl-edge ]; then echo "pages run no other package with npx: $1" >&2; exit 64; fi
-exec "$@"
+echo "pages run nothing with npx: say sprawl-edge, not npx $1" >&2; exit 64
 `;
 /** The repository under test is installed and built. */
 const NPM = `#!/bin/bash

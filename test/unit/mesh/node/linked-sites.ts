@@ -6,9 +6,7 @@ import { Listener } from '../../../../lib/routing/subscription.js';
 import { MeshNode, type MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
 import type { DiskStore } from '../../../../storage/disk/disk-store.js';
 import { BASE_LIMITS } from '../../../sim/plan.js';
-import { MeshNetwork } from '../../../sim/mesh/network.js';
-import { Random } from '../../../sim/random.js';
-import { allTurns, Scheduler } from '../../../sim/scheduler.js';
+import type { Scheduler } from '../../../sim/scheduler.js';
 import { testStore, type TestStoreParts, testStoreParts } from '../../../support/disk-store.js';
 import { nullLogger } from '../../../support/null-logger.js';
 
@@ -93,17 +91,4 @@ export class Site {
     const payload = Buffer.from(text);
     this.lanes.ingest.publishOwn(createMessage({ topic, topicBytes, payload, qos, retain }), undefined);
   }
-}
-
-/** So many gateways, all linked. */
-export async function mesh(
-  count: number,
-): Promise<{ scheduler: Scheduler; network: MeshNetwork; sites: Site[] }> {
-  const scheduler = new Scheduler(allTurns);
-  const network = new MeshNetwork(scheduler, new Random(1, 'network'), NETWORK);
-  const sites = Array.from({ length: count }, (_, n) => new Site(scheduler, n + 1));
-  for (const site of sites) await site.open();
-  for (const site of sites) network.start(site);
-  await scheduler.advance(500);
-  return { scheduler, network, sites };
 }
