@@ -41,7 +41,8 @@ import { AHEAD_EVERY_MS, AHEAD_MAX_MS, PEERS_MAX_COUNT, SWEEP_EVERY_MS, TICK_MS 
 import { linkEndOf, REBORN } from './link-end.js';
 import type { NodeLimits, NodeParts } from './node-parts.js';
 import { OwnLineage } from './own-lineage.js';
-import { floorName, gatewayOfFloor, Peer, type PeerEvents } from './peer.js';
+import { Peer, type PeerEvents } from './peer.js';
+import { floorName, gatewayOfFloor } from './peer-floors.js';
 import { Relay } from './relay.js';
 import { RetainedMemory } from './retained-memory.js';
 import { RetainedNode } from './retained-node.js';
@@ -803,7 +804,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       const peer = this.#peers.get(gateway);
       if (peer === undefined) continue;
       if (isAcknowledged) peer.sender?.committed(message, qos);
-      else peer.pass(message);
+      else peer.passing.send(message);
     }
   }
 
@@ -819,8 +820,8 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     for (const { gateway } of targets) {
       const peer = this.#peers.get(gateway);
       if (peer === undefined) continue;
-      if (bytes.length <= RUN_MAX_BYTES) peer.passRun(v5, publisher, bytes, count);
-      else for (const message of run.messages()) peer.pass(message);
+      if (bytes.length <= RUN_MAX_BYTES) peer.passing.sendRun(v5, publisher, bytes, count);
+      else for (const message of run.messages()) peer.passing.send(message);
     }
   }
 
