@@ -1,4 +1,4 @@
-import { peerOfTarget } from '../contracts/archive-links.js';
+import { peerOfTarget } from '../contracts/archive-target.js';
 import { SprawlError } from '../contracts/errors.js';
 import { isLoopback, type Config } from './config.js';
 import { parseColumn } from './schema-archive.js';

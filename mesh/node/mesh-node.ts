@@ -7,7 +7,6 @@ import type { Epoch, Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { MeshHost, MeshPort, RemoteTarget } from '../../lib/contracts/mesh-port.js';
-import type { PeerWire } from '../../lib/contracts/peer-wire.js';
 import type { LogPosition, Store } from '../../lib/contracts/store.js';
 import type {
   DurableStreams,
@@ -29,11 +28,12 @@ import { epochText, lineageHas, presentOf } from '../identity/lineage.js';
 import { judge, type Verdict, type WeAreRolledBack } from '../identity/meeting.js';
 import { meetingText } from '../identity/meeting-text.js';
 import { LocalInterest, RemoteInterest, SubackGate } from '../interest/index.js';
-import { Channel, type PeerLink } from '../link/peer-link.js';
+import { Channel, FRAME_MAX_BYTES, type PeerLink } from '../link/peer-link.js';
 import { isPresent, type Member, Membership, type MembershipOptions } from '../membership/index.js';
 import { Admission } from './admission.js';
-import { ArchiveChannel } from './archive-channel.js';
+import { archiveFrameMaxBytes, ArchiveLane } from './archive-lane.js';
 import { Bookkeeping } from './bookkeeping.js';
+import { CarriedChannel, wireLane } from './carried-channel.js';
 import { CloneWatch } from './clone-watch.js';
 import { Departures } from './departures.js';
 import { encodeHello, EPOCH_COUNTER_MAX, HELLO_VERSION, type Hello } from './hello.js';
@@ -106,7 +106,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   #isOver = false;
   readonly #relay: Relay;
   readonly admission: Admission;
-  readonly archive: ArchiveChannel;
+  /** For frames that go when a link has little else to do. */
+  readonly archive: CarriedChannel;
+  /** For frames that go at once. */
+  readonly wire = new CarriedChannel(FRAME_MAX_BYTES, wireLane);
   #retained: RetainedNode | undefined;
   readonly #lineages: Map<GatewayId, Lineage>;
   /** As they are written down. */
@@ -115,7 +118,6 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
   readonly #clones: CloneWatch;
   readonly #memory: RetainedMemory;
   #membership: Membership | undefined;
-  #wire: PeerWire | undefined;
   /** From `begin` on. */
   #departures: Departures | undefined;
   #imageFloor: number | undefined;
@@ -142,7 +144,10 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
       bookkeeping: new Bookkeeping(),
       texts: new TextCache(TEXT_SLOTS),
     };
-    this.archive = new ArchiveChannel(limits.linkMaxBytesPerSecond);
+    this.archive = new CarriedChannel(
+      archiveFrameMaxBytes(limits.linkMaxBytesPerSecond),
+      (peer) => new ArchiveLane(peer),
+    );
     this.#memory = new RetainedMemory(store, this.#parts.bookkeeping);
     this.#clones = new CloneWatch({
       ...{ self, logger, lineage: this.#parts.lineage },
@@ -597,13 +602,13 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     this.#sayMeeting(peer, verdict);
   }
 
-  up({ gateway }: Peer): void {
-    this.#wire?.up(gateway);
+  up(peer: Peer): void {
+    this.wire.linked(peer);
     this.#flushSoon();
   }
 
   apart(peer: Peer, reason: string): void {
-    this.#wire?.down(peer.gateway);
+    this.wire.unlinked(peer.gateway);
     this.membership.linkDown(peer.gateway, linkEndOf(reason));
     this.#relay.lost(peer.gateway);
     this.archive.unlinked(peer.gateway);
@@ -618,25 +623,9 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     else if (channel === Channel.relay) this.#relay.onFrame(peer.gateway, frame);
     else if (channel === Channel.clones) this.#clones.told(frame, peer);
     else if (channel === Channel.departures) this.#departed(peer, frame);
-    else if (channel === Channel.wire) this.#wired(peer, frame);
+    else if (channel === Channel.wire) this.wire.received(peer, frame);
     else if (channel === Channel.roster && this.admission.merge(frame))
       this.#passOn(Channel.roster, frame, peer);
-  }
-
-  #wired(peer: Peer, frame: Uint8Array): void {
-    const refusal = this.#wire?.frame(peer.gateway, frame);
-    if (refusal !== undefined) peer.close(refusal);
-  }
-
-  /** Somebody else uses the links, too: from the first one on. */
-  carry(wire: PeerWire): void {
-    this.#wire = wire;
-  }
-
-  /** Over the link to another gateway; without one it is nowhere. @param frame at most FRAME_MAX_BYTES */
-  sendWire(to: GatewayId, frame: Uint8Array): void {
-    const peer = this.#peers.get(to);
-    if (peer?.isReachable === true) peer.link?.send(Channel.wire, frame);
   }
 
   /** Whether everything that the filter matches may leave this gateway. */
@@ -681,7 +670,7 @@ export class MeshNode implements MeshPort, DurableStreams, PeerEvents {
     if (peer?.isReachable === true && statement !== undefined) peer.link?.send(Channel.roster, statement);
     this.#membership?.forget(id);
     this.#forget(id);
-    this.#wire?.evicted(id);
+    this.wire.evicted(id);
     if (this.hasBegun) this.#tellWanted();
   }
 
