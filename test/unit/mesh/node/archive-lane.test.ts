@@ -16,7 +16,7 @@ import {
   ARCHIVE_LANE_MAX_BYTES,
   ARCHIVE_LINK_QUEUED_MAX_BYTES,
 } from '../../../../mesh/node/limits.js';
-import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
+import type { MeshNodeOptions } from '../../../../mesh/node/node-options.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
 import { MemoryObjectStore } from '../../../support/memory-object-store.js';
 import { nullLogger } from '../../../support/null-logger.js';

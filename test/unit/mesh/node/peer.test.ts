@@ -22,7 +22,7 @@ import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS, PEERS_MAX_COUNT } from '../../../../
 import { REBORN, REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
 import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';
 import { TextCache } from '../../../../mesh/forward/text-cache.js';
-import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
+import type { MeshNodeOptions } from '../../../../mesh/node/node-options.js';
 import type { Peer } from '../../../../mesh/node/peer.js';
 import { encodeRun, RUN_MAX_BYTES } from '../../../../mesh/node/runs.js';
 import { ByteWriter } from '../../../../mesh/wire/bytes.js';
