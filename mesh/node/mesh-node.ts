@@ -1,6 +1,6 @@
 /**
  * One gateway of a mesh, without sockets and timers of its own: the lanes and the store on one side, links to other gateways on the
- * other. Real ones are put to it by MeshService, simulated ones by test/sim/mesh.
+ * other. Real ones are put to it by mesh/mesh.ts, simulated ones by test/sim/mesh.
  *
  *     lanes ⇄ MeshNode ─┬─ Peers           one for each other gateway, with the streams between the two
  *     store ⇄           ├─ Reception       which links are taken, and what the two are to each other

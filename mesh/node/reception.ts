@@ -19,6 +19,7 @@ import type { NodeParts } from './node-parts.js';
 import type { Peer } from './peer.js';
 import type { Peers } from './peers.js';
 import type { Rebirth } from './rebirth.js';
+import { sharedUpTo } from './shared-log.js';
 
 export interface ReceptionParts {
   readonly node: Pick<NodeParts, 'lineage' | 'logger' | 'store'>;
@@ -138,9 +139,4 @@ export class Reception {
     this.#saidWeAreBack.add(what);
     this.#say(peer, verdict);
   }
-}
-
-/** undefined: nothing that the other has is missing here. */
-function sharedUpTo({ lostFrom, lostTo }: WeAreRolledBack): LogPosition | undefined {
-  return lostTo === 0 ? undefined : Math.max(0, lostFrom - 1);
 }

@@ -3,6 +3,7 @@
  * lives that were lost. For one link after the other.
  */
 import type { LogPosition } from '../../lib/contracts/store.js';
+import type { Loss } from '../identity/meeting.js';
 
 export class SharedLog {
   #rolledBackTo: LogPosition | undefined;
@@ -28,4 +29,9 @@ export class SharedLog {
     if (hasUpTo >= covered) return this.#rolledBackTo;
     return Math.min(hasUpTo, this.#rolledBackTo ?? hasUpTo);
   }
+}
+
+/** @param loss what is missing here of what a peer has. @returns undefined: nothing is */
+export function sharedUpTo({ lostFrom, lostTo }: Loss): LogPosition | undefined {
+  return lostTo === 0 ? undefined : Math.max(0, lostFrom - 1);
 }

@@ -1,6 +1,6 @@
 /** Up to where a log that was put back is what the other gateway has of it. */
 import t from 'tap';
-import { SharedLog } from '../../../../mesh/node/shared-log.js';
+import { SharedLog, sharedUpTo } from '../../../../mesh/node/shared-log.js';
 
 t.test('a log that was not put back is all shared', (t) => {
   const shared = new SharedLog();
@@ -34,5 +34,12 @@ t.test('the first word on a link counts, and none of an earlier link', (t) => {
   t.equal(shared.upTo(10), 5);
   shared.linkBegan(undefined);
   t.equal(shared.upTo(10), undefined);
+  t.end();
+});
+
+t.test('what is missing is not shared, and what is before it is', (t) => {
+  t.equal(sharedUpTo({ lostFrom: 0, lostTo: 0 }), undefined);
+  t.equal(sharedUpTo({ lostFrom: 8, lostTo: 9 }), 7);
+  t.equal(sharedUpTo({ lostFrom: 1, lostTo: 9 }), 0);
   t.end();
 });
