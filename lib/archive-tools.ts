@@ -18,7 +18,7 @@ import type { S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
 import { openLifecycle, openTarget, type TargetSettings } from '../bridge/archive/target.js';
 import { archiveKeysOf, type ArchiveKeySources } from './archive-keys.js';
 import type { Config } from './config/index.js';
-import { peerOfTarget } from './contracts/archive-links.js';
+import { peerOfTarget } from './contracts/archive-target.js';
 import { SprawlError } from './contracts/errors.js';
 import { realClock } from './real-clock.js';
 import { version } from './version.js';

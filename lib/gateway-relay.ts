@@ -2,8 +2,8 @@
 import type { RelayClient, RelayServer, StoreThread, TargetSettings } from '../bridge/index.js';
 import type { Mesh } from '../mesh/index.js';
 import type { Config } from './config/index.js';
-import { peerOfTarget } from './contracts/archive-links.js';
 import type { ServedStatus } from './contracts/archive-status.js';
+import { peerOfTarget } from './contracts/archive-target.js';
 import type { Clock } from './contracts/clock.js';
 import { SprawlError } from './contracts/errors.js';
 import type { Logger } from './contracts/logger.js';
@@ -43,7 +43,7 @@ export async function openRelayClient(
     },
     wanted,
   );
-  links.handlers = client;
+  links.user = client;
   return client;
 }
 
@@ -68,7 +68,7 @@ export async function openArchiveService(
     },
     { pieceMaxBytes: bridge.pieceBytesOf(target) },
   );
-  links.handlers = server;
+  links.user = server;
   return {
     status: () => ({ target: target.target, ...server.counts }),
     stop: () => thread.stop(),

@@ -34,11 +34,11 @@ export async function createStandby(
     through: paces.create(),
     inTurns: () => paces.inTurns,
     whenCommitted: (done, position) => lanes.whenCommitted(done, position),
-    send: (to, frame) => node.sendWire(to, frame),
+    send: (to, frame) => void node.wire.send(to, frame),
     mayLeave: (filter) => node.mayLeave(filter),
     isEvicted: (gateway) => node.admission.isEvicted(gateway),
   });
-  node.carry(standby);
+  node.wire.user = standby;
   return standby;
 }
 

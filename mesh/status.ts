@@ -35,7 +35,7 @@ function peerOf(
 ): MeshPeer {
   const sender = peer?.sender?.status;
   const receiver = peer?.receiver.status;
-  const passing = peer?.passingCounts;
+  const passing = peer?.passing.counts;
   const state = node.hasLeft(id) ? 'down' : stateOf(peer, reach);
   return {
     id,
@@ -52,7 +52,7 @@ function peerOf(
     oldestUnackedMs: sender === undefined || sender.unackedBytes === 0 ? null : sender.oldestUnackedMs,
     sentMessages: (sender?.sentMessages ?? 0) + (passing?.sent ?? 0),
     ackedMessages: sender?.ackedMessages ?? 0,
-    receivedMessages: (receiver?.received ?? 0) + (peer?.receivedPassing ?? 0),
+    receivedMessages: (receiver?.received ?? 0) + (peer?.passing.receivedCount ?? 0),
     refused: {
       expired: (sender?.refused.expired ?? 0) + (passing?.expired ?? 0),
       too_large: (sender?.refused.tooLarge ?? 0) + (passing?.tooLarge ?? 0),

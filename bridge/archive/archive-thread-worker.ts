@@ -1,6 +1,6 @@
 /** What the thread of archive-thread.ts runs. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { peerOfTarget } from '../../lib/contracts/archive-links.js';
+import { peerOfTarget } from '../../lib/contracts/archive-target.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
 import type { MasterKey } from '../../lib/contracts/master-key.js';

@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net';
-import { peerOfTarget } from '../contracts/archive-links.js';
+import { peerOfTarget } from '../contracts/archive-target.js';
 import { SprawlError } from '../contracts/errors.js';
 import { isLoopback, type Config } from './config.js';
 import { mqttListeners } from './mqtt-listeners.js';

@@ -26,9 +26,9 @@ export const Channel = {
   clones: 9,
   /** Who has left for good. */
   departures: 10,
-  /** Objects that one gateway has another one bring to the store of its archive. */
+  /** Objects that one gateway has another one bring to the store of its archive: see lib/contracts/peer-channel.ts. */
   archive: 11,
-  /** Of what is not the mesh's own: see lib/contracts/peer-wire.ts. */
+  /** Copies of what is to be archived: see lib/contracts/peer-channel.ts. */
   wire: 12,
 } as const;
 export type Channel = (typeof Channel)[keyof typeof Channel];

@@ -5,6 +5,8 @@ export const HELLO_WITHIN_MS = 3000;
  * it is a lie, and a counter that goes on from there would soon fit nowhere.
  */
 export const EPOCH_BEYOND_MAX = 2 ** 40;
+/** Of this gateway: remembered for as long as what is retained since then is known by the life in which it was published. */
+export const LIVES_MAX_COUNT = 4096;
 /**
  * Gateways that were ever met and are not known to have gone for good: for each of them log and removals are kept. Beyond it strangers are not met:
  * were those who are known let go instead, whoever makes up identities could take away what waits for them.

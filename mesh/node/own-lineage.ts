@@ -1,11 +1,15 @@
 /** The epochs of this gateway, and which of its messages belong to which. */
 import type { EpochStart, Lineage } from '../../lib/contracts/epoch.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
-import type { LogPosition } from '../../lib/contracts/store.js';
+import type { LogPosition, Store } from '../../lib/contracts/store.js';
 import type { MessageSource } from '../../lib/contracts/streams.js';
+import { LIVES_MAX_COUNT } from './limits.js';
 
 /** Before the first start in a mesh: only messages of this gateway are compared with each other then. */
 const BEFORE_ANY = { counter: 0, nonce: '0000000000000000' };
+
+/** What the store keeps of them: more than others are told of. */
+const NOTE = 'lives';
 
 interface Life extends MessageSource {
   readonly after: LogPosition;
@@ -16,13 +20,14 @@ export class OwnLineage {
   #lineage: EpochStart[];
   readonly #lives: Life[] = [];
   readonly #ofThisProcess: EpochStart[] = [];
-  #earlier: (() => Lineage) | undefined;
+  readonly #store: Pick<Store, 'note' | 'setNote'>;
+  #isRecalled = false;
   readonly #beforeAny: MessageSource;
 
-  /** @param earlier lives that the lineage does not tell any more; asked once, when the store is open */
-  constructor(self: GatewayId, lineage: Lineage, earlier?: () => Lineage) {
+  /** @param store has lives that the lineage does not tell any more; asked once, when it is open */
+  constructor(self: GatewayId, lineage: Lineage, store: Pick<Store, 'note' | 'setNote'>) {
     this.self = self;
-    this.#earlier = earlier;
+    this.#store = store;
     this.#lineage = [...lineage];
     this.#beforeAny = { origin: self, epoch: BEFORE_ANY };
     for (const start of lineage) this.#remember(start);
@@ -55,6 +60,9 @@ export class OwnLineage {
     this.#lineage = [...lineage];
     this.#remember(this.present);
     this.#ofThisProcess.push(this.present);
+    // With the next checkpoint is soon enough: the newest 64 are in a file of their own, each before it begins.
+    const lives = this.known.slice(-LIVES_MAX_COUNT);
+    this.#store.setNote(NOTE, Buffer.from(JSON.stringify(lives), 'utf8'));
   }
 
   /** One object for each epoch. */
@@ -69,8 +77,11 @@ export class OwnLineage {
   }
 
   #recall(): void {
-    const earlier = this.#earlier?.() ?? [];
-    this.#earlier = undefined;
+    if (this.#isRecalled) return;
+    this.#isRecalled = true;
+    const note = this.#store.note(NOTE);
+    if (note === undefined) return;
+    const earlier = JSON.parse(Buffer.from(note).toString('utf8')) as Lineage;
     const first = this.#lives[0]?.epoch.counter ?? Infinity;
     const own = { origin: this.self };
     const lost = earlier.filter(({ counter }) => counter < first);

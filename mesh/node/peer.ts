@@ -11,35 +11,35 @@
  * The file is long because a link is one thing: what comes over it, and what its end means, concerns all that stands on it.
  */
 import type { Clock } from '../../lib/contracts/clock.js';
-import type { Epoch } from '../../lib/contracts/epoch.js';
-import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
+import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import type { RemoteTarget } from '../../lib/contracts/mesh-port.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { addresseeOf, type ReceiverGreeting } from '../forward/frames.js';
-import { type PassingCounts, PassingReceiver, PassingSender } from '../forward/passing.js';
 import { StreamReceiver } from '../forward/stream-receiver.js';
 import { StreamSender } from '../forward/stream-sender.js';
+import { presentOf } from '../identity/lineage.js';
 import {
   type AppliedInterest,
   decodeInterest,
   type InterestImage,
   InterestReceiver,
   InterestSender,
-  type Refusal,
 } from '../interest/index.js';
 import { Channel, type LinkHandlers, type PeerLink } from '../link/peer-link.js';
 import type { RetainedSync } from '../retained/index.js';
 import { MalformedFrame } from '../wire/bytes.js';
 import { decodeHello, type Hello } from './hello.js';
+import { InterestRefusals } from './interest-refusals.js';
 import { HELLO_WITHIN_MS } from './limits.js';
 import { REPLACED, STALLED } from './link-end.js';
-import { PeerMatcher } from './peer-matcher.js';
-import { decodeRun, encodeRun } from './runs.js';
 import type { NodeParts } from './node-parts.js';
-import { refusalText, refusedHereText, refusedThereText } from './refusal-text.js';
+import { PassingLane } from './passing-lane.js';
+import { floorName } from './peer-floors.js';
+import { PeerMatcher } from './peer-matcher.js';
 import type { RetainedNode } from './retained-node.js';
+import { SharedLog } from './shared-log.js';
 
 export type PeerState = 'apart' | 'greeting' | 'telling' | 'up';
 
@@ -56,16 +56,6 @@ export interface PeerEvents {
   drained(peer: Peer): void;
 }
 
-/** What became of messages of QoS 0. */
-export interface PassedCounts {
-  sent: number;
-  /** Too much waited on the link. */
-  slowLink: number;
-  linkDown: number;
-  expired: number;
-  tooLarge: number;
-}
-
 export class Peer implements RemoteTarget {
   readonly gateway: GatewayId;
   /** Which is asked for by whoever has a route to it. */
@@ -74,6 +64,8 @@ export class Peer implements RemoteTarget {
   /** Of the present life of this gateway; undefined: it has not begun. */
   sender: StreamSender | undefined;
   readonly interestOut: InterestSender;
+  /** What nobody acknowledges. */
+  readonly passing: PassingLane;
   readonly #interestIn: InterestReceiver;
   readonly #parts: NodeParts;
   readonly #events: PeerEvents;
@@ -84,23 +76,13 @@ export class Peer implements RemoteTarget {
   #unreachableSince: number;
   #reason = 'not connected yet';
   #hello: Hello | undefined;
-  /** Where the log here was put back to, of what the peer has; undefined: it was not. */
-  #rolledBackTo: LogPosition | undefined;
-  /** How much of the log here the peer has, as it says with its first interest on this link. */
-  #hasUpTo: LogPosition | undefined;
+  readonly #shared = new SharedLog();
   #matcher: PeerMatcher | undefined;
   /** On this link, whether or not it was answered. */
   #hasToldInterest = false;
   #sync: RetainedSync | undefined;
-  #passing: PassingSender | undefined;
-  #passingIn: PassingReceiver | undefined;
-  /** Of QoS 0, over all links. */
-  readonly #passed: PassedCounts = { sent: 0, slowLink: 0, linkDown: 0, expired: 0, tooLarge: 0 };
   #isStalled = false;
-  /** Of what is wanted here, by the peer, and the other way round: until a smaller interest takes its place, or the link ends. */
-  #refusedThere: Refusal | undefined;
-  #refusedHere: Refusal | undefined;
-  receivedPassing = 0;
+  readonly #refusals: InterestRefusals;
 
   constructor(gateway: GatewayId, parts: NodeParts, events: PeerEvents) {
     this.gateway = gateway;
@@ -110,11 +92,14 @@ export class Peer implements RemoteTarget {
     this.#since = parts.clock.now();
     this.#unreachableSince = this.#since;
     const { store, remote, local, limits, bookkeeping, texts } = parts;
-    const now = (): number => parts.clock.now();
+    const refusals = new InterestRefusals(gateway, parts.logger);
+    this.#refusals = refusals;
+    this.passing = new PassingLane(parts);
     this.receiver = new StreamReceiver(
       gateway,
       {
-        ...{ now, send: (frame) => void this.#send(Channel.forward, frame) },
+        now: () => parts.clock.now(),
+        send: (frame) => void this.#send(Channel.forward, frame),
         hasRoom: () => parts.host.hasRoom(),
         append: (message) => events.took(message),
         record: (record) => bookkeeping.recorded(store.recordStream(record)),
@@ -127,12 +112,11 @@ export class Peer implements RemoteTarget {
       send: (frame) => this.#send(Channel.interest, frame),
       covered: () => this.#coveredAsToldWithInterest(),
       acknowledged: (version) => {
-        this.#refusedThere = undefined;
+        refusals.takenThere();
         parts.gate.acknowledged(gateway, version);
       },
       refused: (_version, verdict) => {
-        this.#refusedThere = verdict;
-        this.#warnOfRefusal('it does not take what is wanted here', verdict);
+        refusals.refusedThere(verdict);
         parts.gate.peerGone(gateway);
       },
     });
@@ -140,10 +124,7 @@ export class Peer implements RemoteTarget {
       head: () => store.committed,
       send: (frame) => void this.#send(Channel.interest, frame),
       applied: (update) => this.#interestApplied(update),
-      refused: (verdict) => {
-        this.#refusedHere = verdict;
-        this.#warnOfRefusal('it wants more than is taken of one gateway', verdict);
-      },
+      refused: (verdict) => refusals.refusedHere(verdict),
     });
   }
 
@@ -162,7 +143,7 @@ export class Peer implements RemoteTarget {
         send: (frame) => this.#send(Channel.forward, frame),
         readOwn: (from, maxBytes, done) => store.readOwn(from, maxBytes, done),
         setFloor: (position) => store.setFloor(floorName(gateway), position),
-        pass: (message) => this.pass(message),
+        pass: (message) => this.passing.send(message),
         stalled: () => this.#stall(),
       },
       {
@@ -191,21 +172,12 @@ export class Peer implements RemoteTarget {
 
   /** The link is there, and stands still until one of the two gateways wants less. */
   get isRefused(): boolean {
-    return this.#state === 'telling' && this.#refusedHere !== undefined;
+    return this.#state === 'telling' && this.#refusals.isHere;
   }
 
   /** What is wrong with a link that is there, for people; undefined: nothing is. */
   get trouble(): string | undefined {
-    if (this.#refusedHere !== undefined) return refusedHereText(this.#refusedHere, this.isRefused);
-    return this.#refusedThere === undefined ? undefined : refusedThereText(this.#refusedThere);
-  }
-
-  #warnOfRefusal(message: string, verdict: Refusal): void {
-    this.#parts.logger.warn(message, {
-      gateway: this.gateway,
-      reason: refusalText(verdict),
-      narrow: 'mesh.importFilters',
-    });
+    return this.#refusals.textOf(this.isRefused);
   }
 
   get state(): PeerState {
@@ -242,11 +214,6 @@ export class Peer implements RemoteTarget {
   /** 0: it is reachable. */
   get unreachableForMs(): number {
     return this.isReachable ? 0 : this.#clock.now() - this.#unreachableSince;
-  }
-
-  /** Of QoS 0. They only rise. */
-  get passingCounts(): Readonly<PassedCounts> {
-    return sum(this.#passed, this.#passing?.counts);
   }
 
   // Links.
@@ -299,12 +266,9 @@ export class Peer implements RemoteTarget {
     this.interestOut.stop();
     this.#sync?.stop();
     this.#interestIn.unlinked();
-    this.#refusedHere = undefined;
-    this.#refusedThere = undefined;
+    this.#refusals.linkDown();
     this.#parts.gate.peerGone(this.gateway);
-    Object.assign(this.#passed, sum(this.#passed, this.#passing?.counts));
-    this.#passing = undefined;
-    this.#passingIn = undefined;
+    this.passing.linkDown();
     if (wasReachable) this.#events.apart(this, reason);
   }
 
@@ -334,7 +298,7 @@ export class Peer implements RemoteTarget {
         const update = decodeInterest(frame);
         if (update.kind === 'answer') this.interestOut.answered(update);
         else {
-          this.#hasUpTo ??= update.since;
+          this.#shared.told(update.since);
           this.#interestIn.updated(update);
         }
         return undefined;
@@ -342,40 +306,29 @@ export class Peer implements RemoteTarget {
       case Channel.forward:
         return addresseeOf(frame) === 'sender' ? this.sender?.onFrame(frame) : this.receiver.onFrame(frame);
       case Channel.passing:
-        return this.#passingIn?.onFrame(frame);
+        return this.passing.onFrame(frame);
       case Channel.retained:
         this.#sync?.received(frame);
         return undefined;
       case Channel.runs:
-        return this.#takeRun(frame);
+        return this.passing.onRun(frame);
       default:
         this.#events.frame(this, channel, frame);
         return undefined;
     }
   }
 
-  /** Its first frame. */
+  /** Its first frame. @param rolledBackTo where the log here was put back to, of what the peer has; undefined: it was not */
   helloCame(hello: Hello, rolledBackTo: LogPosition | undefined): void {
-    const { gate, clock, host } = this.#parts;
     this.#holdAll();
     this.#hello = hello;
     this.receiver.linkBegan(hello.head);
-    this.#rolledBackTo = rolledBackTo;
-    this.#hasUpTo = undefined;
-    const present = hello.lineage.at(-1) as Epoch;
-    const source = { origin: this.gateway, epoch: { counter: present.counter, nonce: present.nonce } };
-    const now = (): number => clock.now();
-    this.#passing = new PassingSender({
-      ...{ now, send: (frame) => void this.#send(Channel.passing, frame) },
-      queuedBytes: () => this.#link?.queuedBytes ?? 0,
-    });
-    const deliver = (message: Message): void => {
-      this.receivedPassing++;
-      host.publishPassing(message);
-    };
-    this.#passingIn = new PassingReceiver(source, deliver, now, this.#parts.texts);
+    this.#shared.linkBegan(rolledBackTo);
+    const { counter, nonce } = presentOf(hello.lineage);
+    if (this.#link !== undefined)
+      this.passing.linkUp(this.#link, { origin: this.gateway, epoch: { counter, nonce } });
     this.#enter('telling', 'it has not said yet what it wants');
-    gate.peerReached(this.gateway, -1);
+    this.#parts.gate.peerReached(this.gateway, -1);
     this.#hasToldInterest = false;
     this.interestOut.start(hello.interest);
     this.#sync?.start();
@@ -407,7 +360,7 @@ export class Peer implements RemoteTarget {
 
   #interestApplied({ version, since, grown }: AppliedInterest): void {
     const { remote } = this.#parts;
-    this.#refusedHere = undefined;
+    this.#refusals.takenHere();
     const before = this.#matcher;
     before?.supersededBy(remote.matcherWithout(this.gateway, new Set(grown.map(([filter]) => filter))));
     const matcher = new PeerMatcher(this.#interestIn.matcher);
@@ -422,18 +375,12 @@ export class Peer implements RemoteTarget {
       'up',
       this.#link === undefined ? '' : `by ${this.#link.path} with ${this.#link.remoteAddress}`,
     );
-    this.sender?.linkUp(greeting, { version, matcher: matcher.match }, this.#sharedUpTo(greeting));
+    this.sender?.linkUp(
+      greeting,
+      { version, matcher: matcher.match },
+      this.#shared.upTo(greeting.covered ?? 0),
+    );
     this.#events.up(this);
-  }
-
-  /**
-   * Where the log here was put back to, as both see it: the peer remembers more of the lives that were lost, and may have found since its
-   * greeting that less of what it has is in this log.
-   */
-  #sharedUpTo({ covered = 0 }: ReceiverGreeting): LogPosition | undefined {
-    const hasUpTo = this.#hasUpTo ?? covered;
-    if (hasUpTo >= covered) return this.#rolledBackTo;
-    return Math.min(hasUpTo, this.#rolledBackTo ?? hasUpTo);
   }
 
   /** It is no member any more. */
@@ -449,38 +396,9 @@ export class Peer implements RemoteTarget {
     this.#sync?.requestRound();
   }
 
-  /** One that nobody acknowledges. */
-  pass(message: Message): void {
-    if (this.#passing === undefined) this.#passed.linkDown++;
-    else this.#passing.send(message);
-  }
-
-  passRun(v5: boolean, publisher: string, frames: Uint8Array, count: number): void {
-    const { maxQueuedPassingBytes } = this.#parts.limits;
-    if (this.#passing === undefined) {
-      this.#passed.linkDown += count;
-      return;
-    }
-    if ((this.#link?.queuedBytes ?? 0) > maxQueuedPassingBytes) {
-      this.#passed.slowLink += count;
-      return;
-    }
-    // What came before it leaves before it.
-    this.#passing.flush();
-    this.#passing.counts.sent += count;
-    this.#send(Channel.runs, encodeRun(v5, publisher, frames));
-  }
-
-  #takeRun(frame: Uint8Array): string | undefined {
-    const { v5, publisher, frames } = decodeRun(frame);
-    const count = this.#parts.host.publishRun(frames, v5, publisher);
-    this.receivedPassing += count;
-    return count > 0 ? undefined : 'it sent messages that are none';
-  }
-
   flush(): void {
     if (this.#state === 'up') this.sender?.flush();
-    this.#passing?.flush();
+    this.passing.flush();
   }
 
   /** @param isOfOthers only says how much of other logs is here */
@@ -504,27 +422,4 @@ export class Peer implements RemoteTarget {
       ...{ from, to, reason: 'its log does not have them any more' },
     });
   }
-}
-
-const FLOOR_PREFIX = 'peer/';
-
-export function floorName(gateway: GatewayId): string {
-  return FLOOR_PREFIX + gateway;
-}
-
-/** undefined: it is the floor of something else. */
-export function gatewayOfFloor(name: string): GatewayId | undefined {
-  return name.startsWith(FLOOR_PREFIX) ? parseGatewayId(name.slice(FLOOR_PREFIX.length)) : undefined;
-}
-
-function sum(counts: PassedCounts, onLink: PassingCounts | undefined): PassedCounts {
-  if (onLink === undefined) return counts;
-  const { sent, dropped, expired, tooLarge } = onLink;
-  return {
-    sent: counts.sent + sent,
-    slowLink: counts.slowLink + dropped,
-    linkDown: counts.linkDown,
-    expired: counts.expired + expired,
-    tooLarge: counts.tooLarge + tooLarge,
-  };
 }

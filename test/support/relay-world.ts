@@ -1,5 +1,5 @@
 /** A gateway that archives through others, with links that a test breaks, threads that are none, and time that passes when nothing else happens. */
-import type { LinkedGateway } from '../../lib/contracts/archive-links.js';
+import type { LinkedGateway } from '../../lib/contracts/peer-channel.js';
 import type { Clock, TimerHandle, Timers } from '../../lib/contracts/clock.js';
 import { type GatewayId, gatewayIdOf } from '../../lib/contracts/gateway-id.js';
 import { bodyOf, type ObjectStore } from '../../bridge/archive/object-store.js';

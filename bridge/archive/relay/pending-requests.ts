@@ -1,7 +1,7 @@
 /** What was asked of gateways that archive for this one and is not answered yet, and the bodies that they pull for it. */
-import type { LinkedGateway } from '../../../lib/contracts/archive-links.js';
 import type { TimerHandle, Timers } from '../../../lib/contracts/clock.js';
 import { type GatewayId, shortId } from '../../../lib/contracts/gateway-id.js';
+import type { LinkedGateway } from '../../../lib/contracts/peer-channel.js';
 import { ANSWER_WITHIN_MS, PULLED_MAX_BYTES } from './limits.js';
 import {
   type BodyReader,
@@ -16,7 +16,7 @@ export interface RequestPorts {
   readonly timers: Timers;
   /** Bytes that a frame may carry. */
   readonly frameMaxBytes: number;
-  /** See ArchiveLinks.send. */
+  /** See PeerChannel.send. */
   send(to: GatewayId, frame: Uint8Array): boolean;
 }
 

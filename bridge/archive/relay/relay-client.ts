@@ -4,10 +4,10 @@
  *
  *     linked ── offer ──▶ candidate ── identify ──▶ the store that it is to be ──▶ in use ── link gone, store fails ──▶ the next one
  */
-import type { ArchiveLinkHandlers, LinkedGateway } from '../../../lib/contracts/archive-links.js';
 import type { ArchiveWay } from '../../../lib/contracts/archive-status.js';
 import { type GatewayId, shortId } from '../../../lib/contracts/gateway-id.js';
 import type { Logger } from '../../../lib/contracts/logger.js';
+import type { ChannelUser, LinkedGateway } from '../../../lib/contracts/peer-channel.js';
 import { ObjectFault } from '../object-store.js';
 import { OFFER_WITHIN_MS } from './limits.js';
 import {
@@ -37,7 +37,7 @@ interface Neighbour extends LinkedGateway {
 const ID_START_MIN = 8;
 const NO_BODY: BodyReader = () => Promise.reject(new Error('nothing is created'));
 
-export class RelayClient implements ArchiveLinkHandlers {
+export class RelayClient implements ChannelUser {
   readonly #ports: ClientPorts;
   readonly #wanted: string;
   readonly #neighbours = new Map<GatewayId, Neighbour>();

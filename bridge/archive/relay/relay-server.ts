@@ -3,10 +3,10 @@
  *
  *     linked ── offer ──▶      request ── may it? ─▶ paced ─▶ room for its body ─▶ store ── answer ──▶
  */
-import type { ArchiveLinkHandlers, LinkedGateway } from '../../../lib/contracts/archive-links.js';
 import type { ServedCounts } from '../../../lib/contracts/archive-status.js';
 import type { Clock, Timers } from '../../../lib/contracts/clock.js';
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
+import type { ChannelUser, LinkedGateway } from '../../../lib/contracts/peer-channel.js';
 import { Pace } from '../paced-body.js';
 import { BodyBudget } from './body-budget.js';
 import { BodyPuller } from './body-puller.js';
@@ -41,7 +41,7 @@ export interface ServerPorts {
   readonly timers: Timers;
   /** Bytes that a frame may carry. */
   readonly frameMaxBytes: number;
-  /** See ArchiveLinks.send. */
+  /** See PeerChannel.send. */
   send(to: GatewayId, frame: Uint8Array): boolean;
   readonly ask: AskStore;
 }
@@ -64,7 +64,7 @@ interface Served {
   isOver: boolean;
 }
 
-export class RelayServer implements ArchiveLinkHandlers {
+export class RelayServer implements ChannelUser {
   readonly #ports: ServerPorts;
   readonly #pieceMaxBytes: number;
   readonly #budget = new BodyBudget(BODIES_MAX_BYTES);

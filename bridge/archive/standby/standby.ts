@@ -8,8 +8,8 @@
 import type { StandbyStatus } from '../../../lib/contracts/archive-status.js';
 import { type GatewayId, parseGatewayId, shortId } from '../../../lib/contracts/gateway-id.js';
 import type { MasterKey } from '../../../lib/contracts/master-key.js';
+import type { ChannelUser, LinkedGateway } from '../../../lib/contracts/peer-channel.js';
 import type { LogPosition } from '../../../lib/contracts/store.js';
-import type { PeerWire } from '../../../lib/contracts/peer-wire.js';
 import type { LogRead } from '../row-columns.js';
 import { decodeCopyFrame, encodeOffer, encodeWithheld } from './copy-frames.js';
 import { CopySender } from './copy-sender.js';
@@ -55,7 +55,7 @@ const ID_START_MIN_CHARACTERS = 4;
 const NOT_MET =
   'no gateway that is called so was met; or it archives nothing, or lets nothing of that leave (mesh.exportFilters there)';
 
-export class Standby implements PeerWire {
+export class Standby implements ChannelUser {
   readonly #settings: StandbySettings;
   readonly #ports: StandbyPorts;
   readonly #senders = new Map<GatewayId, CopySender>();
@@ -99,7 +99,7 @@ export class Standby implements PeerWire {
       void keeper.open().then(() => this.#opened(keeper));
     }
     this.#isStarted = true;
-    for (const [gateway, frame] of this.#early) this.frame(gateway, frame);
+    for (const [gateway, frame] of this.#early) this.onFrame(gateway, frame);
     this.#early.clear();
   }
 
@@ -121,7 +121,7 @@ export class Standby implements PeerWire {
 
   // Links.
 
-  up(gateway: GatewayId): void {
+  linked({ id: gateway }: LinkedGateway): void {
     const { clock, store, archive, send } = this.#ports;
     const sender = new CopySender(
       {
@@ -138,7 +138,7 @@ export class Standby implements PeerWire {
     if (frame !== undefined) send(gateway, frame);
   }
 
-  down(gateway: GatewayId): void {
+  unlinked(gateway: GatewayId): void {
     this.#senders.get(gateway)?.halt();
     this.#senders.delete(gateway);
     this.#early.delete(gateway);
@@ -146,7 +146,7 @@ export class Standby implements PeerWire {
     this.#keepers.get(gateway)?.linkDown();
   }
 
-  frame(gateway: GatewayId, bytes: Uint8Array): string | undefined {
+  onFrame(gateway: GatewayId, bytes: Uint8Array): string | undefined {
     const frame = decodeCopyFrame(bytes);
     if (frame === undefined) return 'it sent a frame of the archive that cannot be read';
     const sender = this.#senders.get(gateway);
@@ -298,7 +298,7 @@ export class Standby implements PeerWire {
     this.#finished.set(origin, statusOfFinished(keeper, this.#finishing, this.#settings.maxBytes));
     this.#drop(keeper);
     // It is back, and does not say it again.
-    if (offered !== undefined) this.frame(origin, encodeOffer(offered));
+    if (offered !== undefined) this.onFrame(origin, encodeOffer(offered));
   }
 
   /** Resolves when nothing goes on any more. What was begun is gone on with after the next start. */

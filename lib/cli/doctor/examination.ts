@@ -1,6 +1,6 @@
 /** Puts the checks together: what is looked at, in which order, and what becomes of a probe that fails or does not end. */
 import { type Config, mqttListeners, parseBootstrap, parseHostPort } from '../../config/index.js';
-import { peerOfTarget } from '../../contracts/archive-links.js';
+import { peerOfTarget } from '../../contracts/archive-target.js';
 import { failure, type Finding, skipped, warning } from './finding.js';
 import { judgeArchive, judgeRelayedArchive } from './judge-archive.js';
 import { judgeStandby } from './judge-standby.js';

@@ -14,6 +14,7 @@ import type { StandbyStatus } from '../../../lib/contracts/archive-status.js';
 import { type GatewayId, gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
 import type { Logger, LogFields } from '../../../lib/contracts/logger.js';
 import { type MasterKey, parseKeyFile } from '../../../lib/contracts/master-key.js';
+import type { LinkedGateway } from '../../../lib/contracts/peer-channel.js';
 import { realTimers } from '../../../lib/real-clock.js';
 import { ArchivingOrigin } from '../../support/archiving-origin.js';
 import { KeptStore } from '../../support/kept-store.js';
@@ -85,6 +86,8 @@ class End {
   }
 }
 
+const gatewayOf = (id: GatewayId): LinkedGateway => ({ id, site: '', isRelayed: false });
+
 function folderOf(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'sprawl-standby-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -123,13 +126,13 @@ class Pair {
 
   link(): void {
     this.#isLinked = true;
-    this.harbour.standby.up(MILL);
-    this.mill.standby.up(HARBOUR);
+    this.harbour.standby.linked(gatewayOf(MILL));
+    this.mill.standby.linked(gatewayOf(HARBOUR));
   }
 
   unlink(): void {
-    if (this.#isLinked) this.mill.standby.down(HARBOUR);
-    if (this.#isLinked) this.harbour.standby.down(MILL);
+    if (this.#isLinked) this.mill.standby.unlinked(HARBOUR);
+    if (this.#isLinked) this.harbour.standby.unlinked(MILL);
     this.#isLinked = false;
   }
 
@@ -156,7 +159,7 @@ class Pair {
 
   #deliver(from: End, to: End): void {
     for (const { frame } of from.sent.splice(0))
-      if (this.#isLinked && to.standby.frame(from.id, frame) !== undefined) this.unlink();
+      if (this.#isLinked && to.standby.onFrame(from.id, frame) !== undefined) this.unlink();
   }
 
   append(count: number): void {
@@ -333,9 +336,9 @@ t.test('copies that hold more of the log than they may are given up, and made an
 
 t.test('a link to a gateway that sends what is no copy ends', (t) => {
   const { standby } = new End(folderOf(t), MILL, { standbyFor: ['*'] });
-  standby.up(HARBOUR);
-  t.match(standby.frame(HARBOUR, Uint8Array.of(1, 0x7b)), /cannot be read/);
-  t.match(standby.frame(HARBOUR, Uint8Array.of(99)), /cannot be read/);
+  standby.linked(gatewayOf(HARBOUR));
+  t.match(standby.onFrame(HARBOUR, Uint8Array.of(1, 0x7b)), /cannot be read/);
+  t.match(standby.onFrame(HARBOUR, Uint8Array.of(99)), /cannot be read/);
   t.end();
 });
 
@@ -547,15 +550,15 @@ t.test('one that does not get on stands in the way of no other', async (t) => {
   const other = new ArchivingOrigin();
   for (let n = 0; n < 3; n++) other.append(true);
   const { standby, store, sent } = pair.mill;
-  standby.up(QUARRY);
-  standby.frame(QUARRY, encodeOffer({ ...other.offer, config: { ...other.config, site: 'quarry' } }));
+  standby.linked(gatewayOf(QUARRY));
+  standby.onFrame(QUARRY, encodeOffer({ ...other.offer, config: { ...other.config, site: 'quarry' } }));
   await settled();
   t.match(decodeCopyFrame(sent.at(-1)?.frame ?? new Uint8Array(0)), { kind: 'want', after: 0 });
   const { rows } = await other.read(0);
   for (const frame of encodeParts(encodeChunk({ from: 0, to: 3, head: 3, lost: [], rows })))
-    t.equal(standby.frame(QUARRY, frame), undefined);
+    t.equal(standby.onFrame(QUARRY, frame), undefined);
   store.commit();
-  standby.down(QUARRY);
+  standby.unlinked(QUARRY);
   t.match(standby.finish('quarry', false), { gateway: QUARRY, upTo: 3 });
   t.match(standby.status()[1], { gateway: QUARRY, state: 'finishing' });
   await pair.until('it fails still', () => standby.status().some(({ state }) => state === 'finished'));

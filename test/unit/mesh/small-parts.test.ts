@@ -91,10 +91,13 @@ const MEMBER = {
   metadata: { version: 1, site: 'mill', load: 0.5 },
 };
 const PEER = {
-  ...{ gateway: OTHER, state: 'up', reason: 'by tcp', isStalled: false, receivedPassing: 5 },
+  ...{ gateway: OTHER, state: 'up', reason: 'by tcp', isStalled: false },
   link: { path: 'tcp', remoteAddress: '192.0.2.7:1' },
   receiver: { status: { received: 10 } },
-  passingCounts: { sent: 1, slowLink: 2, linkDown: 3, expired: 4, tooLarge: 5 },
+  passing: {
+    counts: { sent: 1, slowLink: 2, linkDown: 3, expired: 4, tooLarge: 5 },
+    receivedCount: 5,
+  },
   sender: {
     status: {
       ...{ pendingMessages: 7, pendingBytes: 8, unackedBytes: 9, oldestUnackedMs: 11 },

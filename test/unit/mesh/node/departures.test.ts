@@ -10,7 +10,7 @@ import {
 } from '../../../../mesh/identity/departure.js';
 import { GatewayKey } from '../../../../mesh/identity/gateway-key.js';
 import { Departures } from '../../../../mesh/node/departures.js';
-import { floorName } from '../../../../mesh/node/peer.js';
+import { floorName } from '../../../../mesh/node/peer-floors.js';
 import { statusOf } from '../../../../mesh/status.js';
 import type { TransportStatus } from '../../../../mesh/transport/index.js';
 import { MalformedFrame } from '../../../../mesh/wire/bytes.js';

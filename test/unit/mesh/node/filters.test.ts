@@ -1,6 +1,6 @@
 /** What import and export filters keep in and out: also of what is retained, which goes to everybody. */
 import t from 'tap';
-import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
+import type { MeshNodeOptions } from '../../../../mesh/node/node-options.js';
 import { MeshNetwork } from '../../../sim/mesh/network.js';
 import { Random } from '../../../sim/random.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';

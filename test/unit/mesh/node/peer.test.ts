@@ -22,7 +22,7 @@ import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS, PEERS_MAX_COUNT } from '../../../../
 import { REBORN, REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
 import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';
 import { TextCache } from '../../../../mesh/forward/text-cache.js';
-import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
+import type { MeshNodeOptions } from '../../../../mesh/node/node-options.js';
 import type { Peer } from '../../../../mesh/node/peer.js';
 import { encodeRun, RUN_MAX_BYTES } from '../../../../mesh/node/runs.js';
 import { ByteWriter } from '../../../../mesh/wire/bytes.js';
@@ -557,21 +557,21 @@ t.test('what was sent of QoS 0 is counted over all links, and what was not, by i
   };
   const link = world.up();
   await publish(3);
-  t.match(world.peer().passingCounts, { sent: 3, slowLink: 0, linkDown: 0 });
+  t.match(world.peer().passing.counts, { sent: 3, slowLink: 0, linkDown: 0 });
   link.queuedBytes = 1 << 21;
   await publish(2);
-  t.match(world.peer().passingCounts, { sent: 3, slowLink: 2 });
+  t.match(world.peer().passing.counts, { sent: 3, slowLink: 2 });
   link.close('cut');
   t.match(
-    world.peer().passingCounts,
+    world.peer().passing.counts,
     { sent: 3, slowLink: 2, linkDown: 0 },
     'the end of a link takes nothing back',
   );
   await publish(4);
-  t.match(world.peer().passingCounts, { sent: 3, slowLink: 2, linkDown: 4 });
+  t.match(world.peer().passing.counts, { sent: 3, slowLink: 2, linkDown: 4 });
   world.up();
   await publish(1);
-  t.match(world.peer().passingCounts, { sent: 4, slowLink: 2, linkDown: 4 });
+  t.match(world.peer().passing.counts, { sent: 4, slowLink: 2, linkDown: 4 });
 });
 
 /** PUBLISH packets of MQTT 3.1.1 with QoS 0. */
@@ -589,7 +589,7 @@ t.test('each message of a run counts, on both sides', async (t) => {
   void site.subscribe('site/#');
   const frames = framesOf('site/x', 'hello', 5);
   link.handlers?.onFrame(Channel.runs, encodeRun(false, 'pump', frames));
-  t.equal(world.peer().receivedPassing, 5);
+  t.equal(world.peer().passing.receivedCount, 5);
   t.same(
     site.got,
     Array.from({ length: 5 }, () => 'site/x hello'),
@@ -602,13 +602,13 @@ t.test('each message of a run counts, on both sides', async (t) => {
   link.take(Channel.runs);
   site.node.forwardRun(run(3), route.bytes, [...targets, { gateway: THIRD, qos: 0 }]);
   t.same(link.take(Channel.runs), [encodeRun(false, 'pump', framesOf('site/x', 'hello', 3))]);
-  t.equal(world.peer().passingCounts.sent, 3);
+  t.equal(world.peer().passing.counts.sent, 3);
   link.queuedBytes = 1 << 21;
   site.node.forwardRun(run(2), route.bytes, targets);
-  t.match(world.peer().passingCounts, { sent: 3, slowLink: 2 });
+  t.match(world.peer().passing.counts, { sent: 3, slowLink: 2 });
   link.close('cut');
   site.node.forwardRun(run(2), route.bytes, targets);
-  t.match(world.peer().passingCounts, { sent: 3, slowLink: 2, linkDown: 2 });
+  t.match(world.peer().passing.counts, { sent: 3, slowLink: 2, linkDown: 2 });
 });
 
 t.test('a run that is too large for a frame goes message by message', async (t) => {
@@ -623,7 +623,7 @@ t.test('a run that is too large for a frame goes message by message', async (t) 
   ]);
   await world.scheduler.advance(1);
   t.equal(link.take(Channel.runs).length, 0);
-  t.equal(world.peer().passingCounts.sent, count);
+  t.equal(world.peer().passing.counts.sent, count);
 });
 
 t.test('what is not to be exported, and what the gateway says of itself, stays at home', async (t) => {
@@ -636,6 +636,6 @@ t.test('what is not to be exported, and what the gateway says of itself, stays a
   world.site.publish('private/x', 'secret', 1, true);
   world.site.publish('private/x', 'secret', 0);
   await world.scheduler.advance(100);
-  t.equal(world.peer().passingCounts.sent, 0);
+  t.equal(world.peer().passing.counts.sent, 0);
   t.equal(world.peer().sender?.status.pendingMessages, 0);
 });

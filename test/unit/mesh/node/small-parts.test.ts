@@ -74,7 +74,12 @@ t.test('a message belongs to the life in which its position was taken', (t) => {
   const nonce = (digit: string): string => digit.repeat(16);
   const first = { counter: 3, nonce: nonce('a'), after: 10 };
   const second = { counter: 4, nonce: nonce('b'), after: 20 };
-  const own = new OwnLineage(idOf(1), []);
+  const kept = new Map<string, Uint8Array>();
+  const notes = {
+    note: (name: string) => kept.get(name),
+    setNote: (name: string, bytes: Uint8Array) => void kept.set(name, bytes),
+  };
+  const own = new OwnLineage(idOf(1), [], notes);
   t.throws(() => own.present, /has not begun/);
   t.match(own.sourceAt(1), { origin: idOf(1), epoch: { counter: 0 } });
   own.begin([first]);
@@ -87,7 +92,15 @@ t.test('a message belongs to the life in which its position was taken', (t) => {
     [3, 3, 4],
   );
   t.equal(own.sourceAt(21), own.sourceAt(1000), 'one object for each life');
-  t.same(new OwnLineage(idOf(1), [first]).sourceAt(11).epoch, { counter: 3, nonce: nonce('a') });
+  t.equal(
+    new OwnLineage(idOf(1), [second], notes).sourceAt(5).epoch.counter,
+    3,
+    'the store knows lives that others are not told of any more',
+  );
+  t.same(
+    new OwnLineage(idOf(1), [first], { note: () => undefined, setNote: () => undefined }).sourceAt(11).epoch,
+    { counter: 3, nonce: nonce('a') },
+  );
   t.end();
 });
 

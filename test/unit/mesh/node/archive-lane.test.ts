@@ -5,7 +5,7 @@ import { RelayClient } from '../../../../bridge/archive/relay/relay-client.js';
 import { RelayServer } from '../../../../bridge/archive/relay/relay-server.js';
 import { RelayedObjectStore } from '../../../../bridge/archive/relay/relayed-object-store.js';
 import { servedStore } from '../../../../bridge/archive/relay/served-store.js';
-import type { LinkedGateway } from '../../../../lib/contracts/archive-links.js';
+import type { LinkedGateway } from '../../../../lib/contracts/peer-channel.js';
 import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { encodeEvictions, Roster } from '../../../../mesh/admission/roster.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
@@ -16,7 +16,7 @@ import {
   ARCHIVE_LANE_MAX_BYTES,
   ARCHIVE_LINK_QUEUED_MAX_BYTES,
 } from '../../../../mesh/node/limits.js';
-import type { MeshNodeOptions } from '../../../../mesh/node/mesh-node.js';
+import type { MeshNodeOptions } from '../../../../mesh/node/node-options.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
 import { MemoryObjectStore } from '../../../support/memory-object-store.js';
 import { nullLogger } from '../../../support/null-logger.js';
@@ -53,7 +53,7 @@ class World {
 
   static async begun(rate = 0, node: Partial<MeshNodeOptions> = {}): Promise<World> {
     const world = new World(rate, node);
-    world.site.node.archive.handlers = {
+    world.site.node.archive.user = {
       linked: (gateway) => void world.linked.push(gateway),
       unlinked: (id) => void world.unlinked.push(id),
       onFrame: (from, frame) => {
@@ -97,7 +97,7 @@ t.test('the archive hears of links and of their ends, and of what comes over the
 
 t.test('a gateway without an archive passes over what others send of theirs', async (t) => {
   const world = await World.begun();
-  world.site.node.archive.handlers = undefined;
+  world.site.node.archive.user = undefined;
   const link = world.up();
   link.handlers?.onFrame(Channel.archive, Buffer.from('offer'));
   t.same(link.closed, []);
@@ -178,8 +178,8 @@ t.test('an archive goes through a third gateway, where two have no other way', a
     },
     '',
   );
-  ours.handlers = client;
-  theirs.handlers = new RelayServer(
+  ours.user = client;
+  theirs.user = new RelayServer(
     {
       ...{ clock: scheduler, timers, frameMaxBytes: theirs.frameMaxBytes },
       ask: servedStore(there, (size) => new Uint8Array(size)),
