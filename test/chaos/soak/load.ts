@@ -76,11 +76,19 @@ export class MixedLoad {
   }
 
   async start(): Promise<void> {
-    const staying = await this.#connect('staying', { clean: false });
-    staying.on('message', () => this.counts.received++);
+    const staying = await this.#connect(
+      'staying',
+      { clean: false },
+      this.#home,
+      () => this.counts.received++,
+    );
     await staying.subscribeAsync('soak/#', { qos: 2 });
-    const abroad = await this.#connect('abroad', { clean: false }, this.#neighbour);
-    abroad.on('message', () => this.counts.abroad++);
+    const abroad = await this.#connect(
+      'abroad',
+      { clean: false },
+      this.#neighbour,
+      () => this.counts.abroad++,
+    );
     await abroad.subscribeAsync('soak/#', { qos: 1 });
     const publishers = await Promise.all([0, 1, 2].map((qos) => this.#connect(`publisher-${qos}`, {})));
     const foreigner = await this.#connect('foreigner', {}, this.#neighbour);
@@ -105,14 +113,12 @@ export class MixedLoad {
   async fill(topics: number): Promise<void> {
     const parked = [this.#home, this.#neighbour].map((at, i) => ({ at, clientId: `filled-${i}` }));
     const visit = async ({ at, clientId }: (typeof parked)[number], count: number): Promise<void> => {
-      const client = await this.#connect(
-        clientId,
-        { clean: false, properties: { sessionExpiryInterval: count === 0 ? 3600 : 1 } },
-        at,
-      );
-      const all = new Promise<void>((resolve) => {
-        let left = count;
-        client.on('message', () => --left === 0 && resolve());
+      const properties = { sessionExpiryInterval: count === 0 ? 3600 : 1 };
+      let left = count;
+      let done = (): void => undefined;
+      const all = new Promise<void>((resolve) => (done = resolve));
+      const client = await this.#connect(clientId, { clean: false, properties }, at, () => {
+        if (--left === 0) done();
       });
       if (count === 0) await client.subscribeAsync('fill/#', { qos: 1 });
       else await all;
@@ -170,10 +176,21 @@ export class MixedLoad {
     if (this.faults.length < 20) this.faults.push(text);
   }
 
-  async #connect(clientId: string, options: IClientOptions, at = this.#home): Promise<MqttClient> {
-    const client = await mqtt.connectAsync({
+  /** @param onMessage also for what comes in one read with the CONNACK */
+  async #connect(
+    clientId: string,
+    options: IClientOptions,
+    at = this.#home,
+    onMessage?: () => void,
+  ): Promise<MqttClient> {
+    const client = mqtt.connect({
       ...{ host: at.host, port: at.port, protocolVersion: 5, clientId, reconnectPeriod: 0 },
       ...options,
+    });
+    if (onMessage !== undefined) client.on('message', onMessage);
+    await new Promise<void>((resolve, reject) => {
+      client.once('connect', () => resolve());
+      client.once('error', reject);
     });
     this.#clients.add(client);
     // Of those that are leaving: their stream is gone.
@@ -236,8 +253,12 @@ export class MixedLoad {
       ...(expires && { properties: { sessionExpiryInterval: EXPIRES_S } }),
     };
     const at = this.#random.chance(VISIT_ABROAD_CHANCE) ? this.#neighbour : this.#home;
-    const client = await this.#connect(`visitor-${++this.#visitors}`, options, at);
-    client.on('message', () => this.counts.received++);
+    const client = await this.#connect(
+      `visitor-${++this.#visitors}`,
+      options,
+      at,
+      () => this.counts.received++,
+    );
     const filters = ['soak/+/value', 'soak/#', 'soak/retained/+', '$share/visitors/soak/#'] as const;
     await client.subscribeAsync(this.#random.pick(filters), { qos: this.#random.pick([0, 1, 2]) });
     await this.#wait(this.#random.integer(100, VISIT_MAX_MS));
@@ -249,11 +270,12 @@ export class MixedLoad {
   /** One session that is there, then away, then takes what has waited. */
   async #comeAndGo(clientId: string): Promise<void> {
     for (let away = 0; !this.#over.signal.aborted; away++) {
-      const client = await this.#connect(clientId, {
-        clean: false,
-        properties: { sessionExpiryInterval: 3600 },
-      });
-      client.on('message', () => this.counts.backlog++);
+      const client = await this.#connect(
+        clientId,
+        { clean: false, properties: { sessionExpiryInterval: 3600 } },
+        this.#home,
+        () => this.counts.backlog++,
+      );
       if (away === 0) await client.subscribeAsync('soak/+/value', { qos: 2 });
       else this.counts.returns++;
       await this.#wait(this.#random.integer(200, VISIT_MAX_MS));
