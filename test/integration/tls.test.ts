@@ -164,7 +164,13 @@ function suite(certificates: Certificates): void {
     'a key that does not fit, is none or is encrypted stops the start, and so does a CA file without any',
     async (t) => {
       const refused = async (changes: object): Promise<string> =>
-        tlsOptionsOf({ ...server, minVersion: 'TLSv1.2', requireClientCertificate: false, ...changes }).then(
+        tlsOptionsOf({
+          ...server,
+          host: '127.0.0.1',
+          minVersion: 'TLSv1.2',
+          requireClientCertificate: false,
+          ...changes,
+        }).then(
           () => 'taken',
           ({ code, message }: SprawlError) => `${code} ${message}`,
         );
