@@ -37,6 +37,9 @@ process.emitWarning = function (warning, type) {
   return emitWarning.apply(process, arguments);
 };
 
+// Until the gateway listens for it a SIGHUP would end the process; what it asks for, to read the files again, has not been read yet.
+if (process.argv[2] === 'up' || process.argv[2] === 'join') process.on('SIGHUP', function () {});
+
 var path = require('path');
 var main = path.join(__dirname, '..', 'dist', 'lib', 'cli', 'main.js');
 if (!require('fs').existsSync(main)) {

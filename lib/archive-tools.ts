@@ -1,9 +1,9 @@
 /** What reads an archive, for the command line and HTTP: the only module that knows both the bridge and a configuration, besides the gateway. */
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { Catalog, NothingArchived } from '../bridge/archive/reading/catalog.js';
 import { ObjectDamage } from '../bridge/archive/reading/checked-object.js';
 import { readSelection } from '../bridge/archive/reading/archive-reader.js';
@@ -15,12 +15,13 @@ import { ManifestFault } from '../bridge/archive/manifest-entry.js';
 import { MergeFault } from '../bridge/archive/merge-record.js';
 import { ObjectFault, type ObjectFaultKind, type ObjectStore } from '../bridge/archive/object-store.js';
 import type { S3Lifecycle } from '../bridge/archive/s3-lifecycle.js';
-import { openLifecycle, openTarget, type TargetSettings } from '../bridge/archive/target.js';
+import { folderFault, openLifecycle, openTarget, type TargetSettings } from '../bridge/archive/target.js';
 import { archiveKeysOf, type ArchiveKeySources } from './archive-keys.js';
 import type { Config } from './config/index.js';
 import { peerOfTarget } from './contracts/archive-target.js';
 import { SprawlError } from './contracts/errors.js';
 import { realClock } from './real-clock.js';
+import { readTlsFile } from './tls-files.js';
 import { version } from './version.js';
 
 export { type BucketFinding, judgeBucket, timeText } from '../bridge/archive/bucket-judgement.js';
@@ -67,8 +68,11 @@ const WAY_OUT: Readonly<Record<ObjectFaultKind, string>> = {
 /** What says where an archive is. */
 export type ArchivePlace = Pick<Config['archive'], 'target' | 's3'> & ArchiveKeySources;
 
-/** Whether an archive answers; nothing is written. Never rejects. */
-export async function lookAtArchive(archive: ArchivePlace): Promise<{
+/** Whether an archive answers, or could be begun; nothing is written. Never rejects. @param dataDir what is below it the gateway makes itself */
+export async function lookAtArchive(
+  archive: ArchivePlace,
+  dataDir: string,
+): Promise<{
   readonly name: string;
   readonly tookMs: number;
   readonly fault: string | undefined;
@@ -84,7 +88,8 @@ export async function lookAtArchive(archive: ArchivePlace): Promise<{
   });
   try {
     await withArchive({ archive }, (store) => store.stat('manifest/none'));
-    return seen(undefined);
+    const isBelow = archive.target.startsWith(pathToFileURL(`${resolve(dataDir)}/`).href);
+    return seen(isBelow ? undefined : await folderFault(archive.target));
   } catch (error) {
     const isOurs = error instanceof SprawlError && error.code === 'ARCHIVE_KEY_INVALID';
     return seen(error instanceof Error ? error.message : String(error), isOurs);
@@ -97,7 +102,7 @@ export async function withArchive<T>(
   task: (store: ObjectStore) => Promise<T>,
 ): Promise<T> {
   const keys = await archiveKeysOf({ archive });
-  const { objects, close } = await openTarget(placeOf(archive), keys);
+  const { objects, close } = await openTarget(await placeOf(archive), keys);
   try {
     return await task(objects);
   } catch (error) {
@@ -112,7 +117,7 @@ export async function withLifecycle<T>(
   { archive }: Pick<Config, 'archive'>,
   task: (lifecycle: S3Lifecycle | undefined) => Promise<T>,
 ): Promise<T> {
-  const lifecycle = await openLifecycle(placeOf(archive));
+  const lifecycle = await openLifecycle(await placeOf(archive));
   try {
     return await task(lifecycle);
   } catch (error) {
@@ -123,7 +128,7 @@ export async function withLifecycle<T>(
 }
 
 /** @throws SprawlError ARCHIVE_ELSEWHERE, TLS_FILE_INVALID */
-function placeOf({ target, s3 }: ArchivePlace): TargetSettings {
+async function placeOf({ target, s3 }: ArchivePlace): Promise<TargetSettings> {
   const { caFile, ...rest } = s3;
   if (peerOfTarget(target) !== undefined)
     throw new SprawlError(
@@ -131,7 +136,8 @@ function placeOf({ target, s3 }: ArchivePlace): TargetSettings {
       `archive.target is ${target}: what this gateway archives is in the archive of another one, and "sprawl-edge archive status" says of which. Run this there, or give the place of that archive with --target`,
       { details: { target } },
     );
-  return { target, s3: { ...rest, ca: readCertificates(caFile) } };
+  const ca = caFile === undefined ? undefined : (await readTlsFile('archive.s3.caFile', caFile)).toString();
+  return { target, s3: { ...rest, ca } };
 }
 
 /** What the user is told; everything else as it is. */
@@ -289,17 +295,4 @@ export function whileWanted(store: ObjectStore, signal: AbortSignal): ObjectStor
     list: (prefix, after) => wanted().list(prefix, after),
     remove: (key) => wanted().remove(key),
   };
-}
-
-function readCertificates(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SprawlError('TLS_FILE_INVALID', `cannot read archive.s3.caFile: ${reason}`, {
-      details: { path },
-      cause: error,
-    });
-  }
 }

@@ -1,6 +1,5 @@
 /** Whether and how a gateway archives what it takes in, by its configuration and its data folder. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type {
@@ -30,6 +29,7 @@ import { type ArchiveService, openArchiveService, openRelayClient } from './gate
 import { createStandby, letStandbyGo } from './gateway-standby.js';
 import { minuteOfDay, realTimers } from './real-clock.js';
 import { C, type Counters } from './telemetry/counters.js';
+import { readTlsFile } from './tls-files.js';
 
 const SPOOL = 'archive-spool';
 const CLIENT_MESSAGES = [
@@ -74,7 +74,7 @@ interface Self {
   beyond(counter: number): void;
 }
 
-/** undefined: nothing is archived. @throws SprawlError CONFIG_INVALID, ARCHIVE_KEY_INVALID, MESH_FILE_FAILED, MESH_FILE_DAMAGED */
+/** undefined: nothing is archived. @throws SprawlError TLS_FILE_INVALID, ARCHIVE_KEY_INVALID, MESH_FILE_FAILED, MESH_FILE_DAMAGED */
 export async function openArchive(config: Config, parts: ArchiveParts): Promise<GatewayArchive | undefined> {
   if (config.archive.topics.length === 0) return undefined;
   const { clock, logger, store, lanes, mesh } = parts;
@@ -288,23 +288,17 @@ async function copySettingsOf(config: Config, site: string): Promise<ArchiveSett
   return {
     ...settings,
     name: 'archive-copy',
-    target: await targetOf({ target: copyTarget, s3: copyS3 }),
+    target: await targetOf({ target: copyTarget, s3: copyS3 }, 'archive.copyS3'),
     spoolFolder: `${settings.spoolFolder}-copy`,
   };
 }
 
-/** @throws SprawlError CONFIG_INVALID for a file of certificates that cannot be read */
-async function targetOf({ target, s3 }: Pick<Config['archive'], 'target' | 's3'>): Promise<TargetSettings> {
-  const { endpoint, region, pathStyle, caFile, timeoutMs, partBytes } = s3;
-  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8').catch(unreadable(caFile));
-  return { target, s3: { endpoint, region, pathStyle, ca, timeoutMs, partBytes } };
-}
-
-function unreadable(path: string): (error: unknown) => never {
-  return (error) => {
-    throw new SprawlError('CONFIG_INVALID', `archive.s3.caFile: ${path} cannot be read: ${String(error)}`, {
-      details: { path },
-      cause: error,
-    });
-  };
+/** @throws SprawlError TLS_FILE_INVALID for a file of certificates that cannot be read */
+async function targetOf(
+  { target, s3 }: Pick<Config['archive'], 'target' | 's3'>,
+  key = 'archive.s3',
+): Promise<TargetSettings> {
+  const { caFile, ...rest } = s3;
+  const ca = caFile === undefined ? undefined : (await readTlsFile(`${key}.caFile`, caFile)).toString();
+  return { target, s3: { ...rest, ca } };
 }

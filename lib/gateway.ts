@@ -284,8 +284,9 @@ class EdgeGateway implements Gateway {
   #readiness(): Readiness {
     if (this.#notReady !== undefined) return { ready: false, reasons: [this.#notReady] };
     const { store, archive } = this.#parts;
-    const { fault } = store.status;
-    const reasons = fault === undefined ? [] : [`storage: ${fault}`];
+    const { fault, shortage } = store.status;
+    const trouble = fault ?? shortage;
+    const reasons = trouble === undefined ? [] : [`storage: ${trouble}`];
     if (archive?.refusal !== undefined) reasons.push(archive.refusal);
     return { ready: reasons.length === 0, reasons };
   }

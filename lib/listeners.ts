@@ -2,7 +2,6 @@
  * The sockets that clients connect to: TCP, TLS, WebSocket and WebSocket over TLS. All of them hand transports to the same
  * lanes.
  */
-import { readFile } from 'node:fs/promises';
 import {
   createServer as createHttpServer,
   type IncomingMessage,
@@ -12,19 +11,22 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import type { Lanes } from './broker/lanes.js';
 import { type Config, type ListenerName, type MqttListener, mqttListeners } from './config/index.js';
 import { SocketTransport } from './connection/socket-transport.js';
 import type { Transport, TransportHandler } from './connection/transport.js';
 import { WebSocketTransport } from './connection/websocket-transport.js';
-import { SprawlError } from './contracts/errors.js';
+import { listenFailure } from './contracts/listen-failure.js';
 import type { Logger } from './contracts/logger.js';
+import { tlsOptionsOf } from './tls-files.js';
 
 interface Listener extends MqttListener {
   readonly server: Server;
 }
+
+const FLAGS: Partial<Record<ListenerName, string>> = { mqtt: ' (--mqtt-port)', ws: ' (--ws-port)' };
 
 /** How often unfinished requests are looked at: they end late by at most this. */
 const HTTP_CHECK_INTERVAL_MS = 1000;
@@ -85,7 +87,7 @@ export class Listeners {
     const { tls } = this.#config;
     // Read before the first of them is created: with a certificate that is no good nothing is opened.
     const secure = {
-      ...(tls === undefined ? {} : await tlsOptions(tls)),
+      ...(tls === undefined ? {} : await tlsOptionsOf(tls)),
       handshakeTimeout: this.#connectTimeoutMs,
     };
     return mqttListeners(this.#config).map((listener) => ({
@@ -164,48 +166,14 @@ const upgradeRequired: RequestListener = (_request, response) => {
 
 function listen({ name, server, host, hostKey, port, portKey }: Listener, backlog: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException): void => {
-      const why =
-        error.code === 'EADDRINUSE'
-          ? `port ${port} on ${host} is in use; stop the other program or choose another with ${portKey}`
-          : `cannot listen on ${host} port ${port} (${error.code ?? error.message}); check ${hostKey} and ${portKey}`;
+    const fail = (error: Error): void =>
       reject(
-        new SprawlError('LISTEN_FAILED', why, { details: { host, port, listener: name }, cause: error }),
+        listenFailure({ listener: name, host, port, hostKey, portKey: portKey + (FLAGS[name] ?? '') }, error),
       );
-    };
     server.once('error', fail);
     server.listen({ host, port, backlog }, () => {
       server.off('error', fail);
       resolve();
     });
   });
-}
-
-async function tlsOptions(tls: NonNullable<Config['listeners']['tls']>): Promise<TlsOptions> {
-  const options: TlsOptions = {
-    cert: await readTlsFile(tls.certFile, 'certFile'),
-    key: await readTlsFile(tls.keyFile, 'keyFile'),
-    minVersion: tls.minVersion,
-    requestCert: tls.caFile !== undefined,
-    rejectUnauthorized: tls.requireClientCertificate,
-  };
-  if (tls.caFile !== undefined) options.ca = await readTlsFile(tls.caFile, 'caFile');
-  try {
-    createSecureContext(options);
-  } catch (error) {
-    const files = `listeners.tls.certFile ${tls.certFile} and keyFile ${tls.keyFile}`;
-    const why = error instanceof Error ? error.message : String(error);
-    throw new SprawlError('TLS_FILE_INVALID', `cannot use ${files} together: ${why}`, { cause: error });
-  }
-  return options;
-}
-
-async function readTlsFile(path: string, key: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new SprawlError('TLS_FILE_INVALID', `cannot read ${path}, the value of listeners.tls.${key}`, {
-      cause: error,
-    });
-  }
 }

@@ -13,6 +13,7 @@ import { readKeyFile } from '../mesh/identity/key-file.js';
 import { isExposed, nodeMeshFiles } from '../mesh/identity/mesh-files.js';
 import { meshLayoutOf } from '../mesh/identity/mesh-layout.js';
 import { openAddressBook } from '../mesh/identity/peer-files.js';
+import { readSwarmKeyFile } from '../mesh/open-member.js';
 import type { ReachFound } from '../mesh/transport/reach-probe.js';
 import { probeTcp, type TcpFound } from '../mesh/transport/tcp-probe.js';
 import type { Config, HostPort } from './config/index.js';
@@ -22,6 +23,8 @@ import { type GatewayId, parseGatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
 import { realClock, realTimers } from './real-clock.js';
 import { whileStopped } from './storage-tools.js';
+
+export { readSwarmKeyFile };
 
 const ID_PREFIX = /^[0-9a-f]{8,63}$/;
 
@@ -233,9 +236,7 @@ async function rosterOf(config: Config, membership: MembershipFiles): Promise<Ro
 
 async function swarmKeyOf(config: Config, membership: MembershipFiles): Promise<SwarmKey> {
   const path = config.mesh.swarmKeyFile;
-  const bytes = path === undefined ? undefined : await nodeMeshFiles.read(path);
-  const key =
-    bytes === undefined ? await membership.readSwarmKey() : SwarmKey.parse(Buffer.from(bytes).toString());
+  const key = path === undefined ? await membership.readSwarmKey() : await readSwarmKeyFile(path);
   if (key === undefined) throw noKey(config);
   return key;
 }
@@ -320,7 +321,9 @@ export async function lookAtMesh(config: Config, logger: Logger): Promise<MeshLo
       return undefined;
     }
   };
+  const { swarmKeyFile } = config.mesh;
   const key = await attempt(async () => {
+    if (swarmKeyFile !== undefined) return (await readSwarmKeyFile(swarmKeyFile)) !== undefined;
     const bytes = await nodeMeshFiles.read(keyPath);
     if (bytes === undefined) return false;
     SwarmKey.parse(Buffer.from(bytes).toString('latin1'));

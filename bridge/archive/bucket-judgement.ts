@@ -7,6 +7,7 @@ import {
   type RuleTime,
   touches,
 } from './bucket-rule.js';
+import { IDENTITY_KEY } from './relay/store-identity.js';
 
 /** `danger`: it makes an archive that is not complete, or cannot be read. `missing`: something costs money for ever. `warning`: it may be meant. */
 export type BucketVerdict = 'danger' | 'missing' | 'warning';
@@ -31,6 +32,8 @@ export interface BucketKnowledge {
 export const BUCKET_FINDINGS = {
   'manifest-expires': 'danger',
   'manifest-unreadable': 'danger',
+  'identity-expires': 'danger',
+  'identity-unreadable': 'danger',
   'data-expires-early': 'danger',
   'data-expires': 'warning',
   'data-unreadable': 'warning',
@@ -42,7 +45,8 @@ export const BUCKET_FINDINGS = {
 const UNREADABLE: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
 /**
- * The manifest is needed whole, whatever the age of its entries: that it may expire is always dangerous.
+ * The manifest is needed whole, whatever the age of its entries: that it may expire is always dangerous. So is it of the identity of the store,
+ * which is told of rules that leave the manifest alone: the way out is the same.
  */
 export function judgeBucket(
   { rules, versioning }: BucketState,
@@ -53,7 +57,11 @@ export function judgeBucket(
   const effective = rules.filter(({ isEnabled, tags }) => isEnabled && tags.length === 0);
   return [
     ...effective.flatMap((rule) => [
-      ...(touches(rule, areas.manifest) ? judgeManifest(rule) : []),
+      ...(touches(rule, areas.manifest)
+        ? judgeManifest(rule)
+        : touches(rule, areas.identity)
+          ? judgeIdentity(rule)
+          : []),
       ...(touches(rule, areas.data) ? judgeData(rule, keepDays) : []),
     ]),
     ...(abortsUploads ? [] : judgeUploads(rules, areas)),
@@ -81,6 +89,32 @@ function judgeManifest(rule: BucketRule): BucketFinding[] {
         ),
       );
   return found;
+}
+
+function judgeIdentity(rule: BucketRule): BucketFinding[] {
+  const { expires, transitions } = rule;
+  const why =
+    'it says which store this is, and gateways that archive through another one go on only in the same: give the rule the prefix of data/';
+  return [
+    ...(expires === undefined
+      ? []
+      : [
+          finding(
+            'identity-expires',
+            rule,
+            `removes the object ${IDENTITY_KEY} ${timeText(expires)}; ${why}`,
+          ),
+        ]),
+    ...transitions
+      .filter(({ storageClass }) => UNREADABLE.has(storageClass))
+      .map(({ storageClass, time }) =>
+        finding(
+          'identity-unreadable',
+          rule,
+          `moves the object ${IDENTITY_KEY} to ${storageClass} ${timeText(time)}, where it cannot be read at once; ${why}`,
+        ),
+      ),
+  ];
 }
 
 function judgeData(rule: BucketRule, keepDays: number | undefined): BucketFinding[] {

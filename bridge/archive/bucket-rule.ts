@@ -1,4 +1,5 @@
 /** A lifecycle rule of a bucket, as much of it as matters to an archive, and which of its keys it is about. */
+import { IDENTITY_KEY } from './relay/store-identity.js';
 
 /** When a rule does something: so many days after, or on a day, and then at once with whatever comes later. */
 export type RuleTime = { readonly afterDays: number } | { readonly onDay: string };
@@ -32,12 +33,14 @@ export interface ArchiveAreas {
   readonly all: string;
   readonly manifest: string;
   readonly data: string;
+  /** One object: which store it is, for gateways that archive through others. */
+  readonly identity: string;
 }
 
 /** @param prefix of the archive, without a `/` at its end; empty: none */
 export function areasOf(prefix: string): ArchiveAreas {
   const all = prefix === '' ? '' : `${prefix}/`;
-  return { all, manifest: `${all}manifest/`, data: `${all}data/` };
+  return { all, manifest: `${all}manifest/`, data: `${all}data/`, identity: `${all}${IDENTITY_KEY}` };
 }
 
 /** Whether the rule may be about some of what is below `area`. */

@@ -5,8 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, resolve, sep } from 'node:path';
+import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import type { MasterKey } from '../../lib/contracts/master-key.js';
 import {
   type ByteRange,
@@ -40,6 +40,22 @@ const KINDS: Readonly<Record<string, ObjectFaultKind>> = {
 /** Of `link`, where the file system has no second names for files: FAT, some network shares. */
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 const OTHER_DISK = 'EXDEV';
+const NOT_THERE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);
+
+/** Why no archive can be begun, or gone on with, in the folder `root`, with the way out; undefined: it can. Nothing is written. */
+export async function rootFault(root: string): Promise<string | undefined> {
+  const found = await stat(root).catch(undefinedIfMissing);
+  if (found !== undefined && !found.isDirectory()) return `${root} is no folder: name another one`;
+  const folder = found === undefined ? dirname(root) : root;
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return NOT_THERE.has(codeOf(error))
+      ? `${folder} is not there, in which the folder ${basename(root)} would be made: is its disk mounted? Else make it`
+      : `this user may not write in ${folder} (${codeOf(error)}): give it to the user that runs the gateway`;
+  }
+}
 
 export class FileObjectStore implements ObjectStore {
   readonly name: string;

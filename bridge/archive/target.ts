@@ -1,7 +1,7 @@
 /** Where an archive is, as people write it down. */
 import { fileURLToPath } from 'node:url';
 import type { MasterKey } from '../../lib/contracts/master-key.js';
-import { FILE_CHUNK_BYTES, FileObjectStore } from './file-object-store.js';
+import { FILE_CHUNK_BYTES, FileObjectStore, rootFault } from './file-object-store.js';
 import type { ObjectStore } from './object-store.js';
 import type { S3Options } from './s3-connection.js';
 import type { S3Lifecycle } from './s3-lifecycle.js';
@@ -46,6 +46,11 @@ export async function openTarget(
   const { S3ObjectStore } = await import('./s3-object-store.js');
   const objects = new S3ObjectStore(options, keys);
   return { objects, close: () => objects.close() };
+}
+
+/** Where it is a folder, why none can be begun there: `rootFault`. Else undefined. */
+export async function folderFault(target: string): Promise<string | undefined> {
+  return target.startsWith(FILES) ? rootFault(fileURLToPath(target)) : undefined;
 }
 
 /** What the store reads of a body at once at most. */

@@ -1,11 +1,13 @@
-import { configJsonSchema, renderConfig, resolveConfig } from '../config/index.js';
+import { configJsonSchema, parseConfig, renderConfig, resolveConfig } from '../config/index.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
 
-/** `config check`: says whether `up` would accept the configuration. */
+/** `config check`: says whether `up` would accept the configuration and the files that it names. @throws SprawlError as `up` */
 export async function runConfigCheck(invocation: Invocation, world: World): Promise<number> {
-  resolveConfig(configSources(invocation, world));
+  const config = parseConfig(configSources(invocation, world));
+  const { checkConfiguredFiles } = await import('../configured-files.js');
+  await checkConfiguredFiles(config);
   world.stdout.write('configuration ok\n');
   return ExitCode.done;
 }

@@ -1,7 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import { parseConfig, type Config } from '../config/index.js';
+import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import { SprawlError } from '../contracts/errors.js';
+import { realClock } from '../real-clock.js';
 import type { LogWriter } from '../telemetry/log-writer.js';
 import type { Invocation, ProcessEvent, World } from './command.js';
 import { configSources } from './config-sources.js';
@@ -25,17 +27,37 @@ function stopOnBugs(world: World, logger: LogWriter): void {
   world.process.on('unhandledRejection', stop);
 }
 
-/** Resolves at the first SIGINT or SIGTERM; from then on the next one ends the process at once. */
-function firstStopSignal(world: World, logger: LogWriter): Promise<ProcessEvent> {
+/**
+ * A terminal and `timeout` signal a whole group of processes, and npm, npx or `timeout` among them pass the signal on: one wish comes twice.
+ * Nobody is as fast at Ctrl-C.
+ */
+const ECHO_MS = 200;
+
+interface StopSignals {
+  readonly clock: Clock;
+  /** Whether the start is done. */
+  readonly isUp: () => boolean;
+}
+
+/** Resolves at the first SIGINT or SIGTERM; from then on the next one, unless it is an echo, ends the process at once. */
+function firstStopSignal(
+  world: World,
+  logger: LogWriter,
+  { clock, isUp }: StopSignals,
+): Promise<ProcessEvent> {
   return new Promise((resolve) => {
-    let stopping = false;
+    let stoppingSince: number | undefined;
     const onSignal = (signal: ProcessEvent, code: number): void => {
-      if (stopping) {
+      const now = clock.now();
+      if (stoppingSince !== undefined) {
+        if (now - stoppingSince < ECHO_MS) return;
         logger.warn('stopping at once', { signal });
         logger.flush();
         world.process.exit(code);
       }
-      stopping = true;
+      stoppingSince = now;
+      if (!isUp())
+        logger.info('it stops as soon as it has started; a second signal ends it at once', { signal });
       resolve(signal);
     };
     world.process.on('SIGINT', () => onSignal('SIGINT', ExitCode.interrupted));
@@ -43,14 +65,25 @@ function firstStopSignal(world: World, logger: LogWriter): Promise<ProcessEvent>
   });
 }
 
-function reloadOnHangup(world: World, gateway: Gateway, logger: Logger): void {
-  world.process.on('SIGHUP', () => {
-    gateway.reload().then(
+/**
+ * From the first moment on: a SIGHUP that nobody listens for ends the process. @param running undefined: it is starting
+ * @returns to be called after the start: does what was asked for meanwhile, since the files may have been read before they were changed
+ */
+function reloadOnHangup(world: World, running: () => Gateway | undefined, logger: Logger): () => void {
+  let isOwed = false;
+  const reload = (): void => {
+    const gateway = running();
+    isOwed = gateway === undefined;
+    gateway?.reload().then(
       () => logger.info('reloaded the password, ACL and key files'),
       (error: unknown) =>
         logger.error('reload failed, the old files stay in force', { error: textOf(error) }),
     );
-  });
+  };
+  world.process.on('SIGHUP', reload);
+  return () => {
+    if (isOwed) reload();
+  };
 }
 
 function logAddresses(gateway: Gateway, logger: Logger): void {
@@ -78,17 +111,25 @@ async function startGateway(
 
 /**
  * `up`: runs a gateway until SIGINT or SIGTERM, drains it and resolves to 0. SIGHUP reloads.
- * @param load replaces the gateway in tests.
+ * @param load replaces the gateway in tests. @param clock tells a second signal from an echo of the first.
  * @throws SprawlError for a wrong configuration and for a gateway that cannot start.
  */
-export async function runUp(invocation: Invocation, world: World, load = loadGateway): Promise<number> {
+export async function runUp(
+  invocation: Invocation,
+  world: World,
+  load = loadGateway,
+  clock: Clock = realClock,
+): Promise<number> {
   const config = parseConfig(configSources(invocation, world));
   const logger = createProcessLogger(config.log, world.stderr);
   stopOnBugs(world, logger);
-  const stopSignal = firstStopSignal(world, logger);
+  const running: { gateway?: Gateway } = {};
+  const stopSignal = firstStopSignal(world, logger, { clock, isUp: () => running.gateway !== undefined });
+  const reloadIfOwed = reloadOnHangup(world, () => running.gateway, logger);
   const gateway = await startGateway(config, logger, load);
-  reloadOnHangup(world, gateway, logger);
+  running.gateway = gateway;
   logAddresses(gateway, logger);
+  reloadIfOwed();
   const signal = await stopSignal;
   const { drainTimeoutMs } = config.shutdown;
   logger.info('stopping: clients get time to take what is in flight', { signal, drainTimeoutMs });

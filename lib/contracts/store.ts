@@ -253,10 +253,12 @@ export interface KeptParts {
   readonly next: LogPosition;
 }
 
-/** What a store shows of itself. All but `fault` are 0 where nothing is stored; what only grows is since it was opened. */
+/** What a store shows of itself. All figures are 0 where nothing is stored; what only grows is since it was opened. */
 export interface StorageStatus {
   /** Why nothing is acknowledged at the moment; undefined while all is well. */
   readonly fault: string | undefined;
+  /** Why not even a small message of QoS 1 or 2 is taken, until somebody or retention makes room; undefined: it is taken. */
+  readonly shortage: string | undefined;
   readonly logBytes: number;
   readonly logMaxBytes: number;
   readonly segments: number;

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { listenFailure } from '../contracts/listen-failure.js';
 import type { Logger } from '../contracts/logger.js';
 import { isLoopbackAddress, namesLoopback } from './host-check.js';
 import {
@@ -16,7 +17,6 @@ import {
   REQUEST_TIMEOUT_MS,
   SOCKET_TIMEOUT_MS,
 } from './limits.js';
-import { listenFailure } from './listen-failure.js';
 import { faultResponse, headersOf, HttpFault } from './response.js';
 import {
   type HttpResponse,
@@ -80,7 +80,9 @@ class NodeHttpServer implements HttpServer {
   async listen(): Promise<AddressInfo> {
     const { host, port, logger } = this.#options;
     await new Promise<void>((resolve, reject) => {
-      const failed = (error: Error): void => reject(listenFailure(host, port, error));
+      const keys = { hostKey: 'http.host', portKey: 'http.port (--http-port)' };
+      const failed = (error: Error): void =>
+        reject(listenFailure({ listener: 'http', host, port, ...keys }, error));
       this.#server.once('error', failed);
       this.#server.listen(port, host, () => {
         this.#server.off('error', failed);

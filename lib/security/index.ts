@@ -2,4 +2,4 @@
 export { createAuthorizer } from './authorizer.js';
 export { updatePasswordFile } from './password-file-edit.js';
 export { hashPassword } from './password-hash.js';
-export { createSecurityProvider, type SecurityProvider } from './provider.js';
+export { createSecurityProvider, readSecurityFiles, type SecurityProvider } from './provider.js';

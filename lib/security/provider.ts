@@ -1,4 +1,5 @@
 import type { Clock } from '../contracts/clock.js';
+import { SprawlError } from '../contracts/errors.js';
 import type { Logger } from '../contracts/logger.js';
 import type { Authorizer } from '../contracts/security.js';
 import { readAclFile, type AclFile } from './acl-file.js';
@@ -41,7 +42,7 @@ export interface SecurityProvider {
 
 /** @throws SprawlError PASSWORD_FILE_INVALID or ACL_FILE_INVALID. */
 export async function createSecurityProvider(options: SecurityOptions): Promise<SecurityProvider> {
-  const files = await readFiles(options);
+  const files = await readSecurityFiles(options);
   if (!options.allowAnonymous && options.passwordFile === undefined) {
     options.logger?.warn('nobody can log in: anonymous clients are refused and there is no password file');
   }
@@ -53,7 +54,10 @@ export async function createSecurityProvider(options: SecurityOptions): Promise<
     logger,
     randomBytes,
   });
-  const authorizer = createAuthorizer(files.policy, new WildcardRule(options.wildcards));
+  const authorizer = createAuthorizer(
+    policyOf(files.acl, options.aclRules),
+    new WildcardRule(options.wildcards),
+  );
   return new FileSecurityProvider(options, authenticator, authorizer);
 }
 
@@ -81,29 +85,43 @@ class FileSecurityProvider implements SecurityProvider {
   }
 
   async #reload(): Promise<void> {
-    const files = await readFiles(this.#options);
+    const files = await readSecurityFiles(this.#options);
     this.authenticator.replace(files.passwords);
-    this.authorizer.replace(files.policy);
-    this.#options.logger?.info('password and ACL files were read again', { users: files.passwords?.size });
+    this.authorizer.replace(policyOf(files.acl, this.#options.aclRules));
+    this.#options.logger?.debug('password and ACL files were read again', { users: files.passwords?.size });
   }
 }
 
-async function readFiles(
-  options: SecurityOptions,
-): Promise<{ passwords: PasswordTable | undefined; policy: AclPolicy | undefined }> {
-  const { passwordFile, aclFile, aclRules = [], logger } = options;
+type SecurityFileOptions = Pick<SecurityOptions, 'passwordFile' | 'aclFile' | 'logger'>;
+
+/** @throws SprawlError PASSWORD_FILE_INVALID or ACL_FILE_INVALID, with the key of the configuration that names the file */
+export async function readSecurityFiles({ passwordFile, aclFile, logger }: SecurityFileOptions): Promise<{
+  readonly passwords: PasswordTable | undefined;
+  readonly acl: AclFile | undefined;
+}> {
   let passwords: PasswordTable | undefined;
   if (passwordFile !== undefined) {
-    const { table, worldReadable } = await readPasswordFile(passwordFile);
+    const { table, worldReadable } = await readPasswordFile(passwordFile).catch(
+      named('security.passwordFile'),
+    );
     if (worldReadable)
       logger?.warn('the password file can be read by every user of the machine: chmod 600 it', {
         file: passwordFile,
       });
     passwords = table;
   }
-  const acl: AclFile | undefined = aclFile === undefined ? undefined : await readAclFile(aclFile);
-  return {
-    passwords,
-    policy: acl === undefined && aclRules.length === 0 ? undefined : new AclPolicy(acl, aclRules),
+  const acl = aclFile === undefined ? undefined : await readAclFile(aclFile).catch(named('security.aclFile'));
+  return { passwords, acl };
+}
+
+function policyOf(acl: AclFile | undefined, rules: readonly AclRule[] = []): AclPolicy | undefined {
+  return acl === undefined && rules.length === 0 ? undefined : new AclPolicy(acl, rules);
+}
+
+function named(key: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof SprawlError)) throw error;
+    const { code, message, details } = error;
+    throw new SprawlError(code, `${key}: ${message}`, { details, cause: error });
   };
 }

@@ -20,6 +20,7 @@ function wayOut(code: string): string {
     case 'EPERM':
       return 'this user may not; check the owner and the mount of the data folder';
     case 'ENOTDIR':
+      return 'a part of this path is no folder; move that away, or name another data folder';
     case 'EISDIR':
       return 'something else has its name; move that away';
     default:

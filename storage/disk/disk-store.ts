@@ -91,6 +91,8 @@ const TEXTS_MAX_COUNT = 16_384;
 const SPACE_EVERY_MS = 1000;
 /** What messages that nobody waits for leave of the quota to others: a sixteenth. Of what may wait for the disk it is half. */
 const LEFT_OF_QUOTA = 1 / 16;
+/** With topic and properties: where there is no room for one there is none worth speaking of. */
+const SMALL_MESSAGE_BYTES = 1024;
 
 /** What the database had. */
 interface LoadedState {
@@ -158,6 +160,7 @@ export class DiskStore implements Store {
     for (const { first, last } of this.losses) lostPositions += last - first + 1;
     return {
       fault: log.fault?.message,
+      shortage: this.#shortage(),
       logBytes: log.storedBytes,
       logMaxBytes: this.#options.diskMaxBytes,
       segments: log.segments.length,
@@ -420,6 +423,18 @@ export class DiskStore implements Store {
     )
       return ReasonCode.quotaExceeded;
     return pending > (isAwaited ? pendingMaxBytes : pendingMaxBytes / 2) ? ReasonCode.quotaExceeded : 0;
+  }
+
+  /** What only waits for the disk passes with the next commit, and is none. The text stays the same while it lasts: other gateways are told. */
+  #shortage(): string | undefined {
+    const { diskMaxBytes, diskReserveBytes } = this.#options;
+    // Where nobody publishes any more nothing else would notice that space was freed.
+    this.#lookAtSpace();
+    if (this.#log.storedBytes + SMALL_MESSAGE_BYTES > diskMaxBytes)
+      return `the log has all of its quota (limits.diskMaxBytes: ${diskMaxBytes}), messages are refused`;
+    if (this.#freeBytes - SMALL_MESSAGE_BYTES < diskReserveBytes)
+      return `the disk has no more free than what is kept free (limits.diskReserveBytes: ${diskReserveBytes}), messages are refused`;
+    return undefined;
   }
 
   append(message: Message, origin: MessageOrigin | undefined): LogPosition {

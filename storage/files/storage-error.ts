@@ -27,6 +27,19 @@ export function toStorageError(error: unknown, doing: string): SprawlError {
         details,
         cause: error,
       });
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return new SprawlError(
+        'STORAGE_IO',
+        `cannot ${doing}: a part of this path is no folder (${code}); move that away, or name another data folder`,
+        { details, cause: error, retryable: true },
+      );
+    case 'EISDIR':
+      return new SprawlError('STORAGE_IO', `cannot ${doing}: it is a folder (${code}); move that away`, {
+        details,
+        cause: error,
+        retryable: true,
+      });
     default:
       return new SprawlError(
         'STORAGE_IO',

@@ -22,6 +22,7 @@ export class MemoryStore implements Store {
 
   readonly status: StorageStatus = {
     fault: undefined,
+    shortage: undefined,
     logBytes: 0,
     logMaxBytes: 0,
     segments: 0,

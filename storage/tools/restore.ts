@@ -12,6 +12,8 @@ import { holdsData, openVault, sizeOf, type ToolParts, withFolderLock } from './
 import { rebuildDatabase } from './database-rebuild.js';
 import { copyFile, hashFile } from './file-copy.js';
 
+const STUCK: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'EBUSY', 'EXDEV']);
+
 export interface RestoreReport {
   readonly manifest: BackupManifest;
   readonly bytes: number;
@@ -63,9 +65,25 @@ async function makeRoom(
       { details: { folder } },
     );
   }
-  await withFolderLock(parts, layout, () => files.rename(folder, moveTo));
-  await files.syncFolder(folder.slice(0, folder.lastIndexOf('/')) || '/');
+  const parent = folder.slice(0, folder.lastIndexOf('/')) || '/';
+  await withFolderLock(parts, layout, () => files.rename(folder, moveTo)).catch((error: unknown) => {
+    throw isStuck(error) ? stuck(folder, parent, error) : error;
+  });
+  await files.syncFolder(parent);
   return moveTo;
+}
+
+/** The folder belongs to this user and what is above it does not, as below /var/lib; or a disk is mounted there. */
+function isStuck(error: unknown): error is SprawlError {
+  return error instanceof SprawlError && STUCK.has(String(error.details.reason));
+}
+
+function stuck(folder: string, parent: string, cause: SprawlError): SprawlError {
+  return new SprawlError(
+    'BACKUP_FOLDER_REFUSED',
+    `${folder} cannot be moved aside: ${parent} may not be written, or ${folder} is a mount of its own (${String(cause.details.reason)}); move what is in ${folder} elsewhere and run it without --force, or restore to another folder (--data-dir)`,
+    { details: { folder }, cause },
+  );
 }
 
 class Restore {

@@ -148,7 +148,7 @@ t.test('what cannot be asked for is said, with the way out', async (t) => {
   });
   t.match(await on(found, 'ls', '--set', 'archive.s3.caFile=/nowhere/ca.pem'), {
     code: 2,
-    err: /cannot read archive.s3.caFile: ENOENT/,
+    err: /cannot read \/nowhere\/ca\.pem, the value of archive\.s3\.caFile: ENOENT/,
   });
 });
 

@@ -1,4 +1,5 @@
 /** TLS listeners: where they listen, and who is let in, by which certificates. */
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
@@ -6,6 +7,8 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { join } from 'node:path';
 import mqtt from 'mqtt';
 import t from 'tap';
+import type { SprawlError } from '../../lib/contracts/errors.js';
+import { tlsOptionsOf } from '../../lib/tls-files.js';
 import * as wire from '../support/wire.js';
 import {
   type Certificates,
@@ -145,7 +148,7 @@ function suite(certificates: Certificates): void {
     const security = { allowAnonymous: true };
     await t.rejects(startTestGateway(t, { listeners: { tls, tlsPort: 0, wssPort: false }, security }), {
       code: 'LISTEN_FAILED',
-      message: /203\.0\.113\.1 .*listeners\.tls\.host and listeners\.tlsPort/,
+      message: /203\.0\.113\.1, .*set listeners\.tls\.host to one/,
     });
   });
 
@@ -153,9 +156,38 @@ function suite(certificates: Certificates): void {
     const tls = { ...server, certFile: `${t.testdir()}/missing.crt` };
     await t.rejects(startTestGateway(t, { listeners: { tls, tlsPort: 0 } }), {
       code: 'TLS_FILE_INVALID',
-      message: /missing\.crt.*listeners\.tls\.certFile/,
+      message: /missing\.crt.*listeners\.tls\.certFile: ENOENT/,
     });
   });
+
+  t.test(
+    'a key that does not fit, is none or is encrypted stops the start, and so does a CA file without any',
+    async (t) => {
+      const refused = async (changes: object): Promise<string> =>
+        tlsOptionsOf({
+          ...server,
+          host: '127.0.0.1',
+          minVersion: 'TLSv1.2',
+          requireClientCertificate: false,
+          ...changes,
+        }).then(
+          () => 'taken',
+          ({ code, message }: SprawlError) => `${code} ${message}`,
+        );
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+      const pem = (rest: object) => privateKey.export({ type: 'pkcs8', format: 'pem', ...rest });
+      const encrypted = pem({ cipher: 'aes-256-cbc', passphrase: 'x' });
+      const dir = t.testdir({ other: pem({}), encrypted, none: 'no key\n' });
+      t.equal(await refused({}), 'taken');
+      t.match(
+        await refused({ keyFile: `${dir}/other` }),
+        /^TLS_FILE_INVALID .*other, .*keyFile, is not the key of/,
+      );
+      t.match(await refused({ keyFile: `${dir}/encrypted` }), /is encrypted, .*"openssl pkey -in /);
+      t.match(await refused({ keyFile: `${dir}/none` }), /keyFile, holds no private key in PEM/);
+      t.match(await refused({ caFile: `${dir}/none` }), /caFile, begins with no certificate in PEM/);
+    },
+  );
 
   t.test('a certificate file that holds none stops the start and is named', async (t) => {
     const dir = t.testdir({ 'bad.crt': 'not a certificate\n' });

@@ -1,8 +1,8 @@
 /** Whether and how a gateway takes part in a mesh, by its configuration and its data folder. Nothing is started. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../../lib/config/index.js';
 import { openMesh } from '../../lib/gateway-mesh.js';
@@ -42,12 +42,18 @@ t.test(
     const folder = new Folder(t);
     t.equal(await folder.open(), undefined);
     t.equal(await folder.open({ enabled: false }), undefined);
+    const { identityKey } = meshLayoutOf(folder.dataDir);
+    mkdirSync(dirname(identityKey), { recursive: true });
+    writeFileSync(identityKey, 'damaged');
+    t.equal(await folder.open(), undefined, 'whatever is where its identity would be');
+    rmSync(identityKey);
     await t.rejects(folder.open({ enabled: true }), {
       code: 'MESH_MISSING',
       message: /mesh\.enabled is true, and .* is in no mesh: "sprawl-edge init" makes one/,
     });
     await t.rejects(folder.open({ swarmKeyFile: join(folder.dataDir, 'nowhere'), enabled: true }), {
-      code: 'MESH_MISSING',
+      code: 'SWARM_KEY_INVALID',
+      message: /mesh\.swarmKeyFile: .*nowhere: it is not there/,
     });
   },
 );
@@ -70,7 +76,10 @@ t.test('the swarm key may be in another file; a damaged one is an error', async 
   writeFileSync(swarmKeyFile, `${KEY.reveal()}\n`);
   t.ok(await folder.open({ swarmKeyFile }));
   writeFileSync(swarmKeyFile, KEY.reveal().slice(0, 20));
-  await t.rejects(folder.open({ swarmKeyFile }), { code: 'SWARM_KEY_INVALID' });
+  await t.rejects(folder.open({ swarmKeyFile }), {
+    code: 'SWARM_KEY_INVALID',
+    message: new RegExp(`^mesh\\.swarmKeyFile: ${swarmKeyFile}: this is no swarm key`),
+  });
 });
 
 t.test(

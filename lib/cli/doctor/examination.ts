@@ -122,7 +122,11 @@ async function archiveFindings({ config, probes, deadline, isInUse, mesh }: Exam
     ...(isRelayed ? [bounded(deadline, 'archive', relayed)] : []),
     ...wanted.map(({ check, key, ...where }) =>
       bounded(deadline, check, async () => [
-        judgeArchive(check, key, await probes.archive({ ...where, encryptionKey, encryptionKeyFile })),
+        judgeArchive(
+          check,
+          key,
+          await probes.archive({ ...where, encryptionKey, encryptionKeyFile }, config.dataDir),
+        ),
       ]),
     ),
   ]);

@@ -43,7 +43,7 @@ export function createProbes(stderr: Writable): Probes {
         timeoutMs: REACH_TIMEOUT_MS,
       }),
     runningArchive,
-    archive: async (where) => (await import('../../archive-tools.js')).lookAtArchive(where),
+    archive: async (where, dataDir) => (await import('../../archive-tools.js')).lookAtArchive(where, dataDir),
     standby: standbyProbe,
     peer: async (address) => (await import('../../mesh-tools.js')).lookAtPeer(address),
   };

@@ -29,6 +29,7 @@ export interface Probes {
   /** Nothing is written. */
   archive(
     where: Pick<Config['archive'], 'target' | 's3' | 'encryptionKey' | 'encryptionKeyFile'>,
+    dataDir: string,
   ): Promise<ArchiveSeen>;
   /** What the gateway says that runs here; undefined: nothing. */
   runningArchive(config: Config): Promise<ArchiveStatus | undefined>;

@@ -56,6 +56,18 @@ const CASES: Readonly<Record<string, Case>> = {
     keepDays: 30,
     found: ['manifest-expires theirs', 'data-expires-early theirs'],
   },
+  'the identity of the store goes': {
+    rules: [ABORTS, rule({ prefix: 'plant/edge/archive', expires: days(30) })],
+    found: ['identity-expires theirs'],
+  },
+  'the identity of the store is moved away': {
+    rules: [ABORTS, rule({ prefix: 'plant/edge/archive-id', ...to('DEEP_ARCHIVE') })],
+    found: ['identity-unreadable theirs'],
+  },
+  'the identity of the store is moved to where it can be read': {
+    rules: [ABORTS, rule({ prefix: 'plant/edge/archive-id', ...to('GLACIER_IR') })],
+    found: [],
+  },
   'data goes': {
     rules: [ABORTS, rule({ prefix: 'plant/edge/data/', expires: days(30) })],
     found: ['data-expires theirs'],

@@ -140,13 +140,39 @@ t.test('an archive is looked at where there is one, and its copy', async (t) => 
   t.match(bad.get('archive copy'), { verdict: 'warn' });
   const { lookAtArchive } = await import('../../../lib/archive-tools.js');
   const keyless = await examined(
-    { archive: (where) => lookAtArchive(where as Parameters<typeof lookAtArchive>[0]) },
+    { archive: lookAtArchive },
     { archive: { topics: ['#'], encryptionKeyFile: '/nowhere/key' } },
   );
   t.match(keyless.get('archive'), {
     ...{ verdict: 'fail', advice: 'the gateway does not start with it' },
     value: /cannot read the key file \/nowhere\/key \(archive.encryptionKeyFile\): ENOENT/,
   });
+});
+
+t.test('a folder in which no archive could be begun is found before a gateway tries', async (t) => {
+  const { lookAtArchive } = await import('../../../lib/archive-tools.js');
+  const folder = t.testdir({ file: '' });
+  const look = async (target: string, dataDir = '/nowhere'): Promise<Finding | undefined> =>
+    (await examined({ archive: lookAtArchive }, { dataDir, archive: { topics: ['#'], target } })).get(
+      'archive',
+    );
+  t.match(await look(`file://${folder}/usb/archive`), {
+    ...{ verdict: 'fail', advice: /archive\.target says where it is/ },
+    value: `${folder}/usb is not there, in which the folder archive would be made: is its disk mounted? Else make it`,
+  });
+  t.match(await look(`file://${folder}/file`), { verdict: 'fail', value: /file is no folder/ });
+  t.match(await look(`file://${folder}/archive`), { verdict: 'ok' });
+  t.match(await look(`file://${folder}/data/archive`, `${folder}/data`), { verdict: 'ok' });
+});
+
+// `access` goes by the real user: to change the effective one does not help.
+const AS_ROOT = process.getuid?.() === 0 ? 'root may write everywhere' : false;
+t.test('a folder that this user may not write to is found, too', { skip: AS_ROOT }, async (t) => {
+  const { rootFault } = await import('../../../bridge/archive/file-object-store.js');
+  const folder = t.testdir();
+  chmodSync(folder, 0o500);
+  t.match(await rootFault(`${folder}/archive`), /this user may not write in .* \(EACCES\)/);
+  chmodSync(folder, 0o700);
 });
 
 t.test(

@@ -39,10 +39,13 @@ class FakeGateway implements Gateway {
   });
 }
 
+/** What tells a second signal from an echo. */
+const clock = { time: 0, now: () => clock.time, wall: () => clock.time };
+
 function up(world: FakeWorld, gateway: FakeGateway, ...args: string[]): Promise<number> {
   const command = COMMANDS.find(({ name }) => name === 'up');
   if (command === undefined) throw new Error('no command up');
-  return runUp(parseArguments(command, args), world, gateway.load);
+  return runUp(parseArguments(command, args), world, gateway.load, clock);
 }
 
 t.test('up tells its listeners and that it is ready, and a signal drains it and ends with 0', async (t) => {
@@ -77,7 +80,10 @@ t.test('a second signal ends the process at once with 128 and its number', async
     await world.told('ready');
     world.process.send('SIGTERM');
     await world.told('stopping');
-    t.strictSame(world.process.exits, []);
+    clock.time += 199;
+    world.process.send(signal);
+    t.strictSame(world.process.exits, [], 'npm and `timeout` pass on what the whole group was sent');
+    clock.time += 1;
     world.process.send(signal);
     t.strictSame(world.process.exits, [code]);
     release();
@@ -92,6 +98,19 @@ t.test('a signal during the start stops the gateway once it is up', async (t) =>
   world.process.send('SIGTERM');
   t.equal(await done, 0);
   t.strictSame(gateway.calls, ['start', 'stop 5000']);
+  t.match(world.stderr.text, /it stops as soon as it has started; a second .* signal=SIGTERM\n[^]*ready/);
+});
+
+t.test('SIGHUP during the start does not end it: the files are read again once it is up', async (t) => {
+  const world = new FakeWorld();
+  const gateway = new FakeGateway();
+  const done = up(world, gateway);
+  world.process.send('SIGHUP');
+  world.process.send('SIGHUP');
+  await world.told('reloaded');
+  world.process.send('SIGTERM');
+  t.equal(await done, 0);
+  t.strictSame(gateway.calls, ['start', 'reload', 'stop 5000']);
 });
 
 t.test('SIGHUP reloads, and a reload that fails is told and changes nothing', async (t) => {

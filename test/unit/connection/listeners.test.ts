@@ -122,6 +122,8 @@ t.test('TLS files that cannot be read are named with their key, and nothing is o
   t.same(first.addresses, {});
   const broken = { certFile: `${directory}/cert.pem`, keyFile: `${directory}/key.pem` };
   const second = listenersOf(new LaneWorld(), { tls: broken, tlsPort: 0, wssPort: 0 });
-  t.equal((await refusal(second.open())).code, 'TLS_FILE_INVALID');
+  const faulty = await refusal(second.open());
+  t.equal(faulty.code, 'TLS_FILE_INVALID');
+  t.match(faulty.message, /cert\.pem, the value of listeners\.tls\.certFile, begins with no certificate/);
   t.same(second.addresses, {});
 });

@@ -232,10 +232,7 @@ t.test('a port in use is LISTEN_FAILED with host, port and the way out', async (
   const error = await server.listen().catch((reason: unknown) => reason);
   if (!(error instanceof SprawlError)) throw error;
   t.match(error, { code: 'LISTEN_FAILED', kind: 'unavailable', details: { host: '127.0.0.1', port } });
-  t.match(
-    error.message,
-    new RegExp(`127\\.0\\.0\\.1, port ${port}: the port is in use: .*ss -ltnp.*--http-port`),
-  );
+  t.match(error.message, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use; .*ss -ltnp.*--http-port`));
   await server.close();
 });
 

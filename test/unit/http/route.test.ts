@@ -1,5 +1,5 @@
 import t from 'tap';
-import { listenFailure } from '../../../lib/http/listen-failure.js';
+import { listenFailure } from '../../../lib/contracts/listen-failure.js';
 import { type HttpMethod, type Route, RouteTable } from '../../../lib/http/route.js';
 
 function route(method: HttpMethod, path: string): Route {
@@ -34,9 +34,10 @@ t.test('two routes of one method and path are a bug', (t) => {
 });
 
 t.test('each reason for which a port cannot be opened has its way out', (t) => {
-  const failure = (code: string) => listenFailure('h', 80, Object.assign(new Error(code), { code }));
+  const place = { listener: 'l', host: 'h', port: 80, hostKey: 'http.host', portKey: 'http.port' };
+  const failure = (code: string) => listenFailure(place, Object.assign(new Error(code), { code }));
   for (const [code, text] of [
-    ['EADDRINUSE', /in use/],
+    ['EADDRINUSE', /^port 80 on h is in use; .* http\.port/],
     ['EACCES', /CAP_NET_BIND_SERVICE/],
     ['EADDRNOTAVAIL', /"ip address" lists/],
     ['ENOTFOUND', /no address: set http\.host/],
@@ -46,6 +47,6 @@ t.test('each reason for which a port cannot be opened has its way out', (t) => {
     t.match(failure(code).message, text, code);
     t.match(failure(code).details, { code, host: 'h', port: 80 });
   }
-  t.match(listenFailure('h', 80, 'text').details, { code: 'unknown' });
+  t.match(listenFailure(place, 'text').details, { code: 'unknown' });
   t.end();
 });

@@ -272,6 +272,15 @@ t.test('what a backup and a restore refuse', async (t) => {
     code: 'STORAGE_MISSING',
     message: /no backup.json/,
   });
+  files.onOperation = (operation, path) => {
+    if (operation === 'rename' && path === '/data')
+      throw new SprawlError('STORAGE_READ_ONLY', 'no', { details: { reason: 'EACCES' } });
+  };
+  await t.rejects(restoreFolder(toolsFor(folder), BACKUP, '/data.before-restore'), {
+    ...refused,
+    message: /^\/data cannot be moved aside: \/ may not be written, or .*\(EACCES\); move what is in \/data/,
+  });
+  files.onOperation = () => {};
   const { movedTo } = await restoreFolder(toolsFor(folder), BACKUP, '/data.before-restore');
   t.equal(movedTo, '/data.before-restore');
   t.ok(files.paths().includes('/data.before-restore/identity.json'));

@@ -57,6 +57,7 @@ t.test('messages are refused where there is no room for them, with the reason', 
   t.equal(store.admit(100), 0);
   t.equal(store.admit(3000), 0x97, 'more than may wait');
   t.equal(store.admit(20_000), 0x97, 'more than the log may have');
+  t.equal(store.status.shortage, undefined, 'smaller ones are taken');
   for (const [code, reason] of [
     ['STORAGE_IO', 0x83],
     ['STORAGE_FULL', 0x97],
@@ -204,6 +205,37 @@ t.test('a disk with too little room left refuses, and is looked at again', async
   await sleep(5);
   parts.clock.time += 2000;
   t.equal(store.admit(1), 0x97);
+  t.match(store.status.shortage, /kept free \(limits\.diskReserveBytes: 1073741824\), messages are refused/);
+  await store.close();
+});
+
+t.test('a log that has all of its quota is a shortage that is told, until there is room', async (t) => {
+  const parts = testStoreParts();
+  const store = testStore(parts, { diskMaxBytes: 10_000, diskReserveBytes: 0 });
+  await store.open(new RecordedSessions());
+  while (store.admit(1024) === 0) {
+    const position = store.append(messageTo('t', 'x'.repeat(900)), undefined);
+    while (store.committed < position) await new Promise(setImmediate);
+  }
+  t.match(store.status.shortage, /all of its quota \(limits\.diskMaxBytes: 10000\), messages are refused/);
+  await store.close();
+});
+
+t.test('space that is freed ends a shortage where nobody publishes any more', async (t) => {
+  const parts = testStoreParts();
+  parts.files.quotaBytes = 200_000;
+  const store = testStore(parts, { diskReserveBytes: 150_000 });
+  await store.open(new RecordedSessions());
+  const looked = async (): Promise<string | undefined> => {
+    parts.clock.time += 2000;
+    void store.status;
+    await new Promise(setImmediate);
+    return store.status.shortage;
+  };
+  parts.files.quotaBytes = parts.files.usedBytes + 100_000;
+  t.match(await looked(), /diskReserveBytes/);
+  parts.files.quotaBytes = Infinity;
+  t.equal(await looked(), undefined);
   await store.close();
 });
 

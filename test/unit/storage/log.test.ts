@@ -441,16 +441,19 @@ t.test(
 
 t.test('errors of Node become errors of storage that say what to do', async (t) => {
   const { toStorageError } = await import('../../../storage/files/storage-error.js');
-  for (const [code, expected] of [
+  for (const [code, expected, says] of [
     ['ENOSPC', 'STORAGE_FULL'],
     ['EDQUOT', 'STORAGE_FULL'],
     ['EROFS', 'STORAGE_READ_ONLY'],
     ['ENOENT', 'STORAGE_MISSING'],
-    ['EIO', 'STORAGE_IO'],
+    ['EIO', 'STORAGE_IO', /kernel log/],
+    ['ENOTDIR', 'STORAGE_IO', /a part of this path is no folder/],
+    ['EISDIR', 'STORAGE_IO', /it is a folder/],
   ] as const) {
     const error = toStorageError(Object.assign(new Error('x'), { code }), 'write the log');
     t.ok(error instanceof SprawlError);
     t.equal(error.code, expected);
     t.match(error.message, /^cannot write the log: /);
+    if (says !== undefined) t.match(error.message, says);
   }
 });

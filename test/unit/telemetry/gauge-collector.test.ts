@@ -32,6 +32,7 @@ export const lanesAreASource: (lanes: Lanes) => GaugeSource = (lanes) => lanes;
 
 const STORAGE = {
   fault: 'no space',
+  shortage: undefined,
   logBytes: 51,
   logMaxBytes: 52,
   segments: 53,

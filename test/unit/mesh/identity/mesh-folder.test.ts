@@ -288,6 +288,7 @@ t.test('faults of the system have a way out', async (t) => {
     /^cannot write x: this user may not.*\(EROFS\)$/,
   );
   t.match(toMeshFileError(fault('ENOSPC'), 'write x').message, /no space is left; free some/);
+  t.match(toMeshFileError(fault('ENOTDIR'), 'read x').message, /a part of this path is no folder/);
   t.match(toMeshFileError(fault('EIO'), 'write x').message, /kernel log/);
   t.match(toMeshFileError('odd', 'write x').message, /\(odd\)$/);
 });

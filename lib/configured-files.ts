@@ -1,0 +1,27 @@
+/** The files that a configuration names. */
+import { archiveKeysOf } from './archive-keys.js';
+import type { Config } from './config/index.js';
+import { keyProviderOf } from './contracts/master-key.js';
+import { readSecurityFiles } from './security/index.js';
+import { readTlsFile, tlsOptionsOf } from './tls-files.js';
+
+/**
+ * Reads them as a start does, and keeps nothing: those that a gateway with this configuration would not read are left alone.
+ * @throws SprawlError as the start: PASSWORD_FILE_INVALID, ACL_FILE_INVALID, TLS_FILE_INVALID, STORAGE_KEY_INVALID, ARCHIVE_KEY_INVALID, SWARM_KEY_INVALID
+ */
+export async function checkConfiguredFiles(config: Config): Promise<void> {
+  const { security, storage, mesh, archive, listeners } = config;
+  await readSecurityFiles(security);
+  if (listeners.tls !== undefined) await tlsOptionsOf(listeners.tls);
+  if (storage.durability === 'disk') {
+    const { encryptionKey: key, encryptionKeyFile: keyFile } = storage;
+    await keyProviderOf('storage', { key, keyFile }).masterKeys();
+  }
+  if (mesh.enabled !== false && mesh.swarmKeyFile !== undefined)
+    await (await import('./mesh-tools.js')).readSwarmKeyFile(mesh.swarmKeyFile);
+  if (archive.topics.length === 0 && !archive.forPeers) return;
+  await archiveKeysOf(config);
+  const stores = { s3: archive.s3, ...(archive.copyTarget !== undefined && { copyS3: archive.copyS3 }) };
+  for (const [name, { caFile }] of Object.entries(stores))
+    if (caFile !== undefined) await readTlsFile(`archive.${name}.caFile`, caFile);
+}
