@@ -11,6 +11,7 @@ import type { CrashProcess } from './crash-process.js';
 import type { CrashSituations } from './crash-situations.js';
 import { CrashWorkload } from './crash-workload.js';
 import { CrashWorld } from './crash-world.js';
+import { failureOf } from './failure-of.js';
 import { Random } from './random.js';
 
 export interface CrashRunResult {
@@ -33,31 +34,19 @@ export async function runCrashSeed(seed: number, trace?: (line: string) => void)
   const world = new CrashWorld(seed, createCrashPlan(new Random(seed, 'plan')));
   world.trace = trace;
   world.scheduler.onStep = () => throwViolation(world);
-  let rejection: Error | undefined;
-  const onRejection = (reason: unknown): void => {
-    rejection ??= toError(reason);
-  };
-  process.on('unhandledRejection', onRejection);
-  let failure: Error | undefined;
-  try {
+  const failure = await failureOf(async () => {
     await live(world);
     throwViolation(world);
-  } catch (error) {
-    failure = toError(error);
-  }
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  process.off('unhandledRejection', onRejection);
+  });
   const { scheduler, situations } = world;
   return {
     seed,
     digest: scheduler.digest,
     steps: scheduler.steps,
     situations,
-    failure: failure ?? rejection,
+    failure,
   };
 }
-
-const toError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
 
 function throwViolation(world: CrashWorld): void {
   if (world.violation !== undefined) throw world.violation;

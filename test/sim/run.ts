@@ -11,6 +11,7 @@ import {
   qos2ArrivesOnce,
   willsAreTrue,
 } from './ending.js';
+import { failureOf } from './failure-of.js';
 import { createPlan } from './plan.js';
 import { Random } from './random.js';
 import { checkEveryStep } from './running.js';
@@ -30,8 +31,6 @@ export interface RunResult {
 /** How long a healed gateway may take to deliver everything: beyond retries, keep alives and takeovers. */
 const HEAL_ROUNDS = 600;
 const HEAL_ROUND_MS = 1000;
-
-class Stopped extends Error {}
 
 /** Never rejects: what is thrown anywhere inside is the failure of the run. */
 export async function runSeed(seed: number, trace?: (line: string) => void): Promise<RunResult> {
@@ -61,24 +60,11 @@ export async function runWorld(world: SimWorld, scenario: () => Promise<void>): 
     checkEveryStep(world);
     throwViolation(world);
   };
-  // The lanes await credentials: what is thrown behind that is a rejection that nobody handles.
-  const onRejection = (reason: unknown): void => {
-    rejection ??= reason instanceof Error ? reason : new Error(String(reason));
-  };
-  let rejection: Error | undefined;
-  let failure: Error | undefined;
-  process.on('unhandledRejection', onRejection);
-  try {
+  const failure = await failureOf(async () => {
     await scenario();
     throwViolation(world);
-  } catch (error) {
-    failure =
-      error instanceof Stopped ? undefined : error instanceof Error ? error : new Error(String(error));
-  }
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  process.off('unhandledRejection', onRejection);
+  });
   const { scheduler, seed, sometimes } = world;
-  failure ??= rejection;
   return { seed, digest: scheduler.digest, steps: scheduler.steps, sometimes, failure };
 }
 

@@ -6,6 +6,7 @@ import { checkHistory } from '../../history/checker.js';
 import { formatEvent } from '../../history/event.js';
 import type { CheckOptions } from '../../history/options.js';
 import type { CrashClientProfile } from '../crash-plan.js';
+import { failureOf } from '../failure-of.js';
 import { Random } from '../random.js';
 import { checkAtRest, checkWhileRunning, linkClosed, pairs } from './invariants.js';
 import { MeshFaults } from './mesh-faults.js';
@@ -39,31 +40,19 @@ export async function runMeshSeed(
   const world = new MeshWorld(seed, createMeshPlan(new Random(seed, 'plan'), options));
   world.trace = trace;
   world.scheduler.onStep = () => throwViolation(world);
-  let rejection: Error | undefined;
-  const onRejection = (reason: unknown): void => {
-    rejection ??= toError(reason);
-  };
-  process.on('unhandledRejection', onRejection);
-  let failure: Error | undefined;
-  try {
+  const failure = await failureOf(async () => {
     await live(world);
     throwViolation(world);
-  } catch (error) {
-    failure = toError(error);
-  }
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  process.off('unhandledRejection', onRejection);
+  });
   const { scheduler, situations } = world;
   return {
     seed,
     digest: scheduler.digest,
     steps: scheduler.steps,
     situations,
-    failure: failure ?? rejection,
+    failure,
   };
 }
-
-const toError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
 
 function throwViolation(world: MeshWorld): void {
   if (world.violation !== undefined) throw world.violation;
