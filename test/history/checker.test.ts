@@ -737,6 +737,114 @@ t.test('C7: who subscribes gets what is retained for certain', async (t) => {
   t.same(judge({ history }, { okShareMin: 0 }).violations, [], 'it may have been cleared');
 });
 
+t.test('C7: of two SUBSCRIBEs at once each gets a value, the first one first', async (t) => {
+  interface Overlap extends Stage {
+    readonly value: Mid;
+    /** SUBACKs of a SUBSCRIBE at QoS 2 and a later one at QoS 1. */
+    readonly first: () => void;
+    readonly second: () => void;
+  }
+  const overlap = (tell: (all: Overlap) => void): string[] => {
+    const all = stage();
+    const { history, pub, sub } = all;
+    sub.receive(pub.publish('a'));
+    // Without one nothing may come again at QoS 1.
+    history.fault('kill', ['n2']);
+    history.heal('kill', ['n2']);
+    const value = pub.publish('r', 1, { retain: true });
+    const first = sub.subscribing('r', 2);
+    const second = sub.subscribing('r', 1);
+    tell({ ...all, value, first, second });
+    return found(judge(all, { okShareMin: 0 }));
+  };
+  const newer = (
+    { pub, sub, value, first, second }: Overlap,
+    gets: 'both' | 'old' | 'new' | 'none',
+  ): void => {
+    first();
+    if (gets === 'both' || gets === 'old') sub.receive(value, { retain: true });
+    const newest = pub.publish('r', 2, { retain: true });
+    sub.receive(newest, { q: 1 });
+    second();
+    if (gets === 'both' || gets === 'new') sub.receive(newest, { q: 1, retain: true });
+  };
+  t.same(
+    overlap((all) => newer(all, 'both')),
+    [],
+    'what came before the second SUBACK was for the first',
+  );
+  t.same(
+    overlap((all) => newer(all, 'old')),
+    ['C7 missing value'],
+    'the second got none',
+  );
+  t.same(
+    overlap((all) => newer(all, 'new')),
+    ['C7 missing value'],
+    'the first got none',
+  );
+  t.same(
+    overlap((all) => newer(all, 'none')),
+    ['C7 missing value', 'C7 missing value'],
+  );
+  t.same(
+    overlap(({ sub, value, first, second }) => {
+      first();
+      second();
+      sub.receive(value, { retain: true });
+    }),
+    ['C7 missing value'],
+    'one for two',
+  );
+  t.same(
+    overlap(({ history, sub, value, first, second }) => {
+      first();
+      history.wait(3000);
+      second();
+      sub.receive(value, { retain: true });
+      sub.off();
+    }),
+    ['C7 missing value'],
+    'too late for the first, and the second did not wait',
+  );
+  t.same(
+    overlap(({ sub, value, first, second }) => {
+      first();
+      second();
+      sub.unsubscribe('r');
+      sub.subscribe('r');
+      sub.receive(value, { retain: true });
+    }),
+    [],
+    'after UNSUBSCRIBE it is not for those before',
+  );
+  t.same(
+    overlap(({ sub, value, first, second }) => {
+      first();
+      second();
+      sub.off('net');
+      sub.on(true);
+      sub.subscribe('r');
+      sub.receive(value, { retain: true });
+    }),
+    [],
+    'nor on another connection',
+  );
+  t.same(
+    overlap(({ pub, sub, first, second }) => {
+      first();
+      second();
+      sub.receive(pub.publish('r', 1, { retain: true, empty: true }));
+      const newest = pub.publish('r', 1, { retain: true });
+      sub.receive(newest);
+      sub.subscribe('r');
+      sub.receive(newest, { retain: true });
+    }),
+    [],
+    'nor where there was nothing by the time of their turn',
+  );
+});
+
 t.test('C7: when a topic has come to rest all readers agree', async (t) => {
   const readers = (second: 'same' | 'other' | 'nothing'): string[] => {
     const { history, pub, sub } = stage();

@@ -113,9 +113,14 @@ export class HandMadeClient {
   }
 
   subscribe(f: string, q: EventQoS = 1, more: Partial<SubscribeEvent> = {}, rc: number = q): void {
+    this.subscribing(f, q, more)(rc);
+  }
+
+  /** SUBSCRIBE alone. @returns what writes its SUBACK. */
+  subscribing(f: string, q: EventQoS = 1, more: Partial<SubscribeEvent> = {}): (rc?: number) => void {
     const pid = this.#pid++;
     this.write({ e: 'sub!', f, q, pid, ...more });
-    this.write({ e: 'sub.', f, pid, rc });
+    return (rc = q) => this.write({ e: 'sub.', f, pid, rc });
   }
 
   unsubscribe(f: string): void {

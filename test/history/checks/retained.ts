@@ -116,8 +116,12 @@ export class Retained extends Check {
       readings.some((one) => one.taken.get(retained)?.q === 1 && event.q <= qosFor(one));
     const fitting = open.filter((one) => qosFor(one) === event.q);
     const candidates = fitting.length > 0 ? fitting : mayComeAgain ? [] : open;
-    // Those that must get one come first: of the others nobody can tell.
-    const reading = candidates.findLast(({ complete }) => complete) ?? candidates.at(-1);
+    // Who is due one comes first, in the order of asking: what comes between the SUBACKs of two is not for the second while the first has
+    // none. Of the others nobody can tell.
+    const reading =
+      candidates.find((one) => this.#isDue(one, retained, delivery)) ??
+      candidates.findLast(({ complete }) => complete) ??
+      candidates.at(-1);
     if (reading !== undefined) {
       reading.taken.set(retained, value);
       this.#agree(reading, retained, value, delivery.atMs);
@@ -158,15 +162,31 @@ export class Retained extends Check {
     );
   }
 
-  #complete({ session, span, expected, taken, perhaps, askedAtMs, answeredAtMs }: Reading): void {
-    const missing = expected.filter(
-      (topic) =>
-        !taken.has(topic) &&
-        !perhaps.has(topic) &&
-        !topic.mayBeErasedAfter(askedAtMs) &&
-        (session.unreadable.get(topic.topic) ?? 0) === 0 &&
-        !this.model.drops.excuse(session.cid, topic.name, askedAtMs),
+  /** It has been answered, lacks a value of the topic, and nothing excuses that so far. */
+  #lacks({ session, expected, taken, perhaps, askedAtMs }: Reading, topic: RetainedTopic): boolean {
+    return (
+      expected.includes(topic) &&
+      !taken.has(topic) &&
+      !perhaps.has(topic) &&
+      !topic.mayBeErasedAfter(askedAtMs) &&
+      (session.unreadable.get(topic.topic) ?? 0) === 0 &&
+      !this.model.drops.excuse(session.cid, topic.name, askedAtMs)
     );
+  }
+
+  /** It lacks a value, and one may still come: a later one would hide that it never did. */
+  #isDue(reading: Reading, topic: RetainedTopic, { connection, atMs }: Delivery): boolean {
+    return (
+      reading.connection === connection &&
+      reading.span.untilMs === Infinity &&
+      atMs <= reading.answeredAtMs + this.model.options.retainedMs &&
+      this.#lacks(reading, topic)
+    );
+  }
+
+  #complete(reading: Reading): void {
+    const { session, span, askedAtMs, answeredAtMs } = reading;
+    const missing = reading.expected.filter((topic) => this.#lacks(reading, topic));
     const [first] = missing;
     if (first === undefined) return;
     const newest = first.newest();
