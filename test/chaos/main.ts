@@ -1,5 +1,4 @@
-/** `npm run chaos -- NAME [--rounds N] [--seed S] [--mutants] [--gateways N] [--only PART] [--hours N] [--minutes N]`: one proof in its long form. Ends with 1 where it failed. */
-import { parseArgs } from 'node:util';
+/** `npm run chaos -- NAME`: one proof in its long form. Ends with 1 where it failed. */
 import { archive } from './archive.js';
 import { disk } from './disk/disk.js';
 import { kill } from './kill.js';
@@ -8,6 +7,7 @@ import { powerMutants } from './power/power-mutants.js';
 import { power } from './power/power.js';
 import type { ProofReport } from './report.js';
 import { soak } from './soak/soak.js';
+import { ToolOptions } from '../support/tool-options.js';
 
 interface ProofArguments {
   readonly rounds: number | undefined;
@@ -58,7 +58,19 @@ const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofRe
     }),
 };
 
-const { values, positionals } = parseArgs({
+const USAGE = `npm run chaos -- NAME [--seed S]
+
+  kill [--rounds N]                     killed at random, and at the n-th sync
+  power [--rounds N] [--mutants]        loss of power at every acknowledgement
+  disk [--rounds N]                     changed bits, torn and missing files, a full and a failing disk
+  mesh [--rounds N] [--gateways N] [--only PART]
+                                        a mesh that is killed, cut, copied, put back and evicted
+  archive [--rounds N]                  killed at every request to a store that fails
+  soak [--hours N | --minutes N]        memory over a long mixed load
+
+test/chaos/README.md says what each of them shows.`;
+
+const options = new ToolOptions(USAGE, {
   allowPositionals: true,
   options: {
     rounds: { type: 'string' },
@@ -70,12 +82,9 @@ const { values, positionals } = parseArgs({
     minutes: { type: 'string' },
   },
 });
+const { values, positionals } = options.given;
 const [name = ''] = positionals;
-const proof = PROOFS[name];
-if (proof === undefined) {
-  console.error(`which proof? ${Object.keys(PROOFS).join(', ')}`);
-  process.exit(2);
-}
+const proof = PROOFS[name] ?? options.fail(name === '' ? 'which proof?' : `${name} is none of the proofs`);
 
 function print({ figures, failures, skipped = [] }: ProofReport): void {
   for (const [what, figure] of Object.entries(figures)) console.log(`${what.padEnd(36)} ${figure}`);
@@ -84,18 +93,16 @@ function print({ figures, failures, skipped = [] }: ProofReport): void {
 }
 
 const startedAtMs = performance.now();
-const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-const { mutants, gateways, only } = values;
-const durationMs =
-  60_000 * (values.minutes === undefined ? 60 * Number(values.hours) : Number(values.minutes));
-if (!(durationMs > 0)) {
-  console.error(`--hours ${values.hours} or --minutes ${values.minutes ?? ''} is no number above 0`);
-  process.exit(2);
-}
-proof({ rounds, seed: Number(values.seed), mutants, gateways: Number(gateways), only, durationMs }).then(
+const { mutants, only } = values;
+const rounds = options.number('rounds', values.rounds, undefined);
+const seed = options.number('seed', values.seed, 1);
+const gateways = options.number('gateways', values.gateways, 5);
+const minutes = options.number('minutes', values.minutes, 60 * options.number('hours', values.hours, 3));
+const durationMs = minutes * 60_000;
+proof({ rounds, seed, mutants, gateways, only, durationMs }).then(
   (report) => {
     print(report);
-    console.log(`${name}, seed ${values.seed}: ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`);
+    console.log(`${name}, seed ${seed}: ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`);
     process.exit(report.failures.length === 0 ? 0 : 1);
   },
   (error: unknown) => {

@@ -2,8 +2,8 @@
  * `npm run fuzz -- [--seed N] [--seconds N]`: attacks a gateway and reports. `--replay FILE` sends what a failed run wrote
  * down to the gateway at `--port N`, connection by connection.
  */
-import { parseArgs } from 'node:util';
 import { randomInt } from 'node:crypto';
+import { ToolOptions } from '../support/tool-options.js';
 import { replay } from './replay.js';
 import { fuzz, type FuzzReport } from './run.js';
 
@@ -30,8 +30,11 @@ function print({ seed, seconds, tally, delivered, states, faults, caseFile }: Fu
     console.error(`the last connections are in ${caseFile}; again with --seed ${seed}`);
 }
 
+const USAGE = `npm run fuzz -- [--seed N] [--seconds N]      attacks a gateway of its own
+npm run fuzz -- --replay FILE [--port N]      sends what a failed run wrote down to the gateway at the port`;
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const options = new ToolOptions(USAGE, {
     options: {
       seed: { type: 'string' },
       seconds: { type: 'string', default: '60' },
@@ -39,12 +42,14 @@ async function main(): Promise<number> {
       port: { type: 'string' },
     },
   });
+  const { values } = options.given;
   if (values.replay !== undefined) {
-    await replay(values.replay, Number(values.port ?? 1883));
+    await replay(values.replay, options.number('port', values.port, 1883));
     return 0;
   }
-  const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
-  const report = await fuzz({ seed, seconds: Number(values.seconds), whole: true });
+  const seed = options.number('seed', values.seed, randomInt(2 ** 31));
+  const seconds = options.number('seconds', values.seconds, 60);
+  const report = await fuzz({ seed, seconds, whole: true });
   print(report);
   return report.faults.length === 0 ? 0 : 1;
 }

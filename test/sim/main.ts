@@ -1,9 +1,5 @@
-/**
- * Runs many seeds: `node dist/test/sim/main.js [crash|mesh|forward|membership] --seeds N [--seed S] [--seconds T] [--trace]`. Ends with 1 where
- * a seed fails, and says how to replay it. Of a mesh `--gateways N` says how many there are, `--faults a,b` which faults; of membership
- * too, with one kind of faults, and `--span S` how many seconds each seed simulates.
- */
-import { parseArgs } from 'node:util';
+/** Runs many seeds. Ends with 1 where a seed fails, and says how to replay it. */
+import { ToolOptions } from '../support/tool-options.js';
 import { runCrashSeed } from './crash-run.js';
 import { CRASH_SITUATIONS } from './crash-situations.js';
 import { FORWARD_SITUATIONS, runForward } from './mesh/forward/world.js';
@@ -31,7 +27,19 @@ interface Simulation {
   readonly twiceEvery: number;
 }
 
-const { values, positionals } = parseArgs({
+const USAGE = `npm run sim -- [SIMULATION] [--seeds N] [--seed S] [--seconds T] [--trace]
+
+  lanes          sessions and messages of one gateway (the default)
+  crash          the same over a disk, with crashes
+  mesh           [--gateways N] [--faults A,B]
+  forward        streams between two gateways; no --trace
+  membership     [--gateways N] [--faults KIND] [--span SECONDS]; no --seconds, no --trace
+
+  --seeds N      how many (default 1000), from --seed S on (default 1)
+  --seconds T    no new seed after so long
+  --trace        shows what happens`;
+
+const options = new ToolOptions(USAGE, {
   allowPositionals: true,
   options: {
     seeds: { type: 'string', default: '1000' },
@@ -43,6 +51,7 @@ const { values, positionals } = parseArgs({
     span: { type: 'string' },
   },
 });
+const { values, positionals } = options.given;
 const EXTRAS = ['seconds', 'trace', 'gateways', 'faults', 'span'] as const;
 type Extra = (typeof EXTRAS)[number];
 
@@ -100,15 +109,8 @@ const SIMULATIONS = new Map([
 /** What its seeds have to be judged by together it says itself. */
 const MEMBERSHIP_OPTIONS: readonly Extra[] = ['gateways', 'faults', 'span'];
 
-function usage(text: string): never {
-  process.stderr.write(`${text}\n`);
-  process.exit(2);
-}
-
 function numberOf(option: 'seeds' | 'seed' | 'seconds' | 'gateways' | 'span', otherwise = 0): number {
-  const given = values[option];
-  const value = given === undefined ? otherwise : Number(given);
-  return Number.isFinite(value) ? value : usage(`--${option} is a number`);
+  return options.number(option, values[option], otherwise);
 }
 
 /** undefined: as the seed says. */
@@ -116,19 +118,20 @@ function meshFaults(): readonly FaultKind[] | undefined {
   const named = values.faults?.split(',');
   const kinds: readonly string[] = [...FAULT_KINDS, 'none'];
   for (const one of named ?? [])
-    if (!kinds.includes(one)) usage(`${one} is none of the faults of a mesh: ${kinds.join(', ')}`);
+    if (!kinds.includes(one)) options.fail(`${one} is none of the faults of a mesh: ${kinds.join(', ')}`);
   return named && FAULT_KINDS.filter((kind) => named.includes(kind));
 }
 
 function checkOptions(name: string, known: readonly Extra[]): void {
   for (const option of EXTRAS)
-    if (values[option] !== undefined && !known.includes(option)) usage(`${name} has no --${option}`);
+    if (values[option] !== undefined && !known.includes(option)) options.fail(`${name} has no --${option}`);
 }
 
 async function runMembershipSeeds(): Promise<number> {
   const { faults: named = 'mixed' } = values;
-  const faults = MEMBERSHIP_FAULTS.find((kind) => kind === named);
-  if (faults === undefined) usage(`--faults of membership is one of ${MEMBERSHIP_FAULTS.join(', ')}`);
+  const faults =
+    MEMBERSHIP_FAULTS.find((kind) => kind === named) ??
+    options.fail(`--faults of membership is one of ${MEMBERSHIP_FAULTS.join(', ')}`);
   return runMembership({
     ...{ seeds: numberOf('seeds'), seed: numberOf('seed'), faults },
     ...{ gateways: numberOf('gateways', 8), seconds: numberOf('span', 300) },
@@ -178,7 +181,7 @@ async function runSeeds(name: string, { run, situations, twiceEvery }: Simulatio
 const [name = 'lanes'] = positionals;
 const simulation = SIMULATIONS.get(name);
 if (simulation === undefined && name !== 'membership')
-  usage(`${name} is none of ${[...SIMULATIONS.keys(), 'membership'].join(', ')}`);
+  options.fail(`${name} is none of ${[...SIMULATIONS.keys(), 'membership'].join(', ')}`);
 checkOptions(name, simulation?.options ?? MEMBERSHIP_OPTIONS);
 const failures = simulation === undefined ? await runMembershipSeeds() : await runSeeds(name, simulation);
 process.exitCode = failures === 0 ? 0 : 1;
