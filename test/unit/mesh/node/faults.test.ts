@@ -303,11 +303,14 @@ t.test('a step of a stream does not stay in memory', (t) => {
   state.begin(source, 1);
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  collect();
-  const before = process.memoryUsage().heapUsed;
-  for (let n = 0; n < 300_000; n++) state.numberOf({ ...source, epoch: { ...source.epoch } });
-  collect();
-  const grown = process.memoryUsage().heapUsed - before;
+  const heldAfter = (steps: number): number => {
+    for (let n = 0; n < steps; n++) state.numberOf({ ...source, epoch: { ...source.epoch } });
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  // Some versions of V8 keep the places of a table whose entries are gone.
+  const before = heldAfter(300_000);
+  const grown = heldAfter(300_000) - before;
   t.ok(grown < 5_000_000, `${grown} bytes more`);
   t.equal(state.numberOf(source), 1);
   t.end();
