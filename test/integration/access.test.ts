@@ -25,7 +25,7 @@ async function createWorld(t: Test, acl: string): Promise<World> {
   writeFileSync(aclFile, acl, { mode: 0o600 });
   const ports = ['--mqtt-port', '0', '--ws-port', '0', '--http-port', '0'];
   const gateway = new CliProcess(['up', ...ports, '--password-file', passwords, '--acl-file', aclFile]);
-  t.teardown(() => gateway.child.kill('SIGKILL'));
+  t.teardown(() => gateway.kill());
   await gateway.told('err', 'ready');
   return {
     port: Number(/listener=mqtt host=\S+ port=(\d+)/.exec(gateway.err)?.[1]),

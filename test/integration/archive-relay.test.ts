@@ -86,7 +86,7 @@ class Place {
       ...{ dataDir: join(this.folder, site), port: await freePort(), httpPort },
       set: { ...set, 'archive.forPeers': 'true', 'archive.target': this.target },
     });
-    this.t.teardown(() => child.child.kill('SIGKILL'));
+    this.t.teardown(() => child.kill());
     if (!(await child.whenReady())) throw new Error(`it ended: ${child.text}`);
     return child;
   }

@@ -20,7 +20,7 @@ async function started(t: Test, dataDir: string): Promise<{ gateway: CliProcess;
     SPRAWL_DATA_DIR: dataDir,
     SPRAWL_ARCHIVE__TOPICS: '["meter/#"]',
   });
-  t.teardown(() => gateway.child.kill('SIGKILL'));
+  t.teardown(() => gateway.kill());
   await gateway.told('err', 'ready');
   return { gateway, port: Number(/listener=mqtt host=\S+ port=(\d+)/.exec(gateway.err)?.[1]) };
 }

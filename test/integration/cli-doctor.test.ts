@@ -77,7 +77,7 @@ t.test('a member on loopback is reached by its own hash table and reaches a peer
   const { dataDir, secrets } = await member(t);
   const port = await freeUdpPort();
   const bootstrap = new CliProcess(['bootstrap', '--host', '127.0.0.1', '--port', `${port}`]);
-  t.teardown(() => bootstrap.child.kill('SIGKILL'));
+  t.teardown(() => bootstrap.kill());
   const peer = createServer();
   await new Promise<void>((resolve) => peer.listen(0, '127.0.0.1', resolve));
   t.teardown(() => peer.close());
@@ -171,7 +171,7 @@ t.test(
     const port = 20_000 + (randomBytes(2).readUInt16BE() % 20_000);
     const args = ['--data-dir', dataDir, ...ALL_OFF, '--mqtt-port', `${port}`];
     const gateway = new CliProcess(['up', ...args]);
-    t.teardown(() => gateway.child.kill('SIGKILL'));
+    t.teardown(() => gateway.kill());
     await gateway.told('err', ' ready ');
     const { told } = await doctor(args);
     t.match(checkOf(told, 'port mqtt'), { verdict: 'ok', value: /a gateway runs on this data folder/ });

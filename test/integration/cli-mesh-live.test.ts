@@ -49,7 +49,7 @@ async function running(t: Test, dataDir: string, args: readonly string[], input 
   // What puts a mesh together from sockets, files and timers is not to be had in one process.
   const all = [command, '--data-dir', dataDir, ...rest, ...ANY_PORTS, ...ANY_MESH_PORTS];
   const process = new CliProcess(all, {}, { isCovered: true });
-  t.teardown(() => process.child.kill('SIGKILL'));
+  t.teardown(() => process.kill());
   process.child.stdin.end(input);
   await process.told('err', ' ready ');
   const portOf = (listener: string): string =>
@@ -195,7 +195,7 @@ t.test('an evicted gateway is told why, takes part no more, and knows that after
 
 t.test('gateways of a closed network find each other through the bootstrap command alone', async (t) => {
   const node = new CliProcess(['bootstrap', '--host', '127.0.0.1', '--port', `${await freeUdpPort()}`]);
-  t.teardown(() => node.child.kill('SIGKILL'));
+  t.teardown(() => node.kill());
   await node.told('out', '(UDP)');
   const [, address = ''] = /--bootstrap (127\.0\.0\.1:\d+) /.exec(node.out) ?? [];
   const { harbour, mill } = await two(t, () => [], ['--bootstrap', address, '--set', 'mesh.tcpPort=false']);

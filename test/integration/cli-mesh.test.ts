@@ -90,7 +90,7 @@ t.test('join stores the key and runs the gateway; joining again is no harm', asy
   const key = SwarmKey.create(randomBytes);
   const dataDir = folder(t);
   const gateway = new CliProcess(['join', '-', '--data-dir', dataDir, '--site', 'mill', ...PORTS]);
-  t.teardown(() => gateway.child.kill('SIGKILL'));
+  t.teardown(() => gateway.kill());
   gateway.child.stdin.end(`${key.reveal()}\n`);
   await gateway.told('err', ' ready ');
   t.equal(readFileSync(join(dataDir, 'mesh', 'swarm.key'), 'utf8'), `${key.reveal()}\n`);

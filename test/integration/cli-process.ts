@@ -47,6 +47,12 @@ export class CliProcess {
     });
   }
 
+  /** For a teardown: a folder can be removed once nobody writes to it. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.ended;
+  }
+
   /** Resolves once its output holds `text`; rejects where it ends before. */
   async told(stream: 'out' | 'err', text: string): Promise<void> {
     const source = stream === 'out' ? this.child.stdout : this.child.stderr;

@@ -23,7 +23,7 @@ class ServedFolder {
     this.folder = folder;
     const ports = ['--mqtt-port', '0', '--ws-port', 'false', '--http-port', 'false'];
     this.gateway = new CliProcess(['up', '--data-dir', folder, ...ports, ...SMALL, ...more]);
-    t.teardown(() => this.gateway.child.kill('SIGKILL'));
+    t.teardown(() => this.gateway.kill());
   }
 
   async ready(): Promise<this> {

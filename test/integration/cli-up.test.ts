@@ -7,7 +7,7 @@ const ANY_PORTS = ['--mqtt-port', '0', '--ws-port', '0', '--http-port', '0'];
 /** A gateway that is ready, and its MQTT port. */
 async function started(t: Test, ...args: string[]): Promise<{ gateway: CliProcess; port: string }> {
   const gateway = new CliProcess(['up', ...ANY_PORTS, ...args]);
-  t.teardown(() => gateway.child.kill('SIGKILL'));
+  t.teardown(() => gateway.kill());
   await gateway.told('err', 'ready');
   const port = /listener=mqtt host=\S+ port=(\d+)/.exec(gateway.err)?.[1];
   if (port === undefined) throw new Error(`no MQTT listener: ${gateway.err}`);

@@ -25,7 +25,7 @@ async function started(
   env: Record<string, string> = {},
 ): Promise<Started> {
   const gateway = new CliProcess(['up', ...ANY_PORTS, ...args], env);
-  t.teardown(() => gateway.child.kill('SIGKILL'));
+  t.teardown(() => gateway.kill());
   await gateway.told('err', 'ready');
   const portOf = (listener: string): number =>
     Number(new RegExp(`listener=${listener} host=\\S+ port=(\\d+)`).exec(gateway.err)?.[1]);
