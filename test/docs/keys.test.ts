@@ -107,7 +107,7 @@ t.test('each script of npm that a page names is in package.json', async (t) => {
 const PARTS: Readonly<Record<string, { readonly source: string; readonly part: (name: string) => RegExp }>> =
   {
     chaos: { source: 'test/chaos/main.ts', part: (name) => new RegExp(`^ {2}${name}: `, 'm') },
-    sim: { source: 'test/sim/main.ts', part: (name) => new RegExp(`main.js \\[[a-z|]*\\b${name}\\b`) },
+    sim: { source: 'test/sim/main.ts', part: (name) => new RegExp(`^ {2}${name} {2,}`, 'm') },
     bench: { source: 'test/bench/options.ts', part: (name) => new RegExp(`SUITES = \\[.*'${name}'.*\\]`) },
   };
 
