@@ -12,7 +12,10 @@ import type { Row, Sample } from './row.js';
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 const options = parseOptions(['mesh', '--small']);
 
-t.test('a small run of the mesh suite has figures for all that is there', { timeout: 90_000 }, async (t) => {
+// On a machine that has other work, too.
+t.setTimeout(300_000);
+
+t.test('a small run of the mesh suite has figures for all that is there', { timeout: 180_000 }, async (t) => {
   const child = spawnPlain(process.execPath, [MAIN, 'mesh', '--small']);
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));

@@ -21,6 +21,9 @@ const FOUND: readonly [seed: number, what: string, faults?: readonly FaultKind[]
   [1036, 'the same, where a checkpoint came between'],
 ];
 
+// On a machine that has other work, too.
+t.setTimeout(300_000);
+
 t.test('the seeds that found something stay quiet', async (t) => {
   for (const [seed, what, faults] of FOUND) {
     const { failure } = await runMeshSeed(seed, undefined, { faults });
