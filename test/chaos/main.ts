@@ -74,11 +74,11 @@ const options = new ToolOptions(USAGE, {
   allowPositionals: true,
   options: {
     rounds: { type: 'string' },
-    seed: { type: 'string', default: '1' },
+    seed: { type: 'string' },
     mutants: { type: 'boolean', default: false },
-    gateways: { type: 'string', default: '5' },
+    gateways: { type: 'string' },
     only: { type: 'string' },
-    hours: { type: 'string', default: '3' },
+    hours: { type: 'string' },
     minutes: { type: 'string' },
   },
 });

@@ -14,8 +14,8 @@ const USAGE = `npm run demo -- [--keep] [--devices N] [--seconds N]
 const options = new ToolOptions(USAGE, {
   options: {
     keep: { type: 'boolean', default: false },
-    devices: { type: 'string', default: '100' },
-    seconds: { type: 'string', default: '30' },
+    devices: { type: 'string' },
+    seconds: { type: 'string' },
   },
 });
 const { values } = options.given;

@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   const options = new ToolOptions(USAGE, {
     options: {
       seed: { type: 'string' },
-      seconds: { type: 'string', default: '60' },
+      seconds: { type: 'string' },
       replay: { type: 'string' },
       port: { type: 'string' },
     },
