@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { greet } from './greeter.js';
 import type { LatencyResult, PacedJob } from './load-job.js';
+import { microseconds } from './monotonic.js';
 import type { PacedOptions, PacedOrder, PacedReport } from './paced-publisher.js';
 import { queuedBytes } from './process-usage.js';
 import { drain, measureWindow, stoppedSubscriber, subscriberPortOf, type Run } from './run.js';
@@ -39,14 +40,13 @@ export async function paced(job: PacedJob, run: Run): Promise<LatencyResult> {
   const publisher = await startPublisher({ ...job, topic, published: shared }, run);
 
   const received = (): number => subscribers.reduce((sum, subscriber) => sum + subscriber.received, 0);
-  const recordFrom = setTimeout(() => (latencies.recording = true), job.warmUpMs);
+  latencies.fromUs = microseconds() + job.warmUpMs * 1000;
   publisher.order('start');
   const window = await measureWindow(job, () => ({
     delivered: received(),
     published: Atomics.load(published, 0),
   }));
-  latencies.recording = false;
-  clearTimeout(recordFrom);
+  latencies.untilUs = microseconds();
   // Read while the traffic still flows: what waits now was not read for the whole run.
   const stoppedBacklogBytes = stopped === undefined ? undefined : backlogOf(port, stopped.localPort, run);
   const { acknowledged, latenessP99Us, ackP99Us } = await publisher.stop();
@@ -62,7 +62,7 @@ export async function paced(job: PacedJob, run: Run): Promise<LatencyResult> {
   }
   for (const subscriber of subscribers) subscriber.close();
   stopped?.close();
-  if (latencies.count === 0) throw new Error('no delivery in the measured window');
+  if (latencies.count === 0) throw new Error('nothing that was sent in the measured window arrived');
   const sorted = latencies.sorted();
   return {
     kind: 'latency',

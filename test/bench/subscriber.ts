@@ -21,17 +21,23 @@ export interface SubscriberOptions extends ClientOptions {
   readonly latencies?: LatencySamples;
 }
 
-/** Latencies of the deliveries while `recording`, in microseconds; what exceeds the capacity fails the run. */
+/**
+ * Latencies, in microseconds, of the messages that were sent in a window, whenever they come: the slowest of them come behind its end. What
+ * exceeds the capacity fails the run.
+ */
 export class LatencySamples {
-  recording = false;
+  /** Ends of the window (`microseconds`). At first it is never. */
+  fromUs = Infinity;
+  untilUs = Infinity;
   count = 0;
   private readonly values: Float64Array;
   constructor(capacity: number) {
     this.values = new Float64Array(capacity);
   }
-  add(latencyUs: number): void {
+  add(sentUs: number, readUs: number): void {
+    if (sentUs < this.fromUs || sentUs >= this.untilUs) return;
     if (this.count === this.values.length) throw new RangeError('more deliveries than were published');
-    this.values[this.count++] = latencyUs;
+    this.values[this.count++] = readUs - sentUs;
   }
   sorted(): Float64Array {
     return this.values.subarray(0, this.count).sort();
@@ -73,7 +79,7 @@ export class Subscriber extends LoadClient {
   }
 
   protected override beforeRead(): void {
-    if (this.latencies?.recording) this.readAtUs = microseconds();
+    if (this.latencies !== undefined) this.readAtUs = microseconds();
   }
   protected override afterRead(): void {
     this.onProgress();
@@ -109,7 +115,7 @@ export class Subscriber extends LoadClient {
     const sequence = view.getUint32(at + SEQUENCE_AT);
     if (sequence !== this.expected) this.outOfSequence(sequence);
     this.expected = sequence + 1;
-    if (this.latencies?.recording) this.latencies.add(this.readAtUs - view.getFloat64(at + STAMP_AT));
+    this.latencies?.add(view.getFloat64(at + STAMP_AT), this.readAtUs);
     if (this.qos > 0) this.acknowledge(packetId);
   }
 

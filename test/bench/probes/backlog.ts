@@ -77,7 +77,7 @@ async function measure(
       lastUs = microseconds();
       if (firstUs !== 0) return;
       firstUs = lastUs;
-      latencies.recording = true;
+      latencies.fromUs = 0;
       live.order('start');
     };
   await Promise.all([liveSubscriber, ...subscribers].map((subscriber) => subscriber.open()));
