@@ -25,8 +25,6 @@ export class CoverLane {
   sent: LogPosition;
   /** What is wanted up to here is in the queue. */
   through: LogPosition;
-  /** The read that is being waited for; what comes from an older one is nobody's. */
-  reading = 0;
   #lostFrom: LogPosition = 0;
   #lostTo: LogPosition = 0;
 
@@ -44,7 +42,6 @@ export class CoverLane {
   forget(): void {
     this.queue.clear();
     this.through = this.sent;
-    this.reading = 0;
     this.#lostFrom = 0;
     this.#lostTo = 0;
   }

@@ -94,7 +94,8 @@ export class StreamSender {
   #isLive = false;
   /** Near the newest message while the log is read: everything wanted beyond `from`. */
   #joining: { readonly from: LogPosition; readonly queue: MessageQueue } | undefined;
-  #reads = 0;
+  /** One read of the log at a time, whatever becomes of who asked for it. */
+  #isReading = false;
   #isStarved = false;
   /** Where the link began, and where the backfill did that was not finished before it. */
   #start: LogPosition = 0;
@@ -410,7 +411,7 @@ export class StreamSender {
     const main = this.#main;
     while (main.queue.count > 0) if (!this.#cover()) return;
     if (!this.#coverIfDue() || this.#isLive) return;
-    this.#read(main, (own) => this.#mainRead(own));
+    this.#read(main);
   }
 
   /** @returns whether a batch left. */
@@ -443,20 +444,31 @@ export class StreamSender {
     return this.#cover() || !hasHole;
   }
 
-  #read(lane: CoverLane, done: (own: OwnMessages) => void): void {
-    if (lane.reading !== 0 || this.#isStarved) return;
+  #read(lane: CoverLane): void {
+    if (this.#isReading || this.#isStarved) return;
     if (lane === this.#main && this.#joinWhereAllIsRead()) return;
-    const number = ++this.#reads;
-    lane.reading = number;
+    this.#isReading = true;
     const from = lane.through + 1;
     this.#ports.readOwn(from, this.#options.readBytes ?? limits.READ_BYTES, (own) => {
-      if (lane.reading !== number) return;
-      lane.reading = 0;
-      // Nothing of it yet: asked again when there is more.
-      if (own.next <= from && own.lostTo === 0) this.#isStarved = true;
-      else done(own);
+      this.#isReading = false;
+      this.#readCame(from, own);
       this.#pump();
     });
+  }
+
+  /**
+   * The interest may have changed since, or the link: what was read is taken where it is what is read next now. Were it thrown away, a disk that
+   * is slower than interest grows would never be done.
+   */
+  #readCame(from: LogPosition, own: OwnMessages): void {
+    const backfill = this.#backfill;
+    const lane = backfill ?? this.#main;
+    if (!this.#outlet.isUp || (this.#isLive && backfill === undefined) || from > lane.through + 1) return;
+    if (Math.max(own.next - 1, own.lostTo) > lane.through)
+      if (backfill === undefined) this.#mainRead(own);
+      else this.#backfillRead(backfill, own);
+    // Nothing of it yet: asked again when there is more.
+    else if (from === lane.through + 1) this.#isStarved = true;
   }
 
   /** @returns whether main has come to the newest message. */
@@ -506,7 +518,7 @@ export class StreamSender {
       this.#backfill = undefined;
       return true;
     }
-    this.#read(lane, (own) => this.#backfillRead(lane, own));
+    this.#read(lane);
     return false;
   }
 

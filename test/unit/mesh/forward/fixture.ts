@@ -127,6 +127,11 @@ export class SenderBench {
     for (let read = this.#reads.shift(); read !== undefined; read = this.#reads.shift()) read();
   }
 
+  /** Answers the oldest. */
+  readOnce(): void {
+    this.#reads.shift()?.();
+  }
+
   get waitingReads(): number {
     return this.#reads.length;
   }

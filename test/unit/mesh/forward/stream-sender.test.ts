@@ -167,6 +167,65 @@ t.test('a grown interest is back-filled before main goes on', async (t) => {
   t.notOk(bench.sender.status.isBackfilling);
 });
 
+t.test(
+  'interest that grows, and links that break, faster than the log is read: one read at a time, and each is of use',
+  async (t) => {
+    const bench = new SenderBench({ head: 6 });
+    bench.write(...[1, 2, 3, 4, 5, 6].map((position) => messageAt(position, position % 2 === 0 ? 'b' : 'a')));
+    bench.up(0, 'a');
+    for (let version = 2; version < 9; version++) {
+      bench.sender.interestChanged(version, wants('ab'), 0);
+      t.equal(bench.waitingReads, 1, 'no second one beside it');
+    }
+    for (let link = 0; link < 3; link++) {
+      bench.sender.linkDown();
+      bench.up(0, 'ab', {}, 10 + link);
+      t.equal(bench.waitingReads, 1);
+    }
+    bench.taken();
+    bench.readOnce();
+    t.same(bench.taken(), ['v12 0-6: 1a 2b 3a 4b 5a 6b'], 'by the interest of now');
+  },
+);
+
+t.test('a backfill is done, however often it begins anew while the log is read', async (t) => {
+  const bench = new SenderBench({ readBytes: 200 });
+  bench.up(0, 'a');
+  bench.commit(...[1, 2, 3, 4, 5, 6].map((position) => messageAt(position, position === 6 ? 'a' : 'b')));
+  bench.ack(6, 0);
+  bench.taken();
+  let since = 1;
+  const came: string[] = [];
+  for (let version = 2; version < 9; version++) {
+    bench.sender.interestChanged(version, wants(`ab${'cdefghij'.slice(0, version)}`), since);
+    t.ok(bench.waitingReads <= 1);
+    bench.readOnce();
+    const frames = bench.taken();
+    came.push(...frames);
+    // As the receiver says it: from where its backfill has come to.
+    const to = /^backfill \d+ \d+-(\d+)/.exec(frames.at(-1) ?? '')?.[1];
+    if (to !== undefined) since = Number(to);
+  }
+  t.equal(since, 6, came.join('; '));
+  for (const position of [2, 3, 4, 5]) t.match(came.join('; '), `${position}b`);
+});
+
+t.test('what was read for a place that is not the next any more is read again', async (t) => {
+  const bench = new SenderBench({ head: 4, readBytes: 100 });
+  bench.write(messageAt(1), messageAt(2, 'b'), messageAt(3), messageAt(4, 'b'));
+  bench.up(0, 'a', { creditBytes: 0 });
+  bench.readOnce();
+  t.equal(bench.waitingReads, 0, 'the first waits for credit');
+  bench.sender.linkDown();
+  bench.up(2, 'ab');
+  t.equal(bench.waitingReads, 1);
+  bench.sender.linkDown();
+  bench.up(1, 'ab', {}, 2);
+  bench.taken();
+  bench.read();
+  t.same(bench.taken(), ['v2 1-2: 2b', 'v2 2-3: 3a', 'v2 3-4: 4b']);
+});
+
 t.test('a backfill that was not finished goes on with the next link', async (t) => {
   const bench = new SenderBench({ head: 4 });
   bench.write(messageAt(1), messageAt(2, 'b'), messageAt(3), messageAt(4, 'b'));
