@@ -136,6 +136,7 @@ export class Broker extends Aedes implements Door {
       error: (connection, error) => this.#onError(connection, error),
       closed: (connection) => {
         this.#waiting.get(connection)?.closed();
+        doorOf(connection.handle)?.release();
         this.#waiting.delete(connection);
       },
     });
@@ -185,7 +186,7 @@ export class Broker extends Aedes implements Door {
     } finally {
       door?.conceal();
       if (ERROR_EVENTS.has(event)) door?.settle();
-      if (isReady) door.connection.resume();
+      if (isReady) door.connection?.resume();
     }
   }
 
@@ -352,7 +353,7 @@ export class Broker extends Aedes implements Door {
       return;
     }
     this.#parked?.leave(client.id);
-    const { connect, terms } = connection;
+    const { connect, terms } = connection ?? {};
     if (terms !== undefined && connect?.properties.requestResponseInformation === true)
       terms.responseInformation = this.#responseInformationFor(client);
     done(null, true);
@@ -409,7 +410,7 @@ export class Broker extends Aedes implements Door {
     const client = door.handle;
     const session = client.id ? this.lanes.registry.get(client.id) : undefined;
     if (client.version === 5) client.sessionExpiryInterval = session?.expiryS ?? 0;
-    const { will } = door.connection.connect ?? {};
+    const will = door.connection?.connect?.will;
     const delayS = will?.properties.willDelayInterval ?? 0;
     const shutsDown = client.disconnectReasonCode === ReasonCode.serverShuttingDown;
     if (shutsDown && session !== undefined && delayS > 0) this.emit('willDropped', client, will);
@@ -443,8 +444,9 @@ export class Broker extends Aedes implements Door {
 
 /** The session begins before the embedder hears of it, the client's packets come after. */
 function admitted(door: DoorClient): void {
-  door.connection.suspend();
-  door.connection.ready();
+  const { connection } = door;
+  connection?.suspend();
+  connection?.ready();
   // Aedes has a few steps left in this turn.
   queueMicrotask(() => door.spend());
 }

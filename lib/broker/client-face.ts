@@ -100,17 +100,17 @@ export function createClientClass(
       const { reasonCode = 0, properties = {} } = typeof options === 'function' ? {} : (options ?? {});
       if (this.version === 5 && !door.over) {
         this.disconnectReasonCode = reasonCode;
-        if (door.connection.isReady) sendDisconnect(door.connection, reasonCode, properties);
+        if (door.connection?.isReady === true) sendDisconnect(door.connection, reasonCode, properties);
       }
       end(
         door,
-        door.connection.isReady ? undefined : reasonCode,
+        door.connection?.isReady === true ? undefined : reasonCode,
         'disconnected by the embedding program',
         typeof options === 'function' ? options : done,
       );
     },
     emptyOutgoingQueue(this: AedesClient, done: Done = nothing): void {
-      doorOf(this)?.connection.session?.outbound.clearQueue();
+      doorOf(this)?.connection?.session?.outbound.clearQueue();
       setImmediate(done, null);
     },
   };
@@ -145,7 +145,7 @@ export function createClientClass(
 const nothing = (): void => {};
 
 function sessionOf(client: AedesClient, done: Done): Session | undefined {
-  const session = doorOf(client)?.connection.session;
+  const session = doorOf(client)?.connection?.session;
   if (session === undefined) setImmediate(done, new Error('connection closed'));
   return session;
 }
@@ -153,7 +153,7 @@ function sessionOf(client: AedesClient, done: Done): Session | undefined {
 function end(door: DoorClient, code: number | undefined, text: string, done: (() => void) | undefined): void {
   const counter =
     code === ReasonCode.serverShuttingDown ? C.disconnectedShutdown : C.disconnectedAdministrative;
-  door.connection.disconnect({ code, counter, text });
+  door.connection?.disconnect({ code, counter, text });
   if (typeof done === 'function') door.whenOver(done);
 }
 

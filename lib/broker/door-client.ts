@@ -48,7 +48,8 @@ export function doorOf(client: unknown): DoorClient | undefined {
 
 export class DoorClient implements DoorSession {
   readonly handle: AedesClient;
-  readonly connection: Connection;
+  /** undefined: its transport is gone. A session that stays keeps its client, and not what a connection takes. */
+  #connection: Connection | undefined;
   /** The embedder's own error where a hook of it refused: what the events show. */
   refusal: Error | undefined;
   /** The CONNACK that left, until `connackSent` was emitted. */
@@ -67,12 +68,16 @@ export class DoorClient implements DoorSession {
   /** @param shown the stream that the embedder gave, or the transport where there is none. */
   constructor(client: AedesClient, connection: Connection, port: Port, shown: unknown) {
     this.handle = client;
-    this.connection = connection;
+    this.#connection = connection;
     this.#port = port;
     this.#shown = shown as PortLike;
     client.subscriptions = NONE;
     client.duplicates = NONE;
     (client as Linked)[DOOR] = this;
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection;
   }
 
   get over(): boolean {
@@ -101,7 +106,8 @@ export class DoorClient implements DoorSession {
 
   /** Reads the CONNACK that was just put into the outbox, for `connackSent`. */
   keepConnack(): void {
-    const { outbox, version } = this.connection;
+    if (this.#connection === undefined) return;
+    const { outbox, version } = this.#connection;
     const end = outbox.reserve(0);
     const bytes = lastFrame(outbox.buffer.subarray(0, end));
     if (bytes === undefined) return;
@@ -124,10 +130,11 @@ export class DoorClient implements DoorSession {
     if (this.#over) return;
     this.#over = true;
     const client = this.handle;
-    const { closeReason } = this.connection;
+    const closeReason = this.#connection?.closeReason;
     if (client.version === 5 && client.disconnectReasonCode === null && closeReason?.code !== undefined)
       client.disconnectReasonCode = closeReason.code;
     this.onClosed?.();
+    this.onClosed = undefined;
     client.conn = SPENT_PORT;
     closeAedes(client);
     this.#port?.destroy();
@@ -135,6 +142,11 @@ export class DoorClient implements DoorSession {
     const waiting = this.#whenOver;
     this.#whenOver = undefined;
     for (const done of waiting ?? []) setImmediate(done);
+  }
+
+  /** @internal Its transport is gone. */
+  release(): void {
+    this.#connection = undefined;
   }
 
   /** The last word of Aedes about a connection that ended: it does not touch `client.conn` any more. */

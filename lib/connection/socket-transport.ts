@@ -24,7 +24,8 @@ function afterWrite(): void {
 export class SocketTransport implements Transport {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
-  readonly #socket: Duplex & Addressed;
+  /** undefined: it is closed. A session that stays has this for its address. */
+  #socket: (Duplex & Addressed) | undefined;
   #error: Error | undefined;
   /** Reads of it that are held back. */
   #held = 0;
@@ -39,23 +40,33 @@ export class SocketTransport implements Transport {
 
   attach(handler: TransportHandler): void {
     const socket = this.#socket;
+    if (socket === undefined) return;
+    let listener: TransportHandler | undefined = handler;
     socket.on('data', (bytes: Uint8Array) => {
-      if (writing === 0 && this.#held === 0) handler.data(bytes);
-      else this.#holdBack(handler, bytes);
+      if (listener === undefined) return;
+      if (writing === 0 && this.#held === 0) listener.data(bytes);
+      else this.#holdBack(listener, bytes);
     });
     socket.on('error', (error) => {
       this.#error = error;
     });
     // A Duplex that half closes: nothing more will come, and MQTT has no use for a one-way connection.
     socket.on('end', () => socket.end());
-    socket.on('close', () => handler.closed(this.#error));
+    socket.on('close', () => {
+      // An embedder may keep the socket for long: not all that the connection was with it.
+      const ended = listener;
+      listener = undefined;
+      this.#socket = undefined;
+      ended?.closed(this.#error);
+    });
   }
 
   write(bytes: Uint8Array, taken: () => void): void {
-    if (this.#socket.destroyed) return;
+    const socket = this.#socket;
+    if (socket === undefined || socket.destroyed) return;
     writing++;
     try {
-      this.#socket.write(bytes, taken);
+      socket.write(bytes, taken);
     } finally {
       afterWrite();
     }
@@ -72,18 +83,18 @@ export class SocketTransport implements Transport {
   }
 
   end(): void {
-    this.#socket.end();
+    this.#socket?.end();
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.#socket?.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#socket?.resume();
   }
 }

@@ -8,7 +8,8 @@ const UNSUPPORTED_DATA = 1003;
 export class WebSocketTransport implements Transport {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
-  readonly #socket: WebSocket;
+  /** undefined: it is closed. */
+  #socket: WebSocket | undefined;
   #error: Error | undefined;
 
   constructor(
@@ -22,41 +23,49 @@ export class WebSocketTransport implements Transport {
 
   attach(handler: TransportHandler): void {
     const socket = this.#socket;
+    if (socket === undefined) return;
+    let listener: TransportHandler | undefined = handler;
     socket.binaryType = 'nodebuffer';
     socket.on('message', (data, isBinary) => {
       if (!isBinary) {
         this.#error = new Error('a WebSocket text frame; MQTT uses binary frames');
         socket.close(UNSUPPORTED_DATA, 'binary frames only');
       } else if (Buffer.isBuffer(data)) {
-        handler.data(data);
+        listener?.data(data);
       }
     });
     socket.on('error', (error) => {
       this.#error = error;
     });
-    socket.on('close', () => handler.closed(this.#error));
+    socket.on('close', () => {
+      const ended = listener;
+      listener = undefined;
+      this.#socket = undefined;
+      ended?.closed(this.#error);
+    });
   }
 
   write(bytes: Uint8Array, taken: () => void): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#socket.send(bytes, { binary: true, compress: false }, (error) => {
+    const socket = this.#socket;
+    if (socket === undefined || socket.readyState !== socket.OPEN) return;
+    socket.send(bytes, { binary: true, compress: false }, (error) => {
       if (error === undefined || error === null) taken();
     });
   }
 
   end(): void {
-    this.#socket.close(1000);
+    this.#socket?.close(1000);
   }
 
   destroy(): void {
-    this.#socket.terminate();
+    this.#socket?.terminate();
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.#socket?.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#socket?.resume();
   }
 }
