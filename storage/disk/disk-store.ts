@@ -85,7 +85,7 @@ import { StoredClock } from './stored-clock.js';
 import { TOPIC_BLOCK_PREFIX, TopicIndex } from './topic-index.js';
 import { TopicSearch } from './topic-search.js';
 
-const NAMES_MAX_COUNT = 10_000;
+const NAMES_MAX_COUNT = 4096;
 /** Topics and client ids that are decoded once while the log is read again. */
 const TEXTS_MAX_COUNT = 16_384;
 const SPACE_EVERY_MS = 1000;

@@ -46,25 +46,34 @@ export interface StoredMessage {
   readonly sourceNumber: LogPosition;
 }
 
-/** Client ids in UTF-8: few publishers write most messages. */
+/** Client ids in UTF-8: few publishers write most messages. Those that have not written for longest are forgotten, half of all at a time. */
 export class PublisherNames {
-  readonly #bytes = new Map<string, Uint8Array>();
-  readonly #maxCount: number;
+  #recent = new Map<string, Uint8Array>();
+  #older = new Map<string, Uint8Array>();
+  readonly #halfCount: number;
 
   constructor(maxCount: number) {
-    this.#maxCount = maxCount;
+    this.#halfCount = Math.ceil(maxCount / 2);
   }
 
   bytesOf(clientId: string): Uint8Array {
-    const known = this.#bytes.get(clientId);
+    const known = this.#recent.get(clientId);
     if (known !== undefined) return known;
-    if (this.#bytes.size >= this.#maxCount) this.#bytes.clear();
-    // In memory of its own: a slice of Node's pool would hold 8 KiB for as long as it is here.
-    const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(clientId, 'utf8'));
-    bytes.write(clientId, 'utf8');
-    this.#bytes.set(clientId, bytes);
+    const bytes = this.#older.get(clientId) ?? bytesOfText(clientId);
+    if (this.#recent.size >= this.#halfCount) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
+    }
+    this.#recent.set(clientId, bytes);
     return bytes;
   }
+}
+
+/** In memory of its own: a slice of Node's pool would hold 8 KiB for as long as it is here. */
+function bytesOfText(text: string): Uint8Array {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text, 'utf8'));
+  bytes.write(text, 'utf8');
+  return bytes;
 }
 
 /** @param packetId 0: none is stored. */

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
@@ -34,6 +35,31 @@ function topicBytesOf(topic: string): Uint8Array {
   const utf8 = Buffer.from(topic, 'utf8');
   return Buffer.concat([Buffer.from([utf8.length >> 8, utf8.length & 0xff]), utf8]);
 }
+
+t.test(
+  'names of publishers are their UTF-8, in memory of their own, and no more of them than allowed',
+  async (t) => {
+    const names = new PublisherNames(4);
+    const first = names.bytesOf('first');
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 20 }), (ids) => {
+        for (const id of ids) {
+          const bytes = names.bytesOf(id);
+          assert.deepEqual(Buffer.from(bytes), Buffer.from(id, 'utf8'));
+          assert.equal(bytes.buffer.byteLength, bytes.length);
+          assert.equal(names.bytesOf(id), bytes, 'the same again');
+        }
+      }),
+    );
+    for (const other of ['a', 'b', 'c', 'd', 'e']) names.bytesOf(other);
+    t.not(names.bytesOf('first'), first, 'who has not written for long is forgotten');
+    const kept = names.bytesOf('first');
+    for (const other of ['f', 'g', 'h', 'i', 'j']) {
+      names.bytesOf(other);
+      t.equal(names.bytesOf('first'), kept, 'and who goes on writing is not');
+    }
+  },
+);
 
 t.test('a message comes back from its record as it was', async (t) => {
   const names = new PublisherNames(3);
