@@ -20,6 +20,7 @@ interface ProofArguments {
   readonly only: string | undefined;
   /** Of a soak. */
   readonly durationMs: number;
+  readonly interpreted: boolean;
 }
 
 const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofReport>>> = {
@@ -50,9 +51,9 @@ const PROOFS: Readonly<Record<string, (given: ProofArguments) => Promise<ProofRe
       topics: 100_000,
       tell: (text) => console.log(`-- ${text}`),
     }),
-  soak: ({ durationMs, seed }) =>
+  soak: ({ durationMs, interpreted, seed }) =>
     soak({
-      ...{ durationMs, seed, tell: (text) => console.log(text) },
+      ...{ durationMs, isInterpreted: interpreted, seed, tell: (text) => console.log(text) },
       // Of a run that is only tried there are samples, too.
       sampleEveryMs: Math.min(60_000, durationMs / 20),
     }),
@@ -66,7 +67,8 @@ const USAGE = `npm run chaos -- NAME [--seed S]
   mesh [--rounds N] [--gateways N] [--only PART]
                                         a mesh that is killed, cut, copied, put back and evicted
   archive [--rounds N]                  killed at every request to a store that fails
-  soak [--hours N | --minutes N]        memory over a long mixed load
+  soak [--hours N | --minutes N] [--interpreted]
+                                        memory over a long mixed load
 
 test/chaos/README.md says what each of them shows.`;
 
@@ -80,6 +82,7 @@ const options = new ToolOptions(USAGE, {
     only: { type: 'string' },
     hours: { type: 'string' },
     minutes: { type: 'string' },
+    interpreted: { type: 'boolean', default: false },
   },
 });
 const { values, positionals } = options.given;
@@ -93,13 +96,13 @@ function print({ figures, failures, skipped = [] }: ProofReport): void {
 }
 
 const startedAtMs = performance.now();
-const { mutants, only } = values;
+const { mutants, only, interpreted } = values;
 const rounds = options.number('rounds', values.rounds, undefined);
 const seed = options.number('seed', values.seed, 1);
 const gateways = options.number('gateways', values.gateways, 5);
 const minutes = options.number('minutes', values.minutes, 60 * options.number('hours', values.hours, 3));
 const durationMs = minutes * 60_000;
-proof({ rounds, seed, mutants, gateways, only, durationMs }).then(
+proof({ rounds, seed, mutants, gateways, only, durationMs, interpreted }).then(
   (report) => {
     print(report);
     console.log(`${name}, seed ${seed}: ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`);

@@ -15,8 +15,8 @@ t.test('a mixed load does everything that it is to do, and samples come', async 
   judge(t, report);
   const { samples, counts } = report;
   for (const { length } of samples) t.equal(length, DURATION_MS / SAMPLE_EVERY_MS);
-  for (const { heapBytes, bufferBytes, rssBytes, fileDescriptors, dataBytes } of samples.flat()) {
-    t.ok(heapBytes > 1e6 && rssBytes > heapBytes + bufferBytes, 'memory');
+  for (const { heapBytes, codeBytes, bufferBytes, rssBytes, fileDescriptors, dataBytes } of samples.flat()) {
+    t.ok(heapBytes > codeBytes && codeBytes > 1e5 && rssBytes > heapBytes + bufferBytes, 'memory');
     t.ok(fileDescriptors > 10 && dataBytes > 0, 'files');
   }
   const { published, ...others } = counts;

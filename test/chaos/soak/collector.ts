@@ -3,7 +3,7 @@
  * log says what is held. The heap is that of the main thread; those of other threads are in the resident memory alone.
  */
 import process from 'node:process';
-import { setFlagsFromString } from 'node:v8';
+import { getHeapCodeStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { isMainThread } from 'node:worker_threads';
 
@@ -17,8 +17,9 @@ if (isMainThread) {
   process.on('SIGUSR2', () => {
     for (let times = 0; times < COLLECTIONS; times++) collect();
     const { heapUsed: heapBytes, external: bufferBytes } = process.memoryUsage();
-    process.stderr.write(
-      `${JSON.stringify({ level: 'info', message: 'collected', heapBytes, bufferBytes })}\n`,
-    );
+    const { code_and_metadata_size, bytecode_and_metadata_size } = getHeapCodeStatistics();
+    const codeBytes = code_and_metadata_size + bytecode_and_metadata_size;
+    const line = { level: 'info', message: 'collected', heapBytes, codeBytes, bufferBytes };
+    process.stderr.write(`${JSON.stringify(line)}\n`);
   });
 }

@@ -1,8 +1,9 @@
 /**
  * Everything that clients do all day, at a rate that a machine beside it does not notice, and none of which may leave anything: publishers of each
- * QoS on topics that stay and on topics that are new; visitors with wildcards; sessions that are away and come back to a backlog, and such as
+ * QoS on topics that stay and on topics that are new; visitors with wildcards, who publish; sessions that are away and come back to a backlog, and such as
  * expire; retained messages that are set and removed; filters that come and go; scrapes over HTTP. Most of it at one gateway, some at its neighbour.
  */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as elapse } from 'node:timers/promises';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import type { Random } from '../../sim/random.js';
@@ -73,6 +74,8 @@ export class MixedLoad {
     this.#home = home;
     this.#neighbour = neighbour;
     this.#random = random;
+    // As many as wait at a time.
+    setMaxListeners(0, this.#over.signal);
   }
 
   async start(): Promise<void> {
@@ -261,6 +264,7 @@ export class MixedLoad {
     );
     const filters = ['soak/+/value', 'soak/#', 'soak/retained/+', '$share/visitors/soak/#'] as const;
     await client.subscribeAsync(this.#random.pick(filters), { qos: this.#random.pick([0, 1, 2]) });
+    await client.publishAsync('soak/visits', 'here', { qos: this.#random.pick([0, 1, 2]) });
     await this.#wait(this.#random.integer(100, VISIT_MAX_MS));
     await this.#leave(client);
     this.counts.visits++;

@@ -8,6 +8,8 @@ export interface Sample {
   readonly hours: number;
   /** After a collection. */
   readonly heapBytes: number;
+  /** Of the heap: bytecode and machine code. What the compiler learns of the code and its data is as much again, and is not in here. */
+  readonly codeBytes: number;
   /** Outside the heap, after a collection. */
   readonly bufferBytes: number;
   readonly rssBytes: number;
@@ -34,7 +36,10 @@ export async function takeSample(
   const status = await readFile(`${process}/status`, 'utf8');
   const descriptors = await readdir(`${process}/fd`);
   return {
-    ...{ hours, heapBytes: Number(line?.['heapBytes']), bufferBytes: Number(line?.['bufferBytes']) },
+    hours,
+    heapBytes: Number(line?.['heapBytes']),
+    codeBytes: Number(line?.['codeBytes']),
+    bufferBytes: Number(line?.['bufferBytes']),
     rssBytes: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * KIB,
     fileDescriptors: descriptors.length,
     dataBytes: await bytesBelow(dataDir),
@@ -56,6 +61,7 @@ async function bytesBelow(folder: string): Promise<number> {
 /** By what they count; in megabytes but for the file descriptors. */
 export const SERIES = {
   'heap, MB': ({ heapBytes }: Sample) => heapBytes / MB,
+  'of it code, MB': ({ codeBytes }: Sample) => codeBytes / MB,
   'buffers, MB': ({ bufferBytes }: Sample) => bufferBytes / MB,
   'resident, MB': ({ rssBytes }: Sample) => rssBytes / MB,
   'file descriptors': ({ fileDescriptors }: Sample) => fileDescriptors,

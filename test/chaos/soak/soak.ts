@@ -19,6 +19,8 @@ import { growthOf, type Trend, trendOf } from './trend.js';
 export interface SoakOptions {
   readonly durationMs: number;
   readonly seed: number;
+  /** Whether V8 only interprets: the heap is data alone then, and nothing is added for hours by a compiler that learns. */
+  readonly isInterpreted?: boolean;
   /** Default: a minute. */
   readonly sampleEveryMs?: number;
   /** How many topics fill the caches first. Default: more than the largest of them has places. */
@@ -60,6 +62,7 @@ const SETTINGS = {
 export async function soak({
   durationMs,
   seed,
+  isInterpreted = false,
   sampleEveryMs = SAMPLE_EVERY_MS,
   fillTopics = FILL_TOPICS,
   tell = () => undefined,
@@ -67,7 +70,10 @@ export async function soak({
   const folder = mkdtempSync(join(tmpdir(), 'sprawl-soak-'));
   const formation = new MeshFormation({
     ...{ folder, count: GATEWAYS, hasSmallFiles: false },
-    execArgv: ['--import', new URL('collector.js', import.meta.url).href],
+    execArgv: [
+      ...(isInterpreted ? ['--jitless'] : []),
+      ...['--import', new URL('collector.js', import.meta.url).href],
+    ],
     // Beside the data folders: an archive grows.
     set: { ...SETTINGS, 'archive.target': pathToFileURL(join(folder, 'archive')).href },
   });
