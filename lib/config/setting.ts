@@ -116,7 +116,10 @@ export function settingsOfFile(path: string, text: string): Setting[] {
   const fault = document.errors[0];
   if (fault !== undefined) {
     const { line } = lines.linePos(fault.pos[0]);
-    const reason = (fault.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '');
+    const reason =
+      fault.code === 'MULTIPLE_DOCS'
+        ? 'it has several documents (---); put all keys into one'
+        : (fault.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '');
     const source = `${path}:${line}`;
     throw new SprawlError('CONFIG_INVALID', `not readable as YAML: ${reason} (${source})`, {
       details: { source },

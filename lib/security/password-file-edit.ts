@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { syncFolder } from '../contracts/durable-folder.js';
 import { SprawlError } from '../contracts/errors.js';
 import { usernameFault } from './password-file.js';
 import { parsePasswordHash } from './password-hash.js';
@@ -123,14 +124,5 @@ async function writeSynced(path: string, bytes: Uint8Array, like: CurrentFile): 
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

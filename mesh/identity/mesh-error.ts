@@ -19,6 +19,7 @@ function wayOut(code: string): string {
     case 'EACCES':
     case 'EPERM':
       return 'this user may not; check the owner and the mount of the data folder';
+    case 'EEXIST':
     case 'ENOTDIR':
       return 'a part of this path is no folder; move that away, or name another data folder';
     case 'EISDIR':

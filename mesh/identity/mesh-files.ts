@@ -1,7 +1,8 @@
 /** What the mesh needs of a file system: small files that are there whole or not at all. The only module of the mesh that touches one. */
 import { constants } from 'node:fs';
-import { chmod, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { chmod, lstat, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { makeFolder, syncFolder } from '../../lib/contracts/durable-folder.js';
 import { toMeshFileError } from './mesh-error.js';
 
 /** Keys and addresses are nobody else's. */
@@ -25,15 +26,6 @@ export interface MeshFiles {
   remove(path: string): Promise<void>;
   /** Makes it the owner's alone. @returns whether others could read it; false where it does not exist */
   makePrivate(path: string): Promise<boolean>;
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 function isMissing(error: unknown): boolean {
@@ -90,13 +82,8 @@ export async function isExposed(path: string): Promise<boolean> {
 export const nodeMeshFiles: MeshFiles = {
   makeFolder: (folder) =>
     attempt(`create the folder ${folder}`, async () => {
-      const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
-      if (first === undefined) return tighten(folder, FOLDER_MODE);
-      // A folder whose name is not synced is lost with everything that was synced in it.
-      for (let made = resolve(folder); ; made = dirname(made)) {
-        await syncFolder(dirname(made));
-        if (made === resolve(first)) return false;
-      }
+      const isNew = await makeFolder(folder, FOLDER_MODE);
+      return isNew ? false : tighten(folder, FOLDER_MODE);
     }),
 
   read: async (path) => {

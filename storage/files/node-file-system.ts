@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { open, readdir, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
+import { makeFolder, syncFolder } from '../../lib/contracts/durable-folder.js';
+import { SprawlError } from '../../lib/contracts/errors.js';
 import type { FilePart, FileSystem, OpenMode, PartVisitor, StoreFile } from './file-system.js';
 import { readEach } from './parts.js';
 import { ReadThread } from './read-thread.js';
@@ -118,26 +119,21 @@ class NodeFileSystem implements FileSystem {
 
   async makeFolder(folder: string): Promise<void> {
     try {
-      const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
-      if (first === undefined) return;
-      // A folder whose name is not synced is lost with everything that was synced in it.
-      for (let made = resolve(folder); ; made = dirname(made)) {
-        await this.syncFolder(dirname(made));
-        if (made === resolve(first)) break;
-      }
+      await makeFolder(folder, FOLDER_MODE);
     } catch (error) {
-      throw toStorageError(error, `create the folder ${folder}`);
+      const failure = toStorageError(error, `create the folder ${folder}`);
+      if (failure.code !== 'STORAGE_MISSING') throw failure;
+      throw new SprawlError(
+        'STORAGE_IO',
+        `cannot create the folder ${folder}: its file system takes none (ENOENT); name another data folder`,
+        { details: { reason: 'ENOENT' }, cause: error },
+      );
     }
   }
 
   async syncFolder(folder: string): Promise<void> {
     try {
-      const handle = await open(folder, constants.O_RDONLY);
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      await syncFolder(folder);
     } catch (error) {
       throw toStorageError(error, `sync the folder ${folder}`);
     }

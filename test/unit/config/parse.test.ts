@@ -234,6 +234,10 @@ t.test('impossible values are one line with key, value, limit and place', async 
       file('listeners:\n  tls:\n    certFile: x'),
       'listeners.tls.keyFile is missing: listeners.tls cannot do without it (s.yaml:3)',
     ],
+    [
+      file('log:\n  level: info\n---\nhttp: {}'),
+      'not readable as YAML: it has several documents (---); put all keys into one (s.yaml:3)',
+    ],
     [file('a: 1\na: 2'), 'not readable as YAML: Map keys must be unique (s.yaml:2)'],
     [
       file('security:\n  acl:\n    - publish: [a]\n    - publish: [a]\n      subscribe: 5'),

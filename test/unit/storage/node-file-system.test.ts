@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -44,7 +44,12 @@ t.test('what cannot be done says so with a code', async (t) => {
   await (await files.open(`${root}/one`, 'create')).close();
   await t.rejects(files.open(`${root}/one`, 'create'), { code: 'STORAGE_IO' });
   await t.rejects(files.list(`${root}/one`), { code: 'STORAGE_IO' });
-  await t.rejects(files.makeFolder(`${root}/one/two`), { code: 'STORAGE_IO' });
+  await t.rejects(files.makeFolder(`${root}/one/two`), { code: 'STORAGE_IO', message: /is no folder/ });
+  await t.rejects(files.makeFolder(`${root}/one`), { code: 'STORAGE_IO', message: /is no folder/ });
+  symlinkSync(`${root}/nowhere`, `${root}/link`);
+  await t.rejects(files.makeFolder(`${root}/link`), { code: 'STORAGE_IO', message: /is no folder/ });
+  if (existsSync('/proc/self'))
+    await t.rejects(files.makeFolder('/proc/sprawl/edge'), { code: 'STORAGE_IO', message: /takes none/ });
   await t.rejects(files.syncFolder(`${root}/none`), { code: 'STORAGE_MISSING' });
   await t.rejects(files.rename(`${root}/none`, `${root}/other`), { code: 'STORAGE_MISSING' });
   await t.rejects(files.freeBytes(`${root}/none`), { code: 'STORAGE_MISSING' });
