@@ -1,6 +1,7 @@
 /** Reads what is to be archived out of the log. */
 import type { LogPosition } from '../../lib/contracts/store.js';
 import type { OwnMessages, OwnReadOptions } from '../../lib/contracts/streams.js';
+import { TextMemo } from '../../lib/message/text-memo.js';
 import { topicMatchesFilter } from '../../lib/protocol/index.js';
 import type { Cut } from './archiver.js';
 import type { ClockSteps } from './clock-steps.js';
@@ -27,15 +28,14 @@ export interface RowSource {
 
 /** Small: the thread that has the log serves clients between two reads. */
 const READ_BYTES = 131_072;
-const TOPICS_REMEMBERED = 10_000;
+const TOPICS_REMEMBERED = 4096;
 
 export class LogRows implements RowSource {
   readonly #log: OwnLog;
-  readonly #filters: readonly string[];
   readonly #steps: ClockSteps;
   readonly #through: (bytes: number) => Promise<void>;
   readonly #readBytes: number;
-  readonly #known = new Map<string, boolean>();
+  readonly #isArchived: TextMemo<boolean>;
 
   /**
    * @param filters of the topics that are archived @param through resolves when so many bytes may be read
@@ -50,7 +50,9 @@ export class LogRows implements RowSource {
   ) {
     this.#log = log;
     this.#through = through;
-    this.#filters = filters;
+    this.#isArchived = new TextMemo(TOPICS_REMEMBERED, (topic) =>
+      filters.some((filter) => topicMatchesFilter(topic, filter)),
+    );
     this.#steps = steps;
     this.#readBytes = readBytes;
   }
@@ -62,7 +64,7 @@ export class LogRows implements RowSource {
   async hasRows(after: LogPosition, upTo: LogPosition): Promise<boolean> {
     for (let at = after; at < upTo;) {
       const { messages, next, lostFrom } = await this.#read(at);
-      if (messages.some(({ position, topic }) => position <= upTo && this.#isArchived(topic))) return true;
+      if (messages.some(({ position, topic }) => position <= upTo && this.#isArchived.of(topic))) return true;
       // What is lost may have been something.
       if (lostFrom > 0 && lostFrom <= upTo) return true;
       at = next - 1;
@@ -80,21 +82,12 @@ export class LogRows implements RowSource {
     const taken: number[] = [];
     for (const [i, { position, topic }] of messages.entries()) {
       if (position > upTo) break;
-      if (this.#isArchived(topic)) taken.push(i);
+      if (this.#isArchived.of(topic)) taken.push(i);
     }
     const timeOf = (i: number): number =>
       this.#steps.timeOf(messages[i]?.position ?? 0, wallMs[i] ?? 0, atMs);
     const lost: PositionRange[] = [];
     if (lostFrom > 0 && lostFrom <= upTo) lost.push([lostFrom, Math.min(lostTo, upTo)]);
     return { rows: packRows(messages, taken, timeOf), lost, next: Math.min(next, upTo + 1) };
-  }
-
-  #isArchived(topic: string): boolean {
-    const known = this.#known.get(topic);
-    if (known !== undefined) return known;
-    const is = this.#filters.some((filter) => topicMatchesFilter(topic, filter));
-    if (this.#known.size >= TOPICS_REMEMBERED) this.#known.clear();
-    this.#known.set(topic, is);
-    return is;
   }
 }

@@ -15,6 +15,7 @@
  */
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { Message, NEVER } from '../../lib/message/message.js';
+import { TextMemo } from '../../lib/message/text-memo.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { readU32, readU48, writeU32, writeU48 } from '../log/record.js';
 import { NO_TEXTS, type TextCache } from './text-cache.js';
@@ -46,26 +47,16 @@ export interface StoredMessage {
   readonly sourceNumber: LogPosition;
 }
 
-/** Client ids in UTF-8: few publishers write most messages. Those that have not written for longest are forgotten, half of all at a time. */
+/** Client ids in UTF-8: few publishers write most messages. */
 export class PublisherNames {
-  #recent = new Map<string, Uint8Array>();
-  #older = new Map<string, Uint8Array>();
-  readonly #halfCount: number;
+  readonly #bytes: TextMemo<Uint8Array>;
 
   constructor(maxCount: number) {
-    this.#halfCount = Math.ceil(maxCount / 2);
+    this.#bytes = new TextMemo(maxCount, bytesOfText);
   }
 
   bytesOf(clientId: string): Uint8Array {
-    const known = this.#recent.get(clientId);
-    if (known !== undefined) return known;
-    const bytes = this.#older.get(clientId) ?? bytesOfText(clientId);
-    if (this.#recent.size >= this.#halfCount) {
-      this.#older = this.#recent;
-      this.#recent = new Map();
-    }
-    this.#recent.set(clientId, bytes);
-    return bytes;
+    return this.#bytes.of(clientId);
   }
 }
 
