@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
+import { atEnd } from '../support/clean-end.js';
 import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
 
 const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -82,7 +83,9 @@ export class GatewayProcess {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#heard(text));
+    const takeBack = atEnd(() => this.child.kill('SIGKILL'));
     this.ended = once(this.child, 'exit').then(([code, signal]) => {
+      takeBack();
       this.#end = { code: code as number | null, signal: signal as NodeJS.Signals | null };
       this.#happened();
       return this.#end;

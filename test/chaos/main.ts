@@ -7,6 +7,7 @@ import { powerMutants } from './power/power-mutants.js';
 import { power } from './power/power.js';
 import type { ProofReport } from './report.js';
 import { soak } from './soak/soak.js';
+import { endCleanly } from '../support/clean-end.js';
 import { ToolOptions } from '../support/tool-options.js';
 
 interface ProofArguments {
@@ -95,6 +96,7 @@ function print({ figures, failures, skipped = [] }: ProofReport): void {
   for (const text of failures) console.error(`FAILED ${text}`);
 }
 
+endCleanly();
 const startedAtMs = performance.now();
 const { mutants, only, interpreted } = values;
 const rounds = options.number('rounds', values.rounds, undefined);

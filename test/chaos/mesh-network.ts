@@ -3,6 +3,7 @@
  * dropped, one way too; lines can be made lossy and slow. Without root every gateway is on loopback, and nothing can be cut.
  */
 import { spawnSync } from 'node:child_process';
+import { atEnd } from '../support/clean-end.js';
 
 /** Where a gateway lives. */
 export interface Place {
@@ -143,11 +144,12 @@ export class Namespaces implements MeshNetwork {
   readonly prefix = nextPrefix();
   readonly #tag = `sc${process.pid % 100_000}${String.fromCharCode(97 + (networks % 26))}`;
   readonly #slowed = new Set<Place>();
+  readonly #takeBack: () => void;
   #isClosed = false;
 
   constructor(count: number) {
     this.bridge = `${this.#tag}br`;
-    process.once('exit', this.#closeAtExit);
+    this.#takeBack = atEnd(() => this.close());
     run(`ip link add ${this.bridge} type bridge forward_delay 0`);
     run(`ip addr add ${this.prefix}.254/24 dev ${this.bridge}`);
     run(`ip link set ${this.bridge} up`);
@@ -208,12 +210,10 @@ export class Namespaces implements MeshNetwork {
     return found;
   }
 
-  readonly #closeAtExit = (): void => this.close();
-
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    process.off('exit', this.#closeAtExit);
+    this.#takeBack();
     for (const place of this.places) succeeds(`ip netns del ${namespaceOf(place)}`);
     succeeds(`ip link del ${this.bridge}`);
   }
