@@ -1,6 +1,6 @@
 /** QoS 0 floods and QoS 1 and 2 windows: the figure is how many messages per second arrive. */
 import { greet } from './greeter.js';
-import type { FloodJob, RateResult, WindowJob } from './load-job.js';
+import { LOST_AFTER_MS, type FloodJob, type RateResult, type WindowJob } from './load-job.js';
 import { microseconds } from './monotonic.js';
 import { yieldToTrickles } from './load-client.js';
 import { FloodPublisher, WindowPublisher } from './publishers.js';
@@ -110,7 +110,7 @@ export async function windowed(job: WindowJob, run: Run): Promise<RateResult> {
   for (const { publisher } of pairs) publisher.running = false;
   const total = published();
   const isDone = (): boolean => delivered() === total && acknowledged() === total;
-  await drain(isDone, () => delivered() + acknowledged(), DRAIN_QUIET_MS);
+  await drain(isDone, () => delivered() + acknowledged(), job.lostAfterMs ?? LOST_AFTER_MS);
   if (!isDone()) {
     run.fail(`of ${total} messages ${acknowledged()} were acknowledged and ${delivered()} delivered`);
     await run.failed;

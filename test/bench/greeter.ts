@@ -13,7 +13,7 @@ import type { Run } from './run.js';
 import type { Subscriber } from './subscriber.js';
 
 const GREET_EVERY_MS = 20;
-const GREET_WITHIN_MS = 15_000;
+const GREET_WITHIN_MS = 30_000;
 
 class Greeter extends LoadClient {
   #nextId = 1;

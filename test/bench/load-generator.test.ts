@@ -10,7 +10,7 @@ import { Run, measureWindow, type Counts } from './run.js';
 import { Subscriber } from './subscriber.js';
 
 const GENERATOR = fileURLToPath(new URL('./load-generator.js', import.meta.url));
-const TIMES = { payloadBytes: 64, warmUpMs: 50, measureMs: 150, serverPid: process.pid };
+const TIMES = { payloadBytes: 64, warmUpMs: 50, measureMs: 150, lostAfterMs: 1000, serverPid: process.pid };
 
 type Plan = (port: number, version: BenchVersion) => LoadJob;
 const flood: Plan = (port, version) => ({

@@ -17,7 +17,12 @@ interface JobBase {
   /** Traffic before the measured window; nothing of it is counted. */
   readonly warmUpMs: number;
   readonly measureMs: number;
+  /** How long what has to come may stand still behind the window before the run has failed. Default: `LOST_AFTER_MS`. */
+  readonly lostAfterMs?: number;
 }
+
+/** On a disk that other work keeps busy, too. */
+export const LOST_AFTER_MS = 15_000;
 
 /** QoS 0 as fast as the subscribers keep up, one publisher. */
 export interface FloodJob extends JobBase {

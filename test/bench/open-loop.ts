@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { greet } from './greeter.js';
-import type { LatencyResult, PacedJob } from './load-job.js';
+import { LOST_AFTER_MS, type LatencyResult, type PacedJob } from './load-job.js';
 import { microseconds } from './monotonic.js';
 import type { PacedOptions, PacedOrder, PacedReport } from './paced-publisher.js';
 import { queuedBytes } from './process-usage.js';
@@ -37,7 +37,13 @@ export async function paced(job: PacedJob, run: Run): Promise<LatencyResult> {
   const stopped = job.stopped ? await stoppedSubscriber(job, topic, qos, run) : undefined;
   const shared = new SharedArrayBuffer(4);
   const published = new Int32Array(shared);
-  const publisher = await startPublisher({ ...job, topic, published: shared }, run);
+  const publisher = await startPublisher(
+    {
+      ...{ ...job, topic, published: shared },
+      ...(job.lostAfterMs !== undefined && { acksWithinMs: job.lostAfterMs }),
+    },
+    run,
+  );
 
   const received = (): number => subscribers.reduce((sum, subscriber) => sum + subscriber.received, 0);
   latencies.fromUs = microseconds() + job.warmUpMs * 1000;
@@ -53,7 +59,8 @@ export async function paced(job: PacedJob, run: Run): Promise<LatencyResult> {
 
   const total = Atomics.load(published, 0);
   const due = total * subscribers.length;
-  await drain(() => received() === due, received, DRAIN_QUIET_MS);
+  const quietMs = qos > 0 ? (job.lostAfterMs ?? LOST_AFTER_MS) : DRAIN_QUIET_MS;
+  await drain(() => received() === due, received, quietMs);
   if (qos > 0 && (received() !== due || acknowledged !== total)) {
     run.fail(
       `of ${total} messages ${acknowledged} were acknowledged; ${received()} of ${due} deliveries arrived`,
@@ -96,10 +103,12 @@ export interface PacedHandle {
 
 /** A thread that publishes on schedule, connected and waiting for its order. */
 export async function startPublisher(options: PacedOptions, run: Run): Promise<PacedHandle> {
-  const { port, version, topic, qos, payloadBytes, ratePerSecond, batch, warmUpMs, published } = options;
+  const { port, version, topic, qos, payloadBytes, ratePerSecond, batch, warmUpMs, published, acksWithinMs } =
+    options;
   const workerData: PacedOptions = {
     ...{ port, version, topic, qos, payloadBytes, ratePerSecond, warmUpMs, published },
     ...(batch !== undefined && { batch }),
+    ...(acksWithinMs !== undefined && { acksWithinMs }),
   };
   const worker = new Worker(new URL('./paced-publisher.js', import.meta.url), { workerData });
   worker.on('error', (error) => run.fail(`publisher thread: ${error.message}`));

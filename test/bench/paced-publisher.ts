@@ -9,7 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { PacketType } from '../../lib/protocol/packet.js';
 import { SEQUENCE_AT, STAMP_AT, publishTemplate, type PublishTemplate } from './frames.js';
 import { LoadClient, type ClientOptions } from './load-client.js';
-import type { BenchVersion } from './load-job.js';
+import { LOST_AFTER_MS, type BenchVersion } from './load-job.js';
 import { microseconds } from './monotonic.js';
 import { percentile } from './statistics.js';
 
@@ -25,6 +25,8 @@ export interface PacedOptions {
   readonly warmUpMs: number;
   /** One Int32: messages published so far. */
   readonly published: SharedArrayBuffer;
+  /** After the last message: how long acknowledgements may take. Default: `LOST_AFTER_MS`. */
+  readonly acksWithinMs?: number;
 }
 
 /** From the worker. */
@@ -43,8 +45,6 @@ export type PacedOrder = 'start' | 'stop';
 
 /** Sleeping for less than this costs more than turning the event loop once more. */
 const SLEEP_MIN_US = 80;
-/** After the last message: how long acknowledgements may take. */
-const ACKS_WITHIN_MS = 5_000;
 
 class PacedPublisher extends LoadClient {
   acknowledged = 0;
@@ -132,7 +132,7 @@ async function main(): Promise<void> {
   const stop = (): void => {
     running = false;
     const all = Atomics.load(published, 0);
-    const deadlineUs = microseconds() + ACKS_WITHIN_MS * 1000;
+    const deadlineUs = microseconds() + (options.acksWithinMs ?? LOST_AFTER_MS) * 1000;
     const poll = setInterval(() => {
       const isDone = options.qos === 0 || publisher.acknowledged === all;
       if (!isDone && microseconds() < deadlineUs) return;

@@ -6,7 +6,7 @@ import { connectFrame } from './frames.js';
 import { microseconds } from './monotonic.js';
 import { spawnPlain } from './plain-process.js';
 
-const READY_WITHIN_MS = 15_000;
+const READY_WITHIN_MS = 30_000;
 /** How often a server that does not listen yet is tried: the resolution of `readyMs`. */
 const READY_POLL_MS = 2;
 
