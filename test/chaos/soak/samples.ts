@@ -61,7 +61,7 @@ async function bytesBelow(folder: string): Promise<number> {
 /** By what they count; in megabytes but for the file descriptors. */
 export const SERIES = {
   'heap, MB': ({ heapBytes }: Sample) => heapBytes / MB,
-  'of it code, MB': ({ codeBytes }: Sample) => codeBytes / MB,
+  'heap without code, MB': ({ heapBytes, codeBytes }: Sample) => (heapBytes - codeBytes) / MB,
   'buffers, MB': ({ bufferBytes }: Sample) => bufferBytes / MB,
   'resident, MB': ({ rssBytes }: Sample) => rssBytes / MB,
   'file descriptors': ({ fileDescriptors }: Sample) => fileDescriptors,

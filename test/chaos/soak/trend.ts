@@ -20,7 +20,7 @@ export interface Trend {
   readonly hours: number;
 }
 
-/** What it grows by in an hour at least, to be said to grow: less is code that is optimized late, and tables that fill. */
+/** What it grows by in an hour at least, to be said to grow: less is what the compiler learns late, and tables that fill. */
 export const GROWTH_MIN_MB_PER_HOUR = 0.2;
 /** Two-sided, 99 %. */
 const Z = 2.576;
