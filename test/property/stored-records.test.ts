@@ -51,13 +51,7 @@ t.test(
         }
       }),
     );
-    for (const other of ['a', 'b', 'c', 'd', 'e']) names.bytesOf(other);
-    t.not(names.bytesOf('first'), first, 'who has not written for long is forgotten');
-    const kept = names.bytesOf('first');
-    for (const other of ['f', 'g', 'h', 'i', 'j']) {
-      names.bytesOf(other);
-      t.equal(names.bytesOf('first'), kept, 'and who goes on writing is not');
-    }
+    t.not(names.bytesOf('first'), first, 'of many the first is forgotten');
   },
 );
 

@@ -11,6 +11,7 @@ import type { Random } from '../../sim/random.js';
 const PUBLISH_EVERY_MS = 10;
 const PUBLISH_ABROAD_EVERY_MS = 40;
 const OPEN_MAX_COUNT = 100;
+const CONNECTING_MAX_COUNT = 20;
 const TOPICS = 50;
 const RETAINED_TOPICS = 200;
 const PAYLOAD_MAX_BYTES = 500;
@@ -110,10 +111,27 @@ export class MixedLoad {
   }
 
   /**
-   * Fills what is meant to be bounded in number, so that it does not look like growth later: as many topics as given from each gateway, which are
-   * used once, each for a session at each gateway that is away and comes for them.
+   * Fills what is meant to be bounded in number, so that it does not look like growth later: as many publishers as given at each gateway, then as
+   * many topics from each, which are used once, each for a session at each gateway that is away and comes for them.
    */
-  async fill(topics: number): Promise<void> {
+  async fill({
+    topics,
+    publishers,
+  }: {
+    readonly topics: number;
+    readonly publishers: number;
+  }): Promise<void> {
+    for (let n = 0; n < publishers; n += CONNECTING_MAX_COUNT)
+      // So many are under way at once.
+      // eslint-disable-next-line no-await-in-loop
+      await Promise.all(
+        Array.from({ length: CONNECTING_MAX_COUNT }, async (_, k) => {
+          const client = await this.#connect(`once-${n + k}`, {}, k % 2 === 0 ? this.#home : this.#neighbour);
+          await client.publishAsync('fill/publishers', 'x', { qos: 1 });
+          this.#clients.delete(client);
+          await client.endAsync();
+        }),
+      );
     const parked = [this.#home, this.#neighbour].map((at, i) => ({ at, clientId: `filled-${i}` }));
     const visit = async ({ at, clientId }: (typeof parked)[number], count: number): Promise<void> => {
       const properties = { sessionExpiryInterval: count === 0 ? 3600 : 1 };

@@ -42,6 +42,8 @@ const SHOWN_COUNT = 13;
 const GATEWAYS = 2;
 /** Three times the places of a `TextCache`: 95 % of them are taken. */
 const FILL_TOPICS = 49_152;
+/** Of names of publishers fewer are remembered. */
+const TOPICS_FOR_A_PUBLISHER = 5;
 /** When the line is cut: parts of the time from one sample to the next. */
 const [CUT_FROM, CUT_TO] = [0.1, 0.4];
 /** What may not grow. */
@@ -87,7 +89,7 @@ export async function soak({
       gateways.map(({ host, options }) => ({ host, port: options.ports.mqtt, httpPort: options.ports.http })),
       new Random(seed, 'soak'),
     );
-    await load.fill(fillTopics);
+    await load.fill({ topics: fillTopics, publishers: fillTopics / TOPICS_FOR_A_PUBLISHER });
     await load.start();
     const startedAtMs = performance.now();
     const ended = Promise.race(gateways.map(({ process }) => process?.ended));
