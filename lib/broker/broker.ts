@@ -145,7 +145,9 @@ export class Broker extends Aedes implements Door {
   /** Takes a connection over, as Aedes's `handle` does. @returns its client, closed already where there is no room. */
   accept(stream: Duplex, request?: IncomingMessage): AedesClient {
     const transport = new SocketTransport(stream);
-    const connection = this.closed ? undefined : this.lanes.accept(transport, request);
+    // One that is destroyed has told it already, and would never end.
+    const isOpen = !this.closed && !stream.destroyed;
+    const connection = isOpen ? this.lanes.accept(transport, request) : undefined;
     if (connection === undefined) {
       // What fails on a stream that nobody wanted is nobody's error.
       stream.on('error', () => {});

@@ -92,11 +92,15 @@ export function createClientClass(
     },
     close(this: AedesClient, done?: () => void): void {
       const door = doorOf(this);
-      if (door !== undefined) end(door, undefined, 'closed by the embedding program', done);
+      if (door === undefined) wasNeverOpen(done);
+      else end(door, undefined, 'closed by the embedding program', done);
     },
     disconnect(this: AedesClient, options?: DisconnectOptions | (() => void), done?: () => void): void {
       const door = doorOf(this);
-      if (door === undefined) return;
+      if (door === undefined) {
+        wasNeverOpen(typeof options === 'function' ? options : done);
+        return;
+      }
       const { reasonCode = 0, properties = {} } = typeof options === 'function' ? {} : (options ?? {});
       if (this.version === 5 && !door.over) {
         this.disconnectReasonCode = reasonCode;
@@ -148,6 +152,11 @@ function sessionOf(client: AedesClient, done: Done): Session | undefined {
   const session = doorOf(client)?.connection?.session;
   if (session === undefined) setImmediate(done, new Error('connection closed'));
   return session;
+}
+
+/** There was no room for it, or its stream had ended. */
+function wasNeverOpen(done: (() => void) | undefined): void {
+  if (typeof done === 'function') setImmediate(done);
 }
 
 function end(door: DoorClient, code: number | undefined, text: string, done: (() => void) | undefined): void {

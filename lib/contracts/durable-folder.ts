@@ -1,7 +1,7 @@
 /** Folders whose names outlive a loss of power. */
 import { constants } from 'node:fs';
 import { mkdir, open, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 
 /** The names in `folder` are on the disk once it resolved. @throws what the system says */
 export async function syncFolder(folder: string): Promise<void> {
@@ -20,7 +20,8 @@ export async function syncFolder(folder: string): Promise<void> {
  */
 export async function makeFolder(folder: string, mode: number): Promise<boolean> {
   const missing: string[] = [];
-  let at = resolve(folder);
+  // As it was said: `..` behind a link leads where the system says.
+  let at = folder;
   for (let found = await isFolder(at); found !== true; found = await isFolder(at)) {
     // What is there and no folder: the system says so.
     if (found === false) await mkdir(at, { mode });

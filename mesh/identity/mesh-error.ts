@@ -22,6 +22,8 @@ function wayOut(code: string): string {
     case 'EEXIST':
     case 'ENOTDIR':
       return 'a part of this path is no folder; move that away, or name another data folder';
+    case 'ENOENT':
+      return 'it is not there, or its file system takes no folders; name another data folder';
     case 'EISDIR':
       return 'something else has its name; move that away';
     default:

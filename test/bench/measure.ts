@@ -12,7 +12,7 @@ const GENERATOR = fileURLToPath(new URL('./load-generator.js', import.meta.url))
 const PROBES = fileURLToPath(new URL('./probes/main.js', import.meta.url));
 const ROUTE = fileURLToPath(new URL('./route.js', import.meta.url));
 /** What a run may take beyond its warm-up and window: connecting thousands, filling a socket, draining. */
-const OVERTIME_MS = 60_000;
+const OVERTIME_MS = 120_000;
 
 const failed = (reason: string): Sample => ({ kind: 'failed', reason });
 

@@ -1,4 +1,6 @@
 /** What is known to go wrong with Aedes, with its own class in front. */
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
 import type { Client } from 'aedes';
 import mqtt from 'mqtt';
 import t from 'tap';
@@ -181,4 +183,17 @@ t.test('what a handshake needed is given back when it is over, and close still w
   // Parser, aliases, subscriptions and one function that does nothing: the same for all clients.
   t.equal(shared.size, 4);
   t.equal(aedes.connectedClients, 0);
+});
+
+t.test('a stream that has ended before it is handed over is a client that is closed', async (t) => {
+  const { aedes } = await startEmbedded(t);
+  const stream = new PassThrough();
+  stream.destroy();
+  await once(stream, 'close');
+  const client = aedes.handle(stream);
+  t.match(client, { closed: true, connected: false });
+  t.equal(aedes.connectedClients, 0);
+  // Closing the broker at the end of the test waited for it for ever.
+  await new Promise<void>((resolve) => client.close(resolve));
+  await new Promise<void>((resolve) => client.disconnect({}, resolve));
 });

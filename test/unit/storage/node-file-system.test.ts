@@ -37,6 +37,19 @@ t.test('files are written, read, cut, renamed and removed; nobody else may read 
   t.ok((await files.freeBytes(root)) > 0);
 });
 
+t.test('a folder that goes up behind a link is made where the system says', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'sprawl-files-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  await files.makeFolder(`${root}/disk/sub`);
+  symlinkSync(`${root}/disk/sub`, `${root}/link`);
+  const folder = `${root}/link/../data/log`;
+  await files.makeFolder(folder);
+  await files.makeFolder(folder);
+  t.ok(existsSync(folder), 'the very folder that was named');
+  t.ok(existsSync(`${root}/disk/data/log`));
+  t.notOk(existsSync(`${root}/data`), 'and no other');
+});
+
 t.test('what cannot be done says so with a code', async (t) => {
   const root = mkdtempSync(join(tmpdir(), 'sprawl-files-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));

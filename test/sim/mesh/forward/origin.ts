@@ -9,6 +9,10 @@ import type { Random } from '../../random.js';
 import type { Agenda } from './agenda.js';
 import type { ForwardPlan } from './plan.js';
 
+/** How often the disk is one on which a read takes longer than interest to grow, and a link to break. */
+const SLOW_DISK_CHANCE = 0.2;
+const SLOW_READ_MAX_MS = 600;
+
 /** A position of the log: a message, or a record of something else. */
 export interface Entry {
   /** In the order of all that was ever published; 0: no message. */
@@ -142,23 +146,47 @@ export class Origin {
 
   #createSender(index: number): void {
     const { plan, agenda } = this;
-    const { life } = this;
     const pending = this.hooks.isMutantExpress
       ? new NothingPending(plan.pendingTopicsMax)
       : new PendingTopics(plan.pendingTopicsMax);
+    let isReading = false;
+    const readMaxMs = this.random.chance(SLOW_DISK_CHANCE) ? SLOW_READ_MAX_MS : plan.commitMaxMs;
     const sender = new StreamSender(
       {
         ...this.hooks.ports(index),
         now: () => agenda.now,
-        readOwn: (from, maxBytes, done) =>
-          agenda.after(this.random.delay(plan.commitMaxMs), () => {
-            if (life === this.life && this.isUp) done(this.#read(from, maxBytes));
-          }),
+        readOwn: (from, maxBytes, done) => {
+          if (isReading) throw new Error('the log is read twice at once for one peer');
+          isReading = true;
+          this.#answerRead(
+            readMaxMs,
+            () => this.#read(from, maxBytes),
+            (own) => {
+              isReading = false;
+              done(own);
+            },
+          );
+        },
         setFloor: (position) => (this.floors[index] = position),
       },
       { ...plan, head: this.committed, lineage: this.lineage, pending },
     );
     this.senders[index] = sender;
+  }
+
+  /** The log is looked at some time between question and answer: what comes may be older than what has happened since. */
+  #answerRead(maxMs: number, read: () => OwnMessages, done: (own: OwnMessages) => void): void {
+    const { life, agenda } = this;
+    const isOver = (): boolean => life !== this.life || !this.isUp;
+    const takesMs = this.random.delay(maxMs);
+    const lookedAtMs = this.random.delay(takesMs);
+    agenda.after(lookedAtMs, () => {
+      if (isOver()) return;
+      const own = read();
+      agenda.after(takesMs - lookedAtMs, () => {
+        if (!isOver()) done(own);
+      });
+    });
   }
 
   #commit(life: number): void {
