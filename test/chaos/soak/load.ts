@@ -114,7 +114,7 @@ export class MixedLoad {
    * Fills what is meant to be bounded in number, so that it does not look like growth later: as many publishers as given at each gateway, then as
    * many topics from each, which are used once, each for a session at each gateway that is away and comes for them.
    */
-  async fill({
+  async fillCaches({
     topics,
     publishers,
   }: {

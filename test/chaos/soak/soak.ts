@@ -89,7 +89,7 @@ export async function soak({
       gateways.map(({ host, options }) => ({ host, port: options.ports.mqtt, httpPort: options.ports.http })),
       new Random(seed, 'soak'),
     );
-    await load.fill({ topics: fillTopics, publishers: fillTopics / TOPICS_FOR_A_PUBLISHER });
+    await load.fillCaches({ topics: fillTopics, publishers: fillTopics / TOPICS_FOR_A_PUBLISHER });
     await load.start();
     const startedAtMs = performance.now();
     const ended = Promise.race(gateways.map(({ process }) => process?.ended));
