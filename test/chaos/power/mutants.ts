@@ -144,7 +144,7 @@ export const POWER_MUTANTS: readonly PowerMutant[] = [
     kind: 'PUBACK',
     edits: [
       edit('storage/disk/disk-store.ts', '    await files.syncFolder(this.#options.folder);\n', ''),
-      edit('storage/files/node-file-system.ts', '        await this.syncFolder(dirname(made));\n', ''),
+      edit('lib/contracts/durable-folder.ts', '    await syncFolder(dirname(path));\n', ''),
     ],
   },
 ];
