@@ -9,9 +9,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { greet } from './greeter.js';
 import { Run } from './run.js';
-import { freePort, startServer, type Command, type ServerProcess } from './server-process.js';
+import { startServer, type Command, type ServerProcess } from './server-process.js';
 import { Subscriber } from './subscriber.js';
 import { LAUNCHER, TARGETS, mosquittoLines } from './targets.js';
+import { freePort } from '../support/free-port.js';
 
 export const FORMATION_NAMES = [
   'ours-mesh',

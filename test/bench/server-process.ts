@@ -1,6 +1,6 @@
 /** A server under test as a process: started, awaited until it answers a CONNECT, ended. */
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectFrame } from './frames.js';
 import { microseconds } from './monotonic.js';
@@ -21,16 +21,6 @@ export interface ServerProcess {
   readonly readyMs: number;
   /** Resolves when it is gone; its files stay. */
   kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await once(probe.listen(0, '127.0.0.1'), 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** Throws an Error with the end of the server's stderr if it ends or does not answer in time. @param port of MQTT */

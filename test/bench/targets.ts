@@ -7,7 +7,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, startServer, type Command } from './server-process.js';
+import { startServer, type Command } from './server-process.js';
+import { freePort } from '../support/free-port.js';
 
 export const TARGET_NAMES = ['ours', 'ours-disk', 'mosquitto', 'nats', 'reflector'] as const;
 export type TargetName = (typeof TARGET_NAMES)[number];

@@ -20,10 +20,11 @@ import { Random } from '../sim/random.js';
 import { type S3Fault, S3Server } from '../support/s3-server.js';
 import { openStore } from '../bench/probes/disk.js';
 import { Fleet } from './fleet.js';
-import { freePort, GatewayProcess } from './gateway-process.js';
+import { GatewayProcess } from './gateway-process.js';
 import { Recording } from './judgement.js';
 import { within } from './mesh-gateway.js';
 import type { ProofReport } from './report.js';
+import { freePort } from '../support/free-port.js';
 
 export interface ArchiveOptions {
   /** Kills, each at a later request than the one before; and as many lives with a store that fails at random. */

@@ -1,7 +1,6 @@
 /** A gateway as a process of its own that can be killed, traced and made to fail in its system calls. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
@@ -156,15 +155,4 @@ export class GatewayProcess {
     this.#watchers = [];
     for (const resume of watchers) resume();
   }
-}
-
-/** A port that nobody listens on, for gateways that come back under it. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

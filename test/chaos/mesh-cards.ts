@@ -1,7 +1,6 @@
 /** What operators do to data folders: copies that run beside the original, old ones that are put back; and gateways that are evicted. */
 import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from './gateway-process.js';
 import { Random } from '../sim/random.js';
 import { Recording } from './judgement.js';
 import { MeshFleet } from './mesh-fleet.js';
@@ -9,6 +8,7 @@ import { MeshFormation, runTool } from './mesh-formation.js';
 import { StateClient } from './state-client.js';
 import { MeshGateway, within } from './mesh-gateway.js';
 import type { ProofReport } from './report.js';
+import { freePort } from '../support/free-port.js';
 
 const SOON_MS = 15_000;
 const CLONE = 'also used by another machine';

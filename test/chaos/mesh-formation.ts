@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from './gateway-process.js';
 import { MeshGateway, type MeshPorts, within } from './mesh-gateway.js';
 import { createNetwork, type MeshNetwork } from './mesh-network.js';
+import { freePort } from '../support/free-port.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/sprawl-edge.cjs', import.meta.url));
 /** Beyond it the machine, not the gateway, is slow. */

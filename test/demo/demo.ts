@@ -11,7 +11,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as elapse } from 'node:timers/promises';
 import type { MeshStatus } from '../../lib/contracts/mesh-status.js';
-import { freePort } from '../chaos/gateway-process.js';
 import { S3Server } from '../support/s3-server.js';
 import { Account, type AccountRow } from './account.js';
 import { copyObjects, QUERY, query } from './archive-view.js';
@@ -20,6 +19,7 @@ import { DemoFleet, TOPICS } from './fleet.js';
 import { readReadings, type Reading, type Site, SITES } from './readings.js';
 import { BootstrapNode, SiteGateway } from './site.js';
 import { Uplink } from './uplink.js';
+import { freePort } from '../support/free-port.js';
 
 export interface DemoOptions {
   /** Of each site. */

@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { isIgnored, listOf, parseDockerfile, textOf } from './dockerfile.js';
 import { buildImage, programOf, RunError, type Built } from './image-build.js';
-import { freePort } from '../chaos/gateway-process.js';
 import { isRoot, OTHER_USER, PackedProcess, unreachable } from './packed-process.js';
+import { freePort } from '../support/free-port.js';
 
 const checkout = fileURLToPath(new URL('../../../', import.meta.url));
 const read = (name: string): string => readFileSync(join(checkout, name), 'utf8');

@@ -11,8 +11,8 @@ import { ExitCode } from '../../lib/cli/exit-code.js';
 import { runHere } from '../integration/cli-in-process.js';
 import { makeCertificates, WITHOUT_OPENSSL } from '../interop/certificates.js';
 import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
-import { freePort } from '../chaos/gateway-process.js';
 import { PackedProcess, unreachable } from './packed-process.js';
+import { freePort } from '../support/free-port.js';
 
 const checkout = fileURLToPath(new URL('../../../', import.meta.url));
 const fileOf = (name: string): string => join(checkout, 'deploy', name);

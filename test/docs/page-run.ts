@@ -3,11 +3,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { freePort } from '../chaos/gateway-process.js';
 import { cleanEnvironment } from '../support/clean-process.js';
 import type { Run } from './marker.js';
 import { ROOT } from './page.js';
 import { simpleCommands, sprawlCalls, statements } from './shell-text.js';
+import { freePort } from '../support/free-port.js';
 
 const DEFAULT_PORTS = { mqtt: 1883, ws: 8083, http: 8880, mesh: 4430 } as const;
 type Ports = Readonly<Record<keyof typeof DEFAULT_PORTS, number>>;

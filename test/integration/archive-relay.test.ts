@@ -14,10 +14,11 @@ import type { ArchivesStatus, ServedStatus } from '../../lib/contracts/archive-s
 import { parseGatewayId } from '../../lib/contracts/gateway-id.js';
 import { createGateway } from '../../lib/gateway.js';
 import { SwarmKey } from '../../mesh/admission/swarm-key.js';
-import { freePort, GatewayProcess } from '../chaos/gateway-process.js';
+import { GatewayProcess } from '../chaos/gateway-process.js';
 import { nullLogger } from '../support/null-logger.js';
 import { RawClient } from '../support/raw-client.js';
 import { runHere } from './cli-in-process.js';
+import { freePort } from '../support/free-port.js';
 
 const SOON_MS = 40_000;
 const PAYLOAD_BYTES = 2000;

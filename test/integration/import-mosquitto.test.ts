@@ -7,7 +7,8 @@ import t, { type Test } from 'tap';
 import { makeCertificates, WITHOUT_OPENSSL } from '../interop/certificates.js';
 import { runHere } from './cli-in-process.js';
 import { CliProcess } from './cli-process.js';
-import { freePort, startMosquitto, WITHOUT_MOSQUITTO } from './mosquitto.js';
+import { startMosquitto, WITHOUT_MOSQUITTO } from './mosquitto.js';
+import { freePort } from '../support/free-port.js';
 
 const skip: false | string =
   WITHOUT_MOSQUITTO === false && spawnSync('mosquitto_sub', ['--version']).error !== undefined

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { freePort } from '../chaos/gateway-process.js';
 import { cleanEnvironment } from '../support/clean-process.js';
+import { freePort } from '../support/free-port.js';
 
 export const CREDENTIALS = { accessKeyId: 'AKINTEROP', secretAccessKey: 'a secret of tests' } as const;
 export const BUCKET = 'interop';

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -14,6 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startGateway } from './server-gateway.js';
 import type { Owner } from './raw-client.js';
 import { target } from './target.js';
+import { freePort } from './free-port.js';
 
 export interface ServerOptions {
   /** Default true. */
@@ -68,16 +69,6 @@ function scramLine(name: string, password: string): string {
   const stored = createHash('sha256').update(key('Client Key')).digest();
   const parts = [salt, stored, key('Server Key')].map((bytes) => bytes.toString('base64'));
   return `${name}:$scram-sha-256$${iterations}$${parts.join('$')}\n`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 async function answers(port: number): Promise<boolean> {

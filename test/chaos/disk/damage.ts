@@ -6,11 +6,12 @@ import { SEGMENT_HEADER_BYTES } from '../../../storage/log/segment-header.js';
 import type { Random } from '../../sim/random.js';
 import { MemoryHistory } from '../../history/history-writer.js';
 import { RecordingClient } from '../../history/recording-client.js';
-import { freePort, GatewayProcess } from '../gateway-process.js';
+import { GatewayProcess } from '../gateway-process.js';
 import { recoveryFault } from '../judgement.js';
 import type { ProofReport } from '../report.js';
 import { type Comparison, compare } from './compare.js';
 import { ARCHIVE, type Original } from './original.js';
+import { freePort } from '../../support/free-port.js';
 
 /** With such a refusal the gateway says what to do, and nothing is touched. */
 

@@ -3,9 +3,10 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { Random } from '../../sim/random.js';
 import { Fleet } from '../fleet.js';
-import { freePort, GatewayProcess, type GatewayProcessOptions } from '../gateway-process.js';
+import { GatewayProcess, type GatewayProcessOptions } from '../gateway-process.js';
 import { Recording, recoveryFault } from '../judgement.js';
 import { type ProofReport, timesText } from '../report.js';
+import { freePort } from '../../support/free-port.js';
 
 /** Syncs are counted for each thread: there is only one then. */
 const ONE_THREAD = { UV_THREADPOOL_SIZE: '1' };

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { Random } from '../../sim/random.js';
 import { Fleet } from '../fleet.js';
-import { freePort, GatewayProcess, type GatewayProcessOptions } from '../gateway-process.js';
+import { GatewayProcess, type GatewayProcessOptions } from '../gateway-process.js';
 import { RECOVERY_MAX_MS, Recording, recoveryFault } from '../judgement.js';
 import { type ProofReport, timesText } from '../report.js';
 import { SmallFileSystem } from './small-file-system.js';
+import { freePort } from '../../support/free-port.js';
 
 const FILE_SYSTEM_MIB = 6;
 /** Enough to be written while there is no room, and to be a small part of what is published while there is. */

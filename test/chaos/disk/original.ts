@@ -9,8 +9,9 @@ import { MemoryHistory } from '../../history/history-writer.js';
 import { RecordingClient } from '../../history/recording-client.js';
 import { Random } from '../../sim/random.js';
 import { Fleet } from '../fleet.js';
-import { freePort, GatewayProcess } from '../gateway-process.js';
+import { GatewayProcess } from '../gateway-process.js';
 import { type LoggedMessage, withRestored } from '../restored.js';
+import { freePort } from '../../support/free-port.js';
 
 export const ARCHIVE = 'archive';
 const LOAD_MS = 2500;

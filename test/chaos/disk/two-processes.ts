@@ -1,9 +1,10 @@
 /** Two gateways on one data folder: the second one says so and leaves, the first one is none the worse. */
 import { Random } from '../../sim/random.js';
 import { Fleet } from '../fleet.js';
-import { freePort, GatewayProcess } from '../gateway-process.js';
+import { GatewayProcess } from '../gateway-process.js';
 import { Recording } from '../judgement.js';
 import type { ProofReport } from '../report.js';
+import { freePort } from '../../support/free-port.js';
 
 export async function twoProcesses(rounds: number, seed: number): Promise<ProofReport> {
   const recording = new Recording(`two-${seed}`);

@@ -12,11 +12,12 @@ import { MemoryHistory } from '../../history/history-writer.js';
 import { RecordingClient } from '../../history/recording-client.js';
 import { Random } from '../../sim/random.js';
 import { Fleet } from '../fleet.js';
-import { freePort, GatewayProcess } from '../gateway-process.js';
+import { GatewayProcess } from '../gateway-process.js';
 import type { ProofReport } from '../report.js';
 import { LossOfPower } from './loss-of-power.js';
 import type { PromiseKind } from './promises.js';
 import { TRACE_OPTIONS } from './trace.js';
+import { freePort } from '../../support/free-port.js';
 
 export interface PowerOptions {
   /** Processes on one data folder, each of them killed. */

@@ -2,7 +2,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import mqtt from 'mqtt';
@@ -10,6 +9,7 @@ import t, { type Test } from 'tap';
 import { AclPolicy } from '../../../lib/security/acl-policy.js';
 import { parseAclFile } from '../../../lib/security/acl-file.js';
 import { createAuthorizer, hashPassword, updatePasswordFile } from '../../../lib/security/index.js';
+import { freePort } from '../../support/free-port.js';
 
 const ACL = `# for clients without a user name
 topic readwrite anon/#
@@ -60,16 +60,6 @@ const TOPICS = [
   'dev/%c/up',
 ];
 const missing = spawnSync('mosquitto', ['-h']).error === undefined ? false : 'mosquitto is not installed';
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 async function startMosquitto(t: Test): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'mosquitto-'));
