@@ -73,7 +73,8 @@ export async function soak({
   const formation = new MeshFormation({
     ...{ folder, count: GATEWAYS, hasSmallFiles: false },
     execArgv: [
-      ...(isInterpreted ? ['--jitless'] : []),
+      // Without the second one the first says on stderr that it turns WebAssembly off.
+      ...(isInterpreted ? ['--jitless', '--no-expose-wasm'] : []),
       ...['--import', new URL('collector.js', import.meta.url).href],
     ],
     // Beside the data folders: an archive grows.
