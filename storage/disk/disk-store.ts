@@ -626,24 +626,7 @@ export class DiskStore implements Store {
       done([]);
       return;
     }
-    void this.#readUntilDone(positions, done);
-  }
-
-  async #readUntilDone(
-    positions: readonly LogPosition[],
-    done: (messages: readonly (Message | undefined)[]) => void,
-  ): Promise<void> {
-    for (;;) {
-      try {
-        const messages = await this.#workers.parts.reader.read(positions);
-        done(messages);
-        return;
-      } catch (error) {
-        if (this.#closed) return;
-        this.#options.logger.error('messages cannot be read', { reason: String(error) });
-        await new Promise<void>((resolve) => this.#options.timers.after(RETRY_MS, resolve));
-      }
-    }
+    void this.#lookUntilDone(() => this.#workers.parts.reader.read(positions), done);
   }
 
   readOwn(
