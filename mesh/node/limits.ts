@@ -1,10 +1,5 @@
 /** How long a proven link may be without the first frame. */
 export const HELLO_WITHIN_MS = 3000;
-/**
- * Whoever says that it knows a later life of this gateway makes it begin one that is later still. Nobody starts so often: beyond it
- * it is a lie, and a counter that goes on from there would soon fit nowhere.
- */
-export const EPOCH_BEYOND_MAX = 2 ** 40;
 /** Of this gateway: remembered for as long as what is retained since then is known by the life in which it was published. */
 export const LIVES_MAX_COUNT = 4096;
 /**

@@ -1,6 +1,5 @@
 /** The doctor as it is called, on loopback and with a hash table of its own. */
 import { randomBytes } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import {
   chmodSync,
   existsSync,
@@ -19,6 +18,7 @@ import { MembershipFiles } from '../../mesh/identity/membership-files.js';
 import { nodeMeshFiles } from '../../mesh/identity/mesh-files.js';
 import { meshLayoutOf } from '../../mesh/identity/mesh-layout.js';
 import { CliProcess, type Ended, runCli } from './cli-process.js';
+import { freeUdpPort } from '../support/free-port.js';
 import { runHere } from './cli-in-process.js';
 
 const TIME_MAX_MS = 10_000;
@@ -61,16 +61,6 @@ async function member(t: Test): Promise<{ dataDir: string; secrets: string[] }> 
   const { out } = await runHere(['init', '--data-dir', dataDir]);
   const secrets = [...out.matchAll(/^ {4}(sprawl\w+)$/gm)].map(([, secret]) => secret ?? '');
   return { dataDir, secrets };
-}
-
-/** Nobody has it a moment later, either. */
-function freeUdpPort(): Promise<number> {
-  return new Promise((resolve) => {
-    const socket = createSocket('udp4').bind(0, '127.0.0.1', () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    });
-  });
 }
 
 t.test('a member on loopback is reached by its own hash table and reaches a peer', async (t) => {

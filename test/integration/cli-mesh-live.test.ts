@@ -1,6 +1,4 @@
 /** A mesh of real processes, made and looked at with the commands alone: init, join, peers, links, leave, evict, bootstrap. */
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { MeshStatus } from '../../lib/contracts/mesh-status.js';
 import { RawClient } from '../support/raw-client.js';
+import { freeUdpPort } from '../support/free-port.js';
 import { runHere } from './cli-in-process.js';
 import { CliProcess } from './cli-process.js';
 
@@ -94,14 +93,6 @@ async function untilState(client: RawClient, state: string): Promise<string> {
 
 async function meshOf({ url }: Gateway): Promise<MeshStatus> {
   return (await (await fetch(`${url}/mesh`)).json()) as MeshStatus;
-}
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await once(socket.bind(0, '127.0.0.1'), 'listening');
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(resolve));
-  return port;
 }
 
 t.setTimeout(90_000);

@@ -22,7 +22,6 @@ import { secureSocket } from '../../mesh/transport/tcp-handshake.js';
 import {
   allLinked,
   Channel,
-  freeUdpPort,
   LOCAL,
   newSwarmKey,
   startBootstrap,
@@ -31,6 +30,7 @@ import {
 } from './mesh-transport.js';
 import { UdxNode } from '../../mesh/transport/udx-node.js';
 import { UnprovenGate } from '../../mesh/transport/unproven-gate.js';
+import { freeUdpPort } from '../support/free-port.js';
 import { nullLogger } from '../support/null-logger.js';
 import { VirtualTime } from '../unit/mesh/transport/virtual-time.js';
 import { eventually } from './mesh-transport-net.js';

@@ -1,6 +1,5 @@
 /** Gateways on 127.0.0.1 that have the real transport, and nothing above it. */
 import { randomBytes } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import HyperDHT from 'hyperdht';
 import { gatewayIdOf, type GatewayId } from '../../lib/contracts/gateway-id.js';
 import { realClock, realTimers } from '../../lib/real-clock.js';
@@ -15,6 +14,7 @@ import {
   type Transport,
   type TransportOptions,
 } from '../../mesh/transport/index.js';
+import { freeUdpPort } from '../support/free-port.js';
 import { nullLogger } from '../support/null-logger.js';
 
 export const LOCAL = '127.0.0.1';
@@ -157,16 +157,6 @@ export async function startBootstrap(t: Cleaner): Promise<BootstrapNode> {
   t.teardown(() => node.stop());
   await node.start();
   return node;
-}
-
-export function freeUdpPort(): Promise<number> {
-  return new Promise((resolve) => {
-    const socket = createSocket('udp4');
-    socket.bind(0, LOCAL, () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    });
-  });
 }
 
 /** Both directions of every pair. */

@@ -17,8 +17,8 @@ import { GatewayKey } from '../../../../mesh/identity/gateway-key.js';
 import { signLife } from '../../../../mesh/identity/signed-life.js';
 import { decodeInterest, encodeAnswer, encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
-import { encodeHello, type Hello } from '../../../../mesh/node/hello.js';
-import { EPOCH_BEYOND_MAX, HELLO_WITHIN_MS, PEERS_MAX_COUNT } from '../../../../mesh/node/limits.js';
+import { encodeHello, EPOCH_COUNTER_MAX, type Hello } from '../../../../mesh/node/hello.js';
+import { HELLO_WITHIN_MS, PEERS_MAX_COUNT } from '../../../../mesh/node/limits.js';
 import { REBORN, REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
 import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';
 import { TextCache } from '../../../../mesh/forward/text-cache.js';
@@ -417,7 +417,7 @@ t.test('a gateway of which others know a later life begins one that is later sti
       greeting: { ...greeting, have: [], backfill: undefined, creditBytes: 1, wholeMaxBytes: 1 },
     });
   };
-  world.up(OTHER, knows(EPOCH_BEYOND_MAX + 1));
+  world.up(OTHER, knows(EPOCH_COUNTER_MAX + 1));
   await world.scheduler.advance(1);
   t.same(world.bornBeyond, [], 'a counter that no gateway ever reaches is a lie');
   const first = world.up(OTHER, knows(7));
