@@ -3,7 +3,7 @@ import { InvariantViolation } from '../violation.js';
 import { runMeshSeed } from './mesh-run.js';
 import { MESH_SITUATIONS, MeshSituations } from './mesh-situations.js';
 
-const SEEDS = 9;
+const SEEDS = 7;
 
 const describe = (failure: Error): string =>
   failure instanceof InvariantViolation ? failure.message : `${failure.stack}`;

@@ -52,8 +52,8 @@ t.test('a killed gateway is dead for all within 2.5 s, in a mesh of any size', a
     [2, 20],
     [3, 20],
     [8, 20],
-    [30, 8],
-    [100, 2],
+    [30, 5],
+    [100, 1],
   ] as const) {
     let longest = 0;
     for (let seed = 1; seed <= seeds; seed++)
