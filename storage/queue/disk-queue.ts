@@ -10,6 +10,7 @@
  */
 import type { DeliveryQueue, LogPosition, RoutedMessage } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
+import { LatePositions, type LateState } from './late-positions.js';
 import { decodePostings, encodePostings, type Posting } from './posting-block.js';
 
 /** Messages in memory beyond which a block is put away even where it is not full; and the most that is read back at a time. */
@@ -50,6 +51,8 @@ export interface QueueState {
   /** Positions that left while their blocks were put away; those of a range as its first and its last. */
   readonly removed: readonly LogPosition[];
   readonly removedRanges: readonly LogPosition[];
+  /** Earlier versions did not know of them. */
+  readonly late?: LateState | undefined;
 }
 
 export class DiskQueue implements DeliveryQueue {
@@ -78,11 +81,15 @@ export class DiskQueue implements DeliveryQueue {
   #removed: Set<LogPosition> | undefined;
   /** The same for what left many at a time: first and last, in turn. */
   #removedRanges: LogPosition[] = [];
+  readonly #late: LatePositions;
 
   constructor(backing: QueueBacking, state?: QueueState) {
     this.#backing = backing;
     this.#upTo = state?.upTo ?? 0;
-    if (state === undefined) return;
+    if (state === undefined) {
+      this.#late = new LatePositions(0, 0, undefined);
+      return;
+    }
     this.#head = [...state.head];
     this.#tail = [...state.tail];
     this.#from = state.from;
@@ -94,6 +101,7 @@ export class DiskQueue implements DeliveryQueue {
     this.#floor = state.floor;
     if (state.removed.length > 0) this.#removed = new Set(state.removed);
     this.#removedRanges = [...state.removedRanges];
+    this.#late = new LatePositions(state.upTo, this.count, state.late);
   }
 
   get count(): number {
@@ -113,7 +121,7 @@ export class DiskQueue implements DeliveryQueue {
     if (this.count === 0) return Infinity;
     const first = this.#head[this.#headAt] ?? (this.#storedCount === 0 ? this.#tail[0] : undefined);
     if (first !== undefined && first.position > 0) this.#floor = first.position;
-    return this.#floor;
+    return Math.min(this.#floor, this.#late.floor);
   }
 
   get ready(): boolean {
@@ -148,6 +156,7 @@ export class DiskQueue implements DeliveryQueue {
       floor: this.count === 0 ? 0 : this.floor,
       removed: this.#removed === undefined ? [] : [...this.#removed],
       removedRanges: [...this.#removedRanges],
+      late: this.#late.state,
     };
   }
 
@@ -171,7 +180,10 @@ export class DiskQueue implements DeliveryQueue {
   #add(posting: Posting): void {
     const { weight, position } = posting;
     this.#bytes += weight;
-    if (position > 0) this.#backing.changed();
+    if (position > 0) {
+      this.#backing.changed();
+      this.#late.came(position, this.count + 1);
+    }
     const isShort = this.#storedCount === 0 && this.#tail.length === 0;
     if (isShort && this.#head.length - this.#headAt < this.#backing.blockMaxCount && !this.#reading) {
       this.#head.push(posting);
@@ -193,6 +205,7 @@ export class DiskQueue implements DeliveryQueue {
       this.#floor = posting.position;
       this.#backing.changed();
     }
+    this.#late.shifted();
     this.#headAt++;
     if (this.#headAt === this.#head.length) {
       this.#head = [];
@@ -210,6 +223,11 @@ export class DiskQueue implements DeliveryQueue {
   }
 
   remove(from: LogPosition, to: LogPosition): void {
+    this.#remove(from, to);
+    this.#late.cut(this.count);
+  }
+
+  #remove(from: LogPosition, to: LogPosition): void {
     if (from === to) {
       if (this.#removeFrom(this.#head, from, this.#headAt)) return;
       if (this.#removeFrom(this.#tail, from, 0)) return;
@@ -242,7 +260,7 @@ export class DiskQueue implements DeliveryQueue {
         throw error;
       }
       take(postings);
-      if ((postings[0]?.position ?? 0) >= next) break;
+      if ((postings[0]?.position ?? 0) >= next && this.#late.floor >= next) break;
     }
     take(this.#tail);
     take(this.#head);
@@ -265,6 +283,7 @@ export class DiskQueue implements DeliveryQueue {
     this.#heldBytes = 0;
     this.#removed = undefined;
     this.#removedRanges = [];
+    this.#late.cut(0);
   }
 
   get #headIsThere(): boolean {
@@ -343,6 +362,7 @@ export class DiskQueue implements DeliveryQueue {
       this.#removed = undefined;
       this.#removedRanges = [];
     }
+    this.#late.cut(this.count);
     if (!this.#headIsThere) await this.#fillHead();
   }
 
@@ -377,6 +397,7 @@ export class DiskQueue implements DeliveryQueue {
       this.#bytes -= weight;
       this.#backing.lost(position);
     }
+    this.#late.cut(this.count);
   }
 
   #removeFrom(postings: Posting[], position: LogPosition, from: number): boolean {

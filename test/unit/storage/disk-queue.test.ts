@@ -7,7 +7,7 @@ import { deliveryQueueContract } from '../../contract/store-contract.js';
 
 /** A log of messages and blocks whose reads take as long as the test lets them. */
 class FakeBacking implements QueueBacking {
-  readonly blockMaxCount = BLOCK_MAX_COUNT;
+  readonly blockMaxCount: number = BLOCK_MAX_COUNT;
   readonly blocks = new Map<number, Uint8Array>();
   readonly log = new Map<number, Message>();
   readonly lostPositions: number[] = [];
@@ -315,3 +315,94 @@ t.test(
     t.same(await drain(queue), [texts[2]?.text, texts[0]?.text]);
   },
 );
+
+t.test('a message that comes behind newer ones keeps the log for it until it has left', async (t) => {
+  const backing = new FakeBacking();
+  const messages = textsTo(2000).map((text) => backing.message(text));
+  const queue = new DiskQueue(backing);
+  for (const message of messages) if (message.position !== 5) queue.push(message, 1, undefined);
+  queue.remove(1, 4);
+  t.equal(queue.floor, 6);
+  queue.replayAssigned(messages[4] as Message, 1, undefined);
+  for (const text of textsTo(10)) queue.push(backing.message(text), 1, undefined);
+  t.equal(queue.floor, 5);
+  const wanted = new Set<number>();
+  await queue.collect(1, 8, wanted);
+  t.same([...wanted].toSorted(), [5, 6, 7], 'though what waits between is newer than what is looked for');
+  const again = new DiskQueue(backing, queue.stateAt(2010));
+  const floors = new Set<number>();
+  for (let left = 0; left < 1995; left++) {
+    await readyOf(again);
+    again.shift();
+    floors.add(again.floor);
+  }
+  t.same([...floors], [5]);
+  await readyOf(again);
+  again.shift();
+  t.equal(again.floor, 2001, 'it has left');
+  t.equal((await drain(again)).length, 10);
+  t.equal(again.floor, Infinity);
+});
+
+t.test('a late message that was taken out keeps nothing any more', (t) => {
+  const backing = new FakeBacking();
+  const messages = textsTo(20).map((text) => backing.message(text));
+  const queue = new DiskQueue(backing);
+  for (const at of [9, 2]) queue.push(messages[at] as Message, 1, undefined);
+  queue.remove(3, 3);
+  queue.remove(10, 10);
+  queue.push(messages[19] as Message, 1, undefined);
+  t.equal(queue.floor, 20);
+  t.end();
+});
+
+t.test('whatever comes and leaves in whatever order, nothing that waits is before the floor', async () => {
+  const step = fc.oneof(
+    { weight: 9, arbitrary: fc.record({ kind: fc.constant('push' as const), by: fc.nat(30) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('shift' as const), by: fc.nat(3) }) },
+    fc.record({ kind: fc.constant('remove' as const), by: fc.nat(1000) }),
+    fc.record({ kind: fc.constant('restart' as const), by: fc.constant(0) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 120, size: 'max' }), async (steps) => {
+      const backing = new (class extends FakeBacking {
+        override readonly blockMaxCount = 4;
+      })();
+      const messages = textsTo(400).map((text) => backing.message(text));
+      let queue = new DiskQueue(backing);
+      let waiting: number[] = [];
+      let newest = 0;
+      for (const { kind, by } of steps) {
+        if (kind === 'push') {
+          // One in three is older than what came before.
+          const old = messages.slice(0, newest).filter(({ position }) => !waiting.includes(position));
+          const message = by % 3 === 0 && old.length > 0 ? old[by % old.length] : messages[newest++];
+          if (message === undefined) continue;
+          queue.replayAssigned(message, 1, undefined);
+          waiting.push(message.position);
+        } else if (kind === 'shift') {
+          for (let n = 0; n < by && queue.count > 0; n++) {
+            await readyOf(queue);
+            if (queue.headMessage.position !== waiting.shift()) throw new Error('another one was next');
+            queue.shift();
+          }
+        } else if (kind === 'remove' && waiting.length > 0) {
+          const position = waiting[by % waiting.length] as number;
+          queue.remove(position, position);
+          waiting = waiting.filter((other) => other !== position);
+          if (waiting.length === 0) queue.clear();
+        } else if (kind === 'restart') {
+          const state = queue.stateAt(newest);
+          for (const posting of [...state.head, ...state.tail]) posting.message = undefined;
+          queue = new DiskQueue(backing, state);
+        }
+        const lowest = Math.min(...waiting);
+        if (queue.floor > lowest) throw new Error(`${lowest} waits, and the floor is ${queue.floor}`);
+        const found = new Set<number>();
+        await queue.collect(lowest, lowest + 1, found);
+        if (waiting.length > 0 && !found.has(lowest)) throw new Error(`${lowest} was not found`);
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
