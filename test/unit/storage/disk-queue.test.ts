@@ -76,6 +76,17 @@ class FakeBacking implements QueueBacking {
   }
 }
 
+class SmallBlocks extends FakeBacking {
+  override readonly blockMaxCount = 4;
+
+  copy(): SmallBlocks {
+    const copy = new SmallBlocks();
+    for (const [block, bytes] of this.blocks) copy.blocks.set(block, bytes);
+    for (const [position, message] of this.log) copy.log.set(position, message);
+    return copy;
+  }
+}
+
 function readyOf(queue: DiskQueue): Promise<void> {
   return new Promise((resolve) => {
     queue.onReady = () => {
@@ -365,18 +376,21 @@ t.test('whatever comes and leaves in whatever order, nothing that waits is befor
   );
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 120, size: 'max' }), async (steps) => {
-      const backing = new (class extends FakeBacking {
-        override readonly blockMaxCount = 4;
-      })();
+      let backing = new SmallBlocks();
       const messages = textsTo(400).map((text) => backing.message(text));
       let queue = new DiskQueue(backing);
       let waiting: number[] = [];
       let newest = 0;
+      const late: Message[] = [];
       for (const { kind, by } of steps) {
         if (kind === 'push') {
-          // One in three is older than what came before.
-          const old = messages.slice(0, newest).filter(({ position }) => !waiting.includes(position));
-          const message = by % 3 === 0 && old.length > 0 ? old[by % old.length] : messages[newest++];
+          // Every fourth comes later than what follows it.
+          if (by % 4 === 0) {
+            const skipped = messages[newest++];
+            if (skipped !== undefined) late.push(skipped);
+          }
+          const message =
+            by % 3 === 0 && late.length > 0 ? late.splice(by % late.length, 1)[0] : messages[newest++];
           if (message === undefined) continue;
           queue.replayAssigned(message, 1, undefined);
           waiting.push(message.position);
@@ -394,6 +408,8 @@ t.test('whatever comes and leaves in whatever order, nothing that waits is befor
         } else if (kind === 'restart') {
           const state = queue.stateAt(newest);
           for (const posting of [...state.head, ...state.tail]) posting.message = undefined;
+          // What the one before is still about to do is not in the state.
+          backing = backing.copy();
           queue = new DiskQueue(backing, state);
         }
         const lowest = Math.min(...waiting);
