@@ -115,7 +115,6 @@ export function createArchiveRoutes(
       method: 'POST',
       path: '/api/v1/archive/finish',
       summary: 'finishes the archive of a gateway that is gone, from what is kept here',
-      isLocal: true,
       bodyMaxBytes: FINISH_MAX_BYTES,
       handle: ({ body }) => {
         if (archive === undefined) return nothingArchived();

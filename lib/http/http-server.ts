@@ -162,10 +162,10 @@ class NodeHttpServer implements HttpServer {
         break;
     }
     const { method, route } = match;
-    if (route.isLocal === true && !isFromHere(request))
+    if ((route.method !== 'GET' || route.isLocal === true) && !isFromHere(request))
       return faultResponse(
         HttpFault.notLocal,
-        'only a program on the machine of the gateway may ask for this',
+        'only a program on the machine of the gateway may ask for this, by a name of loopback (localhost, 127.0.0.1 or [::1])',
       );
     try {
       const body = await bodyOf(request, route);
@@ -217,13 +217,11 @@ function drained(response: ServerResponse): Promise<void> {
 
 /** @returns why the request is refused, where it is */
 async function bodyOf(request: IncomingMessage, route: Route): Promise<Uint8Array | HttpResponse> {
-  const { bodyMaxBytes } = route;
-  if (bodyMaxBytes === undefined) {
+  const { method, bodyMaxBytes = 0 } = route;
+  if (method === 'GET') {
     if (!hasBody(request)) return NO_BODY;
     return faultResponse(HttpFault.bodyNotTaken, 'this path takes no body; ask without one');
   }
-  if (!isLoopbackAddress(request.socket.remoteAddress ?? ''))
-    return faultResponse(HttpFault.notLocal, 'only a program on the machine of the gateway may ask for this');
   if (request.headers['content-type'] !== BODY_TYPE)
     return faultResponse(
       HttpFault.contentType,

@@ -33,17 +33,18 @@ export interface StreamResponse extends AnswerHead {
 export type HttpResponse = TextResponse | StreamResponse;
 
 export interface Route {
+  /**
+   * What is not GET changes something: only a program on this machine may ask for it, with a body (which may be empty) of
+   * the type `application/octet-stream`: no page of the web can send that without asking first.
+   */
   readonly method: HttpMethod;
   /** Whole and exact. */
   readonly path: string;
   /** What it is for, in a few words; shown at `/`. */
   readonly summary: string;
-  /**
-   * It changes something: only a program on this machine may ask for it, with a body of so many bytes at most, which is
-   * `application/octet-stream`: no page of the web can send that without asking first.
-   */
+  /** Of the body of what is not GET. Default: 0. */
   readonly bodyMaxBytes?: number;
-  /** It shows what only programs on this machine may see. */
+  /** It shows what only programs on this machine may see. What is not GET is for them alone in any case. */
   readonly isLocal?: true;
   /** What it throws is logged and answered with 500. */
   handle(request: HttpRequest): HttpResponse | Promise<HttpResponse>;

@@ -113,7 +113,6 @@ function meshRoutes(mesh: MeshView): readonly Route[] {
       method: 'POST',
       path: '/mesh/leave',
       summary: 'leaves the mesh for good',
-      bodyMaxBytes: 0,
       handle: async () => {
         await mesh.leave();
         return json(200, { left: true });

@@ -150,6 +150,17 @@ t.test('who goes before its body is here is no bug of the gateway', async (t) =>
   t.same(mesh.statements, []);
 });
 
+t.test('a name that leads to this machine changes nothing, wherever it listens', async (t) => {
+  const mesh = new FakeMesh();
+  const { port } = await startHttp(t, { mesh, host: '0.0.0.0' });
+  const rebound = (path: string): Promise<RawAnswer> =>
+    ask(port, [`POST ${path} HTTP/1.1`, 'Host: evil.example', BINARY, 'Content-Length: 0']);
+  for (const path of ['/mesh/leave', '/mesh/evict', '/api/v1/archive/finish'])
+    t.same(faultOf(await rebound(path)), [403, 'not_local'], path);
+  t.same([mesh.left, mesh.statements], [0, []]);
+  t.equal((await ask(port, ['GET /mesh HTTP/1.1', 'Host: evil.example'])).status, 200, 'it may be read');
+});
+
 const outside = Object.values(networkInterfaces())
   .flat()
   .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
