@@ -55,8 +55,8 @@ export interface GatewayArchive {
   tick(): void;
   stop(): Promise<void>;
   status(): ArchivesStatus;
-  /** Reads the keys again. @throws SprawlError ARCHIVE_KEY_INVALID */
-  reloadKeys(): Promise<void>;
+  /** Reads the keys again. @returns puts them in force @throws SprawlError ARCHIVE_KEY_INVALID */
+  prepareKeys(): Promise<() => void>;
   /** See queryArchive. */
   messages(query: MessageQuery): AsyncIterable<Uint8Array>;
   /** What the log has, for those who compare it with the archive: see logLines. @throws the reason of the signal */
@@ -128,9 +128,11 @@ export async function openArchive(config: Config, parts: ArchiveParts): Promise<
       copy: copy?.status() ?? null,
       standby: standby?.status() ?? [],
     }),
-    reloadKeys: async () => {
+    prepareKeys: async () => {
       const keys = await archiveKeysOf(config);
-      for (const one of [...all, standby]) one?.setKeys(keys);
+      return () => {
+        for (const one of [...all, standby]) one?.setKeys(keys);
+      };
     },
     finish: (gateway, tellsRest) =>
       standby?.finish(gateway, tellsRest) ??

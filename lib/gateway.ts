@@ -65,7 +65,7 @@ export interface Gateway {
   start(): Promise<void>;
   /** Drains and closes: v5 clients are told 0x8B. Idempotent. */
   stop(options?: StopOptions): Promise<void>;
-  /** Reads the password and ACL files and the keys again; where they are at fault the old ones stay and the error is thrown. */
+  /** Reads the password and ACL files and the keys again; where one of them is at fault all the old ones stay and the error is thrown. */
   reload(): Promise<void>;
 }
 
@@ -166,6 +166,7 @@ class EdgeGateway implements Gateway {
   #tick: NodeJS.Timeout | undefined;
   #notReady: string | undefined = 'starting';
   #stopped: Promise<void> | undefined;
+  #reloading: Promise<void> = Promise.resolve();
 
   constructor(parts: Parts) {
     const { lanes, config, logger, clock, store } = parts;
@@ -252,11 +253,24 @@ class EdgeGateway implements Gateway {
     return this.#stopped;
   }
 
-  async reload(): Promise<void> {
-    await this.#parts.security.reload();
-    await this.#parts.store.reloadKeys();
-    this.#parts.lanes.reauthorize();
-    await this.#parts.archive?.reloadKeys();
+  reload(): Promise<void> {
+    // One after the other, so that the files as they were read last are what stays in force.
+    const turn = this.#reloading.then(() => this.#reload());
+    this.#reloading = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** All of it is read before any of it is in force. */
+  async #reload(): Promise<void> {
+    const { security, store, lanes, archive } = this.#parts;
+    const useRules = await security.prepareReload();
+    const useStoreKeys = await store.prepareKeys();
+    const useArchiveKeys = await archive?.prepareKeys();
+    // It writes, and so it may fail still; nothing may after it.
+    await useStoreKeys();
+    useRules();
+    lanes.reauthorize();
+    useArchiveKeys?.();
   }
 
   /** First no new clients, then those that are there, then what they were served from. */

@@ -8,7 +8,7 @@ export interface Gateway {
   start(): Promise<void>;
   /** Drains and closes; idempotent. */
   stop(options?: { drainTimeoutMs?: number }): Promise<void>;
-  /** Reads the password and ACL files again; keeps the old ones where the new ones are wrong. */
+  /** Reads the password and ACL files and the keys again; keeps all the old ones where one of the new ones is wrong. */
   reload(): Promise<void>;
   /** By the name of the listener; those that are off are absent. */
   readonly addresses: { readonly [listener: string]: AddressInfo | undefined };

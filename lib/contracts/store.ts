@@ -293,8 +293,8 @@ export interface Store {
 
   /** Resolves when everything that was stored has been given back to `sessions` and `streams`. @param streams of a gateway in a mesh */
   open(sessions: DurableSessions, streams?: DurableStreams): Promise<void>;
-  /** Reads again what the data is encrypted with. @throws SprawlError */
-  reloadKeys(): Promise<void>;
+  /** Reads again what the data is encrypted with. @returns puts it in force; where that rejects, what was in force stays @throws SprawlError */
+  prepareKeys(): Promise<() => Promise<void>>;
   /** Resolves when everything appended is durable. */
   close(): Promise<void>;
 

@@ -34,10 +34,10 @@ export interface SecurityProvider {
   readonly authenticator: AddressedAuthenticator;
   readonly authorizer: Authorizer;
   /**
-   * Reads the files again. Both are in force together, or, where one is at fault, neither.
-   * @throws SprawlError PASSWORD_FILE_INVALID or ACL_FILE_INVALID; what was in force stays.
+   * Reads the files again. @returns puts both in force, together
+   * @throws SprawlError PASSWORD_FILE_INVALID or ACL_FILE_INVALID.
    */
-  reload(): Promise<void>;
+  prepareReload(): Promise<() => void>;
 }
 
 /** @throws SprawlError PASSWORD_FILE_INVALID or ACL_FILE_INVALID. */
@@ -65,7 +65,6 @@ class FileSecurityProvider implements SecurityProvider {
   readonly authenticator: ReplaceableAuthenticator;
   readonly authorizer: ReplaceableAuthorizer;
   readonly #options: SecurityOptions;
-  #reloading: Promise<void> = Promise.resolve();
 
   constructor(
     options: SecurityOptions,
@@ -77,18 +76,15 @@ class FileSecurityProvider implements SecurityProvider {
     this.authorizer = authorizer;
   }
 
-  reload(): Promise<void> {
-    // One after the other, so that the files as they were read last are what stays in force.
-    const turn = this.#reloading.then(() => this.#reload());
-    this.#reloading = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #reload(): Promise<void> {
-    const files = await readSecurityFiles(this.#options);
-    this.authenticator.replace(files.passwords);
-    this.authorizer.replace(policyOf(files.acl, this.#options.aclRules));
-    this.#options.logger?.debug('password and ACL files were read again', { users: files.passwords?.size });
+  async prepareReload(): Promise<() => void> {
+    const { aclRules, logger } = this.#options;
+    const { passwords, acl } = await readSecurityFiles(this.#options);
+    const policy = policyOf(acl, aclRules);
+    return () => {
+      this.authenticator.replace(passwords);
+      this.authorizer.replace(policy);
+      logger?.debug('password and ACL files were read again', { users: passwords?.size });
+    };
   }
 }
 

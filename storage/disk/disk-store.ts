@@ -266,14 +266,18 @@ export class DiskStore implements Store {
     return { vault: this.#vault, isNew: opened.isNew };
   }
 
-  /** Reads the keys again: with another master key, what is written from now on has a new data key. @throws SprawlError STORAGE_KEY_INVALID, STORAGE_IO */
-  async reloadKeys(): Promise<void> {
+  /**
+   * Reads the keys again: with another master key, what is written from then on has a new data key.
+   * @returns rejects with STORAGE_IO where the keyring cannot be written @throws SprawlError STORAGE_KEY_INVALID
+   */
+  async prepareKeys(): Promise<() => Promise<void>> {
     const { keyProvider, logger } = this.#options;
     const keyring = this.#vault?.keyring;
-    if (keyring === undefined) return;
-    const masterKeys = await keyProvider.masterKeys();
-    if (await keyring.rotate(masterKeys))
-      logger.info('the data keys are wrapped with another master key', { master: keyring.masterId });
+    const masterKeys = keyring === undefined ? [] : await keyProvider.masterKeys();
+    return async () => {
+      if (await keyring?.rotate(masterKeys))
+        logger.info('the data keys are wrapped with another master key', { master: keyring?.masterId });
+    };
   }
 
   async #load(index: StateIndex, isNew: boolean): Promise<LoadedState> {

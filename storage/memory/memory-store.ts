@@ -57,7 +57,9 @@ export class MemoryStore implements Store {
 
   async open(): Promise<void> {}
 
-  async reloadKeys(): Promise<void> {}
+  async prepareKeys(): Promise<() => Promise<void>> {
+    return async () => undefined;
+  }
 
   async close(): Promise<void> {}
 

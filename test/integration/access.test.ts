@@ -1,7 +1,12 @@
 /** SIGHUP: password and ACL files are read again, and what they say holds for those who are connected already. */
-import { writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { parseConfig } from '../../lib/config/index.js';
+import { createGateway } from '../../lib/gateway.js';
+import { MemoryStore } from '../../storage/index.js';
+import { nullLogger } from '../support/null-logger.js';
 import { RawClient, type ConnectOptions } from '../support/raw-client.js';
 import { runHere } from './cli-in-process.js';
 import { CliProcess } from './cli-process.js';
@@ -138,4 +143,65 @@ t.test('a file with a fault is reported with its line, and the old rules stay', 
   const client = await RawClient.connect(t, port, { version: 5, ...ANN });
   await reload('user ann\ntopic fly #\n', 'reload failed');
   t.match(await client.publish('x', 'still', { qos: 1 }), { reasonCode: 0x10 });
+});
+
+t.test('new rules and new keys are in force together, or none of them', async (t) => {
+  const dir = t.testdir({ acl: 'topic readwrite #\n' });
+  const [aclFile, storeKeys, archiveKeys] = [join(dir, 'acl'), join(dir, 'store'), join(dir, 'archive')];
+  const writeKey = (path: string): void => writeFileSync(path, randomBytes(32).toString('hex'));
+  const keyFiles = [storeKeys, archiveKeys];
+  for (const path of keyFiles) writeKey(path);
+  const config = parseConfig({
+    overrides: {
+      dataDir: join(dir, 'data'),
+      listeners: { mqttPort: 0, wsPort: false },
+      http: { port: false },
+      security: { allowAnonymous: true, aclFile },
+      storage: { encryptionKeyFile: storeKeys },
+      archive: { topics: ['archived'], encryptionKeyFile: archiveKeys },
+    },
+  });
+  const gateway = await createGateway({ config, logger: nullLogger });
+  t.teardown(() => gateway.stop({ drainTimeoutMs: 0 }));
+  await gateway.start();
+  const port = gateway.addresses['mqtt']?.port ?? 0;
+  const reader = await RawClient.connect(t, port, { version: 5 });
+  await reader.subscribe('secret', { qos: 1 });
+  const publisher = await RawClient.connect(t, port, { version: 5 });
+  writeFileSync(aclFile, 'topic write #\n');
+  for (const path of keyFiles) {
+    rmSync(path);
+    for (const { status } of await Promise.allSettled([gateway.reload(), gateway.reload()]))
+      t.equal(status, 'rejected', path);
+    t.match(await publisher.publish('secret', 'as before', { qos: 1 }), { reasonCode: 0 });
+    await reader.complete(await reader.expectPublish('secret', 'as before'));
+    await reader.subscribe('secret', { qos: 1 });
+    writeKey(path);
+  }
+  await gateway.reload();
+  t.match(await publisher.publish('secret', 'after', { qos: 1 }), { reasonCode: 0x10 });
+  await reader.expectNothing();
+});
+
+t.test('new rules are not in force where the keyring of the store cannot be written', async (t) => {
+  class FullStore extends MemoryStore {
+    override async prepareKeys(): Promise<() => Promise<void>> {
+      return () => Promise.reject(new Error('no space'));
+    }
+  }
+  const aclFile = join(t.testdir({ acl: 'topic readwrite #\n' }), 'acl');
+  const config = parseConfig({
+    overrides: {
+      listeners: { mqttPort: 0, wsPort: false },
+      http: { port: false },
+      security: { allowAnonymous: true, aclFile },
+    },
+  });
+  const gateway = await createGateway({ config, logger: nullLogger, store: new FullStore() });
+  t.teardown(() => gateway.stop({ drainTimeoutMs: 0 }));
+  await gateway.start();
+  const client = await RawClient.connect(t, gateway.addresses['mqtt']?.port ?? 0, { version: 5 });
+  writeFileSync(aclFile, 'topic write #\n');
+  await t.rejects(gateway.reload(), { message: 'no space' });
+  await client.subscribe('secret', { qos: 1 });
 });

@@ -65,7 +65,9 @@ export class SimStore implements Store {
 
   async open(): Promise<void> {}
 
-  async reloadKeys(): Promise<void> {}
+  async prepareKeys(): Promise<() => Promise<void>> {
+    return async () => undefined;
+  }
 
   async close(): Promise<void> {}
 

@@ -45,7 +45,9 @@ t.test('topics that are kept in memory are in no log', async (t) => {
     t.equal(store.append(messageTo('a/b'), undefined), 0);
     t.ok(store.append(messageTo('a/b/c'), undefined) > 0);
   }
-  await store.reloadKeys();
+  await (
+    await store.prepareKeys()
+  )();
   await store.close();
   await store.close();
 });

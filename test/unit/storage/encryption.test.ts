@@ -206,7 +206,9 @@ t.test('a new master key is in force at once; the old one may go, the data stays
   publish(store, 'one');
   await store.log.flush();
   masterKeys = keysOf(2, 1);
-  await store.reloadKeys();
+  await (
+    await store.prepareKeys()
+  )();
   publish(store, 'two');
   await store.close();
   const again = await opened(encrypted(parts, ...keysOf(2)));
