@@ -210,6 +210,8 @@ export class Outbound {
         this.#owed = undefined;
         return;
       }
+      // Read access may have been taken away since it was asked for.
+      if (!this.#session.canReceive(message.topic)) continue;
       const qos = lesser(message.qos, taken.qos);
       if (qos > 0) this.#send(message, qos | RETAIN_FLAG | OWED_FLAG, taken.identifiers);
       else this.#sendOwedQoS0(transmitter, message, taken);
@@ -224,6 +226,7 @@ export class Outbound {
       // The one that has replaced it meanwhile may have gone to the client already: an older one would come too late.
       const current = this.#env.store.retained.get(topic);
       if (this.#transmitter !== transmitter || current === undefined) return;
+      if (!this.#session.canReceive(topic)) return;
       if (lesser(current.qos, owed.qos) > 0) {
         this.#oweAgain(owed);
         return;

@@ -965,6 +965,42 @@ t.test('what replaces a retained message of QoS 0 that is owed leaves with its o
   }
 });
 
+t.test('retained messages that are owed are not sent once read access was taken away', async (t) => {
+  for (const qos of [0, 1, 2] as const) {
+    const world = new LaneWorld();
+    const { session, link } = world.connected({ sendWindow: 1 });
+    for (const topic of ['open', 'secret', 'public'])
+      world.store.retained.set(message({ topic, payload: topic, qos, retain: true }));
+    deliver(session, { qos: 1, topic: 'busy' });
+    session.outbound.oweRetained(['open', 'secret', 'public'], '#', 2, undefined);
+    world.authorizer.mayReceive = (_who, topic) => topic !== 'secret';
+    const got: string[] = [];
+    for (let packets = publishes(link.take()); packets.length > 0; packets = publishes(link.take())) {
+      for (const { topic, packetId = 0 } of packets) {
+        got.push(topic);
+        session.outbound.puback(packetId, 0);
+        if (qos === 2 && topic !== 'busy') session.outbound.pubrec(packetId, 0);
+        session.outbound.pubcomp(packetId);
+      }
+    }
+    t.same(got, ['busy', 'open', 'public'], `QoS ${qos}`);
+  }
+});
+
+t.test('nor is one of QoS 0 that waits for the log', async (t) => {
+  const world = new LaneWorld();
+  const { session, link } = world.connected();
+  for (const topic of ['secret', 'open']) world.store.retained.set(message({ topic, retain: true }));
+  world.store.hold = true;
+  session.outbound.oweRetained(['secret', 'open'], '#', 1, undefined);
+  world.authorizer.mayReceive = (_who, topic) => topic !== 'secret';
+  world.store.release();
+  t.same(
+    publishes(link.take()).map(({ topic }) => topic),
+    ['open'],
+  );
+});
+
 t.test('what is owed for a subscription is not owed when that is over', async (t) => {
   const world = new LaneWorld();
   const { session, link } = world.connected({ sendWindow: 1 });
