@@ -2,7 +2,7 @@
  * The database of a data folder: made again where it is in doubt, changed in whole checkpoints, copied to snapshots.
  *
  *     open ─▶ trusted ──────────────────────────────────────────▶ open
- *       └───▶ in doubt ─▶ destroyed ─▶ newest whole snapshot ──▶ open      the log has the rest
+ *       └───▶ in doubt ─▶ destroyed ─▶ newest whole snapshot ──▶ open      the log has the rest; damaged ones are set aside
  *
  * Blocks of queues are read at any time; those of the checkpoint that is being written, and of the next one, are in memory.
  */
@@ -269,8 +269,8 @@ export class StateIndex {
         return;
       } catch (error) {
         if (!(error instanceof SprawlError) || error.code !== 'STORAGE_CORRUPT') throw error;
-        logger.error('a snapshot is damaged', { path: snapshot.path, reason: error.message });
-        this.#snapshots = this.#snapshots.filter((other) => other !== snapshot);
+        const path = await this.#setAside(snapshot);
+        logger.error('a snapshot is damaged and was set aside', { path, reason: error.message });
       } finally {
         await store.close();
       }
@@ -278,6 +278,19 @@ export class StateIndex {
     await database.destroy();
     await (await CheckedStore.create(database, LOADED_PREFIX)).close();
     this.rebuild = { why, from: 0 };
+  }
+
+  /**
+   * It would be counted as the second newest: the whole one would go, and the log behind it. Before the database is believed again, so that
+   * after a crash it is found once more. @returns its path from now on
+   */
+  async #setAside(snapshot: SnapshotFile): Promise<string> {
+    const { files, snapshotFolder } = this.#options;
+    const path = `${snapshot.path}.bad`;
+    await files.rename(snapshot.path, path);
+    await files.syncFolder(snapshotFolder);
+    this.#snapshots = this.#snapshots.filter((other) => other !== snapshot);
+    return path;
   }
 }
 

@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { LogPosition } from '../../../lib/contracts/store.js';
 import { BlockCensus, queueBlockKey } from '../../../storage/disk/session-table.js';
 import { StateIndex } from '../../../storage/disk/state-index.js';
 import { FaultyFiles, ioError } from '../../support/faulty-files.js';
@@ -37,11 +38,15 @@ class Bench {
   /** A state with one key, and a snapshot of it. */
   async withSnapshot(): Promise<void> {
     const { index } = await this.open(true);
-    index.beginCheckpoint();
-    await index.write(70, new Map([['l/s/c', bytes('session')]]));
-    await index.snapshot();
+    await addSnapshot(index, 70);
     await index.close();
   }
+}
+
+async function addSnapshot(index: StateIndex, position: LogPosition): Promise<void> {
+  index.beginCheckpoint();
+  await index.write(position, new Map([['l/s/c', bytes('session')]]));
+  await index.snapshot();
 }
 
 t.test('a database that is being made again is not believed before it is whole', async (t) => {
@@ -61,6 +66,37 @@ t.test('a database that is being made again is not believed before it is whole',
   t.same(loaded, ['l/s/c']);
   t.equal(index.applied, 70);
 });
+
+t.test(
+  'a damaged snapshot is set aside, and the whole one before it stays until there is another',
+  async (t) => {
+    for (const failing of ['rename', 'syncFolder', undefined]) {
+      const bench = new Bench();
+      await bench.withSnapshot();
+      const { index } = await bench.open();
+      await addSnapshot(index, 80);
+      await index.close();
+      const [older, newer] = bench.files.paths() as [string, string];
+      bench.files.contents(newer)[20] = 255;
+      await bench.database.destroy();
+      if (failing !== undefined) {
+        // The process ends there.
+        bench.files.onOperation = (operation, path) => {
+          if (operation === failing) throw ioError(operation, path);
+        };
+        await t.rejects(bench.open(), { code: 'STORAGE_IO' }, failing);
+        bench.files.onOperation = () => {};
+      }
+      const { index: again } = await bench.open();
+      t.same([again.applied, again.floor], [70, 1]);
+      t.same(bench.files.paths(), [older, `${newer}.bad`]);
+      await addSnapshot(again, 90);
+      t.equal(again.floor, 71, 'the log is needed from the whole one on');
+      t.ok(bench.files.has(older));
+      await again.close();
+    }
+  },
+);
 
 t.test('after a failed write the database is opened again, as often as that takes', async (t) => {
   const bench = new Bench();
