@@ -63,7 +63,7 @@ module.exports = {
       from: {
         path: '^(lib|storage|models)/',
         pathNot:
-          '^lib/(listeners\\.ts|tls-files\\.ts|gateway\\.ts|http/|cli/|config/|broker/|connection/socket-transport\\.ts|security/login-throttle\\.ts)',
+          '^lib/(listeners\\.ts|arrivals\\.ts|tls-files\\.ts|gateway\\.ts|http/|cli/|config/|broker/|connection/socket-transport\\.ts|security/login-throttle\\.ts)',
       },
       to: { dependencyTypes: ['core'], path: '^(net|tls|http|https|dgram)$' },
     },

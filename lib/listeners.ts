@@ -13,6 +13,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { WebSocketServer } from 'ws';
+import { Arrivals } from './arrivals.js';
 import type { Lanes } from './broker/lanes.js';
 import { type Config, type ListenerName, type MqttListener, mqttListeners } from './config/index.js';
 import { SocketTransport } from './connection/socket-transport.js';
@@ -39,6 +40,7 @@ export class Listeners {
   readonly #packetMaxBytes: number;
   readonly #connectTimeoutMs: number;
   readonly #logger: Logger;
+  readonly #arrivals = new Arrivals();
   #open: Listener[] = [];
 
   constructor(lanes: Lanes, config: Config, logger: Logger) {
@@ -74,13 +76,19 @@ export class Listeners {
     }
   }
 
-  /** Takes no more connections; those that are open stay. Resolves when the ports are free, for WebSockets when they have closed. */
+  /**
+   * Takes no more connections; those that the lanes have stay. Resolves when the ports are free, for WebSockets when they
+   * have closed.
+   */
   async close(): Promise<void> {
     const closing = this.#open;
     this.#open = [];
-    await Promise.all(
+    const closed = Promise.all(
       closing.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve()))),
     );
+    // Nobody else would end them: a server of Node that closes no longer looks at their deadlines.
+    this.#arrivals.destroy();
+    await closed;
   }
 
   async #create(): Promise<Listener[]> {
@@ -104,7 +112,11 @@ export class Listeners {
       case 'ws':
         return this.#webSockets(createHttpServer(this.#httpOptions(), upgradeRequired));
       case 'tls': {
-        const server = createTlsServer({ ...secure, noDelay: true }, onSocket);
+        const server = createTlsServer({ ...secure, noDelay: true }, (socket) => {
+          if (this.#arrivals.leave(socket)) onSocket(socket);
+          else socket.destroy();
+        });
+        this.#arrivals.watch(server);
         server.on('tlsClientError', (error, socket) => {
           this.#logger.debug('a TLS handshake failed', { reason: error.message });
           // One that took too long is not closed by Node.
@@ -128,6 +140,9 @@ export class Listeners {
   }
 
   #webSockets<S extends HttpServer>(server: S): S {
+    this.#arrivals.watch(server);
+    // Not the 417 of Node, which leaves the connection open for the next request.
+    server.on('checkExpectation', upgradeRequired);
     const sockets = new WebSocketServer({
       server,
       path: this.#config.wsPath,
@@ -142,7 +157,8 @@ export class Listeners {
     sockets.on('error', () => undefined);
     sockets.on('connection', (socket, request: IncomingMessage) => {
       const { remoteAddress, remotePort } = request.socket;
-      this.#accept(new WebSocketTransport(socket, { remoteAddress, remotePort }), request);
+      if (!this.#arrivals.leave(request.socket)) socket.terminate();
+      else this.#accept(new WebSocketTransport(socket, { remoteAddress, remotePort }), request);
     });
     return server;
   }

@@ -1,7 +1,7 @@
 /** WebSocket listeners from the outside: hand-shake, subprotocols, and what is no MQTT. */
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
@@ -23,6 +23,16 @@ async function opened(t: Test, protocol: string): Promise<WebSocket> {
   const socket = new WebSocket(urlOf(gateway, '/mqtt'), protocol);
   t.teardown(() => socket.terminate());
   await once(socket, 'open');
+  return socket;
+}
+
+/** A TCP connection that says `text` and then nothing. */
+function quiet(t: Test, { port }: TestGateway, text = ''): Socket {
+  const socket = connectTcp(port('ws'), '127.0.0.1');
+  t.teardown(() => socket.destroy());
+  socket.on('error', () => undefined); // Being reset is one way to be closed.
+  socket.resume();
+  socket.write(text);
   return socket;
 }
 
@@ -69,6 +79,31 @@ t.test('a hand-shake that never ends, and one without CONNECT, are cut off', asy
   silent.write('GET /mqtt HTTP/1.1\r\nHost: x\r\n');
   const idle = new WebSocket(urlOf(gateway, '/mqtt'), 'mqtt');
   await Promise.all([once(silent, 'close'), once(idle, 'close')]);
+});
+
+t.test('a request with an expectation is told so too, and its connection does not stay', async (t) => {
+  const asking = quiet(t, gateway, 'GET /mqtt HTTP/1.1\r\nHost: x\r\nExpect: cake\r\n\r\n');
+  const [answer] = (await once(asking, 'data')) as [Buffer];
+  t.match(answer.toString(), /^HTTP\/1\.1 426 /);
+  await once(asking, 'close');
+});
+
+t.test('whoever has said nothing yet, or half of a request, does not hold up the end', async (t) => {
+  const ending = await startTestGateway(t, { mqtt: { connectTimeoutMs: 60_000 } });
+  const strangers = [quiet(t, ending), quiet(t, ending, 'GET /mqtt HTTP/1.1\r\nHost: x\r\n')];
+  const client = new WebSocket(urlOf(ending, '/mqtt'), 'mqtt');
+  t.teardown(() => client.terminate());
+  await once(client, 'open');
+  client.send(wire.connect({ version: 5, clientId: 'told' }));
+  await once(client, 'message');
+  const last = once(client, 'message');
+  const signal = AbortSignal.timeout(5000);
+  const closed = Promise.all(strangers.map((socket) => once(socket, 'close', { signal })));
+  const stopped = ending.gateway.stop({ drainTimeoutMs: 60_000 });
+  await closed;
+  await stopped;
+  const [bytes] = (await last) as [Buffer];
+  t.equal(bytes.subarray(0, 1).toString('hex') + bytes.subarray(2, 3).toString('hex'), 'e08b', 'DISCONNECT');
 });
 
 t.test('clients over WebSocket and over TCP reach each other', async (t) => {
