@@ -40,7 +40,7 @@ export class Listeners {
   readonly #packetMaxBytes: number;
   readonly #connectTimeoutMs: number;
   readonly #logger: Logger;
-  readonly #arrivals = new Arrivals();
+  readonly #arrivals: Arrivals;
   #open: Listener[] = [];
 
   constructor(lanes: Lanes, config: Config, logger: Logger) {
@@ -49,6 +49,7 @@ export class Listeners {
     this.#packetMaxBytes = config.mqtt.packetMaxBytes;
     this.#connectTimeoutMs = config.mqtt.connectTimeoutMs;
     this.#logger = logger;
+    this.#arrivals = new Arrivals((remoteAddress) => lanes.reserve(remoteAddress));
   }
 
   get addresses(): Partial<Record<ListenerName, AddressInfo>> {

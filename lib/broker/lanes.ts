@@ -88,6 +88,7 @@ export class Lanes {
   readonly #logger: Logger;
   #door: Door | undefined;
   #events: LaneEvents | undefined;
+  #reserved = 0;
   #handshakes = 0;
   /** Handshakes by remote address; only addresses that have any. */
   readonly #handshakesByAddress = new Map<string, number>();
@@ -172,30 +173,51 @@ export class Lanes {
     this.#events = events;
   }
 
-  /** Connections whose handshake is going on. */
+  /** In every state, reserved places included. */
+  get connectionCount(): number {
+    return this.connections.size + this.#reserved;
+  }
+
+  /** Connections whose handshake is going on, reserved places included. */
   get handshakes(): number {
     return this.#handshakes;
   }
 
+  /**
+   * A place for a socket that has to get through TLS or HTTP before `accept` can have it: it counts as a connection in its
+   * handshake. @returns what gives the place back, also right before `accept`; undefined where there is no room
+   */
+  reserve(remoteAddress: string): (() => void) | undefined {
+    if (!this.#hasRoom(remoteAddress)) return undefined;
+    this.#reserved++;
+    this.#countHandshake(remoteAddress, 1);
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#reserved--;
+      this.#countHandshake(remoteAddress, -1);
+    };
+  }
+
   /** @returns undefined where there is no room: the caller closes the transport without a word. */
   accept(transport: Transport, request?: unknown): Connection | undefined {
-    if (!this.#hasRoom(transport)) {
-      count(this.counters, C.connectionRefusedLimit);
-      return undefined;
-    }
+    const address = transport.remoteAddress ?? '';
+    if (!this.#hasRoom(address)) return undefined;
     const connection = new Connection(transport, this.#env, request);
     this.connections.add(connection);
-    this.#countHandshake(transport, 1);
+    this.#countHandshake(address, 1);
     return connection;
   }
 
-  #hasRoom(transport: Transport): boolean {
+  #hasRoom(address: string): boolean {
     const { connectionsMax, handshakesMax, handshakesPerAddressMax } = this.limits;
-    return (
-      this.connections.size < connectionsMax &&
+    const hasRoom =
+      this.connectionCount < connectionsMax &&
       this.#handshakes < handshakesMax &&
-      this.#handshakesOf(transport) < handshakesPerAddressMax
-    );
+      this.#handshakesOf(address) < handshakesPerAddressMax;
+    if (!hasRoom) count(this.counters, C.connectionRefusedLimit);
+    return hasRoom;
   }
 
   #relieve(registry: SessionRegistry): void {
@@ -208,19 +230,17 @@ export class Lanes {
   /** Half of the handshakes is for clients that may get in: refusals that are held back take no more than the other half. */
   #mayWait({ transport }: Connection): boolean {
     const { handshakesMax, handshakesPerAddressMax } = this.limits;
-    return (
-      this.#handshakes * 2 <= handshakesMax && this.#handshakesOf(transport) * 2 <= handshakesPerAddressMax
-    );
+    const ofAddress = this.#handshakesOf(transport.remoteAddress ?? '');
+    return this.#handshakes * 2 <= handshakesMax && ofAddress * 2 <= handshakesPerAddressMax;
   }
 
-  #handshakesOf(transport: Transport): number {
-    return this.#handshakesByAddress.get(transport.remoteAddress ?? '') ?? 0;
+  #handshakesOf(address: string): number {
+    return this.#handshakesByAddress.get(address) ?? 0;
   }
 
-  #countHandshake(transport: Transport, by: 1 | -1): void {
+  #countHandshake(address: string, by: 1 | -1): void {
     this.#handshakes += by;
-    const address = transport.remoteAddress ?? '';
-    const count = this.#handshakesOf(transport) + by;
+    const count = this.#handshakesOf(address) + by;
     if (count === 0) this.#handshakesByAddress.delete(address);
     else this.#handshakesByAddress.set(address, count);
   }
@@ -289,7 +309,7 @@ export class Lanes {
       flushQueue: new FlushQueue(options.schedule),
       assignClientId: options.assignClientId,
       door: this.#createGate(options),
-      onSettled: (connection: Connection) => this.#countHandshake(connection.transport, -1),
+      onSettled: ({ transport }: Connection) => this.#countHandshake(transport.remoteAddress ?? '', -1),
       onClosed: (connection: Connection) => this.#onClosed(connection),
       onRefused: (connection: Connection, text: string, doorKnows: boolean) =>
         this.#onRefused(connection, text, doorKnows),

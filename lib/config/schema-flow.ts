@@ -223,7 +223,8 @@ export const limitsSchema = z.strictObject({
     min: 1,
     max: COUNT_MAX,
     default: 1000,
-    description: 'Connections whose CONNECT is not answered yet. Further ones are closed at once.',
+    description:
+      'Connections whose CONNECT is not answered yet, those included that are still in the hand-shake of TLS or WebSocket. Further ones are closed at once.',
     higher: 'a reconnect storm is over sooner; strangers can hold more.',
     lower: 'strangers can hold less; more devices have to retry in a storm.',
   }),

@@ -19,7 +19,7 @@ interface CollectedSession {
 /** Where the numbers come from: the lanes of a gateway, seen from here. */
 export interface GaugeSource {
   readonly counters: Counters;
-  readonly connections: { readonly size: number };
+  readonly connectionCount: number;
   readonly handshakes: number;
   readonly registry: { readonly count: number; sessions(): Iterable<CollectedSession> };
   readonly router: {
@@ -89,7 +89,7 @@ export function createGaugeCollector(options: GaugeCollectorOptions): GaugeColle
         // A connection is accepted a moment after its session was made, and ends a moment before.
         clientsDisconnected: Math.max(0, registry.count - clientsConnected),
         clientsMaximum,
-        connectionsOpen: source.connections.size,
+        connectionsOpen: source.connectionCount,
         handshakes: source.handshakes,
         subscriptions: router.subscriptionCount,
         sharedSubscriptions: router.sharedSubscriptionCount,

@@ -17,7 +17,8 @@ import {
   TestGateway,
 } from './mesh-transport.js';
 import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
-import { eventually, TcpProxy } from './mesh-transport-net.js';
+import { eventually } from '../support/eventually.js';
+import { TcpProxy } from './mesh-transport-net.js';
 
 const NO_TCP = { host: LOCAL, tcpPort: undefined, udpPort: 0 };
 const CHILD = fileURLToPath(new URL('./mesh-transport-child.js', import.meta.url));

@@ -33,7 +33,7 @@ import { UnprovenGate } from '../../mesh/transport/unproven-gate.js';
 import { freeUdpPort } from '../support/free-port.js';
 import { nullLogger } from '../support/null-logger.js';
 import { VirtualTime } from '../unit/mesh/transport/virtual-time.js';
-import { eventually } from './mesh-transport-net.js';
+import { eventually } from '../support/eventually.js';
 
 /** Knows the swarm key, and says what it likes. */
 class Rogue {

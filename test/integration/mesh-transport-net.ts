@@ -1,15 +1,8 @@
 /** What lies between two gateways in the tests: it can be listened to, stopped and cut. */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { HostPort } from '../../mesh/transport/index.js';
 import { type Cleaner, LOCAL } from './mesh-transport.js';
-
-/** Looks again and again: for what no event tells of. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  // eslint-disable-next-line no-await-in-loop
-  while (!condition()) await delay(5);
-}
 
 export class TcpProxy {
   readonly address: HostPort;

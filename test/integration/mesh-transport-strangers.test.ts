@@ -18,7 +18,8 @@ import {
   startGateway,
   TestGateway,
 } from './mesh-transport.js';
-import { eventually, TcpProxy, UdpProxy } from './mesh-transport-net.js';
+import { eventually } from '../support/eventually.js';
+import { TcpProxy, UdpProxy } from './mesh-transport-net.js';
 
 const FRESH_LISTEN = { host: LOCAL, tcpPort: 0, udpPort: 0 };
 const NO_TCP = { host: LOCAL, tcpPort: undefined, udpPort: 0 };

@@ -8,7 +8,7 @@ import {
   startGateway,
   TestGateway,
 } from './mesh-transport.js';
-import { eventually } from './mesh-transport-net.js';
+import { eventually } from '../support/eventually.js';
 
 test('two gateways find each other through a bootstrap node, and both say so', async (t) => {
   const swarmKey = newSwarmKey();

@@ -7,8 +7,10 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { join } from 'node:path';
 import mqtt from 'mqtt';
 import t from 'tap';
+import { WebSocket } from 'ws';
 import type { SprawlError } from '../../lib/contracts/errors.js';
 import { tlsOptionsOf } from '../../lib/tls-files.js';
+import { eventually } from '../support/eventually.js';
 import * as wire from '../support/wire.js';
 import {
   type Certificates,
@@ -104,6 +106,58 @@ function suite(certificates: Certificates): void {
     t.not(await Promise.race([ended, late]), 'late', 'both without CONNECT and without TLS');
     silent.destroy();
     secure.destroy();
+  });
+
+  t.test('who is still in TLS counts as a handshake, and gives its place back however it ends', async (t) => {
+    const gateway = await startTestGateway(t, {
+      listeners: { tls: server, tlsPort: 0, wssPort: 0 },
+      limits: { handshakesPerAddressMax: 4 },
+      mqtt: { connectTimeoutMs: 60_000 },
+    });
+    const { lanes } = gateway.gateway;
+    const host = '127.0.0.1';
+    const tcp = (name: 'tls' | 'wss'): Socket => {
+      const socket = connectTcp(gateway.port(name), host);
+      t.teardown(() => socket.destroy());
+      socket.on('error', () => undefined); // Being reset is one way to be closed.
+      return socket.resume();
+    };
+    for (const name of ['tls', 'wss'] as const) {
+      const port = gateway.port(name);
+      const [noTls, leaving, upgraded, lost] = [tcp(name), tcp(name), tcp(name), tcp(name)];
+      await once(tcp(name), 'close', { signal: AbortSignal.timeout(5000) });
+      t.strictSame([lanes.handshakes, lanes.connectionCount], [4, 4], name);
+      noTls.write('hello\r\n\r\n');
+      leaving.end();
+      lost.resetAndDestroy();
+      await eventually(() => lanes.handshakes === 1);
+      const secure = connectTls({ socket: upgraded, host, ca });
+      await once(secure, 'secureConnect');
+      const webSocket = name === 'wss' && new WebSocket(`wss://${host}:${port}/mqtt`, 'mqtt', { ca });
+      if (webSocket !== false) await once(webSocket, 'open');
+      t.strictSame([lanes.handshakes, lanes.connectionCount], webSocket === false ? [1, 1] : [2, 2]);
+      secure.end(name === 'wss' ? 'GET /mqtt HTTP/1.1\r\nHost: x\r\n\r\n' : wire.connect({ version: 4 }));
+      if (webSocket !== false) webSocket.terminate();
+      await eventually(() => lanes.handshakes + lanes.connectionCount === 0);
+    }
+  });
+
+  t.test('who is still in TLS does not hold up the end', async (t) => {
+    const gateway = await startTestGateway(t, {
+      listeners: { tls: server, tlsPort: 0, wssPort: 0 },
+      mqtt: { connectTimeoutMs: 60_000 },
+    });
+    const signal = AbortSignal.timeout(5000);
+    const closed = (['tls', 'wss'] as const).map(async (name) => {
+      const silent = connectTcp(gateway.port(name), '127.0.0.1').resume();
+      t.teardown(() => silent.destroy());
+      await once(silent, 'close', { signal });
+    });
+    const inHttp = connectTls({ host: '127.0.0.1', port: gateway.port('wss'), ca }).resume();
+    t.teardown(() => inHttp.destroy());
+    await once(inHttp, 'secureConnect');
+    await eventually(() => gateway.gateway.lanes.handshakes === 3);
+    await Promise.all([gateway.gateway.stop(), ...closed, once(inHttp, 'close', { signal })]);
   });
 
   t.test('TLS has an address of its own, and the listeners without it are not there', async (t) => {

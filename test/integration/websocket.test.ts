@@ -5,8 +5,10 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
+import { C } from '../../lib/telemetry/index.js';
 import { startTestGateway, type TestGateway } from '../interop/gateway.js';
 import * as wire from '../support/wire.js';
+import { eventually } from '../support/eventually.js';
 
 const gateway = await startTestGateway(t, { mqtt: { connectTimeoutMs: 500 } });
 const urlOf = ({ port }: TestGateway, path: string): string => `ws://127.0.0.1:${port('ws')}${path}`;
@@ -105,6 +107,44 @@ t.test('whoever has said nothing yet, or half of a request, does not hold up the
   const [bytes] = (await last) as [Buffer];
   t.equal(bytes.subarray(0, 1).toString('hex') + bytes.subarray(2, 3).toString('hex'), 'e08b', 'DISCONNECT');
 });
+
+t.test(
+  'who is still in HTTP counts as a handshake, beyond the limit is closed, and gives its place back',
+  async (t) => {
+    const limits = { handshakesPerAddressMax: 4, connectionsMax: 5 };
+    const strict = await startTestGateway(t, { limits, mqtt: { connectTimeoutMs: 60_000 } });
+    const { lanes } = strict.gateway;
+    const HALF = 'GET /mqtt HTTP/1.1\r\nHost: x\r\n';
+    const UPGRADE = `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n`;
+    const leaving = quiet(t, strict);
+    const noWebSocket = quiet(t, strict, HALF);
+    const badPath = quiet(t, strict, HALF.replace('/mqtt', '/other') + UPGRADE);
+    const noHttp = quiet(t, strict);
+    await once(quiet(t, strict), 'close', { signal: AbortSignal.timeout(5000) });
+    t.strictSame([lanes.handshakes, lanes.connectionCount], [4, 4]);
+    t.equal(lanes.counters[C.connectionRefusedLimit], 1);
+    leaving.destroy();
+    await eventually(() => lanes.handshakes === 3);
+    const client = new WebSocket(urlOf(strict, '/mqtt'), 'mqtt');
+    t.teardown(() => client.terminate());
+    await once(client, 'open');
+    t.strictSame([lanes.handshakes, lanes.connectionCount], [4, 4], 'it is counted once');
+    client.send(wire.connect({ version: 4 }));
+    await eventually(() => lanes.handshakes === 3);
+    t.equal(lanes.connectionCount, 4);
+    const last = quiet(t, strict);
+    await eventually(() => lanes.connectionCount === 5);
+    last.destroy();
+    await eventually(() => lanes.connectionCount === 4);
+    noWebSocket.write('\r\n');
+    badPath.write('Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n');
+    noHttp.write('hello\r\n\r\n');
+    await eventually(() => lanes.handshakes === 0);
+    t.equal(lanes.connectionCount, 1, 'the client');
+    client.terminate();
+    await eventually(() => lanes.connectionCount === 0);
+  },
+);
 
 t.test('clients over WebSocket and over TCP reach each other', async (t) => {
   const over = async (url: string): Promise<mqtt.MqttClient> => {

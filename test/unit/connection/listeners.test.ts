@@ -85,7 +85,7 @@ t.test('a client for whom there is no room is cut off without a word', async (t)
   t.same(got, []);
   const socket = new WebSocket(`ws://127.0.0.1:${portOf(listeners, 'ws')}/mqtt`, 'mqtt');
   socket.on('error', () => {});
-  await once(socket, 'close');
+  await new Promise<void>((resolve) => socket.on('close', () => resolve()));
   t.equal(world.counter('connectionRefusedLimit'), 2);
   await listeners.close();
 });

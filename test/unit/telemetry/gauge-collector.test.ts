@@ -75,7 +75,7 @@ function createWorld() {
   const world = { now: 5000, walks: 0, count: 2 };
   const source: GaugeSource = {
     counters,
-    connections: { size: 4 },
+    connectionCount: 4,
     handshakes: 5,
     registry: {
       get count() {
