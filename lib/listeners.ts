@@ -16,9 +16,10 @@ import { WebSocketServer } from 'ws';
 import { Arrivals } from './arrivals.js';
 import type { Lanes } from './broker/lanes.js';
 import { type Config, type ListenerName, type MqttListener, mqttListeners } from './config/index.js';
+import type { Connection } from './connection/connection.js';
 import { SocketTransport } from './connection/socket-transport.js';
 import type { Transport, TransportHandler } from './connection/transport.js';
-import { WebSocketTransport } from './connection/websocket-transport.js';
+import { boundStranger, WebSocketTransport } from './connection/websocket-transport.js';
 import { listenFailure } from './contracts/listen-failure.js';
 import type { Logger } from './contracts/logger.js';
 import { tlsOptionsOf } from './tls-files.js';
@@ -31,6 +32,12 @@ const FLAGS: Partial<Record<ListenerName, string>> = { mqtt: ' (--mqtt-port)', w
 
 /** How often unfinished requests are looked at: they end late by at most this. */
 const HTTP_CHECK_INTERVAL_MS = 1000;
+
+/**
+ * What a message of WebSocket may hold beside the largest packet. It may have several packets [MQTT-6.0.0-2], and MQTT.js in a
+ * browser makes one message of all that gathers while the line is slow. `ws` holds a message until it is whole, so there is an end.
+ */
+const BESIDE_PACKET_MAX_BYTES = 4 * 1024 * 1024;
 
 type AttachableTransport = Transport & { attach(handler: TransportHandler): void };
 
@@ -106,7 +113,7 @@ export class Listeners {
   }
 
   #server(name: ListenerName, secure: TlsOptions): Server {
-    const onSocket = (socket: Socket): void => this.#accept(new SocketTransport(socket));
+    const onSocket = (socket: Socket): void => void this.#accept(new SocketTransport(socket));
     switch (name) {
       case 'mqtt':
         return createTcpServer({ noDelay: true }, onSocket);
@@ -147,7 +154,7 @@ export class Listeners {
     const sockets = new WebSocketServer({
       server,
       path: this.#config.wsPath,
-      maxPayload: this.#packetMaxBytes,
+      maxPayload: this.#packetMaxBytes + BESIDE_PACKET_MAX_BYTES,
       perMessageDeflate: false,
       clientTracking: false,
       // MQTT over WebSocket names its subprotocol [MQTT-6.0.0-3]; "mqttv3.1" is what 3.1 clients say.
@@ -157,17 +164,25 @@ export class Listeners {
     // It repeats the errors of its server, which `listen` and the log deal with.
     sockets.on('error', () => undefined);
     sockets.on('connection', (socket, request: IncomingMessage) => {
-      const { remoteAddress, remotePort } = request.socket;
-      if (!this.#arrivals.leave(request.socket)) socket.terminate();
-      else this.#accept(new WebSocketTransport(socket, { remoteAddress, remotePort }), request);
+      const { socket: stream } = request;
+      const { remoteAddress, remotePort } = stream;
+      if (!this.#arrivals.leave(stream)) {
+        socket.terminate();
+        return;
+      }
+      const transport = new WebSocketTransport(socket, { remoteAddress, remotePort });
+      const connection = this.#accept(transport, request);
+      if (connection === undefined) return;
+      boundStranger(socket, { stream, maxBytes: this.#packetMaxBytes, isIn: () => connection.isReady });
     });
     return server;
   }
 
-  #accept(transport: AttachableTransport, request?: IncomingMessage): void {
+  #accept(transport: AttachableTransport, request?: IncomingMessage): Connection | undefined {
     const connection = this.#lanes.accept(transport, request);
     if (connection === undefined) transport.destroy();
     else transport.attach(connection);
+    return connection;
   }
 }
 

@@ -154,7 +154,7 @@ export const mqttSchema = z.strictObject({
     max: PACKET_BYTES_MAX,
     default: 16_384,
     description:
-      'Largest CONNECT packet, will payload included. It is what a stranger can make the gateway hold before it is known.',
+      'Largest CONNECT packet, will payload included. It is what a stranger can make the gateway hold before it is known; over WebSocket, where a message is awaited whole, that is `mqtt.packetMaxBytes`.',
     higher: 'longer wills and credentials; more memory for strangers.',
     lower: 'less memory for strangers; long wills are refused.',
   }),
@@ -162,7 +162,8 @@ export const mqttSchema = z.strictObject({
     min: 1024,
     max: PACKET_BYTES_MAX,
     default: 1_048_576,
-    description: 'Largest packet from a client after CONNECT; told to MQTT 5 clients as Maximum Packet Size.',
+    description:
+      'Largest packet from a client after CONNECT; told to MQTT 5 clients as Maximum Packet Size. A message of WebSocket may hold several packets, and 4 MiB more than this; one that is larger ends its connection (1009).',
     higher: 'larger messages; each may take that much memory per connection while it arrives.',
     lower: 'less memory per connection; larger messages end their connection.',
   }),

@@ -1,8 +1,35 @@
+import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { Transport, TransportHandler } from './transport.js';
 
 /** Close code for data that this endpoint does not take [RFC 6455, 7.4.1]. */
 const UNSUPPORTED_DATA = 1003;
+
+/** A socket hands on this much at a time: what belongs to the message before counts for the next one. */
+const READ_MAX_BYTES = 65_536;
+
+/**
+ * `ws` hands messages on whole and holds their bytes until then. Of a client that is not in yet it holds no more than `maxBytes`,
+ * and what is read at a time: beyond it the connection is cut. @param stream what the WebSocket is read from
+ */
+export function boundStranger(
+  socket: WebSocket,
+  { stream, maxBytes, isIn }: { stream: Duplex; maxBytes: number; isIn: () => boolean },
+): void {
+  let heldBytes = 0;
+  const handedOn = (): void => {
+    heldBytes = 0;
+  };
+  const received = (bytes: Uint8Array): void => {
+    heldBytes += bytes.length;
+    if (isIn()) {
+      stream.off('data', received);
+      socket.off('message', handedOn);
+    } else if (heldBytes > maxBytes + READ_MAX_BYTES) socket.terminate();
+  };
+  socket.on('message', handedOn);
+  stream.on('data', received);
+}
 
 /** MQTT over WebSocket: packets may be cut and merged over binary frames at will; a text frame closes [MQTT-6.0.0-1]. */
 export class WebSocketTransport implements Transport {

@@ -68,6 +68,43 @@ t.test('packets may be split and joined over WebSocket frames as they like', asy
   t.equal(Buffer.concat(received).toString('hex'), '20020000d000d000');
 });
 
+t.test('packets of one message may together be larger than a packet may be', async (t) => {
+  const small = await startTestGateway(t, { mqtt: { packetMaxBytes: 2048, connectMaxBytes: 2048 } });
+  const socket = new WebSocket(urlOf(small, '/mqtt'), 'mqtt');
+  t.teardown(() => socket.terminate());
+  await once(socket, 'open');
+  const CONNACK_BYTES = 4;
+  const PUBACK_BYTES = 4;
+  const COUNT = 90;
+  let receivedBytes = 0;
+  socket.on('message', (data: Buffer) => (receivedBytes += data.length));
+  socket.send(wire.connect({ version: 4 }));
+  await eventually(() => receivedBytes === CONNACK_BYTES);
+  await eventually(() => small.gateway.lanes.handshakes === 0);
+  const publish = (packetId: number, bytes: number): Buffer =>
+    Buffer.from(wire.publish({ version: 4, topic: 't', payload: Buffer.alloc(bytes), qos: 1, packetId }));
+  // More than a stranger may send.
+  socket.send(Buffer.concat(Array.from({ length: COUNT }, (_, index) => publish(index + 1, 1000))));
+  await eventually(() => receivedBytes === CONNACK_BYTES + COUNT * PUBACK_BYTES);
+  socket.send(publish(COUNT + 1, 2048));
+  await once(socket, 'close');
+  t.equal(receivedBytes, CONNACK_BYTES + COUNT * PUBACK_BYTES, 'a packet has the limit that it had');
+});
+
+t.test('a message without end is not held for somebody who is not in', async (t) => {
+  const small = await startTestGateway(t, {
+    mqtt: { packetMaxBytes: 2048, connectMaxBytes: 2048, connectTimeoutMs: 60_000 },
+  });
+  const socket = new WebSocket(urlOf(small, '/mqtt'), 'mqtt');
+  t.teardown(() => socket.terminate());
+  socket.on('error', () => undefined); // Being reset is one way to be cut off.
+  await once(socket, 'open');
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+  socket.send(Buffer.alloc(100_000), { fin: false }, () => undefined);
+  await closed;
+  await eventually(() => small.gateway.lanes.connectionCount === 0);
+});
+
 t.test('a text frame ends the connection', async (t) => {
   const socket = await opened(t, 'mqtt');
   socket.send('100c00044d5154540402003c0000');
