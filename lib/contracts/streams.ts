@@ -18,12 +18,26 @@ export interface MessageSource {
  * the later epoch, then the later sequence. No clock decides.
  */
 export interface RetainedVersion {
-  /** One more than that of the version which its gateway knew when it was published. */
+  /** One more than that of the version which its gateway knew when it was published; at most RETAINED_COUNTER_MAX. */
   readonly counter: number;
   readonly origin: GatewayId;
   readonly epoch: Epoch;
   /** Position in the log of the origin. */
   readonly sequence: LogPosition;
+}
+
+/**
+ * The greatest counter of a retained version, and the greatest floor: the log and the streams have 32 bits of it. A topic comes so far after a write each
+ * second for 136 years, or where a member says so. No member may say more.
+ */
+export const RETAINED_COUNTER_MAX = 2 ** 32 - 1;
+
+/**
+ * Of the version that is published next. At the greatest counter it stays there, and what else a version has decides which is the newer.
+ * @param known of the version that its topic has; 0: it has none. @param floor which no new counter is below
+ */
+export function nextRetainedCounter(known: number, floor: number): number {
+  return Math.min(Math.max(known, floor) + 1, RETAINED_COUNTER_MAX);
 }
 
 /** Below 0: `a` is the older; 0: they are one. */

@@ -11,6 +11,7 @@
  */
 import { PUBACK, PUBCOMP, PUBREC, writeAck } from '../delivery/ack-writer.js';
 import type { LogPosition, MessageOrigin } from '../contracts/store.js';
+import { nextRetainedCounter } from '../contracts/streams.js';
 import { createMessage, type Message } from '../message/message.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { type Route, RouteState } from '../routing/router.js';
@@ -475,11 +476,13 @@ export class Ingest {
       }
       if (this.#isWorthStoring(message) && store.admit(message.weight) === 0)
         store.append(message, undefined);
-      retention.keep(message);
+      if (!this.#isOvertaken(message)) retention.keep(message);
     } else if (store.retained.get(message.topic) !== undefined) {
       if (this.#isWorthStoring(message)) store.append(message, undefined);
-      retention.clear(message);
-      if (message.position > 0) this.#noteCleared(message);
+      if (!this.#isOvertaken(message)) {
+        retention.clear(message);
+        if (message.position > 0) this.#noteCleared(message);
+      }
     }
     this.#forwardWhenCommitted(message);
     return true;
@@ -499,10 +502,13 @@ export class Ingest {
   #numberRetained(message: Message): void {
     const { mesh, retention } = this.#env;
     if (mesh !== undefined && !message.topic.startsWith('$'))
-      message.retainedCounter = Math.max(retention.counterOf(message.topic), mesh.retainedFloor) + 1;
+      message.retainedCounter = nextRetainedCounter(retention.counterOf(message.topic), mesh.retainedFloor);
   }
 
-  /** A message of QoS 0 does not wait for the log: one that stands before it there is not the newest when its turn comes. */
+  /**
+   * A message of QoS 0 does not wait for the log: one that stands before it there is not the newest when its turn comes. Nor need the last one of a topic
+   * be the newest that has come to the greatest counter: that may be another gateway's.
+   */
   #isOvertaken(message: Message): boolean {
     const { topic, position } = message;
     const { mesh, retention } = this.#env;

@@ -1,5 +1,6 @@
 /** What the store keeps of what RetainedNode has to remember over a restart. */
 import type { Store } from '../../lib/contracts/store.js';
+import { RETAINED_COUNTER_MAX } from '../../lib/contracts/streams.js';
 import type { Bookkeeping } from './bookkeeping.js';
 import { NOTE_EVERY_MS } from './limits.js';
 import type { RetainedImage } from './retained-node.js';
@@ -21,7 +22,10 @@ export class RetainedMemory {
 
   get image(): RetainedImage | undefined {
     const note = this.#store.note(NOTE);
-    return note === undefined ? undefined : (JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage);
+    if (note === undefined) return undefined;
+    const image = JSON.parse(Buffer.from(note).toString('utf8')) as RetainedImage;
+    // Earlier versions took whatever a member said.
+    return { ...image, floor: Math.min(image.floor, RETAINED_COUNTER_MAX) };
   }
 
   remember(image: RetainedImage): void {

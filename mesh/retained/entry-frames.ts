@@ -18,7 +18,7 @@ import type { QoS } from '../../lib/protocol/packet.js';
 import { isValidTopicName, STRING_MAX_BYTES } from '../../lib/protocol/topic.js';
 import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { FRAME_SOFT_MAX_BYTES, MESSAGE_MAX_BYTES, PIECE_BYTES } from './limits.js';
-import { FrameKind } from './retained-frames.js';
+import { FrameKind, readCounter } from './retained-frames.js';
 
 const NONCE_BYTES = 8;
 const TOMBSTONE = 4;
@@ -218,7 +218,7 @@ function readHead(reader: ByteReader, sources: readonly Source[]) {
   if (flags > 15 || (flags & 3) === 3) throw new MalformedFrame(`an entry with flags ${flags}`);
   const source = sources[reader.varint()];
   if (source === undefined) throw new MalformedFrame('an entry of no source');
-  const counter = reader.varint();
+  const counter = readCounter(reader);
   const sequence = reader.varint();
   const topic = reader.text(STRING_MAX_BYTES);
   if (!isValidTopicName(topic) || topic.startsWith('$'))

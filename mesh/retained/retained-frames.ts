@@ -25,6 +25,7 @@ import {
   publicKeyOf,
 } from '../../lib/contracts/gateway-id.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
+import { RETAINED_COUNTER_MAX } from '../../lib/contracts/streams.js';
 import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { BUCKET_COUNT, FRAME_SOFT_MAX_BYTES, GROUP_COUNT, TICKS_MAX_COUNT } from './limits.js';
 import {
@@ -268,8 +269,16 @@ function readRow(reader: ByteReader, count: number): Digest[] {
   return digests;
 }
 
+/** Of a version, or a floor. @throws MalformedFrame where the log could not have it */
+export function readCounter(reader: ByteReader): number {
+  const counter = reader.varint();
+  if (counter > RETAINED_COUNTER_MAX)
+    throw new MalformedFrame(`a counter of ${counter} where ${RETAINED_COUNTER_MAX} is the most`);
+  return counter;
+}
+
 function readState(reader: ByteReader): PeerState {
-  const floor = reader.varint();
+  const floor = readCounter(reader);
   const head = reader.varint();
   const rosterVersion = reader.varint();
   return { floor, head, rosterVersion, known: readTicks(reader), dropped: readTicks(reader) };
@@ -304,7 +313,7 @@ function readBucket(reader: ByteReader): ListedBucket {
     const topicHash = reader.u32();
     if (bucketOf(topicHash) !== bucket) throw new MalformedFrame('a topic in the wrong bucket');
     const { high, low } = readDigest(reader);
-    const counter = reader.varint();
+    const counter = readCounter(reader);
     const flags = reader.u8();
     const kind = KINDS[flags & ~OWN];
     if (kind === undefined) throw new MalformedFrame('an entry of no kind');

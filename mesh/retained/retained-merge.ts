@@ -5,7 +5,7 @@
  * taken for older than a tombstone which somebody else still has, no counter begins below the highest one that was ever forgotten:
  * the floor. It is told to others with each comparison.
  */
-import { compareVersions, type RetainedVersion } from '../../lib/contracts/streams.js';
+import { compareVersions, nextRetainedCounter, type RetainedVersion } from '../../lib/contracts/streams.js';
 
 export type MergeVerdict = 'wins' | 'loses' | 'same';
 
@@ -22,7 +22,7 @@ export class RetainedMerge {
     return this.#floor;
   }
 
-  /** Another gateway forgot versions up to here. */
+  /** Another gateway forgot versions up to here. @param counter at most RETAINED_COUNTER_MAX */
   raiseFloor(counter: number): void {
     if (counter > this.#floor) this.#floor = counter;
   }
@@ -45,7 +45,7 @@ export class RetainedMerge {
 
   /** Of what is published or removed here. @param known what the topic has, a tombstone counts */
   nextCounter(known: RetainedVersion | undefined): number {
-    return Math.max(known?.counter ?? 0, this.#floor) + 1;
+    return nextRetainedCounter(known?.counter ?? 0, this.#floor);
   }
 }
 
