@@ -159,10 +159,12 @@ export class Lanes {
       hasRoom: () => ingest.hasRoom(),
       publishForwarded: (message) => ingest.publishForwarded(message),
       publishPassing: (message) => ingest.publishPassing(message),
-      publishRun: (frames, v5, publisher) => {
+      publishRun: (frames, v5, publisher, mayCome) => {
         const parsed = parseRun(frames, v5, publisher, router);
-        if (parsed !== undefined) ingest.publishForwardedRun(parsed.run, parsed.route);
-        return parsed?.run.count ?? 0;
+        if (parsed === undefined) return 0;
+        const { run, route } = parsed;
+        if (mayCome(route.topic)) ingest.publishForwardedRun(run, route);
+        return run.count;
       },
     };
   }

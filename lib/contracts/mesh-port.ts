@@ -26,9 +26,10 @@ export interface MeshHost {
   publishPassing(message: Message): void;
   /**
    * Frames of QoS 0 as a client of another gateway sent them. @param frames nobody changes them any more
+   * @param mayCome asked once for the topic of all of them: where not, nobody gets them
    * @returns how many messages they are; 0 where they are no such frames
    */
-  publishRun(frames: Uint8Array, v5: boolean, publisher: string): number;
+  publishRun(frames: Uint8Array, v5: boolean, publisher: string, mayCome: (topic: string) => boolean): number;
 
   readonly retained: RetainedView;
   /** What is known of a topic has changed; set by the mesh. `newest`: a message, or its removal; undefined: nothing is known any more. */

@@ -14,3 +14,7 @@ export const CHANGE_WORTH = 8;
 export const HISTORY_MAX_VERSIONS = 10_000;
 /** How long a SUBACK waits for those who may be slow or gone. */
 export const SUBACK_HOLD_MAX_MS = 250;
+/** Topics whose verdict by the filters is remembered: where more come in turn each is matched again. */
+export const VERDICTS_MAX_COUNT = 1024;
+/** Longer topics are matched each time: what is remembered stays below half a megabyte. */
+export const VERDICT_TOPIC_MAX_CHARACTERS = 128;

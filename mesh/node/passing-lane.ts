@@ -26,16 +26,21 @@ interface Way {
   readonly receiver: PassingReceiver;
 }
 
+type PassingParts = Pick<NodeParts, 'clock' | 'host' | 'limits' | 'local' | 'texts'>;
+
 export class PassingLane {
-  readonly #parts: Pick<NodeParts, 'clock' | 'host' | 'limits' | 'texts'>;
+  readonly #parts: PassingParts;
   /** undefined: there is no link. */
   #way: Way | undefined;
   /** Over all links before this one. */
   #passed: PassedCounts = { sent: 0, slowLink: 0, linkDown: 0, expired: 0, tooLarge: 0 };
   #receivedCount = 0;
+  /** One function for all runs. */
+  readonly #mayImport: (topic: string) => boolean;
 
-  constructor(parts: Pick<NodeParts, 'clock' | 'host' | 'limits' | 'texts'>) {
+  constructor(parts: PassingParts) {
     this.#parts = parts;
+    this.#mayImport = (topic) => parts.local.mayImport(topic);
   }
 
   /** That were sent, or not. They only rise. */
@@ -43,18 +48,18 @@ export class PassingLane {
     return sum(this.#passed, this.#way?.sender.counts);
   }
 
-  /** That came. It only rises. */
+  /** That came, whether or not they were let in. It only rises. */
   get receivedCount(): number {
     return this.#receivedCount;
   }
 
   /** @param source the peer in its present life */
   linkUp(link: PeerLink, source: MessageSource): void {
-    const { clock, host, texts } = this.#parts;
+    const { clock, host, local, texts } = this.#parts;
     const now = (): number => clock.now();
     const deliver = (message: Message): void => {
       this.#receivedCount++;
-      host.publishPassing(message);
+      if (local.mayImport(message.topic)) host.publishPassing(message);
     };
     this.#way = {
       link,
@@ -107,7 +112,7 @@ export class PassingLane {
   /** Of the channel `runs`. @throws MalformedFrame @returns as `onFrame` */
   onRun(frame: Uint8Array): string | undefined {
     const { v5, publisher, frames } = decodeRun(frame);
-    const count = this.#parts.host.publishRun(frames, v5, publisher);
+    const count = this.#parts.host.publishRun(frames, v5, publisher, this.#mayImport);
     this.#receivedCount += count;
     return count > 0 ? undefined : 'it sent messages that are none';
   }

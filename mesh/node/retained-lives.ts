@@ -94,9 +94,9 @@ export class RetainedLives {
   /** A message of another gateway, in its stream. @returns where it is in the log here; 0: in none */
   took(message: Message): LogPosition {
     const { local, host } = this.#parts.node;
-    // What is retained goes to everybody, whatever they let in.
-    if (message.retain && !local.mayImport(message.topic)) {
-      this.notRetained(message);
+    if (!local.mayImport(message.topic)) {
+      // What is retained goes to everybody, whatever they let in. The rest comes from one that does not keep to what was asked for.
+      if (message.retain) this.notRetained(message);
       return 0;
     }
     if (message.retain) message.mayBeRemoved = this.#present?.isSuspect(message) === true;

@@ -80,6 +80,20 @@ t.test('what begins with $ stays here, whatever the lists say', async (t) => {
   interest.remove('$SYS/#', 1);
 });
 
+t.test(
+  'what the lists say of a topic is the same however often it is asked, and of however many',
+  async (t) => {
+    const filters = new TopicFilters(['in/#', 'some/+/x']);
+    const long = 'x'.repeat(60_000);
+    for (let n = 0; n < 2; n++) {
+      for (const topic of ['in', 'in/a', 'some/a/x', `in/${long}`]) t.equal(filters.allows(topic), true);
+      for (const topic of ['out', 'some/a/y', '$in/a', long]) t.equal(filters.allows(topic), false);
+      for (let i = 0; i < 1500; i++)
+        if (!filters.allows(`in/${i}`) || filters.allows(`out/${i}`)) t.fail(`${i}`);
+    }
+  },
+);
+
 t.test('a shared subscription is announced as its filter', async (t) => {
   const interest = interestOf(['$share/g/a/+']);
   t.same([...interest.told], [['a/+', 1]]);

@@ -1,9 +1,12 @@
 /** What import and export filters keep in and out: also of what is retained, which goes to everybody. */
 import t from 'tap';
+import { encodeRun } from '../../../../mesh/node/runs.js';
 import type { MeshNodeOptions } from '../../../../mesh/node/node-options.js';
+import { Channel } from '../../../../mesh/link/peer-link.js';
 import { MeshNetwork } from '../../../sim/mesh/network.js';
 import { Random } from '../../../sim/random.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
+import { publish as publishFrame } from '../../../support/wire.js';
 import { NETWORK, Site } from './linked-sites.js';
 
 type Filters = Partial<Pick<MeshNodeOptions, 'importFilters' | 'exportFilters'>>;
@@ -106,3 +109,33 @@ t.test(
     t.same(a.got, ['public/x wanted', 'public/y wanted']);
   },
 );
+
+t.test('what a member sends without being asked is had, and goes to no client', async (t) => {
+  const world = await World.open({}, { importFilters: ['public/#'] }, {});
+  const [a, b, c] = world.sites as [Site, Site, Site];
+  void b.subscribe('$SYS/#');
+  await world.meet();
+  const toB = [...a.node.peers].find(({ gateway }) => gateway === b.id);
+  // It sends everything with QoS 1 and 2, whatever was asked for.
+  a.node.targets = () => [b, c].map(({ id }) => ({ gateway: id, qos: 2 }));
+  for (const topic of ['private/x', 'public/x'])
+    for (const qos of [0, 1, 2] as const) a.publish(topic, `QoS ${qos}`, qos);
+  for (const topic of ['private/x', '$SYS/broker/uptime', 'public/y']) {
+    const payload = 'of a run';
+    const frames = publishFrame({ version: 4, topic, payload });
+    toB?.link?.send(Channel.runs, encodeRun(false, 'p', Buffer.concat([frames, frames])));
+  }
+  await world.scheduler.advance(1000);
+  const came = [
+    ...['public/y of a run', 'public/y of a run'],
+    ...['public/x QoS 0', 'public/x QoS 1', 'public/x QoS 2'],
+  ];
+  t.same([...b.got].sort(), came.sort());
+  const [atB, atC] = [b, c].map(({ node }) => [...node.peers].find(({ gateway }) => gateway === a.id));
+  t.equal(c.got.length, 6, 'who lets it in gets it');
+  t.equal(atB?.isReachable, true);
+  t.equal(atB?.passing.receivedCount, 8);
+  t.equal(atB?.receiver.durable, atC?.receiver.durable, 'nothing of it is asked for again');
+  const [keptForB, keptForC] = [b, c].map(({ id }) => a.store.floors.get(`peer/${id}`) ?? 0);
+  t.ok(keptForB === keptForC && keptForB !== undefined && keptForB > 4, 'nothing of it is kept');
+});

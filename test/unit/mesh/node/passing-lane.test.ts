@@ -3,6 +3,7 @@ import t from 'tap';
 import type { MeshHost } from '../../../../lib/contracts/mesh-port.js';
 import type { Message } from '../../../../lib/message/message.js';
 import { TextCache } from '../../../../mesh/forward/text-cache.js';
+import { LocalInterest } from '../../../../mesh/interest/index.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
 import { PassingLane } from '../../../../mesh/node/passing-lane.js';
 import { encodeRun } from '../../../../mesh/node/runs.js';
@@ -13,14 +14,19 @@ const SOURCE = { origin: ORIGIN, epoch: { counter: 1, nonce: NONCE } };
 const QUEUED_MAX_BYTES = 1000;
 const FRAMES = Uint8Array.of(0x30, 3, 0, 1, 0x61);
 
-function createLane(): { lane: PassingLane; got: string[] } {
+function createLane(importFilters: readonly string[] = ['#']): { lane: PassingLane; got: string[] } {
   const got: string[] = [];
   const host: Partial<MeshHost> = {
     publishPassing: ({ topic }: Message) => void got.push(topic),
-    publishRun: (frames) => (frames.length > 0 ? 2 : 0),
+    publishRun: (frames, _v5, _publisher, mayCome) => {
+      if (frames.length === 0) return 0;
+      if (mayCome('a')) got.push('a run');
+      return 2;
+    },
   };
   const lane = new PassingLane({
     ...{ clock: { now: () => 1000, wall: () => 0 }, host: host as MeshHost, texts: new TextCache(16) },
+    local: new LocalInterest({ life: 0, importFilters, exportFilters: ['#'] }),
     limits: {
       ...{ linkMaxBytesPerSecond: 0, interestWaitMs: 0, relay: true },
       maxQueuedPassingBytes: QUEUED_MAX_BYTES,
@@ -92,8 +98,24 @@ t.test('what comes is handed in and counted, and what is none ends the link', (t
   t.equal(lane.onFrame(link.take(Channel.passing)[0] ?? new Uint8Array()), undefined);
   t.same(got, ['a']);
   t.equal(lane.onRun(encodeRun(true, 'p', FRAMES)), undefined);
+  t.same(got, ['a', 'a run']);
   t.equal(lane.receivedCount, 3);
   t.equal(lane.onRun(encodeRun(true, 'p', new Uint8Array(0))), 'it sent messages that are none');
   t.equal(lane.receivedCount, 3);
+  t.end();
+});
+
+t.test('what is not imported came, and is handed in to nobody', (t) => {
+  const { lane, got } = createLane(['b', '$SYS/#']);
+  const other = createLane().lane;
+  const link = new FakeLink(ORIGIN);
+  other.linkUp(link, SOURCE);
+  lane.linkUp(new FakeLink(ORIGIN), SOURCE);
+  for (const topic of ['a', 'b', '$SYS/broker/uptime']) other.send(messageAt(1, topic));
+  other.flush();
+  t.equal(lane.onFrame(link.take(Channel.passing)[0] ?? new Uint8Array()), undefined);
+  t.equal(lane.onRun(encodeRun(true, 'p', FRAMES)), undefined);
+  t.same(got, ['b']);
+  t.equal(lane.receivedCount, 5);
   t.end();
 });

@@ -36,12 +36,14 @@ t.test(
   },
 );
 
-t.test('what is retained and not let in comes into no log', async (t) => {
-  const { scheduler, sites } = await mesh([{ node: { importFilters: ['in/#'] } }, {}]);
+t.test('what is not let in comes into no log, retained or not', async (t) => {
+  const { scheduler, sites } = await mesh([{ node: { importFilters: ['in/#', '$x'] } }, {}]);
   const [a, b] = sites as [Site, Site];
   await scheduler.advance(1000);
   const before = a.store.committed;
-  t.equal(a.node.took(messageOf(b.id, 'out/x')), 0);
+  for (const topic of ['out/x', '$SYS/x', '$x'])
+    for (const retain of [true, false])
+      t.equal(a.node.took(Object.assign(messageOf(b.id, topic), { retain })), 0, topic);
   await scheduler.advance(100);
   t.equal(a.store.committed, before);
   t.equal(a.retained('out/x'), undefined);
