@@ -30,6 +30,7 @@ import {
 import { Channel, type LinkHandlers, type PeerLink } from '../link/peer-link.js';
 import type { RetainedSync } from '../retained/index.js';
 import { MalformedFrame } from '../wire/bytes.js';
+import { exportedPart } from './exported-part.js';
 import { decodeHello, type Hello } from './hello.js';
 import { InterestRefusals } from './interest-refusals.js';
 import { HELLO_WITHIN_MS } from './limits.js';
@@ -131,7 +132,7 @@ export class Peer implements RemoteTarget {
   /** A life of this gateway begins; there is no link. */
   begin(retained: RetainedNode): void {
     this.#sync = retained.createSync(this.gateway, (frame) => this.#send(Channel.retained, frame));
-    const { store, limits, lineage, clock } = this.#parts;
+    const { store, local, limits, lineage, clock } = this.#parts;
     const { gateway } = this;
     // What it has of this log is not known before it says so. Floors are durable with a checkpoint only, and that is enough: they only rise, so that
     // an older one keeps more, and nothing is dropped without a checkpoint.
@@ -141,7 +142,8 @@ export class Peer implements RemoteTarget {
       {
         now: () => clock.now(),
         send: (frame) => this.#send(Channel.forward, frame),
-        readOwn: (from, maxBytes, done) => store.readOwn(from, maxBytes, done),
+        readOwn: (from, maxBytes, done) =>
+          store.readOwn(from, maxBytes, (own) => done(exportedPart(own, local))),
         setFloor: (position) => store.setFloor(floorName(gateway), position),
         pass: (message) => this.passing.send(message),
         stalled: () => this.#stall(),

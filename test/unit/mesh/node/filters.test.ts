@@ -58,6 +58,32 @@ t.test('what is not exported stays at home, retained or not, before others are m
   t.same(b.got, ['public/x open']);
 });
 
+t.test('what is not exported stays at home also in the backlog of a gateway that was away', async (t) => {
+  const world = await World.open({ exportFilters: ['public/#'] }, {});
+  const [a, b] = world.sites as [Site, Site];
+  await world.meet();
+  world.network.stop(b.id);
+  await world.scheduler.advance(3000);
+  for (const topic of ['private/x', '$x', 'public/x'])
+    for (const retain of [false, true]) a.publish(topic, retain ? 'retained' : 'once', 1, retain);
+  a.publish('private/x', '', 1, true);
+  a.publish('public/y', 'last', 1);
+  await world.scheduler.advance(100);
+  const upTo = a.store.committed;
+  const sent: string[] = [];
+  const took = b.node.took.bind(b.node);
+  b.node.took = (message) => {
+    sent.push(message.topic);
+    return took(message);
+  };
+  world.network.start(b);
+  await world.scheduler.advance(3000);
+  t.same(sent, ['public/x', 'public/x', 'public/y']);
+  t.same(b.got, ['public/x once', 'public/x retained', 'public/y last']);
+  const [atB] = b.node.peers;
+  t.ok((atB?.receiver.status.covered ?? 0) >= upTo, 'the rest counts as had');
+});
+
 t.test('a removal of what is not exported stays at home like the message', async (t) => {
   const world = await World.open({ exportFilters: ['public/#'] }, {});
   const [a, b] = world.sites as [Site, Site];
