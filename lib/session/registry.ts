@@ -140,7 +140,9 @@ export class SessionRegistry {
     if (claimant.cleanStart) old?.end();
     this.#env.wills.hurry(claimant.clientId);
     if (old !== undefined && !old.ended) {
-      this.#promise(claimant, old, true, this.#recordConnect(claimant, old.stored ? 'connected' : undefined));
+      const connectedAt = this.#recordConnect(claimant, old.stored ? 'connected' : undefined);
+      old.awaitResume();
+      this.#promise(claimant, old, true, connectedAt);
       return;
     }
     if (this.#sessions.size >= this.#env.limits.sessionsMax) {

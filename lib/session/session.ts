@@ -10,7 +10,10 @@
  *     └────── end ─────────────┴──▶ ended
  *
  * A will is published when the connection ends without DISCONNECT 0x00, after its delay or when the session ends, whichever
- * comes first; a connection that resumes the session before that withdraws it [MQTT-3.1.3-9].
+ * comes first; a connection that resumes the session before that withdraws it [MQTT-3.1.3-9]. While that connection is being
+ * stored the delay does not end.
+ *
+ * Over 400 lines: what connections, time and the log do to one session stands together.
  */
 import type { TimerHandle } from '../contracts/clock.js';
 import type { LogPosition, SessionImage, SessionRecord } from '../contracts/store.js';
@@ -81,6 +84,8 @@ export class Session implements Subscriber, Identity {
   #parkedAt: number | undefined;
   #ended = false;
   #stored: boolean;
+  /** How often the log was told of a new connection since the start: each has put its own will in the place of the one before. */
+  #recordedCount = 0;
 
   /** @param onEnd called once, when nothing of the session is left, with where its end is stored (0: nowhere). */
   constructor(
@@ -126,6 +131,15 @@ export class Session implements Subscriber, Identity {
     return this.#env.authorizer.canReceive(this, topic);
   }
 
+  /**
+   * That a new connection resumes the session is on its way to the log: until `resume` or `stayParked` the delayed will of the last
+   * one does not come. It may not any more, and would seem to be the new one where it stood behind it in the log.
+   */
+  awaitResume(): void {
+    this.#recordedCount++;
+    this.#willTimer?.cancel();
+  }
+
   /** A new connection resumes the session. Its CONNACK has not left yet; nothing is sent before `start`. */
   resume(options: SessionOptions): void {
     this.#expiryTimer?.cancel();
@@ -138,12 +152,13 @@ export class Session implements Subscriber, Identity {
     this.#will = options.will;
   }
 
-  /** A connection that was about to resume the session did not: what was stored of it is taken back. */
+  /** A connection that was about to resume the session did not: what was stored of it is taken back, and its will is due again. */
   stayParked(): void {
     if (this.#ended || !this.#stored) return;
     const { clientId, expiryS } = this;
     this.#env.store.record({ kind: 'connected', clientId, expiryS, will: this.#will });
     this.#recordDisconnect();
+    if (this.#willTimer !== undefined && this.#will !== undefined) this.#startWillTimer(this.#will);
   }
 
   /** The connection that the session was made for left before CONNACK: it ends as if it had never been. */
@@ -296,14 +311,22 @@ export class Session implements Subscriber, Identity {
 
   #scheduleWill(): void {
     if (this.#will === undefined) return;
-    const delayS = Math.min(this.#will.properties.willDelayInterval ?? 0, this.expiryS);
+    const delayS = this.#delayOf(this.#will);
     if (delayS === 0 || this.#env.gauges.pendingWills >= this.#env.limits.pendingWillsMax) {
       this.#publishWill();
       return;
     }
     this.#env.gauges.pendingWills++;
+    this.#startWillTimer(this.#will);
+  }
+
+  #startWillTimer(will: Will): void {
     const since = this.#parkedAt ?? this.#env.clock.now();
-    this.#willTimer = this.#env.timers.at(since + delayS * 1000, () => this.#publishWill());
+    this.#willTimer = this.#env.timers.at(since + this.#delayOf(will) * 1000, () => this.#publishWill());
+  }
+
+  #delayOf(will: Will): number {
+    return Math.min(will.properties.willDelayInterval ?? 0, this.expiryS);
   }
 
   #scheduleExpiry(): void {
@@ -332,35 +355,41 @@ export class Session implements Subscriber, Identity {
     const will = this.#will;
     if (will === undefined) return;
     this.#will = undefined;
+    const recordedCount = this.#recordedCount;
     // Rules may have changed since CONNECT.
     if (!this.#env.authorizer.canPublish(this, will.topic)) {
       count(this.#env.counters, C.droppedWill);
-      this.#recordWillGone();
+      this.#recordWillGone(recordedCount);
       return;
     }
     const message = this.#willMessage(will);
     const { authorizePublish } = this.#env.hooks;
     if (authorizePublish === undefined) {
-      this.#sendWill(message);
+      this.#sendWill(message, recordedCount);
       return;
     }
     authorizePublish(this, message, (refused, allowed) => {
       if (refused === undefined) {
-        this.#sendWill(allowed);
+        this.#sendWill(allowed, recordedCount);
       } else {
         count(this.#env.counters, C.droppedWill);
-        this.#recordWillGone();
+        this.#recordWillGone(recordedCount);
       }
     });
   }
 
+  /** Whether the will that the log has for the session is still that of `recordedCount`: a hook may answer when the client is back. */
+  #isWillStored(recordedCount: number): boolean {
+    return this.#stored && recordedCount === this.#recordedCount;
+  }
+
   /** After a restart it would be published again. @returns where that is stored; 0: nowhere */
-  #recordWillGone(): LogPosition {
-    if (!this.#stored) return 0;
+  #recordWillGone(recordedCount: number): LogPosition {
+    if (!this.#isWillStored(recordedCount)) return 0;
     return this.#env.store.record({ kind: 'willPublished', clientId: this.clientId });
   }
 
-  #sendWill(message: Message): void {
+  #sendWill(message: Message, recordedCount: number): void {
     const { wills, commits, counters, ingest } = this.#env;
     const { clientId } = this;
     const { qos } = message;
@@ -369,12 +398,13 @@ export class Session implements Subscriber, Identity {
       if (qos === 0) {
         // Behind what its client published and what still waits for the log: `online` may not come after `offline`. And once it
         // is stored that it is gone: it comes once or not at all.
-        commits.after(this.#recordWillGone(), { committed: () => ingest.publishOwn(message, this) });
-      } else if (
-        !ingest.publishOwn(message, this, this.#stored ? { clientId, packetId: 0, qos } : undefined)
-      ) {
-        this.#recordWillGone();
+        commits.after(this.#recordWillGone(recordedCount), {
+          committed: () => ingest.publishOwn(message, this),
+        });
+        return;
       }
+      const origin = this.#isWillStored(recordedCount) ? { clientId, packetId: 0, qos } : undefined;
+      if (!ingest.publishOwn(message, this, origin)) this.#recordWillGone(recordedCount);
     });
   }
 

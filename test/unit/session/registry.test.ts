@@ -1,4 +1,6 @@
 import t from 'tap';
+import type { MessageOrigin, SessionImage } from '../../../lib/contracts/store.js';
+import type { Message } from '../../../lib/message/message.js';
 import type { Will } from '../../../lib/protocol/index.js';
 import { ReasonCode } from '../../../lib/protocol/index.js';
 import type { SessionLink } from '../../../lib/session/environment.js';
@@ -76,6 +78,29 @@ const will = (payload: string, delayS = 0): Will => ({
   retain: false,
   properties: { willDelayInterval: delayS },
 });
+
+const textOf = (it: Will | undefined): string => Buffer.from(it?.payload ?? []).toString();
+
+function pass(world: LaneWorld, ms: number): void {
+  world.now += ms;
+  world.lanes.timers.runDue(world.now);
+}
+
+/** The session as the records of the store make it after a crash. */
+function replayed(world: LaneWorld): SessionImage | undefined {
+  const sessions = new LaneWorld().lanes.createRestoration();
+  for (const record of world.store.records) sessions.replayStep(record);
+  return sessions.imageOf('id');
+}
+
+/** A will of QoS 1 or 2 is one record with its end, which a replay takes apart. */
+function noteWillsOf({ store }: LaneWorld): void {
+  const append = store.append.bind(store);
+  store.append = (message?: Message, origin?: MessageOrigin) => {
+    if (origin?.packetId === 0) store.records.push({ kind: 'willPublished', clientId: origin.clientId });
+    return append(message);
+  };
+}
 
 const kinds = (world: LaneWorld): string[] => world.store.records.map(({ kind }) => kind);
 
@@ -269,21 +294,91 @@ t.test('a parked session stays as it is when a connection leaves before it is gr
   t.equal(registry.count, 0, 'and the session its expiry');
 });
 
-t.test('a session that expires while its resume is being stored is replaced by a new one', async (t) => {
+t.test('a delayed will does not come while a resume of its session is being stored', async (t) => {
   const { world, registry } = arena();
-  const first = new Contender(registry, world, { expiryS: 10 });
+  const first = new Contender(registry, world, { will: will('first', 5) });
+  registry.claim(first);
+  const { session } = first;
+  first.leave();
+  t.equal(world.env.gauges.pendingWills, 1);
+  world.store.hold = true;
+  const second = new Contender(registry, world, { will: will('second') });
+  registry.claim(second);
+  pass(world, 5001);
+  world.store.release();
+  t.equal(second.session, session);
+  t.equal(world.counter('willsPublished'), 0, 'the client was back in time [MQTT-3.1.3-9]');
+  t.equal(world.env.gauges.pendingWills, 0);
+  t.equal(textOf(replayed(world)?.will), 'second', 'also after a crash');
+});
+
+t.test('it comes where the connection leaves before it is granted, when it is due', async (t) => {
+  const { world, registry } = arena({ pendingWillsMax: 1 });
+  const first = new Contender(registry, world, { will: will('first', 5) });
   registry.claim(first);
   first.leave();
   world.store.hold = true;
-  const second = new Contender(registry, world, { expiryS: 10 });
+  const early = new Contender(registry, world);
+  registry.claim(early);
+  pass(world, 4000);
+  early.leave();
+  world.store.release();
+  t.equal(world.counter('willsPublished'), 0);
+  const late = new Contender(registry, world);
+  registry.claim(late);
+  pass(world, 5000);
+  t.equal(world.counter('willsPublished'), 0);
+  late.leave();
+  pass(world, 0);
+  world.store.release();
+  t.equal(world.counter('willsPublished'), 1, 'it is past its delay');
+  t.equal(world.env.gauges.pendingWills, 0);
+  t.equal(replayed(world)?.will, undefined);
+});
+
+t.test('a hook that answers when the client is back ends the will that it was asked about', async (t) => {
+  for (const qos of [0, 1] as const) {
+    for (const answer of ['allowed', 'refused']) {
+      const { world, registry } = arena();
+      let decide = (): void => {};
+      world.lanes.hooks.authorizePublish = (_session, message, done) => {
+        decide = () => done(answer === 'allowed' ? undefined : new Error(answer), message);
+      };
+      noteWillsOf(world);
+      const first = new Contender(registry, world, { will: { ...will('first'), qos } });
+      registry.claim(first);
+      first.leave();
+      t.equal(textOf(replayed(world)?.will), 'first', 'not before it is answered');
+      const second = new Contender(registry, world, { will: will('second', 60) });
+      registry.claim(second);
+      decide();
+      t.equal(world.counter('willsPublished'), answer === 'allowed' ? 1 : 0);
+      t.equal(textOf(second.session?.image.will), 'second');
+      t.equal(textOf(replayed(world)?.will), 'second', `the same after a crash, ${answer} with QoS ${qos}`);
+      second.leave();
+      pass(world, 60_001);
+      decide();
+      t.equal(replayed(world)?.will, undefined);
+    }
+  }
+});
+
+t.test('a session that expires while its resume is being stored is replaced by a new one', async (t) => {
+  const { world, registry } = arena();
+  const first = new Contender(registry, world, { expiryS: 10, will: will('first', 60) });
+  registry.claim(first);
+  first.leave();
+  world.store.hold = true;
+  const second = new Contender(registry, world, { expiryS: 10, will: will('second') });
   registry.claim(second);
-  world.now += 10_001;
-  world.lanes.timers.runDue(world.now);
+  pass(world, 10_001);
   world.store.release();
   t.equal(second.session, undefined, 'the new one has to be stored too');
   world.store.release();
   t.equal(second.present, false);
   t.equal(registry.count, 1);
+  t.equal(world.counter('willsPublished'), 1);
+  t.equal(textOf(replayed(world)?.will), 'second');
 });
 
 t.test('whoever is evicted while its session is being read or stored gets nothing any more', async (t) => {
