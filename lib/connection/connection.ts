@@ -56,6 +56,7 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
   readonly #stall: StallWatch;
   #state: ConnectionState = ConnectionState.handshake;
   #lane: PublishLane | undefined;
+  /** When the client was last heard, or could be again. */
   #lastReceivedAt: number;
   #paused = false;
   /** What DISCONNECT of the client means for its session. */
@@ -204,8 +205,13 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
     const full = this.#input.suspended && this.#input.waitingBytes > WAITING_MAX_BYTES;
     if (full === this.#paused) return;
     this.#paused = full;
-    if (full) this.transport.pause();
-    else this.transport.resume();
+    if (full) {
+      this.transport.pause();
+    } else {
+      // It was not silent, it was not read.
+      this.#lastReceivedAt = this.#env.clock.now();
+      this.transport.resume();
+    }
   }
 
   // Packets out.
@@ -255,6 +261,8 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
     }
     // The CONNECT packet holds the password.
     if (connect !== undefined) delete connect.password;
+    // However long CONNACK took: nothing may be sent before it.
+    this.#lastReceivedAt = this.#env.clock.now();
     session.start(this);
     this.resume();
   }
@@ -267,7 +275,8 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
   /** Called some times a second. */
   tick(now: number): void {
     if (this.#state !== ConnectionState.ready) return;
-    const timeout = keepAliveTimeout(now - this.#lastReceivedAt, this.agreedTerms.keepAliveS);
+    const silentMs = this.#paused ? 0 : now - this.#lastReceivedAt;
+    const timeout = keepAliveTimeout(silentMs, this.agreedTerms.keepAliveS);
     if (timeout !== undefined) this.#env.onKeepAliveTimeout(this);
     const reason = timeout ?? this.#stall.check(now);
     if (reason !== undefined) this.disconnect(reason);

@@ -6,7 +6,7 @@ import { C } from '../telemetry/counters.js';
 const GRACE = 1.5;
 
 /**
- * @param silentMs since the last byte of the client. @param keepAliveS as granted; 0: it may be silent for ever.
+ * @param silentMs since the last byte of the client, as far as it was read. @param keepAliveS as granted; 0: it may be silent for ever.
  * @returns why the client is let go, undefined while it is not.
  */
 export function keepAliveTimeout(silentMs: number, keepAliveS: number): CloseReason | undefined {

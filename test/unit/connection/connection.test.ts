@@ -210,6 +210,55 @@ t.test('a silent client is let go, and the embedder hears why first', async (t) 
   t.same(world.events.slice(1), ['ping', 'keep alive timeout', 'door closed']);
 });
 
+t.test('a client is not silent while it is not read, and may be again from then on', async (t) => {
+  const world = new ConnectionWorld();
+  const peer = await world.enter({ keepAlive: 10 });
+  peer.connection.suspend();
+  for (let at = 0; at < 30_000; at += 10_000) {
+    peer.feed(PING);
+    world.advance(10_000);
+  }
+  t.equal(peer.connection.isReady, true, 'it is heard, though not answered');
+  const large = wire.publish({ version: 5, topic: 't', payload: Buffer.alloc(40_000), qos: 1, packetId: 1 });
+  peer.feed(large, large);
+  t.equal(peer.transport.log.at(-1), 'pause');
+  world.advance(100_000);
+  t.equal(peer.connection.isReady, true);
+  peer.connection.resume();
+  t.equal(peer.transport.log.at(-1), 'resume');
+  world.advance(15_000);
+  t.equal(peer.connection.isReady, true);
+  world.advance(1);
+  t.equal(peer.connection.isReady, false, 'whoever has vanished meanwhile is found');
+  t.same(world.counted('disconnected'), { disconnectedKeepAlive: 1 });
+});
+
+t.test('a client who is not heard while it is being read is silent, though its packets wait', async (t) => {
+  const world = new ConnectionWorld();
+  const peer = await world.enter({ keepAlive: 10 });
+  peer.connection.suspend();
+  peer.feed(PING);
+  world.advance(15_001);
+  t.equal(peer.connection.isReady, false);
+});
+
+t.test('the keep alive begins when the client is in, however long that took', async (t) => {
+  const world = new ConnectionWorld();
+  const peer = world.dial();
+  peer.connect({ keepAlive: 2 });
+  let letIn = (): void => {};
+  await peer.admit((done) => {
+    letIn = () => done(undefined);
+  });
+  world.advance(5000);
+  letIn();
+  peer.finish();
+  world.advance(3000);
+  t.equal(peer.connection.isReady, true);
+  world.advance(1);
+  t.equal(peer.connection.isReady, false);
+});
+
 t.test('a client that takes nothing of its output is let go', async (t) => {
   const world = new ConnectionWorld({ writeTimeoutMs: 5000 });
   const peer = await world.enter();
