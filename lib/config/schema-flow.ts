@@ -58,7 +58,7 @@ export const deliverySchema = z.strictObject({
     max: SECONDS_FOR_EVER,
     default: 0,
     description:
-      'How long QoS 1, QoS 2 and retained messages are kept for whoever has not got them yet, whatever Message Expiry Interval they came with, if any. What is older is not delivered and counted (expired). 0 is no limit.',
+      'How long QoS 1, QoS 2 and retained messages are kept for whoever has not got them yet, whatever Message Expiry Interval they came with, if any: what clients and an embedder publish, wills (from when they are published) and dead letters, but not the $SYS topics of the gateway, nor what is restored from an archive. What is older is not delivered and counted (expired). In a mesh the limit of the gateway where a message is published holds; what is stored keeps the limit it was stored with. 0 is no limit.',
     higher: 'longer absences without loss; more space on the disk, or memory.',
     lower: 'clients that come back are not flooded with what is of no use any more.',
   }),

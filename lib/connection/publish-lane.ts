@@ -314,6 +314,8 @@ export class PublishLane {
 
   #acceptAllowed(message: Message, packetId: number, route: MessageRoute): void {
     const target = message.topic === route.topic ? route : this.#env.router.resolve(message.topic);
+    // The hook may have made another one of it.
+    this.#env.ingest.limitLife(message);
     try {
       this.#accept(message, packetId, target);
     } catch (error) {

@@ -179,6 +179,8 @@ export class Ingest {
 
   /** The gateway's own messages: wills, $SYS, dead letters. @returns whether it was taken */
   publishOwn(message: Message, publisher: Session | undefined, origin?: MessageOrigin): boolean {
+    // $SYS says how things are, which some of it does once: it stays.
+    if (publisher !== undefined) this.limitLife(message);
     const done = (): void => this.#published(message, publisher);
     // A will is what its client publishes, all else the gateway itself.
     return this.#publishOwn(message, publisher, origin, publisher !== undefined, done);
@@ -186,7 +188,15 @@ export class Ingest {
 
   /** Messages that come through Aedes's `publish`, which runs the hooks itself. `done`: stored and routed, or refused. */
   publishForDoor(message: Message, done: (error?: Error) => void): void {
+    this.limitLife(message);
     this.#publishOwn(message, undefined, undefined, true, done);
+  }
+
+  /** What is kept for whoever has not got it yet has an end (`delivery.messageExpiryMaxS`). PublishLane gives it to what comes as PUBLISH. */
+  limitLife(message: Message): void {
+    const { limits, clock } = this.#env;
+    if (limits.messageExpiryMaxS > 0 && (message.qos > 0 || message.retain))
+      message.expireBy(clock.now() + limits.messageExpiryMaxS * 1000);
   }
 
   #publishOwn(
@@ -280,7 +290,10 @@ export class Ingest {
     return true;
   }
 
-  /** What cannot be delivered to a client goes to the dead-letter topic, with whom it was for and why. */
+  /**
+   * What cannot be delivered to a client goes to the dead-letter topic, with whom it was for and why. It lives as long as the
+   * message would have.
+   */
   deadLetter(message: Message, clientId: string, reason: string): void {
     const { deadLetterTopic } = this.#env.limits;
     if (deadLetterTopic === '' || message.topic === deadLetterTopic) return;
@@ -294,17 +307,17 @@ export class Ingest {
       ],
     });
     message.detach();
-    this.publishOwn(
-      createMessage({
-        topic: deadLetterTopic,
-        topicBytes: route.bytes,
-        payload: message.payload,
-        properties,
-        qos: message.qos,
-        retain: false,
-      }),
-      undefined,
-    );
+    const letter = createMessage({
+      topic: deadLetterTopic,
+      topicBytes: route.bytes,
+      payload: message.payload,
+      properties,
+      qos: message.qos,
+      retain: false,
+      expiresAt: message.expiresAt,
+    });
+    this.limitLife(letter);
+    this.publishOwn(letter, undefined);
   }
 
   /** @internal the record of a QoS 1 message is durable. */

@@ -17,6 +17,7 @@ const EXCESS_MAX_BYTES = 1024;
 /**
  * One published message on its way through the gateway. It is shared by everybody who will receive it and never changes,
  * except that `detach` moves its bytes out of the read buffer of its publisher, and `settle` lets go of what can be made again.
+ * Before it is published `expireBy` may make it go earlier.
  */
 export class Message {
   /** Where the log has it; 0: nowhere. Set when it is appended. */
@@ -57,7 +58,7 @@ export class Message {
     readonly qos: QoS,
     readonly retain: boolean,
     /** On the monotonic clock, milliseconds; NEVER without an expiry. */
-    readonly expiresAt: number,
+    public expiresAt: number,
     /** Client id of the publisher; empty for the gateway's own. */
     readonly publisher: string,
   ) {
@@ -77,6 +78,11 @@ export class Message {
 
   get payloadLength(): number {
     return this.payloadEnd - this.payloadStart;
+  }
+
+  /** Nobody gets it from then on, on the monotonic clock, if it does not expire before. */
+  expireBy(at: number): void {
+    if (at < this.expiresAt) this.expiresAt = at;
   }
 
   /**

@@ -253,6 +253,16 @@ t.test('a hook may refuse a publish, later too, and input waits for it', async (
   t.equal(bench.world.counter('refusedNotAuthorized'), 1);
 });
 
+t.test('what a hook makes of a publish is kept no longer than delivery.messageExpiryMaxS', async (t) => {
+  const bench = new Bench({}, { messageExpiryMaxS: 5 });
+  const { world } = bench;
+  world.lanes.hooks.authorizePublish = (_session, one, done) => {
+    done(undefined, message({ topic: one.topic, qos: one.qos }));
+  };
+  bench.feed({ topic: 'a', qos: 1, packetId: 1 });
+  t.equal(world.store.appended[0]?.expiresAt, world.now + 5000);
+});
+
 t.test('a hook may send a publish elsewhere', async (t) => {
   const bench = new Bench();
   bench.world.lanes.hooks.authorizePublish = (_session, one, done) => {

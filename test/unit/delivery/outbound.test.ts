@@ -692,6 +692,30 @@ t.test('a message that the client refuses goes to the dead-letter topic with the
   t.same(world.counted('dropped'), { droppedRefusedByClient: 2 });
 });
 
+t.test(
+  'a dead letter lives as long as its message would have, within delivery.messageExpiryMaxS',
+  async (t) => {
+    for (const [messageExpiryMaxS, expected] of [
+      [0, [2000, Infinity]],
+      [1, [1000, 1000]],
+      [60, [2000, 60_000]],
+    ] as const) {
+      const world = new LaneWorld({ messageExpiryMaxS });
+      const letters = deadLetters(world);
+      const { session } = world.connected({ version: 5 });
+      deliver(session, { qos: 1, expiresAt: world.now + 5000 });
+      deliver(session, { qos: 2 });
+      world.now += 3000;
+      session.outbound.puback(1, 0x80);
+      session.outbound.pubrec(2, 0x80);
+      t.same(
+        letters.map(({ expiresAt }) => expiresAt - world.now),
+        expected,
+      );
+    }
+  },
+);
+
 t.test('a dead letter is not lettered again, nor is anything where the topic is turned off', async (t) => {
   for (const deadLetterTopic of ['$dead', '']) {
     const world = new LaneWorld({ deadLetterTopic });

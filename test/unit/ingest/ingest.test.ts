@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { Message } from '../../../lib/message/message.js';
 import type { Packet, QoS } from '../../../lib/protocol/index.js';
 import { Listener } from '../../../lib/routing/subscription.js';
 import type { Session } from '../../../lib/session/session.js';
@@ -331,6 +332,31 @@ t.test('what is published in the name of a client, as a will is, counts against 
   ingest.publishOwn(message({ topic: 'c', retain: true, publisher: 'one' }), undefined);
   t.same(world.counted('refused'), { refusedRetainedQuota: 2 });
   t.equal(world.store.retained.count, 1);
+});
+
+t.test('what an embedder publishes is kept no longer than delivery.messageExpiryMaxS, $SYS is', async (t) => {
+  const world = new LaneWorld({ messageExpiryMaxS: 5 });
+  const { ingest } = world.lanes;
+  const lives = new Map<string, number>();
+  world.lanes.router.addListener(
+    new Listener<Message>('#', (got) => void lives.set(got.topic, got.expiresAt - world.now)),
+  );
+  const done = (): void => {};
+  ingest.publishForDoor(message({ topic: 'kept', retain: true }), done);
+  ingest.publishForDoor(message({ topic: 'long', qos: 1, expiresAt: world.now + 9000 }), done);
+  ingest.publishForDoor(message({ topic: 'short', qos: 2, expiresAt: world.now + 2000 }), done);
+  ingest.publishForDoor(message({ topic: 'passing' }), done);
+  t.same(
+    [...lives],
+    [
+      ['kept', 5000],
+      ['long', 5000],
+      ['short', 2000],
+      ['passing', Infinity],
+    ],
+  );
+  ingest.publishOwn(message({ topic: '$SYS/version', retain: true }), undefined);
+  t.equal(world.store.retained.get('$SYS/version')?.expiresAt, Infinity);
 });
 
 t.test("the gateway's own messages are stored first too, or refused to whoever asked", async (t) => {

@@ -210,6 +210,20 @@ t.test(
   },
 );
 
+t.test('delivery.messageExpiryMaxS holds for wills, from when they are published', async (t) => {
+  for (const [will, livesS] of [
+    [willOf({ willDelayInterval: 100 }), 5],
+    [willOf({ willDelayInterval: 100, messageExpiryInterval: 60 }), 5],
+    [willOf({ willDelayInterval: 100, messageExpiryInterval: 3 }), 3],
+    [{ ...willOf({ willDelayInterval: 100 }), qos: 0, retain: true }, 5],
+  ] as const) {
+    const { session, world, pass } = attached({ expiryS: 1000, will }, { messageExpiryMaxS: 5 });
+    session.disconnect(false, undefined);
+    pass(100);
+    t.equal((world.store.appended[0]?.expiresAt ?? 0) - world.now, livesS * 1000);
+  }
+});
+
 t.test('a session may be asked what it may receive, by the rules of now', async (t) => {
   const { session, world } = attached({ expiryS: 0 });
   t.ok(session.canReceive('t'));
