@@ -154,10 +154,12 @@ export class Session implements Subscriber, Identity {
 
   /** A connection that was about to resume the session did not: what was stored of it is taken back, and its will is due again. */
   stayParked(): void {
-    if (this.#ended || !this.#stored) return;
-    const { clientId, expiryS } = this;
-    this.#env.store.record({ kind: 'connected', clientId, expiryS, will: this.#will });
-    this.#recordDisconnect();
+    if (this.#ended) return;
+    if (this.#stored) {
+      const { clientId, expiryS } = this;
+      this.#env.store.record({ kind: 'connected', clientId, expiryS, will: this.#will });
+      this.#recordDisconnect();
+    }
     if (this.#willTimer !== undefined && this.#will !== undefined) this.#startWillTimer(this.#will);
   }
 
