@@ -6,6 +6,8 @@ import { configSchema } from './schema.js';
 export interface JsonSchemaNode {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, JsonSchemaNode>>;
+  /** Of each element of a list. */
+  readonly items?: JsonSchemaNode;
   readonly anyOf?: readonly JsonSchemaNode[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
@@ -13,6 +15,7 @@ export interface JsonSchemaNode {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly minLength?: number;
+  readonly minItems?: number;
   readonly description?: string;
   readonly defaultText?: string;
   readonly limitText?: string;
@@ -66,7 +69,11 @@ function limitOf(schema: JsonSchemaNode): string {
     case 'boolean':
       return 'true or false';
     case 'array':
-      return 'a list';
+      return schema.minItems === undefined ? 'a list' : 'a list, not empty';
+    case 'object':
+      return `a section with keys such as ${Object.keys(schema.properties ?? {})
+        .slice(0, 3)
+        .join(', ')}`;
     default:
       return schema.minLength === undefined ? 'a text' : 'a text, not empty';
   }
@@ -105,7 +112,27 @@ export function configJsonSchema(): Readonly<Record<string, unknown>> {
   return { title: 'Sprawl Edge configuration', ...z.toJSONSchema(configSchema, { io: 'input' }) };
 }
 
-export const CONFIG_ROOT: ConfigSection = parseRoot(configJsonSchema());
+const CONFIG_SCHEMA = configJsonSchema();
+
+export const CONFIG_ROOT: ConfigSection = parseRoot(CONFIG_SCHEMA);
+
+/** The schema of a part of a value. @param inner where the part stands in the value of the key */
+function schemaAt(key: string, inner: readonly PropertyKey[]): JsonSchemaNode | undefined {
+  return [...key.split('.'), ...inner].reduce<JsonSchemaNode | undefined>(
+    (schema, part) => (typeof part === 'number' ? schema?.items : schema?.properties?.[String(part)]),
+    CONFIG_SCHEMA,
+  );
+}
+
+/** The legal values of a part of a value in words. @param inner where the part stands in the value of the key */
+export function limitAt(key: string, inner: readonly PropertyKey[]): string {
+  return limitOf(schemaAt(key, inner) ?? {});
+}
+
+/** The keys that a part of a value may have. @param inner where the part stands in the value of the key */
+export function namesAt(key: string, inner: readonly PropertyKey[]): readonly string[] {
+  return Object.keys(schemaAt(key, inner)?.properties ?? {});
+}
 
 function keysUnder(section: ConfigSection): ConfigKey[] {
   return [...section.children.values()].flatMap((child) =>
@@ -123,14 +150,19 @@ export const CONFIG_KEYS_BY_ENV: ReadonlyMap<string, ConfigKey> = new Map(
   [...CONFIG_KEYS.values()].map((key) => [key.envName, key]),
 );
 
-const sectionNames = (section: ConfigSection): string[] =>
+const sectionsUnder = (section: ConfigSection): ConfigSection[] =>
   [...section.children.values()].flatMap((child) =>
-    child.kind === 'section' ? [child.name, ...sectionNames(child)] : [],
+    child.kind === 'section' ? [child, ...sectionsUnder(child)] : [],
   );
+
+/** Every section by its name. */
+export const CONFIG_SECTIONS: ReadonlyMap<string, ConfigSection> = new Map(
+  sectionsUnder(CONFIG_ROOT).map((section) => [section.name, section]),
+);
 
 /** The key or section that the unknown `name` was probably meant to be: nearly the same name, or the same key elsewhere. */
 export function nearestKey(name: string): string | undefined {
-  const names = [...CONFIG_KEYS.keys(), ...sectionNames(CONFIG_ROOT)];
+  const names = [...CONFIG_KEYS.keys(), ...CONFIG_SECTIONS.keys()];
   const leafOf = (full: string): string => full.slice(full.lastIndexOf('.') + 1);
   const near = nearest(name, names);
   if (near !== undefined) return near;

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import type { z } from 'zod';
 import { SprawlError } from '../contracts/errors.js';
 import { withDefaults, type Config } from './config.js';
+import { issueText } from './issue-text.js';
 import { CONFIG_KEYS } from './key-table.js';
 import { readMachine, type Machine } from './machine.js';
 import { checkRelations } from './relations.js';
@@ -10,7 +12,6 @@ import {
   settingsOfFile,
   settingsOfFlags,
   settingsOfObject,
-  shown,
   type FlagSetting,
   type Setting,
 } from './setting.js';
@@ -55,37 +56,16 @@ function branchOf(parent: Tree, name: string): Tree {
   return child;
 }
 
-interface Issue {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-}
-
-function innerName(name: string, inner: readonly PropertyKey[]): string {
-  return inner.reduce<string>(
-    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}.${String(part)}`),
-    name,
-  );
-}
-
-function invalid(issue: Issue, settings: ReadonlyMap<string, Setting>): SprawlError {
+function invalid(issue: z.core.$ZodIssue, settings: ReadonlyMap<string, Setting>): SprawlError {
   const parts = issue.path.map(String);
   const depth = parts.findIndex((_, index) => CONFIG_KEYS.has(parts.slice(0, index + 1).join('.'))) + 1;
   const name = parts.slice(0, depth === 0 ? parts.length : depth).join('.');
   const setting = settings.get(name);
   if (setting === undefined) return missing(name, settings);
-  const inner = issue.path.slice(depth);
-  if (inner.length > 0) {
-    const source = setting.sourceOf?.(inner) ?? setting.source;
-    return new SprawlError('CONFIG_INVALID', `${innerName(name, inner)}: ${issue.message} (${source})`, {
-      details: { key: name, source },
-    });
-  }
-  const { key, value, source } = setting;
-  return new SprawlError(
-    'CONFIG_INVALID',
-    `${name}: ${shown(value, key.secret)} is not allowed: it must be ${key.limitText} (${source})`,
-    { details: { key: name, limit: key.limitText, source } },
-  );
+  const { text, source } = issueText(issue, setting, issue.path.slice(depth));
+  return new SprawlError('CONFIG_INVALID', `${text} (${source})`, {
+    details: { key: name, limit: setting.key.limitText, source },
+  });
 }
 
 function missing(name: string, settings: ReadonlyMap<string, Setting>): SprawlError {
@@ -104,7 +84,9 @@ function missing(name: string, settings: ReadonlyMap<string, Setting>): SprawlEr
 function parseTree(settings: ReadonlyMap<string, Setting>): SchemaOutput {
   const result = configSchema.safeParse(treeOf(settings.values()));
   if (result.success) return result.data;
-  throw invalid(result.error.issues[0] ?? { path: [], message: result.error.message }, settings);
+  const [issue] = result.error.issues;
+  if (issue === undefined) throw result.error;
+  throw invalid(issue, settings);
 }
 
 function deepFreeze<T>(value: T): T {

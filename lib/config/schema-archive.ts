@@ -11,6 +11,8 @@ export const ARCHIVE_WHEN_FULL = ['refuse', 'drop'] as const;
 /** Another gateway of the mesh, by its name or the beginning of its id. */
 const PEER_TARGET = /^mesh(?::[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/;
 const TARGET = /^(?:file:\/\/\/[^#?]+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:\/[A-Za-z0-9_=%+,.~/-]*)?)$/;
+const BUCKET =
+  'the name of a bucket has 3 to 63 lower case letters, digits, dots and hyphens, the first and the last a letter or a digit';
 /** `name=path.to.field:type`; elements of arrays by their number. */
 const COLUMN = /^([A-Za-z_][A-Za-z0-9_]{0,62})=([^:=]+):(double|integer|boolean|text)$/;
 /** Of every row. */
@@ -52,14 +54,18 @@ const column = z
 /** What is archived, and how it is laid out. */
 const contents = {
   topics: z
-    .array(z.string().refine((filter) => isValidTopicFilter(filter), { message: 'is not a topic filter' }))
+    .array(
+      z.string().refine((filter) => isValidTopicFilter(filter), {
+        message: 'is not a topic filter: + stands for one whole level, # for all at the end',
+      }),
+    )
     .default([])
     .meta(
       note({
         description:
           'What is archived: messages that clients of this gateway published to topics of these filters. Those of QoS 0 wait for nothing and nothing waits for them: of a power cut the last second is missing, and so is what comes while the disk has no room (`sprawl_archive_not_logged_total`). A gateway that does nothing else syncs its disk for them once a second, however little comes. `$SYS` and `storage.memoryTopics` are not archived. What other gateways took in, they archive.',
         defaultText: 'none: there is no archive',
-        limitText: 'topic filters; a leading wildcard does not match topics that begin with `$`',
+        limitText: 'a list of topic filters; a leading wildcard does not match topics that begin with `$`',
       }),
     ),
   target: z
@@ -73,7 +79,7 @@ const contents = {
         description:
           'Where the archive is. All gateways of a mesh may use one: each writes under names of its own. `mesh`: that of another gateway of the mesh which has `archive.forPeers`, for one that has no way out of its own; `mesh:GATEWAY` names it, by its `mesh.site` or at least eight characters of its id. For `s3://` credentials come from where the tools of AWS take them: the environment, `~/.aws`, or the role of the machine.',
         defaultText: 'the folder `archive` in `dataDir`',
-        limitText: 'file:///FOLDER or s3://BUCKET[/PREFIX], or mesh[:GATEWAY]',
+        limitText: `file:///FOLDER or s3://BUCKET[/PREFIX], or mesh[:GATEWAY]; ${BUCKET}`,
       }),
     ),
   format: z
@@ -174,7 +180,11 @@ const way = {
     lower: 'more of the line is left to others; a backlog takes longer.',
   }),
   uploadHours: z
-    .array(z.string().refine((text) => HOURS.test(text), { message: 'is not HH:MM-HH:MM' }))
+    .array(
+      z.string().refine((text) => HOURS.test(text), {
+        message: 'is not HH:MM-HH:MM from 00:00 to 23:59, such as 22:00-06:00',
+      }),
+    )
     .default([])
     .meta(
       note({
@@ -268,7 +278,7 @@ export const archiveSchema = z.strictObject({
         description:
           'A second archive with the same messages, in another region or on another disk. It is written from the log, not from the first one: each goes on while the other is out of reach.',
         defaultText: 'none',
-        limitText: 'file:///FOLDER or s3://BUCKET[/PREFIX]',
+        limitText: `file:///FOLDER or s3://BUCKET[/PREFIX]; ${BUCKET}`,
       }),
     ),
   forPeers: flag(false, {
@@ -284,7 +294,7 @@ export const archiveSchema = z.strictObject({
         description:
           'Other gateways of the mesh whose archive this one finishes when they do not come back: the name of a site, the first characters of an id (four at least), or `*` for all. What they take in and have not archived yet is copied to the log here. `archive.target` has to be the same archive as theirs.',
         defaultText: 'none',
-        limitText: 'names of sites, beginnings of ids, or `*`',
+        limitText: 'a list of names of sites, beginnings of ids, or `*`',
       }),
     ),
   standbyMaxBytes: derivedInteger({

@@ -21,19 +21,22 @@ function isAddressAndPort(text: string): boolean {
   return isHostAndPort(text) && isIP(text.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')) !== 0;
 }
 
-const hostAndPort = z
-  .string()
-  .refine(isHostAndPort, { message: 'is not HOST:PORT (an IPv6 address stands in brackets)' });
+const hostAndPort = z.string().refine(isHostAndPort, {
+  message: 'is not HOST:PORT with a port from 1 to 65535 (an IPv6 address stands in brackets)',
+});
 const bootstrapNode = z.string().refine((text) => text === 'none' || isHostAndPort(text), {
-  message: 'is neither HOST:PORT nor "none"',
+  message: 'is neither HOST:PORT with a port from 1 to 65535 nor "none"',
 });
 const advertised = z.string().refine((text) => text === 'none' || isAddressAndPort(text), {
-  message: 'is neither an IP address with a port nor "none" (an IPv6 address stands in brackets)',
+  message:
+    'is neither an IP address with a port from 1 to 65535 nor "none" (an IPv6 address stands in brackets)',
 });
 const filters = z.array(
-  z.string().refine((filter) => isValidTopicFilter(filter), { message: 'is not a topic filter' }),
+  z.string().refine((filter) => isValidTopicFilter(filter), {
+    message: 'is not a topic filter: + stands for one whole level, # for all at the end',
+  }),
 );
-const FILTERS = 'topic filters; a leading wildcard does not match topics that begin with `$`';
+const FILTERS = 'a list of topic filters; a leading wildcard does not match topics that begin with `$`';
 
 /** Who is met, and where. */
 const places = {

@@ -17,13 +17,17 @@ export const storageSchema = z.strictObject({
       }),
     ),
   memoryTopics: z
-    .array(z.string().refine((filter) => isValidTopicFilter(filter), { message: 'is not a topic filter' }))
+    .array(
+      z.string().refine((filter) => isValidTopicFilter(filter), {
+        message: 'is not a topic filter: + stands for one whole level, # for all at the end',
+      }),
+    )
     .default([])
     .meta(
       note({
         description:
           'Topic filters whose messages are kept in memory only although `storage.durability` is `disk`: they are acknowledged without waiting for the disk, and gone after a crash.',
-        limitText: 'topic filters; a leading wildcard does not match topics that begin with `$`',
+        limitText: 'a list of topic filters; a leading wildcard does not match topics that begin with `$`',
       }),
     ),
   encryptionKeyFile: path({

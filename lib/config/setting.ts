@@ -5,6 +5,7 @@ import {
   CONFIG_KEYS,
   CONFIG_KEYS_BY_ENV,
   CONFIG_ROOT,
+  CONFIG_SECTIONS,
   ENV_PREFIX,
   nearestKey,
   type ConfigKey,
@@ -19,6 +20,8 @@ export interface Setting {
   readonly source: string;
   /** Where a part inside the value stands, e.g. `[2, 'topic']` of a list. */
   readonly sourceOf?: (inner: readonly PropertyKey[]) => string;
+  /** How the value, or a part inside it, is written in the file, where that is one word or number. */
+  readonly writtenAt?: (inner: readonly PropertyKey[]) => string | undefined;
 }
 
 /** A key given on the command line, by its own flag or by `--set`. */
@@ -30,7 +33,13 @@ export interface FlagSetting {
   readonly text: string;
 }
 
-type Locate = (path: readonly PropertyKey[]) => string;
+/** What is known of the place of a value. */
+interface Origin {
+  locate(path: readonly PropertyKey[]): string;
+  writtenAt?(path: readonly PropertyKey[]): string | undefined;
+}
+
+type Locate = Origin['locate'];
 
 /** How much of a value an error line shows. */
 const SHOWN_MAX_CHARS = 60;
@@ -50,6 +59,16 @@ function unknownKey(name: string, source: string, suggestion: string | undefined
   });
 }
 
+/** A section where a key is wanted. */
+function notAKey(section: ConfigSection, source: string): SprawlError {
+  const examples = [...section.children.values()].slice(0, 2).map(({ name }) => name);
+  return new SprawlError(
+    'CONFIG_UNKNOWN_KEY',
+    `${shown(section.name)} is a section (${source}): it takes one of its keys, such as ${examples.join(' or ')}; "sprawl-edge config show" lists every key`,
+    { details: { key: section.name, source } },
+  );
+}
+
 function notASection(section: ConfigSection, value: unknown, source: string): SprawlError {
   const example = [...section.children.values()][0]?.name ?? section.name;
   const name = section.name === '' ? 'the configuration' : section.name;
@@ -64,8 +83,9 @@ function settingsUnder(
   section: ConfigSection,
   value: unknown,
   path: readonly string[],
-  locate: Locate,
+  origin: Origin,
 ): Setting[] {
+  const { locate } = origin;
   if (value === null || value === undefined) return [];
   if (typeof value !== 'object' || Array.isArray(value)) throw notASection(section, value, locate(path));
   return Object.entries(value).flatMap(([name, child]): Setting[] => {
@@ -75,29 +95,33 @@ function settingsUnder(
       const full = childPath.join('.');
       throw unknownKey(full, locate(childPath), nearestKey(full));
     }
-    if (entry.kind === 'section') return settingsUnder(entry, child, childPath, locate);
+    if (entry.kind === 'section') return settingsUnder(entry, child, childPath, origin);
     if (child === undefined) return [];
     const sourceOf = (inner: readonly PropertyKey[]): string => locate([...childPath, ...inner]);
-    return [{ key: entry, value: child, source: locate(childPath), sourceOf }];
+    const writtenAt = (inner: readonly PropertyKey[]): string | undefined =>
+      origin.writtenAt?.([...childPath, ...inner]);
+    return [{ key: entry, value: child, source: locate(childPath), sourceOf, writtenAt }];
   });
 }
 
 /** Values given by a program, in the shape of the file. @throws SprawlError CONFIG_UNKNOWN_KEY, CONFIG_INVALID */
 export function settingsOfObject(value: unknown): Setting[] {
-  return settingsUnder(CONFIG_ROOT, value, [], () => 'given by the program');
+  return settingsUnder(CONFIG_ROOT, value, [], { locate: () => 'given by the program' });
 }
 
 /** The offset at which the deepest part of `path` that stands in the document begins. */
 function offsetOf(document: Document, path: readonly PropertyKey[]): number {
-  const { isAlias, isMap, isPair, isScalar } = yamlLibrary();
+  const { isAlias, isMap, isNode, isPair, isScalar, isSeq } = yamlLibrary();
   let node: unknown = document.contents;
   let offset = 0;
   for (const part of path) {
     if (isAlias(node)) node = node.resolve(document);
-    if (!isMap(node)) {
-      const item: unknown = document.getIn(path, true);
-      return isScalar(item) || isMap(item) ? (item.range?.[0] ?? offset) : offset;
+    if (isSeq(node)) {
+      node = node.items[Number(part)];
+      if (isNode(node)) offset = node.range?.[0] ?? offset;
+      continue;
     }
+    if (!isMap(node)) return offset;
     const pair = node.items.find(
       (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(part),
     );
@@ -110,7 +134,7 @@ function offsetOf(document: Document, path: readonly PropertyKey[]): number {
 
 /** Values of a YAML file. @throws SprawlError CONFIG_UNKNOWN_KEY, CONFIG_INVALID, each with file and line. */
 export function settingsOfFile(path: string, text: string): Setting[] {
-  const { LineCounter, parseDocument } = yamlLibrary();
+  const { isScalar, LineCounter, parseDocument } = yamlLibrary();
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const fault = document.errors[0];
@@ -133,7 +157,11 @@ export function settingsOfFile(path: string, text: string): Setting[] {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SprawlError('CONFIG_INVALID', `not readable as YAML: ${reason} (${path})`, { cause: error });
   }
-  return settingsUnder(CONFIG_ROOT, value, [], locate);
+  const writtenAt = (at: readonly PropertyKey[]): string | undefined => {
+    const node: unknown = document.getIn(at, true);
+    return isScalar(node) ? node.source : undefined;
+  };
+  return settingsUnder(CONFIG_ROOT, value, [], { locate, writtenAt });
 }
 
 function valueOf(key: ConfigKey, text: string): unknown {
@@ -181,6 +209,8 @@ export function settingsOfEnvironment(env: Readonly<Record<string, string | unde
 export function settingsOfFlags(flags: readonly FlagSetting[]): Setting[] {
   return flags.map(({ flag, key: name, text }): Setting => {
     const key = CONFIG_KEYS.get(name);
+    const section = CONFIG_SECTIONS.get(name);
+    if (section !== undefined) throw notAKey(section, `flag ${flag}`);
     if (key === undefined) throw unknownKey(name, `flag ${flag}`, nearestKey(name));
     return { key, value: valueOf(key, text), source: `flag ${flag}` };
   });

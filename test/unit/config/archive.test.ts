@@ -33,13 +33,15 @@ t.test('columns and hours are what they look like', async (t) => {
   t.same(parseHours('22:00-06:30'), { from: 1320, to: 390 });
   for (const text of ['a', 'a=b', 'a=b:float', '1=b:double', '=b:double', 'a=:double'])
     t.throws(() => parse({ archive: { columns: [text] } }), {
-      message: /columns\[0\]: is not NAME=PATH:TYPE/,
+      message: /columns\[0\]: ".*" is not NAME=PATH:TYPE/,
     });
   t.throws(() => parse({ archive: { columns: ['topic=t:text'] } }), {
     message: /a column that every row has/,
   });
   for (const text of ['', '22-06', '24:00-01:00', '9:00-10:00'])
-    t.throws(() => parse({ archive: { uploadHours: [text] } }), { message: /is not HH:MM-HH:MM/ });
+    t.throws(() => parse({ archive: { uploadHours: [text] } }), {
+      message: /\[0\]: ".*" is not HH:MM-HH:MM/,
+    });
 });
 
 t.test('keys of the archive that contradict others are quoted', async (t) => {

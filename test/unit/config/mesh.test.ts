@@ -36,19 +36,21 @@ t.test('addresses of others have a port, and filters are filters', async (t) => 
   for (const peer of ['', 'a', 'a:', ':1', 'a:0', 'a:65536', 'fe80::1:80', 'a b:1', 'none']) {
     t.throws(() => parse({ mesh: { peers: ['b:1', peer] } }), {
       code: 'CONFIG_INVALID',
-      message: /^mesh\.peers\[1\]: is not HOST:PORT/,
+      message: `mesh.peers[1]: ${JSON.stringify(peer)} is not HOST:PORT with a port from 1 to 65535 (an IPv6 address stands in brackets) (given by the program)`,
     });
   }
-  t.throws(() => parse({ mesh: { bootstrap: ['x'] } }), { message: /is neither HOST:PORT nor "none"/ });
+  t.throws(() => parse({ mesh: { bootstrap: ['x'] } }), {
+    message: /"x" is neither HOST:PORT with a port from 1 to 65535 nor "none"/,
+  });
   const advertise = ['192.0.2.1:4430', '[2001:db8::1]:80'];
   t.same(parse({ mesh: { advertise } }).mesh.advertise, advertise);
   t.same(parse({ mesh: { advertise: ['none'] } }).mesh.advertise, ['none']);
   for (const address of ['gateway.local:80', '192.0.2.1', '192.0.2.256:1', '[192.0.2.1:1'])
     t.throws(() => parse({ mesh: { advertise: [address] } }), {
-      message: /^mesh\.advertise\[0\]: is neither an IP address with a port nor "none"/,
+      message: /^mesh\.advertise\[0\]: ".+" is neither an IP address with a port from 1 to 65535 nor "none"/,
     });
   t.throws(() => parse({ mesh: { exportFilters: ['a/#/b'] } }), {
-    message: /exportFilters\[0\]: is not a topic filter/,
+    message: /exportFilters\[0\]: "a\/#\/b" is not a topic filter/,
   });
   t.throws(() => parse({ mesh: { importFilters: [''] } }), { message: /is not a topic filter/ });
   t.throws(() => parse({ mesh: { site: 'a/b' } }), {

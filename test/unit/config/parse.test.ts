@@ -185,6 +185,10 @@ t.test('unknown keys are refused with the near one and the place', async (t) => 
       { flags: [flag('--set', 'mqtt.retian', 'true')] },
       'unknown key "mqtt.retian" (flag --set): did you mean mqtt.retain?',
     ],
+    [
+      { flags: [flag('--set', 'mqtt', '3')] },
+      '"mqtt" is a section (flag --set): it takes one of its keys, such as mqtt.connectTimeoutMs or mqtt.connectMaxBytes; "sprawl-edge config show" lists every key',
+    ],
     [{ overrides: { lmits: {} } }, 'unknown key "lmits" (given by the program): did you mean limits?'],
   ];
   for (const [sources, message] of cases)
@@ -241,7 +245,47 @@ t.test('impossible values are one line with key, value, limit and place', async 
     [file('a: 1\na: 2'), 'not readable as YAML: Map keys must be unique (s.yaml:2)'],
     [
       file('security:\n  acl:\n    - publish: [a]\n    - publish: [a]\n      subscribe: 5'),
-      'security.acl[1].subscribe: Invalid input: expected array, received number (s.yaml:5)',
+      'security.acl[1].subscribe: 5 is not allowed: it must be a list (s.yaml:5)',
+    ],
+    [
+      file('security:\n  acl:\n    - users: press\n      publish: [a]'),
+      'security.acl[0].users: "press" is not allowed: it must be a list, not empty; as a list: write ["press"] (s.yaml:3)',
+    ],
+    [
+      file('security:\n  acl:\n    - users: [a]\n      publsh: [a]\n      deny: [b]'),
+      'security.acl[0]: unknown key "publsh": did you mean publish? (s.yaml:4)',
+    ],
+    [
+      file('security:\n  acl:\n    - deny: [b]\n      mode: 1'),
+      'security.acl[0]: unknown key "mode": it takes users, clients, anonymous, publish, subscribe, deny (s.yaml:4)',
+    ],
+    [
+      file('security:\n  acl: [press]'),
+      'security.acl[0]: "press" is not allowed: it must be a section with keys such as users, clients, anonymous (s.yaml:2)',
+    ],
+    [
+      file('security:\n  acl:\n    - users: [a]'),
+      'security.acl[0]: {"users":["a"]} needs at least one filter in publish, subscribe or deny (s.yaml:3)',
+    ],
+    [
+      file('mesh: {site: 0123}'),
+      'mesh.site: 123 is not allowed: it must be up to 63 letters, digits, `.`, `_` and `-`, the first a letter or a digit; as a text: write "0123" (s.yaml:1)',
+    ],
+    [
+      file('mesh:\n  peers: [a:1, true]'),
+      'mesh.peers[1]: true is not allowed: it must be a text; as a text: write "true" (s.yaml:2)',
+    ],
+    [
+      file('archive: {encryptionKey: 123}'),
+      'archive.encryptionKey: *** is not allowed: it must be a text, not empty; put it in quotes, which make it a text (s.yaml:1)',
+    ],
+    [
+      file("archive: {topics: 'site/#'}"),
+      'archive.topics: "site/#" is not allowed: it must be a list of topic filters; a leading wildcard does not match topics that begin with `$`; as a list: write ["site/#"] (s.yaml:1)',
+    ],
+    [
+      { flags: [flag('--target', 'archive.target', 's3://x')] },
+      'archive.target: "s3://x" is not allowed: it must be file:///FOLDER or s3://BUCKET[/PREFIX], or mesh[:GATEWAY]; the name of a bucket has 3 to 63 lower case letters, digits, dots and hyphens, the first and the last a letter or a digit (flag --target)',
     ],
     [
       { env: { SPRAWL_SECURITY__ACL: '[{' } },
