@@ -255,6 +255,12 @@ async function findGateway(config: Config, text: string, logger: Logger): Promis
   const found = (await book.load()).filter((peer) => peer.id.startsWith(lower));
   const [first] = found;
   if (first !== undefined && found.length === 1) return first.id;
+  const own = await readGateway(config);
+  if (first === undefined && own?.id.startsWith(lower) === true)
+    throw new SprawlError(
+      'USAGE',
+      `${lower} is this gateway itself: "sprawl-edge leave" takes it out of its mesh`,
+    );
   const why =
     first === undefined ? 'none that this gateway has met begins' : `${found.length} gateways begin`;
   throw new SprawlError('USAGE', `${why} with ${lower}: give all 64 digits; ${how}`);

@@ -46,6 +46,9 @@ const KINDS: Readonly<Record<string, ObjectFaultKind>> = {
   EHOSTUNREACH: 'unreachable',
   ENETUNREACH: 'unreachable',
 };
+/** Where the credential chain of AWS looks. */
+const NO_CREDENTIALS =
+  'credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, from ~/.aws, or from the role of the machine';
 const CONFLICT = 409;
 const SERVER_FAULT = 500;
 
@@ -98,7 +101,8 @@ export class S3Connection {
         throw new ObjectFault('unknown', `cannot ${where}: no answer in ${this.#timeoutMs} ms`, {
           cause: error,
         });
-      throw new ObjectFault(kindOf(error), `cannot ${where}: ${textOf(error)}`, { cause: error });
+      const wayOut = nameOf(error) === 'CredentialsProviderError' ? { wayOut: NO_CREDENTIALS } : {};
+      throw new ObjectFault(kindOf(error), `cannot ${where}: ${textOf(error)}`, { cause: error, ...wayOut });
     }
   }
 }

@@ -11,6 +11,7 @@ import { type Config, parseConfig } from '../config/index.js';
 import { shortId } from '../contracts/gateway-id.js';
 import { originPrefixes } from './archive-selection.js';
 import { usageError } from './arguments.js';
+import { givenUrl } from './asked-gateway.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
@@ -77,7 +78,7 @@ function checkWithLog(
   origins: readonly string[],
   check: (log: GatewayLog) => Promise<Checked>,
 ): Promise<Checked> {
-  return withGatewayLog(config, invocation.value('url'), (log) => {
+  return withGatewayLog(config, givenUrl(invocation), (log) => {
     const { origin } = log;
     if (origins.length > 0 && !origins.some((prefix) => origin.startsWith(prefix)))
       throw usageError(

@@ -3,6 +3,7 @@ import { SprawlError } from '../contracts/errors.js';
 import { shortId } from '../contracts/gateway-id.js';
 import { signEviction, type SignedStatement } from '../mesh-tools.js';
 import { readAdminKey } from './admin-key.js';
+import { givenUrl } from './asked-gateway.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
@@ -33,7 +34,7 @@ export async function runEvict(invocation: Invocation, world: World): Promise<nu
     { adminKey, gateway: invocation.positionals[0] ?? '', reason: invocation.value('reason') ?? '' },
     toolLogger(world.stderr),
   );
-  const isTold = await hand(invocation.value('url'), urlOf(config), statement);
+  const isTold = await hand(givenUrl(invocation), urlOf(config), statement);
   const how = isTold ? 'the others are being told' : 'the others are told when this gateway is started';
   world.stdout.write(`evicted ${shortId(statement.gateway)} (${statement.gateway}): ${how}\n`);
   return ExitCode.done;

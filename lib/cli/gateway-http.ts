@@ -65,6 +65,8 @@ function noAnswer(url: string, error: unknown): SprawlError {
 
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return 'what answers there speaks no TLS, and a gateway takes http://';
   return cause instanceof Error ? cause.message : String(cause);
 }
 

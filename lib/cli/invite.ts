@@ -8,6 +8,8 @@ import { ExitCode } from './exit-code.js';
 import { toolLogger } from './tool-logger.js';
 
 const DEFAULT_DAYS = '7';
+/** As many decimals as are taken: a minute and a half. */
+const MIN_DAYS = 0.001;
 const MAX_DAYS = 3650;
 const DAY_MS = 86_400_000;
 
@@ -32,9 +34,9 @@ For the one who is invited:
 /** @throws SprawlError USAGE */
 function parseDays(text: string): number {
   const days = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
-  if (days > 0 && days <= MAX_DAYS) return days;
+  if (days >= MIN_DAYS && days <= MAX_DAYS) return days;
   throw new SprawlError(
     'USAGE',
-    `--days ${JSON.stringify(text)}: it takes days, more than 0 and at most ${MAX_DAYS}, such as 7 or 0.5`,
+    `--days ${JSON.stringify(text)}: it takes days from ${MIN_DAYS} to ${MAX_DAYS}, with at most three decimals, such as 7 or 0.5`,
   );
 }

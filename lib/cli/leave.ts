@@ -1,6 +1,7 @@
 import { parseConfig } from '../config/index.js';
 import { SprawlError } from '../contracts/errors.js';
 import { leaveMesh } from '../mesh-tools.js';
+import { givenUrl } from './asked-gateway.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
@@ -16,7 +17,7 @@ async function askToLeave(url: string, world: World): Promise<number> {
 /** `leave`: out of the mesh, by the data folder of a stopped gateway or by asking a running one. @throws SprawlError MESH_MISSING, HTTP_FAILED */
 export async function runLeave(invocation: Invocation, world: World): Promise<number> {
   const config = parseConfig(configSources(invocation, world));
-  const url = invocation.value('url');
+  const url = givenUrl(invocation);
   if (url !== undefined) return askToLeave(url, world);
   try {
     await leaveMesh(config, toolLogger(world.stderr));

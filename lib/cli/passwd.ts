@@ -17,7 +17,10 @@ async function expectFile(path: string): Promise<void> {
     await access(path, constants.R_OK | constants.W_OK);
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace(/, access .*$/, '') : String(error);
-    throw new SprawlError('PASSWORD_FILE_INVALID', `cannot change ${path}: ${reason}; -c creates it`, {
+    const wayOut = reason.startsWith('ENOENT')
+      ? '-c creates it'
+      : 'it takes the right to read and to write the file: see its owner and mode, or use the account that has it';
+    throw new SprawlError('PASSWORD_FILE_INVALID', `cannot change ${path}: ${reason}; ${wayOut}`, {
       cause: error,
     });
   }

@@ -84,6 +84,7 @@ t.test('passwd refuses what it cannot mean, and leaves the file alone', async (t
     [['-c', '-b', path, 'a:b', 'x'], /':'/],
     [['-c', '-b', path, 'alice', ''], /the password has 0 bytes/],
     [[path, 'alice'], /no password on standard input/],
+    [[join(path, 'x'), 'alice'], /ENOTDIR: not a directory; it takes the right to read and to write/],
   ];
   for (const [args, err] of cases)
     t.match(await runCli(['passwd', ...args], ''), { code: 2, err }, args.join(' '));

@@ -217,7 +217,8 @@ t.test('invite makes what join takes, with the admin key of the mesh and with no
   const cases: readonly (readonly [readonly string[], string, RegExp])[] = [
     [[], AdminKey.create(randomBytes).reveal(), /is that of another mesh/],
     [[], swarmKey, /does not begin with "sprawladmin1"/],
-    [['--days', '0'], adminKey, /--days "0": it takes days, more than 0 and at most 3650/],
+    [['--days', '0'], adminKey, /--days "0": it takes days from 0\.001 to 3650, with at most three decimals/],
+    [['--days', '0.0001'], adminKey, /--days "0\.0001": it takes days from 0\.001/],
     [['--days', 'week'], adminKey, /--days "week": it takes days/],
     [['x'], adminKey, /unexpected argument "x"/],
   ];
@@ -261,7 +262,11 @@ t.test('evict signs with the admin key and with no other', async (t) => {
     t.notMatch(err, adminKey.slice(14, 40));
   }
 
-  const { addresses } = await openMeshFolder(dataDir, { randomBytes, logger });
+  const { addresses, id } = await openMeshFolder(dataDir, { randomBytes, logger });
+  t.match(await evict([id.slice(0, 8)]), {
+    code: 2,
+    err: new RegExp(`: ${id.slice(0, 8)} is this gateway itself: "sprawl-edge leave" `),
+  });
   const twin = gatewayIdOf(new Uint8Array(32).map((_, i) => (i < 5 ? 0xab : 1)));
   await addresses.save([{ id: EVICTED, addresses: [] }]);
   const keyFile = join(dataDir, 'admin');

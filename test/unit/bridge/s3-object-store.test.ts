@@ -32,6 +32,13 @@ async function bench(
   return { server: made, store };
 }
 
+t.test('without credentials it is said where they come from', async (t) => {
+  const missing = Object.assign(new Error('Could not load'), { name: 'CredentialsProviderError' });
+  const { store } = await bench(t, {}, { credentials: () => Promise.reject(missing) });
+  const wayOut = /^credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY .*~\/\.aws, or .* role/;
+  await t.rejects(store.stat('a'), { name: 'ObjectFault', kind: 'denied', wayOut });
+});
+
 t.test('each fault has its kind, and tells no secret', async (t) => {
   const { server, store } = await bench(t);
   t.equal(await store.createsOnce(), true);

@@ -69,6 +69,15 @@ t.test('a gateway is asked where its configuration says that it answers', async 
   t.match(await runHere(['status', '--config', file]), { code: 0, out: /^state +ready$/m });
   t.match(await runHere(['status'], '', { SPRAWL_HTTP__PORT: `${port}` }), { code: 0 });
   t.match(await runHere(['status', '--config', `${file}.old`]), { code: 2, err: /edge\.yaml\.old/ });
+  for (const text of ['notaurl', '127.0.0.1:8880', 'mqtt://127.0.0.1:1883'])
+    t.match(await runHere(['status', '-u', text]), {
+      code: 2,
+      err: `--url ${JSON.stringify(text)} is no address of HTTP: it takes http://HOST:PORT`,
+    });
+  t.match(await runHere(['status', '-u', `https://127.0.0.1:${port}`]), {
+    code: 1,
+    err: /^[^\n]*: what answers there speaks no TLS, and a gateway takes http:\/\/; [^\n]*\n$/,
+  });
   const elsewhere = ['status', '--config', file, '--url', 'http://127.0.0.1:1'];
   t.match(await runHere(elsewhere), { code: 1, err: /no gateway answers at http:\/\/127\.0\.0\.1:1:/ });
 });
