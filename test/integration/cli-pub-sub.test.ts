@@ -318,6 +318,21 @@ t.test('messages of a kept session that come with CONNACK are printed', async (t
   t.match(await runHere(['sub', '-V', '5', '-p', port, '-t', 'x', '-C', '1']), { code: 0, out: 'early\n' });
 });
 
+t.test('a port where no MQTT is spoken is told', async (t) => {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  t.match(await runHere(['pub', '-p', String(port), '-t', 'x', '-m', 'x']), {
+    code: 1,
+    err: `Error: cannot connect to localhost:${port}: what answers at port ${port} speaks no MQTT, perhaps HTTP: -p takes a port of MQTT, and --ws is for one of WebSocket\n`,
+  });
+});
+
 t.test('a broker that hangs up before CONNACK is a failed connection', async (t) => {
   const server = createServer((socket) => socket.on('data', () => socket.destroy())).listen(0, '127.0.0.1');
   await once(server, 'listening');

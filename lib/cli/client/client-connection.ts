@@ -54,10 +54,24 @@ export function refusal(what: string, error: unknown, code = codeOf(error)): Spr
   return clientFailure(`${what} was refused: ${reasonText(code)} (0x${code.toString(16)})`, code, error);
 }
 
-function connectionFailure({ connect: { host, port } }: ClientSettings, error: unknown): SprawlError {
+/** What MQTT.js says of bytes that are no packet of MQTT, such as an answer of HTTP. */
+const NO_PACKET = /^(?:Invalid|Malformed|Cannot parse|Packet) /;
+
+function isNoMqtt(error: unknown): boolean {
+  return error instanceof Error && !('code' in error) && NO_PACKET.test(error.message);
+}
+
+function connectionFailure(
+  { connect: { host, port, protocol } }: ClientSettings,
+  error: unknown,
+): SprawlError {
   const code = codeOf(error);
   if (code === undefined) {
-    return clientFailure(`cannot connect to ${host}:${port}: ${textOf(error)}`, ClientExitCode.failed, error);
+    const other = protocol === 'ws' || protocol === 'wss' ? '' : ', and --ws is for one of WebSocket';
+    const reason = isNoMqtt(error)
+      ? `what answers at port ${port} speaks no MQTT, perhaps HTTP: -p takes a port of MQTT${other}`
+      : textOf(error);
+    return clientFailure(`cannot connect to ${host}:${port}: ${reason}`, ClientExitCode.failed, error);
   }
   const text = error instanceof Error ? error.message.replace(/^Connection refused: /, '') : String(error);
   return clientFailure(
