@@ -21,6 +21,7 @@ import { Ingest } from '../ingest/ingest.js';
 import { Retention } from '../ingest/retention.js';
 import { versionOf } from '../ingest/retained-version.js';
 import type { Message } from '../message/message.js';
+import { ProtocolError } from '../protocol/protocol-error.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { Router } from '../routing/router.js';
 import { createLaneHooks, type SessionLimits } from '../session/environment.js';
@@ -356,7 +357,11 @@ export class Lanes {
   }
 
   #onError(connection: Connection, error: Error): void {
-    this.#logger.debug('a connection failed', { ...describe(connection), reason: error.message });
+    const about = { ...describe(connection), reason: error.message };
+    // Before 5 there is no answer for it: such a client tries again for ever, and only the log says why.
+    const tooLarge = error instanceof ProtocolError && error.reasonCode === ReasonCode.packetTooLarge;
+    if (tooLarge && connection.connect === undefined) this.#logger.info('a connection was refused', about);
+    else this.#logger.debug('a connection failed', about);
     this.#events?.error(connection, error);
   }
 }

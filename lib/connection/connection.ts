@@ -137,10 +137,14 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
   }
 
   tooLarge(bytes: Uint8Array, start: number, size: number): ProtocolError {
-    if (this.#state === ConnectionState.handshake) this.admission.tooLarge(bytes.subarray(start));
+    if (this.#state === ConnectionState.handshake) {
+      this.admission.begins(bytes[start] as number);
+      this.admission.tooLarge(bytes.subarray(start));
+    }
+    const [what, key] = this.connect === undefined ? ['CONNECT', ' (mqtt.connectMaxBytes)'] : ['packet', ''];
     return new ProtocolError(
       ReasonCode.packetTooLarge,
-      `a packet of ${size} bytes is larger than the ${this.frameMaxBytes} that are accepted here`,
+      `a ${what} of ${size} bytes is larger than the ${this.frameMaxBytes} that are accepted here${key}`,
     );
   }
 

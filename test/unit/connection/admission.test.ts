@@ -72,6 +72,19 @@ for (const [what, bytes, answer] of [
   });
 }
 
+t.test('a CONNECT that is too large is in the log, and what is no CONNECT is not', async (t) => {
+  const world = new ConnectionWorld({ connectMaxBytes: 300 });
+  const refused = (): unknown => world.logged.filter(({ level }) => level === 'info');
+  world.dial().feed(wire.publish({ topic: 'a', payload: 'x'.repeat(400) }));
+  t.same(refused(), []);
+  t.equal(world.counter('connectionRefusedTooLarge'), 0);
+  world.dial().feed(wire.connect({ version: 4, clientId: 'x'.repeat(400) }));
+  const reason =
+    /^a CONNECT of 4\d\d bytes is larger than the 300 that are accepted here \(mqtt\.connectMaxBytes\)$/;
+  t.match(refused(), [{ message: 'a connection was refused', fields: { client: undefined, reason } }]);
+  t.equal(world.counter('connectionRefusedTooLarge'), 1);
+});
+
 t.test('the largest packet is that of CONNECT before it, and that of all others after it', async (t) => {
   const world = new ConnectionWorld({ connectMaxBytes: 60, packetMaxBytes: 500 });
   const peer = await world.enter();
