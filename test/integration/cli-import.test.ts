@@ -9,6 +9,10 @@ t.test('import prints a configuration, and what needs attention beside it', asyn
   const { code, out, err } = await runHere(['import', conf]);
   t.equal(code, 1);
   t.match(out, `  mqttPort: 1884 # ${conf}:1: listener 1884 127.0.0.1\n`);
+  t.match(
+    out,
+    /\n# Said by no line, and different from mosquitto:\n(#.*\n)*#   mqtt\.connectMaxBytes is 16384.* mqtt\.clientIdMaxBytes 256.*\n#   shared subscriptions get no retained/,
+  );
   t.match(err, `${conf}:2: queue_qos0_messages true: not supported: `);
   t.match(err, /2 lines: 1 taken over, 0 not needed, 1 not supported, 0 not understood\n1 thing to look at/);
 });

@@ -22,6 +22,11 @@ const OTHER_DEFAULTS: readonly { readonly unless: readonly string[]; readonly te
   { unless: ['storage.durability'], text: 'storage.durability is disk; mosquitto keeps all in memory' },
   {
     unless: [],
+    text: 'mqtt.connectMaxBytes is 16384, the will included, and mqtt.clientIdMaxBytes 256; mosquitto takes longer wills and client ids',
+  },
+  { unless: [], text: 'shared subscriptions get no retained messages; those of mosquitto do' },
+  {
+    unless: [],
     text: 'mqtt.topicMaxLevels is 16, mqtt.topicMaxBytes 512, limits.subscriptionsPerClientMax 100; mosquitto allows 200 levels, 65535 bytes, and any number',
   },
 ];
