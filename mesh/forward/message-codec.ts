@@ -15,6 +15,7 @@ import { Message, NEVER } from '../../lib/message/message.js';
 import { decodeProperties, ProtocolError } from '../../lib/protocol/index.js';
 import type { QoS } from '../../lib/protocol/index.js';
 import { type ByteReader, type ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { expiryMsOf, readExpiryMs } from '../wire/expiry.js';
 import type { TextCache, WireText } from './text-cache.js';
 
 const QOS = 0x03;
@@ -27,8 +28,6 @@ const KNOWN = QOS | RETAIN | EXPIRES | PROPERTIES | COUNTER | BRIDGED;
 /** What is not topic, publisher, properties or payload, at most. */
 const FIXED_MAX_BYTES = 56;
 const NO_BYTES = new Uint8Array(0);
-/** Longer than any mesh lives; what does not fit is as good as no expiry. */
-const EXPIRY_MAX_MS = 2 ** 48;
 
 /** At least as much as the message takes in any batch. */
 export function encodedMaxBytes(message: Message): number {
@@ -67,7 +66,7 @@ export class MessageEncoder {
   write(message: Message, step: number, now: number, qos: QoS = message.qos): void {
     const writer = this.#writer;
     const { properties, retainedCounter, expiresAt, payloadStart, payloadEnd } = message;
-    const expires = expiresAt !== NEVER && expiresAt - now < EXPIRY_MAX_MS;
+    const expires = expiresAt !== NEVER;
     writer.varint(step);
     writer.u8(
       qos |
@@ -79,7 +78,7 @@ export class MessageEncoder {
     );
     this.#writeTopic(message);
     this.#writePublisher(message.publisher);
-    if (expires) writer.varint(Math.max(1, Math.ceil(expiresAt - now)));
+    if (expires) writer.varint(expiryMsOf(expiresAt, now));
     if (retainedCounter !== 0) writer.u32(retainedCounter);
     if (properties.length > 0) writer.bytes(properties);
     writer.varint(payloadEnd - payloadStart);
@@ -143,7 +142,7 @@ export function decodeMessages(
     const topic = readText(frame, reader, topics, texts);
     if (!topic.isTopic) throw new MalformedFrame('a topic that nobody can publish to');
     const publisher = readText(frame, reader, publishers, texts);
-    const expiresAt = (flags & EXPIRES) === 0 ? NEVER : now + reader.varint();
+    const expiresAt = (flags & EXPIRES) === 0 ? NEVER : now + readExpiryMs(reader);
     const retainedCounter = (flags & COUNTER) === 0 ? 0 : reader.u32();
     const properties = (flags & PROPERTIES) === 0 ? NO_BYTES : readProperties(reader);
     const length = reader.varint();

@@ -17,6 +17,7 @@ import { type Message, NEVER } from '../../lib/message/message.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { isValidTopicName, STRING_MAX_BYTES } from '../../lib/protocol/topic.js';
 import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { expiryMsOf, readExpiryMs } from '../wire/expiry.js';
 import { FRAME_SOFT_MAX_BYTES, MESSAGE_MAX_BYTES, PIECE_BYTES } from './limits.js';
 import { FrameKind, readCounter } from './retained-frames.js';
 
@@ -71,7 +72,7 @@ class EntryBatch {
     this.#body.text(topic);
     if (message === undefined) return;
     this.#body.text(message.publisher);
-    if (expires) this.#body.varint(Math.ceil(message.expiresAt - now));
+    if (expires) this.#body.varint(expiryMsOf(message.expiresAt, now));
     if (isLarge) this.#body.varint(message.properties.length).varint(message.payloadLength);
     else this.#body.bytes(message.properties).bytes(message.payload);
   }
@@ -229,7 +230,7 @@ function readHead(reader: ByteReader, sources: readonly Source[]) {
 
 function readAbout(reader: ByteReader, flags: number) {
   const publisher = reader.text(STRING_MAX_BYTES);
-  return { publisher, expiresInMs: (flags & EXPIRES) === 0 ? undefined : reader.varint() };
+  return { publisher, expiresInMs: (flags & EXPIRES) === 0 ? undefined : readExpiryMs(reader) };
 }
 
 function qosOf(flags: number): QoS {

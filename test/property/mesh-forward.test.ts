@@ -20,6 +20,7 @@ import { TextCache } from '../../mesh/forward/text-cache.js';
 import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
 import { createMessage, type Message } from '../../lib/message/message.js';
 import { ByteReader, ByteWriter, MalformedFrame } from '../../mesh/wire/bytes.js';
+import { EXPIRY_MAX_MS } from '../../mesh/wire/expiry.js';
 
 const NONCE = '0123456789abcdef';
 const EPOCH = { counter: 3, nonce: NONCE };
@@ -41,7 +42,7 @@ const messages = fc.record({
   properties: fc.constantFrom(new Uint8Array(0), Uint8Array.of(1, 1), Uint8Array.of(3, 0, 1, 120)),
   qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
   retain: fc.boolean(),
-  leftMs: fc.constantFrom(Infinity, 1, 5000),
+  leftMs: fc.constantFrom(Infinity, 1, 5000, EXPIRY_MAX_MS),
   retainedCounter: fc.constantFrom(0, 1, 4_294_967_295),
   publisher: fc.constantFrom('', 'device', 'größe'),
 });
