@@ -1,3 +1,4 @@
+import { EPOCH_COUNTER_MAX } from '../lib/contracts/epoch.js';
 import { SIGNATURE_BYTES } from './identity/ed25519.js';
 import type { SignedLife } from './identity/signed-life.js';
 import { INSTANCE_BYTES } from './transport/index.js';
@@ -19,7 +20,7 @@ export function lifeOfInstance(instance: string): SignedLife | undefined {
   const bytes = Buffer.from(instance, 'hex');
   if (bytes.length !== INSTANCE_BYTES) return undefined;
   const counter = bytes.readUIntBE(0, COUNTER_BYTES);
-  if (counter === 0) return undefined;
+  if (counter === 0 || counter > EPOCH_COUNTER_MAX) return undefined;
   const nonce = bytes.toString('hex', COUNTER_BYTES, NONCE_END);
   return { counter, nonce, signature: Uint8Array.from(bytes.subarray(NONCE_END)) };
 }

@@ -9,8 +9,11 @@ import type { QoS, Will } from '../protocol/packet.js';
 import type { SubscriptionOptions } from '../routing/subscription.js';
 import type { DurableStreams, OwnMessages, OwnReadOptions, StreamRecord } from './streams.js';
 
-/** A safe integer, ever growing, without gaps. */
+/** From 1 to LOG_POSITION_MAX, ever growing, without gaps; 0: none. */
 export type LogPosition = number;
+
+/** The log has 48 bits for it: a message each microsecond for nine years. */
+export const LOG_POSITION_MAX = 2 ** 48 - 1;
 
 /** How far an acknowledgement reaches: process memory, this gateway's disk, R gateways. */
 export type DurabilityLevel = 'memory' | 'disk' | 'replicated';

@@ -19,6 +19,7 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { BackfillImage } from '../../lib/contracts/streams.js';
 import type { Message } from '../../lib/message/message.js';
 import { ByteReader, type ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { positionOf, readEpochCounter, readPosition } from '../wire/log-numbers.js';
 import { HAVE_MAX, PART_BYTES, SINCE_MAX } from './limits.js';
 import { decodeMessages } from './message-codec.js';
 import type { TextCache } from './text-cache.js';
@@ -82,12 +83,12 @@ export function writeGreeting(writer: ByteWriter, greeting: ReceiverGreeting): v
 /** @throws MalformedFrame */
 export function readGreeting(reader: ByteReader): ReceiverGreeting {
   const flags = reader.u8();
-  const covered = reader.varint();
-  const durable = reader.varint();
-  const floor = reader.varint();
+  const covered = readPosition(reader);
+  const durable = readPosition(reader);
+  const floor = readPosition(reader);
   const creditBytes = reader.varint();
   const wholeMaxBytes = reader.varint();
-  const backfill = (flags & 2) === 0 ? undefined : { id: reader.varint(), cursor: reader.varint() };
+  const backfill = (flags & 2) === 0 ? undefined : { id: reader.varint(), cursor: readPosition(reader) };
   const count = reader.varint();
   if (count > HAVE_MAX + SINCE_MAX || count > reader.remaining)
     throw new MalformedFrame(`${count} positions that a receiver has`);
@@ -95,7 +96,7 @@ export function readGreeting(reader: ByteReader): ReceiverGreeting {
   let position = 0;
   for (let i = 0; i < count; i++) {
     position += ascending(reader);
-    have.push(safe(position));
+    have.push(positionOf(position));
   }
   if (durable > covered || floor > durable || flags > 3)
     throw new MalformedFrame('a greeting that contradicts itself');
@@ -126,7 +127,7 @@ function writeEpoch(writer: ByteWriter, epoch: WireEpoch): void {
 }
 
 function readEpoch(reader: ByteReader): Epoch {
-  const counter = reader.varint();
+  const counter = readEpochCounter(reader);
   const bytes = reader.raw(NONCE_BYTES);
   const nonce = Buffer.from(bytes.buffer, bytes.byteOffset, NONCE_BYTES).toString('hex');
   return { counter, nonce };
@@ -223,8 +224,8 @@ export function decodeStreamFrame(
     const begin: BeginFrame = {
       kind,
       epoch: readEpoch(reader),
-      from: reader.varint(),
-      rolledBackTo: reader.varint(),
+      from: readPosition(reader),
+      rolledBackTo: readPosition(reader),
     };
     reader.end();
     return begin;
@@ -236,7 +237,7 @@ export function decodeStreamFrame(
     return readCover(frame, reader, kind, flags, epoch, now, texts);
   if (kind !== FrameKind.express) throw new MalformedFrame(`a frame of kind ${kind}`);
   const number = reader.varint();
-  const from = reader.varint();
+  const from = readPosition(reader);
   return { kind, epoch, number, messages: decodeMessages(frame, reader, from, now, texts) };
 }
 
@@ -250,13 +251,13 @@ function readCover(
   texts: TextCache,
 ): CoverFrame {
   const version = reader.varint();
-  const from = reader.varint();
-  const to = safe(from + reader.varint());
+  const from = readPosition(reader);
+  const to = positionOf(from + reader.varint());
   let lostFrom = 0;
   let lostTo = 0;
   if ((flags & LOST) !== 0) {
-    lostFrom = safe(from + ascending(reader));
-    lostTo = safe(lostFrom + reader.varint());
+    lostFrom = positionOf(from + ascending(reader));
+    lostTo = positionOf(lostFrom + reader.varint());
   }
   if (lostTo > to) throw new MalformedFrame('more is lost than is covered');
   const messages = reader.done ? NO_MESSAGES : decodeMessages(frame, reader, from, now, texts);
@@ -269,11 +270,6 @@ function ascending(reader: ByteReader): number {
   const step = reader.varint();
   if (step === 0) throw new MalformedFrame('positions that do not ascend');
   return step;
-}
-
-function safe(position: number): number {
-  if (position > Number.MAX_SAFE_INTEGER) throw new MalformedFrame('a position is too large');
-  return position;
 }
 
 /** What a receiver has committed since its last one. */
@@ -299,7 +295,7 @@ export function encodeAck(writer: ByteWriter, { covered, floor, creditBytes, exp
 export function decodeAck(frame: Uint8Array): Ack {
   const reader = new ByteReader(frame);
   if (reader.u8() !== FrameKind.ack) throw new MalformedFrame('no acknowledgement');
-  const covered = reader.varint();
+  const covered = readPosition(reader);
   const floor = covered - reader.varint();
   const ack: Ack = { covered, floor, creditBytes: reader.varint(), express: reader.varint() };
   reader.end();

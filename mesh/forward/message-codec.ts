@@ -16,6 +16,7 @@ import { decodeProperties, ProtocolError } from '../../lib/protocol/index.js';
 import type { QoS } from '../../lib/protocol/index.js';
 import { type ByteReader, type ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { expiryMsOf, readExpiryMs } from '../wire/expiry.js';
+import { positionOf } from '../wire/log-numbers.js';
 import type { TextCache, WireText } from './text-cache.js';
 
 const QOS = 0x03;
@@ -134,9 +135,8 @@ export function decodeMessages(
   let position = from;
   while (!reader.done) {
     const step = reader.varint();
-    position += step;
     if (step < minStep) throw new MalformedFrame('two messages of one position');
-    if (position > Number.MAX_SAFE_INTEGER) throw new MalformedFrame('a position is too large');
+    position = positionOf(position + step);
     const flags = reader.u8();
     const qos = qosOf(flags);
     const topic = readText(frame, reader, topics, texts);

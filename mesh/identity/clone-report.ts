@@ -14,6 +14,7 @@ import {
   publicKeyOf,
 } from '../../lib/contracts/gateway-id.js';
 import { type ByteReader, type ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { readEpochCounter } from '../wire/log-numbers.js';
 import { SIGNATURE_BYTES } from './ed25519.js';
 import { isLifeOf, type SignedLife } from './signed-life.js';
 import { epochText, isEpoch, lineageHas } from './lineage.js';
@@ -108,7 +109,7 @@ export function readCloneReport(reader: ByteReader): SignedCloneReport {
 
 function readLife(reader: ByteReader): SignedLife {
   const epoch = {
-    counter: reader.varint(),
+    counter: readEpochCounter(reader),
     nonce: Buffer.from(reader.raw(NONCE_BYTES)).toString('hex'),
     signature: Uint8Array.from(reader.raw(SIGNATURE_BYTES)),
   };

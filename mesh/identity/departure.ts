@@ -10,6 +10,7 @@ import {
   publicKeyOf,
 } from '../../lib/contracts/gateway-id.js';
 import { ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { readEpochCounter } from '../wire/log-numbers.js';
 import { isSignedBy, SIGNATURE_BYTES } from './ed25519.js';
 import type { GatewayKey } from './gateway-key.js';
 import { isEpoch } from './lineage.js';
@@ -67,7 +68,7 @@ export function decodeDepartures(frame: Uint8Array): Departure[] {
 
 function readDeparture(reader: ByteReader): Departure {
   const gateway = gatewayIdOf(reader.raw(PUBLIC_KEY_BYTES));
-  const counter = reader.varint();
+  const counter = readEpochCounter(reader);
   const epoch = { counter, nonce: Buffer.from(reader.raw(NONCE_BYTES)).toString('hex') };
   if (!isEpoch(epoch)) throw new MalformedFrame('a departure in no life');
   return { gateway, epoch, signature: Uint8Array.from(reader.raw(SIGNATURE_BYTES)) };

@@ -11,6 +11,7 @@ import type { LogPosition } from '../../lib/contracts/store.js';
 import type { QoS } from '../../lib/protocol/packet.js';
 import { isValidTopicFilter, STRING_MAX_BYTES } from '../../lib/protocol/topic.js';
 import { ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { readPosition } from '../wire/log-numbers.js';
 import { UPDATE_FRAME_MAX_BYTES } from './limits.js';
 
 const WHOLE = 1;
@@ -108,7 +109,7 @@ export function decodeInterest(bytes: Uint8Array): InterestFrame {
   const life = reader.u48();
   const base = kind === CHANGES ? reader.varint() : undefined;
   const version = reader.varint();
-  const since = reader.varint();
+  const since = readPosition(reader);
   if (base !== undefined && base > version) throw new MalformedFrame('an update of a later version');
   const filters: FilterChange[] = [];
   while (!reader.done) filters.push(decodeFilter(reader, kind === CHANGES));
@@ -133,7 +134,7 @@ function qosOf(number: number): QoS {
 function decodeAnswer(reader: ByteReader): AnswerFrame {
   const version = reader.varint();
   const what = reader.u8();
-  const head = reader.varint();
+  const head = readPosition(reader);
   reader.end();
   const verdict = VERDICTS[what];
   if (verdict === undefined) throw new MalformedFrame(`${what} is no answer to an update`);

@@ -12,11 +12,11 @@
  */
 import { type GatewayId, gatewayIdOf, PUBLIC_KEY_BYTES } from '../../lib/contracts/gateway-id.js';
 import { ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { readEpochCounter } from '../wire/log-numbers.js';
 import {
   ADDRESS_MAX_BYTES,
   ADDRESSES_MAX_COUNT,
   BODY_MAX_BYTES,
-  EPOCH_COUNTER_MAX,
   HEALTH_MAX_COUNT,
   HEALTH_REASON_MAX_BYTES,
   INCARNATION_MAX,
@@ -145,7 +145,7 @@ export function encodeRecord(record: MemberRecord): Uint8Array {
 function decodeRecord(bytes: Uint8Array): MemberRecord {
   const from = new ByteReader(bytes);
   const id = readId(from);
-  const counter = readMost(from, EPOCH_COUNTER_MAX, 'an epoch');
+  const counter = readEpochCounter(from);
   const nonce = Buffer.from(from.raw(NONCE_BYTES)).toString('hex');
   const incarnation = readIncarnation(from);
   const status = readStatus(from);
@@ -200,7 +200,7 @@ function writeEntry(out: ByteWriter, entry: DigestEntry): void {
 
 function readEntry(from: ByteReader): DigestEntry {
   const id = readId(from);
-  const counter = readMost(from, EPOCH_COUNTER_MAX, 'an epoch');
+  const counter = readEpochCounter(from);
   const incarnation = readIncarnation(from);
   const status = readStatus(from);
   checkAnswerable(status, incarnation);

@@ -29,4 +29,3 @@ export const STATE_FRAME_BYTES = 131_072;
  * of its range nobody could ever come back (memberlist#358).
  */
 export const INCARNATION_MAX = 2 ** 48;
-export const EPOCH_COUNTER_MAX = 2 ** 48;

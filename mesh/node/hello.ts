@@ -13,6 +13,7 @@ import type { AdminBinding } from '../admission/admin-key.js';
 import { readGreeting, type ReceiverGreeting, writeGreeting } from '../forward/frames.js';
 import type { InterestImage } from '../interest/index.js';
 import { type ByteReader, ByteReader as Reader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { readEpochCounter, readPosition } from '../wire/log-numbers.js';
 
 export const HELLO_VERSION = 1;
 const LINEAGE_MAX_COUNT = 64;
@@ -21,8 +22,6 @@ const ADDRESSES_MAX_COUNT = 16;
 const ROSTER_VERSION_MAX_BYTES = 32;
 const ADMIN_BYTES = 32;
 const NONCE_BYTES = 8;
-/** A start each minute for four years. The ticks of an epoch, 2^32 of them, have to be numbers that are exact. */
-export const EPOCH_COUNTER_MAX = 2 ** 21 - 1;
 const KNOWS_EPOCH = 1;
 const HAS_INTEREST = 2;
 const HAS_ADMIN = 4;
@@ -78,7 +77,7 @@ export function decodeHello(frame: Uint8Array): Hello {
   const software = reader.text(TEXT_MAX_BYTES);
   const site = reader.text(TEXT_MAX_BYTES);
   const lineage = readLineage(reader);
-  const head = reader.varint();
+  const head = readPosition(reader);
   const addresses = Array.from({ length: counted(reader, ADDRESSES_MAX_COUNT) }, () =>
     reader.text(TEXT_MAX_BYTES),
   );
@@ -103,7 +102,7 @@ function readLineage(reader: ByteReader): Lineage {
   if (count === 0) throw new MalformedFrame('a gateway without an epoch');
   const lineage: EpochStart[] = [];
   for (let i = 0; i < count; i++) {
-    const start = { ...readEpoch(reader), after: reader.varint() };
+    const start = { ...readEpoch(reader), after: readPosition(reader) };
     const before = lineage.at(-1);
     if (before !== undefined && start.counter <= before.counter)
       throw new MalformedFrame('epochs that do not follow each other');
@@ -119,9 +118,8 @@ function writeEpoch(writer: ByteWriter, { counter, nonce }: Epoch): void {
 }
 
 function readEpoch(reader: ByteReader): Epoch {
-  const counter = reader.varint();
-  if (counter === 0 || counter > EPOCH_COUNTER_MAX)
-    throw new MalformedFrame(`an epoch with the counter ${counter} where ${EPOCH_COUNTER_MAX} is the most`);
+  const counter = readEpochCounter(reader);
+  if (counter === 0) throw new MalformedFrame('an epoch with the counter 0');
   return { counter, nonce: Buffer.from(reader.raw(NONCE_BYTES)).toString('hex') };
 }
 

@@ -2,8 +2,7 @@
  * Whether another life of this gateway is to begin while it runs: where others, or its archive, know a life of it that it does not know
  * itself. Then its data folder was put back to an old image, and it goes on in a life that is later than all of them.
  */
-import type { Epoch } from '../../lib/contracts/epoch.js';
-import { EPOCH_COUNTER_MAX } from './hello.js';
+import { type Epoch, EPOCH_COUNTER_MAX } from '../../lib/contracts/epoch.js';
 import { LIVES_MAX_COUNT } from './limits.js';
 import type { OwnLineage } from './own-lineage.js';
 

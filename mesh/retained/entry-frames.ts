@@ -18,6 +18,7 @@ import type { QoS } from '../../lib/protocol/packet.js';
 import { isValidTopicName, STRING_MAX_BYTES } from '../../lib/protocol/topic.js';
 import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
 import { expiryMsOf, readExpiryMs } from '../wire/expiry.js';
+import { readEpochCounter, readPosition } from '../wire/log-numbers.js';
 import { FRAME_SOFT_MAX_BYTES, MESSAGE_MAX_BYTES, PIECE_BYTES } from './limits.js';
 import { FrameKind, readCounter } from './retained-frames.js';
 
@@ -196,7 +197,7 @@ function readSources(reader: ByteReader): Source[] {
   const sources: Source[] = [];
   for (let n = 0; n < count; n++) {
     const origin = gatewayIdOf(reader.raw(PUBLIC_KEY_BYTES));
-    const counter = reader.varint();
+    const counter = readEpochCounter(reader);
     const nonce = Buffer.from(reader.raw(NONCE_BYTES)).toString('hex');
     sources.push({ origin, epoch: { counter, nonce } });
   }
@@ -220,7 +221,7 @@ function readHead(reader: ByteReader, sources: readonly Source[]) {
   const source = sources[reader.varint()];
   if (source === undefined) throw new MalformedFrame('an entry of no source');
   const counter = readCounter(reader);
-  const sequence = reader.varint();
+  const sequence = readPosition(reader);
   const topic = reader.text(STRING_MAX_BYTES);
   if (!isValidTopicName(topic) || topic.startsWith('$'))
     throw new MalformedFrame('a topic that is not retained');

@@ -27,6 +27,7 @@ import {
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { RETAINED_COUNTER_MAX } from '../../lib/contracts/streams.js';
 import { type ByteReader, ByteWriter, MalformedFrame } from '../wire/bytes.js';
+import { readPosition } from '../wire/log-numbers.js';
 import { BUCKET_COUNT, FRAME_SOFT_MAX_BYTES, GROUP_COUNT, TICKS_MAX_COUNT } from './limits.js';
 import {
   bucketOf,
@@ -279,7 +280,7 @@ export function readCounter(reader: ByteReader): number {
 
 function readState(reader: ByteReader): PeerState {
   const floor = readCounter(reader);
-  const head = reader.varint();
+  const head = readPosition(reader);
   const rosterVersion = reader.varint();
   return { floor, head, rosterVersion, known: readTicks(reader), dropped: readTicks(reader) };
 }

@@ -18,6 +18,7 @@ import { PassingReceiver } from '../../mesh/forward/passing.js';
 import { StreamReceiver } from '../../mesh/forward/stream-receiver.js';
 import { TextCache } from '../../mesh/forward/text-cache.js';
 import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
+import { LOG_POSITION_MAX } from '../../lib/contracts/store.js';
 import { createMessage, type Message } from '../../lib/message/message.js';
 import { ByteReader, ByteWriter, MalformedFrame } from '../../mesh/wire/bytes.js';
 import { EXPIRY_MAX_MS } from '../../mesh/wire/expiry.js';
@@ -28,6 +29,7 @@ const ORIGIN = gatewayIdOf(new Uint8Array(32));
 const NOW = 10_000;
 
 const numbers = fc.maxSafeNat();
+const logPositions = fc.integer({ min: 0, max: LOG_POSITION_MAX });
 const payloads = fc.uint8Array({ maxLength: 200 });
 const topics = fc.oneof(
   fc.constantFrom('a', 'a/b', 'größe/🌡'),
@@ -47,6 +49,9 @@ const messages = fc.record({
   publisher: fc.constantFrom('', 'device', 'größe'),
 });
 type Fields = typeof messages extends fc.Arbitrary<infer F> ? F : never;
+
+/** Of a batch: its messages have room behind it. */
+const froms = fc.integer({ min: 0, max: LOG_POSITION_MAX - 3_000_000 });
 
 function messageOf(fields: Fields, position: number): Message {
   const text = Buffer.from(fields.topic, 'utf8');
@@ -96,7 +101,7 @@ t.test('what a writer wrote a reader reads', async () => {
 
 t.test('messages of a batch arrive as they were sent', async (t) => {
   fc.assert(
-    fc.property(fc.array(messages, { maxLength: 30 }), fc.nat(), (list, from) => {
+    fc.property(fc.array(messages, { maxLength: 30 }), froms, (list, from) => {
       const { frame, messages: sent } = batchOf(list, from);
       const batch = decodeStreamFrame(frame, 70_000, new TextCache(4));
       if (batch.kind !== FrameKind.main) return false;
@@ -206,14 +211,14 @@ t.test('noise is refused by every decoder in the same way', async (t) => {
 
 t.test('greetings and acknowledgements arrive as they were sent', async (t) => {
   const positions = fc
-    .uniqueArray(fc.integer({ min: 1, max: 1e9 }))
+    .uniqueArray(fc.integer({ min: 1, max: LOG_POSITION_MAX }))
     .map((list) => list.sort((a, b) => a - b));
-  const backfills = fc.option(fc.record({ id: numbers, cursor: numbers }), { nil: undefined });
+  const backfills = fc.option(fc.record({ id: numbers, cursor: logPositions }), { nil: undefined });
   fc.assert(
     fc.property(
       positions,
       backfills,
-      fc.option(numbers, { nil: undefined }),
+      fc.option(logPositions, { nil: undefined }),
       numbers,
       (have, backfill, covered, bytes) => {
         const durable = Math.floor((covered ?? 0) / 2);
@@ -233,7 +238,7 @@ t.test('greetings and acknowledgements arrive as they were sent', async (t) => {
       },
     ),
   );
-  const acks = fc.record({ covered: numbers, creditBytes: numbers, express: numbers });
+  const acks = fc.record({ covered: logPositions, creditBytes: numbers, express: numbers });
   fc.assert(
     fc.property(acks, (ack) => {
       const sent = { ...ack, floor: Math.floor(ack.covered / 3) };

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { EPOCH_COUNTER_MAX } from '../../lib/contracts/epoch.js';
 import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
 import {
   type Body,
@@ -30,16 +31,17 @@ const metadata = fc.record({
 const nonce = fc
   .uint8Array({ minLength: 8, maxLength: 8 })
   .map((bytes) => Buffer.from(bytes).toString('hex'));
+const counter = fc.integer({ min: 0, max: EPOCH_COUNTER_MAX });
 const record: fc.Arbitrary<MemberRecord> = fc.record({
   id,
-  epoch: fc.record({ counter: fc.integer({ min: 0, max: 2 ** 48 }), nonce }),
+  epoch: fc.record({ counter, nonce }),
   incarnation,
   status,
   accuser: fc.option(id, { nil: undefined }),
   evidence: fc.constantFrom('silent', 'closed'),
   metadata: fc.option(metadata, { nil: undefined }),
 });
-const entry = fc.record({ id, counter: fc.nat(), incarnation, status, metadataVersion: fc.nat() });
+const entry = fc.record({ id, counter, incarnation, status, metadataVersion: fc.nat() });
 const body: fc.Arbitrary<Body> = fc.oneof(
   fc.record({ kind: fc.constant('ping' as const), sequence: u32, target: id, view: u32 }),
   fc.record({ kind: fc.constant('ack' as const), sequence: u32, view: u32 }),

@@ -2,15 +2,23 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
+import { EPOCH_COUNTER_MAX } from '../../lib/contracts/epoch.js';
 import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
-import { compareVersions, type RetainedVersion } from '../../lib/contracts/streams.js';
+import { LOG_POSITION_MAX } from '../../lib/contracts/store.js';
+import { compareVersions, RETAINED_COUNTER_MAX, type RetainedVersion } from '../../lib/contracts/streams.js';
 import { encodeEntries, EntryReader } from '../../mesh/retained/entry-frames.js';
 import { decodeControl } from '../../mesh/retained/retained-frames.js';
 import { createMessage } from '../../lib/message/message.js';
 import { ByteReader, MalformedFrame } from '../../mesh/wire/bytes.js';
 
 const version: fc.Arbitrary<RetainedVersion> = fc
-  .tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 2 }), fc.nat(1), fc.nat(1), fc.nat(1))
+  .tuple(
+    fc.constantFrom(1, 2, RETAINED_COUNTER_MAX),
+    fc.integer({ min: 1, max: 2 }),
+    fc.constantFrom(1, EPOCH_COUNTER_MAX),
+    fc.nat(1),
+    fc.constantFrom(0, LOG_POSITION_MAX),
+  )
   .map(([counter, origin, epoch, nonce, sequence]) => ({
     counter,
     origin: gatewayIdOf(new Uint8Array(32).fill(origin)),

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { EPOCH_COUNTER_MAX } from '../../../../lib/contracts/epoch.js';
 import {
   decodeMessage,
   encodeMessage,
@@ -51,7 +52,7 @@ t.test('an accusation that could not be answered is malformed', (t) => {
 t.test('what is too long or too much is malformed', (t) => {
   const refused = [
     record(2, { incarnation: 2 ** 48 + 1 }),
-    record(2, { epoch: { counter: 2 ** 48 + 1, nonce: '00000000000000aa' } }),
+    record(2, { epoch: { counter: EPOCH_COUNTER_MAX + 1, nonce: '00000000000000aa' } }),
     record(2, { metadata: metadata(1, { site: 'x'.repeat(65) }) }),
     record(2, { metadata: metadata(1, { software: 'x'.repeat(65) }) }),
     record(2, { metadata: metadata(1, { addresses: new Array<string>(9).fill('a:1') }) }),

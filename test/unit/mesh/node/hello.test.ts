@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { decodeHello, encodeHello, EPOCH_COUNTER_MAX, type Hello } from '../../../../mesh/node/hello.js';
+import { EPOCH_COUNTER_MAX } from '../../../../lib/contracts/epoch.js';
+import { LOG_POSITION_MAX } from '../../../../lib/contracts/store.js';
+import { decodeHello, encodeHello, type Hello } from '../../../../mesh/node/hello.js';
 import { ByteWriter, MalformedFrame } from '../../../../mesh/wire/bytes.js';
 
-const position = fc.integer({ min: 0, max: 2 ** 40 });
+const position = fc.integer({ min: 0, max: LOG_POSITION_MAX });
 const nonce = fc
   .uint8Array({ minLength: 8, maxLength: 8 })
   .map((bytes) => Buffer.from(bytes).toString('hex'));

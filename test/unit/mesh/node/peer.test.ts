@@ -7,7 +7,7 @@ import type { LogFields, Logger } from '../../../../lib/contracts/logger.js';
 import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { encodeEvictions, Roster } from '../../../../mesh/admission/roster.js';
 import { type GatewayId, gatewayIdOf } from '../../../../lib/contracts/gateway-id.js';
-import type { Epoch } from '../../../../lib/contracts/epoch.js';
+import { type Epoch, EPOCH_COUNTER_MAX } from '../../../../lib/contracts/epoch.js';
 import {
   type SignedCloneReport,
   signedCloneReportOf,
@@ -17,7 +17,7 @@ import { GatewayKey } from '../../../../mesh/identity/gateway-key.js';
 import { signLife } from '../../../../mesh/identity/signed-life.js';
 import { decodeInterest, encodeAnswer, encodeUpdate } from '../../../../mesh/interest/interest-frames.js';
 import { Channel } from '../../../../mesh/link/peer-link.js';
-import { encodeHello, EPOCH_COUNTER_MAX, type Hello } from '../../../../mesh/node/hello.js';
+import { encodeHello, type Hello } from '../../../../mesh/node/hello.js';
 import { HELLO_WITHIN_MS, PEERS_MAX_COUNT } from '../../../../mesh/node/limits.js';
 import { REBORN, REPLACED, STALLED } from '../../../../mesh/node/link-end.js';
 import { decodeStreamFrame } from '../../../../mesh/forward/frames.js';

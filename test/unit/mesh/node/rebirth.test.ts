@@ -1,6 +1,6 @@
 /** When a gateway that runs goes on in another life. */
 import t from 'tap';
-import { EPOCH_COUNTER_MAX } from '../../../../mesh/node/hello.js';
+import { EPOCH_COUNTER_MAX } from '../../../../lib/contracts/epoch.js';
 import { LIVES_MAX_COUNT } from '../../../../mesh/node/limits.js';
 import { Rebirth } from '../../../../mesh/node/rebirth.js';
 
