@@ -285,6 +285,7 @@ function readState(reader: ByteReader): PeerState {
   return { floor, head, rosterVersion, known: readTicks(reader), dropped: readTicks(reader) };
 }
 
+/** Any number is the tick of some epoch: see EPOCH_COUNTER_MAX. */
 function readTicks(reader: ByteReader): Ticks {
   const count = reader.varint();
   if (count > TICKS_MAX_COUNT) throw new MalformedFrame(`ticks of ${count} gateways`);

@@ -7,9 +7,12 @@ import { gatewayIdOf } from '../../lib/contracts/gateway-id.js';
 import { LOG_POSITION_MAX } from '../../lib/contracts/store.js';
 import { compareVersions, RETAINED_COUNTER_MAX, type RetainedVersion } from '../../lib/contracts/streams.js';
 import { encodeEntries, EntryReader } from '../../mesh/retained/entry-frames.js';
-import { decodeControl } from '../../mesh/retained/retained-frames.js';
+import { decodeControl, encodeState } from '../../mesh/retained/retained-frames.js';
 import { createMessage } from '../../lib/message/message.js';
 import { ByteReader, MalformedFrame } from '../../mesh/wire/bytes.js';
+
+const ONE = gatewayIdOf(new Uint8Array(32).fill(1));
+const TWO = gatewayIdOf(new Uint8Array(32).fill(2));
 
 const version: fc.Arbitrary<RetainedVersion> = fc
   .tuple(
@@ -91,6 +94,34 @@ t.test('entries come out as they went in', async () => {
     }),
   );
 });
+
+/** Of the first epoch and of the last one. */
+const tick = fc
+  .tuple(fc.constantFrom(1, EPOCH_COUNTER_MAX), fc.constantFrom(0, 1, 2 ** 32 - 1))
+  .map(([counter, n]) => counter * 2 ** 32 + n);
+const ticks = fc.array(fc.tuple(fc.constantFrom(ONE, TWO), tick), { maxLength: 2 });
+const state = fc.record(
+  {
+    floor: fc.constantFrom(0, RETAINED_COUNTER_MAX),
+    head: fc.constantFrom(0, LOG_POSITION_MAX),
+    rosterVersion: fc.nat(),
+    known: ticks,
+    dropped: ticks,
+  },
+  { noNullPrototype: true },
+);
+
+t.test(
+  'what gateways say of themselves comes out as it went in, up to the last tick of the last epoch',
+  async () => {
+    fc.assert(
+      fc.property(state, fc.maxSafeNat(), (said, round) => {
+        const reader = new ByteReader(encodeState('equal', round, said));
+        assert.deepEqual(decodeControl(reader.u8(), reader), { kind: 'equal', round, state: said });
+      }),
+    );
+  },
+);
 
 t.test('noise and cut frames are malformed, and nothing worse', async () => {
   const noise = fc.uint8Array({ maxLength: 90 });
