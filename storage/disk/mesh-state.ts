@@ -9,7 +9,7 @@
  */
 import { type Epoch, isSameEpoch } from '../../lib/contracts/epoch.js';
 import { type GatewayId, parseGatewayId } from '../../lib/contracts/gateway-id.js';
-import { isArchiveFloor, type LogPosition } from '../../lib/contracts/store.js';
+import { isArchiveFloor, LOG_POSITION_MAX, type LogPosition } from '../../lib/contracts/store.js';
 import type { MessageSource, StreamImage, StreamRecord } from '../../lib/contracts/streams.js';
 import { readU48, writeU48 } from '../log/record.js';
 import { decodePositions, encodePositions } from '../queue/posting-block.js';
@@ -299,8 +299,15 @@ function decodeStream(gateway: string, value: Uint8Array): StreamImage | undefin
   if (origin === undefined || typeof counter !== 'number' || typeof nonce !== 'string') return undefined;
   if (typeof covered !== 'number') return undefined;
   const epoch: Epoch = { counter, nonce };
-  const backfill = typeof id === 'number' && typeof cursor === 'number' ? { id, cursor } : undefined;
-  return { origin, epoch, covered, have: decodePositions(value.subarray(end)), backfill };
+  const backfill =
+    typeof id === 'number' && typeof cursor === 'number' ? { id, cursor: possible(cursor) } : undefined;
+  const have = decodePositions(value.subarray(end)).filter((position) => position <= LOG_POSITION_MAX);
+  return { origin, epoch, covered: possible(covered), have, backfill };
+}
+
+/** Earlier versions took whatever a member said; others would not take it from here. */
+function possible(position: LogPosition): LogPosition {
+  return Math.min(position, LOG_POSITION_MAX);
 }
 
 function parseArray(bytes: Uint8Array, start: number, end: number): readonly unknown[] {

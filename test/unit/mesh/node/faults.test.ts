@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
+import { LOG_POSITION_MAX } from '../../../../lib/contracts/store.js';
 import { createMessage } from '../../../../lib/message/message.js';
 import { createMesh } from '../../../../mesh/admission/admin-key.js';
 import { Roster } from '../../../../mesh/admission/roster.js';
@@ -10,6 +11,7 @@ import { MeshState } from '../../../../storage/disk/mesh-state.js';
 import { MemoryStore } from '../../../../storage/index.js';
 import { allTurns, Scheduler } from '../../../sim/scheduler.js';
 import { testStoreParts } from '../../../support/disk-store.js';
+import { idOf } from './fake-link.js';
 import { mesh, restarted, Site } from './site.js';
 
 t.test('a gateway that stops before it has begun to take part says no word of it', async (t) => {
@@ -335,3 +337,22 @@ t.test('what others say of the life of a gateway cannot take its epochs away', a
   beyond = [];
   t.ok(Channel.hello === 0);
 });
+
+t.test(
+  'of positions that no log has, which an earlier version took from a member, none is told to others',
+  (t) => {
+    const [origin, epoch] = [idOf(3), { counter: 1, nonce: '0123456789abcdef' }];
+    const restored = (covered: number, have: readonly number[], cursor: number) => {
+      const changes = new Map<string, Uint8Array | null>();
+      new MeshState().addChanges(changes, [{ origin, epoch, covered, have, backfill: { id: 1, cursor } }]);
+      const state = new MeshState();
+      for (const [key, value] of changes) if (value !== null) state.restore(key, value);
+      return state.takeImages();
+    };
+    const most = LOG_POSITION_MAX;
+    t.match(restored(5, [7, most], 4), [{ covered: 5, have: [7, most], backfill: { cursor: 4 } }]);
+    const beyond = restored(most + 1, [7, most + 1, Number.MAX_SAFE_INTEGER], most + 1);
+    t.same(beyond, [{ origin, epoch, covered: most, have: [7], backfill: { id: 1, cursor: most } }]);
+    t.end();
+  },
+);
