@@ -26,7 +26,7 @@ import { ClientExitCode } from './client/exit-code.js';
 import { parseStoredProperties } from './client/stored-properties.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
-import { ExitCode } from './exit-code.js';
+import { Interruption } from './interruption.js';
 import { nowAndThen } from './now-and-then.js';
 import { Pace } from './pace.js';
 
@@ -83,10 +83,7 @@ function speedOf(invocation: Invocation): number {
 }
 
 async function replay(store: ObjectStore, settings: ReplaySettings, world: World): Promise<number> {
-  const interrupt = new AbortController();
-  const end = (): void => interrupt.abort();
-  world.process.on('SIGINT', end);
-  world.process.on('SIGTERM', end);
+  const interruption = new Interruption(world);
   try {
     let receiveMaximum = RECEIVE_MAXIMUM;
     const opening = openConnection(settings.client, world, (client) =>
@@ -94,20 +91,21 @@ async function replay(store: ObjectStore, settings: ReplaySettings, world: World
         receiveMaximum = properties?.receiveMaximum ?? RECEIVE_MAXIMUM;
       }),
     );
-    const connection = await Promise.race([opening, interrupted(interrupt.signal)]);
-    if (connection === undefined) return ExitCode.interrupted;
-    try {
-      const publisher = new Replayer(connection, settings, receiveMaximum, world, interrupt.signal);
-      await publisher.run(store);
-      await closeConnection(connection, settings.client);
-      publisher.tellEnd();
-    } finally {
-      connection.client.end(true);
+    const connection = await Promise.race([opening, interrupted(interruption.stopping)]);
+    if (connection !== undefined) {
+      try {
+        const publisher = new Replayer(connection, settings, receiveMaximum, world, interruption);
+        await publisher.run(store);
+        // It would wait for the same acknowledgements.
+        if (!interruption.leaving.aborted) await closeConnection(connection, settings.client);
+        publisher.tellEnd();
+      } finally {
+        connection.client.end(true);
+      }
     }
-    return interrupt.signal.aborted ? ExitCode.interrupted : ClientExitCode.done;
+    return interruption.exitCode ?? ClientExitCode.done;
   } finally {
-    world.process.removeListener('SIGINT', end);
-    world.process.removeListener('SIGTERM', end);
+    interruption.release();
   }
 }
 
@@ -120,13 +118,14 @@ class Replayer {
   readonly #connection: ClientConnection;
   readonly #settings: ReplaySettings;
   readonly #world: World;
-  readonly #signal: AbortSignal;
+  readonly #interruption: Interruption;
   readonly #pace: Pace;
   readonly #tell: (text: () => string) => void;
   readonly #inflightMax: number;
   /** Ends pauses: interrupted, or no connection any more. */
   readonly #stop = new AbortController();
-  #inFlight = 0;
+  /** The times of what is sent and not acknowledged. */
+  readonly #inFlight = new Set<Pick<StoredRow, 'timeMs'>>();
   /** Called when a message is not in flight any more. */
   #onRoom: () => void = () => undefined;
   #sentCount = 0;
@@ -141,17 +140,18 @@ class Replayer {
     settings: ReplaySettings,
     receiveMaximum: number,
     world: World,
-    signal: AbortSignal,
+    interruption: Interruption,
   ) {
     this.#connection = connection;
     this.#settings = settings;
     this.#world = world;
-    this.#signal = signal;
+    this.#interruption = interruption;
     this.#pace = new Pace(settings.speed, realClock);
     this.#inflightMax = Math.min(settings.inflightMax, receiveMaximum);
     this.#tell = nowAndThen(world.stderr);
     connection.lost.catch((error: unknown) => this.#fail(error));
-    signal.addEventListener('abort', () => this.#halt());
+    interruption.stopping.addEventListener('abort', () => this.#halt());
+    interruption.leaving.addEventListener('abort', () => this.#onRoom());
   }
 
   /** @throws SprawlError CLIENT_CONNECT_FAILED, and what reading does */
@@ -162,26 +162,38 @@ class Replayer {
       // What reading says that was stopped is of no interest.
       if (!this.#isOver) throw error;
     }
-    while (this.#inFlight > 0 && this.#failure === undefined) await this.#change();
+    while (this.#inFlight.size > 0 && this.#failure === undefined && !this.#interruption.leaving.aborted)
+      await this.#change();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   tellEnd(): void {
     const { stderr } = this.#world;
     const sent = `${this.#ackedCount} messages were published`;
-    if (!this.#signal.aborted) stderr.write(`${sent}\n`);
+    if (!this.#interruption.stopping.aborted) stderr.write(`${sent}\n`);
     else if (this.#timeMs === undefined) stderr.write('interrupted before the first message\n');
-    else
+    else if (this.#inFlight.size === 0)
       stderr.write(
         `interrupted; ${sent}; the rest: --from ${timeText(this.#timeMs)} (what is of this millisecond comes once more)\n`,
       );
+    else
+      stderr.write(
+        `interrupted; ${sent}, ${this.#inFlight.size} more were not acknowledged; these and the rest: --from ${timeText(this.#openMs(this.#timeMs))} (what is published already from then on comes once more)\n`,
+      );
+  }
+
+  /** The time from which on everything is that is not acknowledged. The clock of a gateway may have been set back meanwhile. */
+  #openMs(lastMs: number): number {
+    let openMs = lastMs;
+    for (const { timeMs } of this.#inFlight) openMs = Math.min(openMs, timeMs);
+    return openMs;
   }
 
   async #sendAll(catalog: Catalog): Promise<void> {
     for await (const rows of readInOrder(catalog, this.#settings.selection)) {
       for (const row of rows) {
         if (!this.#pace.isDue(row.timeMs)) await this.#pace.until(row.timeMs, this.#stop.signal);
-        if (this.#inFlight >= this.#inflightMax) await this.#room();
+        if (this.#inFlight.size >= this.#inflightMax) await this.#room();
         if (this.#isOver) return;
         this.#send(row);
       }
@@ -189,12 +201,12 @@ class Replayer {
   }
 
   get #isOver(): boolean {
-    return this.#failure !== undefined || this.#signal.aborted;
+    return this.#failure !== undefined || this.#interruption.stopping.aborted;
   }
 
   /** Resolves when one more may be in flight, or it is over. */
   async #room(): Promise<void> {
-    while (this.#inFlight >= this.#inflightMax && !this.#isOver) await this.#change();
+    while (this.#inFlight.size >= this.#inflightMax && !this.#isOver) await this.#change();
   }
 
   #change(): Promise<void> {
@@ -203,19 +215,20 @@ class Replayer {
 
   #send(row: StoredRow): void {
     const { client } = this.#connection;
-    const { payload } = row;
+    const { payload, timeMs } = row;
+    const sent = { timeMs };
     const topic = `${this.#settings.prefix}${row.topic}`;
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
-    this.#inFlight++;
+    this.#inFlight.add(sent);
     this.#sentCount++;
-    this.#timeMs = row.timeMs;
+    this.#timeMs = timeMs;
     client.publish(topic, bytes, this.#optionsOf(row), (error) => {
-      this.#inFlight--;
+      this.#inFlight.delete(sent);
       if (error) this.#fail(refusal(`publishing to ${JSON.stringify(topic)}`, error));
       else this.#ackedCount++;
       this.#onRoom();
     });
-    this.#tell(() => `${this.#sentCount} messages, up to ${timeText(row.timeMs)}`);
+    this.#tell(() => `${this.#sentCount} messages, up to ${timeText(timeMs)}`);
   }
 
   #optionsOf({ qos, retain, properties }: StoredRow): IClientPublishOptions {

@@ -498,7 +498,28 @@ t.test('replay that is interrupted before it is connected, or finds anything, en
   ]);
   await late.told('CONNACK');
   late.world.process.send('SIGTERM');
-  t.match(await late.ended, { code: 130, err: /interrupted before the first message\n$/ });
+  t.match(await late.ended, { code: 143, err: /interrupted before the first message\n$/ });
+});
+
+t.test('replay that a broker owes an acknowledgement is ended by a second signal', async (t) => {
+  const found = await archive(t);
+  // Lets everybody in and acknowledges nothing.
+  const mute = createServer((socket) => {
+    socket.once('data', () => socket.write(Buffer.from([0x20, 2, 0, 0])));
+    socket.on('error', () => undefined);
+  }).listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  t.teardown(() => mute.close());
+  const { port } = mute.address() as AddressInfo;
+  const at = ['-h', '127.0.0.1', '-p', `${port}`, '--speed', 'max', '-M', '3', '-d'];
+  const run = new CliRun(['archive', 'replay', '--target', found.url, ...at]);
+  await run.told('replay/site/a'); // The third one.
+  run.world.process.send('SIGTERM');
+  run.world.process.send('SIGINT');
+  t.match(await run.ended, {
+    code: 143,
+    err: /\ninterrupted; 0 messages were published, 3 more were not acknowledged; these and the rest: --from 2026-11-29T00:00:01\.000Z \(/,
+  });
 });
 
 t.test('replay says what cannot be', async (t) => {
