@@ -21,7 +21,7 @@ import type { Config } from './config/index.js';
 import { peerOfTarget } from './contracts/archive-target.js';
 import { SprawlError } from './contracts/errors.js';
 import { realClock } from './real-clock.js';
-import { readTlsFile } from './tls-files.js';
+import { readAuthorities } from './tls-files.js';
 import { version } from './version.js';
 
 export { type BucketFinding, judgeBucket, timeText } from '../bridge/archive/bucket-judgement.js';
@@ -136,7 +136,7 @@ async function placeOf({ target, s3 }: ArchivePlace): Promise<TargetSettings> {
       `archive.target is ${target}: what this gateway archives is in the archive of another one, and "sprawl-edge archive status" says of which. Run this there, or give the place of that archive with --target`,
       { details: { target } },
     );
-  const ca = caFile === undefined ? undefined : (await readTlsFile('archive.s3.caFile', caFile)).toString();
+  const ca = caFile === undefined ? undefined : (await readAuthorities('archive.s3.caFile', caFile)).toString();
   return { target, s3: { ...rest, ca } };
 }
 

@@ -3,7 +3,7 @@ import { archiveKeysOf } from './archive-keys.js';
 import type { Config } from './config/index.js';
 import { keyProviderOf } from './contracts/master-key.js';
 import { readSecurityFiles } from './security/index.js';
-import { readTlsFile, tlsOptionsOf } from './tls-files.js';
+import { readAuthorities, tlsOptionsOf } from './tls-files.js';
 
 /**
  * Reads them as a start does, and keeps nothing: those that a gateway with this configuration would not read are left alone.
@@ -23,5 +23,5 @@ export async function checkConfiguredFiles(config: Config): Promise<void> {
   await archiveKeysOf(config);
   const stores = { s3: archive.s3, ...(archive.copyTarget !== undefined && { copyS3: archive.copyS3 }) };
   for (const [name, { caFile }] of Object.entries(stores))
-    if (caFile !== undefined) await readTlsFile(`archive.${name}.caFile`, caFile);
+    if (caFile !== undefined) await readAuthorities(`archive.${name}.caFile`, caFile);
 }

@@ -29,7 +29,7 @@ import { type ArchiveService, openArchiveService, openRelayClient } from './gate
 import { createStandby, letStandbyGo } from './gateway-standby.js';
 import { minuteOfDay, realTimers } from './real-clock.js';
 import { C, type Counters } from './telemetry/counters.js';
-import { readTlsFile } from './tls-files.js';
+import { readAuthorities } from './tls-files.js';
 
 const SPOOL = 'archive-spool';
 const CLIENT_MESSAGES = [
@@ -301,6 +301,6 @@ async function targetOf(
   key = 'archive.s3',
 ): Promise<TargetSettings> {
   const { caFile, ...rest } = s3;
-  const ca = caFile === undefined ? undefined : (await readTlsFile(`${key}.caFile`, caFile)).toString();
+  const ca = caFile === undefined ? undefined : (await readAuthorities(`${key}.caFile`, caFile)).toString();
   return { target, s3: { ...rest, ca } };
 }

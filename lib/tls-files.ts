@@ -1,56 +1,110 @@
-/** Certificates and keys that the configuration names, read as they are needed: of the listeners, and of the store of an archive. */
+/** Certificates and keys that the configuration or a command line names, read as they are needed: of the listeners, of the store of an archive, of `pub` and `sub`. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type TlsOptions } from 'node:tls';
 import type { Config } from './config/index.js';
 import { SprawlError } from './contracts/errors.js';
 
-/** @param key of the configuration, with `path` as its value @throws SprawlError TLS_FILE_INVALID */
-export async function readTlsFile(key: string, path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw invalid(`cannot read ${path}, the value of ${key}: ${reasonOf(error)}`, error);
-  }
+/** Where it is read again later: it is looked at by itself, since OpenSSL passes over what is no certificate. @throws SprawlError TLS_FILE_INVALID */
+export async function readAuthorities(key: string, path: string): Promise<Buffer> {
+  const file = await readTlsFile(key, path);
+  parseCertificate(file);
+  return file.bytes;
 }
 
-/** Each file is looked at by itself, so that what is told is which of them is at fault. @throws SprawlError TLS_FILE_INVALID */
+/** @throws SprawlError TLS_FILE_INVALID */
 export async function tlsOptionsOf(tls: NonNullable<Config['listeners']['tls']>): Promise<TlsOptions> {
-  const read = async (name: 'certFile' | 'keyFile' | 'caFile', path: string): Promise<TlsFile> => {
-    const key = `listeners.tls.${name}`;
-    return { key, path, bytes: await readTlsFile(key, path) };
-  };
-  const certificate = await read('certFile', tls.certFile);
-  const privateKey = await read('keyFile', tls.keyFile);
-  const ca = tls.caFile === undefined ? undefined : await read('caFile', tls.caFile);
-  const first = parseCertificate(certificate);
-  if (!first.checkPrivateKey(parseKey(privateKey)))
-    throw invalid(
-      `${privateKey.path}, the value of ${privateKey.key}, is not the key of ${certificate.path}`,
-    );
-  if (ca !== undefined) parseCertificate(ca);
-  const options: TlsOptions = {
-    ...{ cert: certificate.bytes, key: privateKey.bytes, minVersion: tls.minVersion },
+  const certificate = await readTlsFile('listeners.tls.certFile', tls.certFile);
+  const privateKey = await readTlsFile('listeners.tls.keyFile', tls.keyFile);
+  const ca = tls.caFile === undefined ? undefined : await readTlsFile('listeners.tls.caFile', tls.caFile);
+  return {
+    ...checked({ certificate, privateKey, ca }, 'the files of listeners.tls'),
+    minVersion: tls.minVersion,
     ...{ requestCert: ca !== undefined, rejectUnauthorized: tls.requireClientCertificate },
-    ...(ca !== undefined && { ca: ca.bytes }),
   };
-  try {
-    createSecureContext(options);
-  } catch (error) {
-    throw invalid(`cannot use the files of listeners.tls: ${reasonOf(error)}`, error);
-  }
-  return options;
+}
+
+/** What a client connects with. @param paths by options @throws SprawlError TLS_FILE_INVALID */
+export function clientTlsOptionsOf(paths: {
+  readonly cafile: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}): TlsBytes {
+  const [ca, certificate, privateKey] = (['cafile', 'cert', 'key'] as const).map((option) => {
+    const path = paths[option];
+    return path === undefined ? undefined : readTlsFileNow(`--${option}`, path);
+  });
+  return checked({ certificate, privateKey, ca }, 'the files of --cert, --key and --cafile');
+}
+
+/** As node:tls takes them. */
+interface TlsBytes {
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly ca?: Buffer;
 }
 
 interface TlsFile {
+  /** Of the configuration, or an option. */
   readonly key: string;
   readonly path: string;
   readonly bytes: Buffer;
 }
 
+async function readTlsFile(key: string, path: string): Promise<TlsFile> {
+  try {
+    return { key, path, bytes: await readFile(path) };
+  } catch (error) {
+    throw unreadable(key, path, error);
+  }
+}
+
+function readTlsFileNow(key: string, path: string): TlsFile {
+  try {
+    return { key, path, bytes: readFileSync(path) };
+  } catch (error) {
+    throw unreadable(key, path, error);
+  }
+}
+
+function unreadable(key: string, path: string, error: unknown): SprawlError {
+  return invalid(`cannot read ${path}, the value of ${key}: ${reasonOf(error)}`, error);
+}
+
+interface TlsFiles {
+  readonly certificate: TlsFile | undefined;
+  readonly privateKey: TlsFile | undefined;
+  readonly ca: TlsFile | undefined;
+}
+
+/** Each file is looked at by itself, so that what is told is which of them is at fault. @param all what they are called together */
+function checked({ certificate, privateKey, ca }: TlsFiles, all: string): TlsBytes {
+  const first = certificate && parseCertificate(certificate);
+  const secret = privateKey && parseKey(privateKey);
+  if (first !== undefined && secret !== undefined && !first.checkPrivateKey(secret))
+    throw invalid(
+      `${privateKey?.path}, the value of ${privateKey?.key}, is not the key of ${certificate?.path}`,
+    );
+  if (ca !== undefined) parseCertificate(ca);
+  const options: TlsBytes = {
+    ...(certificate && { cert: certificate.bytes }),
+    ...(privateKey && { key: privateKey.bytes }),
+    ...(ca && { ca: ca.bytes }),
+  };
+  try {
+    createSecureContext(options);
+  } catch (error) {
+    throw invalid(`cannot use ${all}: ${reasonOf(error)}`, error);
+  }
+  return options;
+}
+
 /** The first one of a file. */
 function parseCertificate({ key, path, bytes }: TlsFile): X509Certificate {
   try {
+    // X509Certificate takes DER as well, and TLS does not.
+    if (!bytes.includes('-----BEGIN')) throw new Error('no line of it begins with -----BEGIN');
     return new X509Certificate(bytes);
   } catch (error) {
     throw invalid(
@@ -77,5 +131,6 @@ function invalid(message: string, cause?: unknown): SprawlError {
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  // Texts of OpenSSL end with a line feed.
+  return (error instanceof Error ? error.message : String(error)).trim().replaceAll(/\s+/g, ' ');
 }

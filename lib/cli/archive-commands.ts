@@ -152,7 +152,7 @@ export const ARCHIVE_COMMANDS: readonly Command[] = [
     details: [
       'Publishes to any MQTT broker, with the QoS that the messages had and, with -V 5, their properties; topics get "replay/" before them, so that they are not taken for new ones. The order is that in which each gateway took its messages in, and between gateways by time.',
       'Publish to a gateway that does not archive replay/#, or the archive grows by itself. Ctrl-C waits up to two seconds for what is in flight, a second one does not, and prints the time to go on from: that of the first message which was not acknowledged.',
-      'Exit codes are those of "sprawl-edge pub", 130 after Ctrl-C, and 143 after SIGTERM.',
+      'Exit codes are those of "sprawl-edge pub", but 2 for a wrong command line, 130 after Ctrl-C, and 143 after SIGTERM.',
       WHICH_ARCHIVE,
     ],
     options: ARCHIVE_REPLAY_OPTIONS,

@@ -42,6 +42,11 @@ const CASES: readonly Case[] = [
     isSaidFirst: true,
   },
   {
+    keys: { ...S3, 'archive.s3.caFile': '/dev/null' },
+    says: /^\/dev\/null, the value of archive\.s3\.caFile, begins with no certificate in PEM: /,
+    isSaidFirst: true,
+  },
+  {
     keys: { ...S3, 'archive.copyTarget': 's3://copies', 'archive.copyS3.caFile': 'FILE' },
     says: /^cannot read FILE, the value of archive\.copyS3\.caFile: ENOENT/,
   },

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { IClientOptions } from 'mqtt';
 import { SprawlError } from '../../contracts/errors.js';
 import { isValidTopicName } from '../../protocol/topic.js';
+import { clientTlsOptionsOf } from '../../tls-files.js';
 import { usageError } from '../arguments.js';
 import type { Invocation, World } from '../command.js';
 import { parsePropertyOptions, type PropertySets } from './property-option.js';
@@ -141,29 +141,25 @@ function targetOf(invocation: Invocation): Target {
   };
 }
 
-function readPem(path: string | undefined): Buffer | undefined {
-  if (path === undefined) return undefined;
+/** A wrong file is a wrong command line: nothing has been tried with it. */
+function tlsFiles(invocation: Invocation): IClientOptions {
+  const [cafile, cert, key] = ['cafile', 'cert', 'key'].map((long) => invocation.value(long));
   try {
-    return readFileSync(path);
+    return clientTlsOptionsOf({ cafile, cert, key });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SprawlError('TLS_FILE_INVALID', `cannot read ${path}: ${reason}`, {
-      details: { path },
-      cause: error,
-    });
+    if (!(error instanceof SprawlError)) throw error;
+    throw usageError(invocation.command, error.message);
   }
 }
 
 function tlsOptions(invocation: Invocation): IClientOptions {
   const insecure = invocation.has('insecure');
-  const [ca, cert, key] = ['cafile', 'cert', 'key'].map((long) => readPem(invocation.value(long)));
+  const files = tlsFiles(invocation);
   // `object`, because the types of ws expect another return value than Node, which it hands the function to.
   const unchecked: object = insecure ? { checkServerIdentity: () => undefined } : {};
   return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    rejectUnauthorized: !(insecure && ca === undefined),
+    ...files,
+    rejectUnauthorized: !(insecure && files.ca === undefined),
     ...unchecked,
     wsOptions: { ...unchecked },
   };
@@ -223,12 +219,17 @@ function sessionOf(invocation: Invocation, version: Version, properties: Propert
   return { clean, properties: { ...interval, ...properties.connect } };
 }
 
-/** What the options of the connection say. Reads the TLS files. @throws SprawlError USAGE, TLS_FILE_INVALID */
+/** What the options of the connection say. Reads the TLS files. @throws SprawlError USAGE */
 export function clientSettings(invocation: Invocation, world: World): ClientSettings {
   const version = versionOf(invocation);
   const properties = parsePropertyOptions(invocation);
   const target = targetOf(invocation);
   const secure = target.protocol === 'mqtts' || target.protocol === 'wss';
+  if (invocation.has('cert') !== invocation.has('key'))
+    throw usageError(
+      invocation.command,
+      'a certificate and its key belong together: give both, --cert and --key',
+    );
   const { protocol, host, port } = target;
   return {
     connect: {

@@ -1,9 +1,12 @@
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import t from 'tap';
 import { parseArguments } from '../../../lib/cli/arguments.js';
 import { clientSettings, type ClientSettings } from '../../../lib/cli/client/client-settings.js';
 import { COMMANDS } from '../../../lib/cli/commands.js';
+import { main } from '../../../lib/cli/main.js';
 import { SprawlError } from '../../../lib/contracts/errors.js';
 import { FakeWorld } from './fake-world.js';
 
@@ -77,11 +80,12 @@ t.test('-L says everything in one', async (t) => {
 
 t.test('TLS is used where an option speaks of it, and on its port', async (t) => {
   const file = join(t.testdir(), 'ca.pem');
-  writeFileSync(file, 'pem');
+  const ca = Buffer.from(rootCertificates[0] ?? '');
+  writeFileSync(file, ca);
   t.match(settings(['--cafile', file]).connect, {
     protocol: 'mqtts',
     port: 8883,
-    ca: Buffer.from('pem'),
+    ca,
     rejectUnauthorized: true,
   });
   t.equal(settings(['-p', '8883']).connect.protocol, 'mqtts');
@@ -97,7 +101,40 @@ t.test('TLS is used where an option speaks of it, and on its port', async (t) =>
     'the chain is still checked',
   );
   t.match(settings(['--ws']).connect, { protocol: 'ws', port: 8083, path: '/mqtt' });
-  t.match(refused('--cafile', '/nonexistent'), /^cannot read \/nonexistent/);
+});
+
+t.test('a file for TLS that is none is a wrong command line, in one line that names it', async (t) => {
+  const pem = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
+  const written = (rest: object) => pem.export({ type: 'pkcs8', format: 'pem', ...rest });
+  const dir = t.testdir({
+    cert: rootCertificates[0] ?? '',
+    key: written({}),
+    encrypted: written({ cipher: 'aes-256-cbc', passphrase: 'x' }),
+    junk: 'junk\n',
+    damaged: '-----BEGIN CERTIFICATE-----\njunk\n-----END CERTIFICATE-----\n',
+    der: new X509Certificate(rootCertificates[0] ?? '').raw,
+  });
+  const tls = (...args: string[]): string => refused('--tls-use-os-certs', ...args);
+  t.match(
+    refused('--cafile', '/nonexistent'),
+    /^cannot read \/nonexistent, the value of --cafile: ENOENT.* \(see/,
+  );
+  for (const file of ['junk', 'damaged', 'der'])
+    t.match(
+      refused('--cafile', `${dir}/${file}`),
+      /, the value of --cafile, begins with no certificate in PEM: [^\n]*$/,
+    );
+  const pair = (cert: string, key: string) => tls('--cert', `${dir}/${cert}`, '--key', `${dir}/${key}`);
+  t.match(pair('junk', 'key'), /junk, the value of --cert, begins with no certificate in PEM: [^\n]*$/);
+  t.match(pair('cert', 'junk'), /junk, the value of --key, holds no private key in PEM: [^\n]*$/);
+  t.match(pair('cert', 'encrypted'), /encrypted, the value of --key, is encrypted/);
+  t.match(pair('cert', 'key'), /key, the value of --key, is not the key of .*cert \(see/);
+  t.match(tls('--cert', `${dir}/cert`), /give both, --cert and --key/);
+  t.match(refused('--key', `${dir}/key`), /give both, --cert and --key/);
+
+  const world = new FakeWorld();
+  t.equal(await main(['pub', '-t', 'a', '-n', '--cafile', '/nonexistent'], world), 1);
+  t.match(world.stderr.text, /^sprawl-edge: cannot read \/nonexistent[^\n]*\n$/);
 });
 
 t.test('the password comes from -P, the URL or SPRAWL_PASSWORD, in this order', async (t) => {
