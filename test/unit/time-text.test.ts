@@ -6,6 +6,7 @@ const NOW_MS = Date.UTC(2026, 10, 29, 12);
 t.test('times are written as ISO 8601, or as how long ago', (t) => {
   const cases: readonly (readonly [string, number])[] = [
     ['2026-11-29', Date.UTC(2026, 10, 29)],
+    ['2028-02-29', Date.UTC(2028, 1, 29)],
     ['2026-11-29T07:30', Date.UTC(2026, 10, 29, 7, 30)],
     ['2026-11-29T07:30:15', Date.UTC(2026, 10, 29, 7, 30, 15)],
     ['2026-11-29T07:30:15.5Z', Date.UTC(2026, 10, 29, 7, 30, 15, 500)],
@@ -26,6 +27,11 @@ t.test('times are written as ISO 8601, or as how long ago', (t) => {
     '-2y',
     '2026',
     '2026-13-01',
+    '2026-11-31',
+    '2026-02-30',
+    '2027-02-29',
+    '2026-11-31T07:30:00Z',
+    '2026-11-00',
     '29.11.2026',
     '2026-11-29Z',
     ' now',
