@@ -155,8 +155,9 @@ export class Mesh {
     const { settings, software } = this.#options;
     const { node, transport, stoppedBecause } = this;
     const state = stoppedBecause !== undefined ? 'stopped' : node.hasBegun ? 'running' : 'starting';
+    const addresses = stoppedBecause === undefined ? this.#addresses() : [];
     const self: MeshSelf = {
-      ...{ id: node.self, site: settings.site, version: software, state, addresses: this.#addresses() },
+      ...{ id: node.self, site: settings.site, version: software, state, addresses },
       epoch: node.hasBegun ? node.epoch : { counter: 0, nonce: '' },
       reason: stoppedBecause ?? null,
       load: node.hasBegun ? node.membership.self.metadata.load : null,
@@ -232,12 +233,13 @@ export class Mesh {
     );
   }
 
-  /** What others may dial: every address of the machine where it listens on all of them. */
+  /** What others may dial: every address of the machine where it listens on all of them. None before it listens. */
   #addresses(): readonly string[] {
     const { advertise } = this.#options.settings;
     if (advertise !== undefined) return advertise;
     const { tcp, udp } = this.transport.addresses;
     const { host, port } = tcp ?? udp;
+    if (port === 0) return [];
     const hosts = ownHosts(host);
     return (hosts.length === 0 ? [host] : hosts).map(
       (one) => `${one.includes(':') ? `[${one}]` : one}:${port}`,

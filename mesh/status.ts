@@ -14,9 +14,16 @@ export function statusOf(self: MeshSelf, node: MeshNode, transport: TransportSta
   ids.delete(node.self);
   return {
     self,
-    peers: [...ids].map((id) => peerOf(id, node, members.get(id), peers.get(id), reach.get(id))),
+    peers: [...ids]
+      .map((id) => peerOf(id, node, members.get(id), peers.get(id), reach.get(id)))
+      .map((peer) => (self.state === 'stopped' ? cutOff(peer, self) : peer)),
     dialled: transport.seeds.map(dialOf),
   };
+}
+
+/** Nobody tries any more, whatever is known of the peer. One that has left for good would not be tried by others either. */
+function cutOff(peer: MeshPeer, { reason }: MeshSelf): MeshPeer {
+  return { ...peer, state: 'down', reason: peer.status === 'left' ? peer.reason : reason };
 }
 
 /** Where one has answered, its link says the rest. */

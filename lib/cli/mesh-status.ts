@@ -40,6 +40,11 @@ function selfLine({ id, site, version, state, reason, addresses }: MeshSelf): st
   return `this gateway: ${site} (${shortId(id)}), sprawl-edge ${version}, ${state}${reason === null ? '' : `: ${reason}`}, ${where}`;
 }
 
+/** One that was not met since the start has not said it yet. */
+function siteText({ site }: MeshPeer): string {
+  return site === '' ? NOTHING : site;
+}
+
 function milliseconds(value: number | null): string {
   if (value === null) return NOTHING;
   return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
@@ -53,7 +58,7 @@ function age(ms: number | null): string {
 export async function runPeers(invocation: Invocation, world: World): Promise<number> {
   const status = await askMesh(askedUrl(invocation, world));
   const rows = status.peers.map((peer) => [
-    peer.site,
+    siteText(peer),
     shortId(peer.id),
     peer.status,
     peer.state,
@@ -90,7 +95,7 @@ function isFaulty({ state, status }: MeshPeer): boolean {
 export async function runLinks(invocation: Invocation, world: World): Promise<number> {
   const status = await askMesh(askedUrl(invocation, world));
   const rows = status.peers.map((peer) => [
-    peer.site,
+    siteText(peer),
     shortId(peer.id),
     peer.state,
     `${peer.pendingMessages} (${size(peer.pendingBytes)})`,

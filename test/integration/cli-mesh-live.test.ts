@@ -173,13 +173,18 @@ t.test('an evicted gateway is told why, takes part no more, and knows that after
   t.match((await meshOf(mill)).self, {
     state: 'stopped',
     reason: /evicted from the mesh \(stolen in June\)/,
+    addresses: [],
   });
   t.notOk((await meshOf(harbour)).peers.some(({ state }) => state === 'up'));
 
   mill.process.child.kill('SIGTERM');
   t.equal((await mill.process.ended).code, 0);
   const again = await running(t, mill.dataDir, ['up', '--bootstrap', 'none', '--peer', harbour.address]);
-  t.match((await meshOf(again)).self, { state: 'stopped', reason: /evicted/ });
+  t.match((await meshOf(again)).self, { state: 'stopped', reason: /evicted/, addresses: [] });
+  t.match(await runHere(['links', '--url', again.url]), {
+    code: 1,
+    out: / down .* this gateway was evicted from the mesh \(stolen in June\): its own clients/,
+  });
   again.process.child.kill('SIGTERM');
   t.equal((await again.process.ended).code, 0);
 });

@@ -98,6 +98,9 @@ t.test('a gateway that is alone, or has stopped, says so', async (t) => {
     /0\.1\.0, stopped: its identity is used twice, listens nowhere\n\nno other gateway has been met yet\n$/,
   );
   t.match(await runHere(['links', '--url', url]), { code: 0, out: 'no links\n' });
+  const unmet = await serveStatus(t, { ...STATUS, peers: [{ ...STALLED, site: '' }] });
+  for (const command of ['peers', 'links'])
+    t.match(await runHere([command, '--url', unmet]), { out: /^- +03030303 /m });
 });
 
 t.test('links shows what waits, and fails where nothing moves', async (t) => {

@@ -70,6 +70,9 @@ interface Shown {
   readonly isEvicted?: boolean;
   readonly relayFailure?: string;
   readonly hasBegun?: boolean;
+  readonly hasLeft?: boolean;
+  /** Why this gateway takes part no more. */
+  readonly stopped?: string;
 }
 
 /** A node and a transport as far as they are looked at. */
@@ -85,10 +88,10 @@ function peersOf({
     membership: { members: () => [{ id: self.id }, ...members] },
     admission: { isEvicted: () => isEvicted },
     relayFailureOf: () => more.relayFailure,
-    hasLeft: () => false,
+    hasLeft: () => more.hasLeft ?? false,
   };
   return statusOf(
-    self,
+    more.stopped === undefined ? self : { ...self, state: 'stopped', reason: more.stopped },
     node as unknown as MeshNode,
     { peers: reach, seeds: [] } as unknown as TransportStatus,
   ).peers;
@@ -138,6 +141,16 @@ t.test('what is not known is null or 0, and whoever was never met is shown, too'
     [],
     'before the mesh has begun there are no members',
   );
+});
+
+t.test('a gateway that takes part no more has no link, and says why', async (t) => {
+  const connecting = [{ id: OTHER, state: 'connecting' as const, lastFailure: undefined }];
+  const stopped = 'this gateway was evicted';
+  t.match(peersOf({ reach: connecting, stopped }), [{ state: 'down', reason: stopped }]);
+  t.match(peersOf({ members: [MEMBER], stopped }), [{ site: 'mill', state: 'down', reason: stopped }]);
+  t.match(peersOf({ members: [MEMBER], stopped, hasLeft: true }), [
+    { state: 'down', reason: /^it has left/ },
+  ]);
 });
 
 t.test('the state of a link is that of the way to the peer', async (t) => {
