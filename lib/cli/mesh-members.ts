@@ -2,7 +2,7 @@
 import { shortId } from '../contracts/gateway-id.js';
 import type { MeshStatus } from '../contracts/mesh-status.js';
 import type { MeshSummary } from '../telemetry/mesh-summary.js';
-import { size, table } from './size.js';
+import { table, waiting } from './size.js';
 
 const NOTHING = '-';
 
@@ -14,12 +14,12 @@ function countsText(counts: Readonly<Record<string, number>>): string {
 
 export function meshRows(mesh: MeshSummary): (readonly [string, string])[] {
   const why = mesh.reason === null ? '' : `: ${mesh.reason}`;
-  const { members, links, pendingMessages, pendingBytes } = mesh;
+  const { members, links } = mesh;
   return [
     ['mesh', `${mesh.site} (${mesh.id.slice(0, 8)}), ${mesh.state}${why}`],
     ['  members', countsText(members) || 'none'],
     ['  links', countsText(links) || 'none'],
-    ['  waiting', `${pendingMessages} messages for other gateways (${size(pendingBytes)})`],
+    ['  waiting', waiting(`${mesh.pendingMessages} messages for other gateways`, mesh)],
   ];
 }
 

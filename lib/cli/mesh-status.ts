@@ -5,7 +5,7 @@ import { askedUrl } from './asked-gateway.js';
 import type { Invocation, World } from './command.js';
 import { ExitCode } from './exit-code.js';
 import { askGateway, expectDone } from './gateway-http.js';
-import { duration, size, table } from './size.js';
+import { duration, table, waiting } from './size.js';
 
 const NOTHING = '-';
 
@@ -98,7 +98,7 @@ export async function runLinks(invocation: Invocation, world: World): Promise<nu
     siteText(peer),
     shortId(peer.id),
     peer.state,
-    `${peer.pendingMessages} (${size(peer.pendingBytes)})`,
+    waiting(`${peer.pendingMessages}`, peer),
     age(peer.oldestUnackedMs),
     `${peer.sentMessages}`,
     `${peer.ackedMessages}`,

@@ -7,6 +7,14 @@ export function size(bytes: number): string {
   return `${unit === 0 ? bytes : bytes.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** What waits for others. The size of what is in the log alone is not known: it is left out where nothing is in memory. @param what with its count */
+export function waiting(
+  what: string,
+  { pendingMessages, pendingBytes }: { readonly pendingMessages: number; readonly pendingBytes: number },
+): string {
+  return pendingMessages > 0 && pendingBytes === 0 ? what : `${what} (${size(pendingBytes)})`;
+}
+
 /** How long ago, or how long: `3 h`. */
 export function duration(seconds: number): string {
   if (seconds < 120) return `${Math.floor(seconds)} s`;

@@ -41,6 +41,7 @@ export interface MeshPeer {
   readonly rttMs: number | null;
   /** Messages of QoS 1 and 2 from here that it has not acknowledged. */
   readonly pendingMessages: number;
+  /** Of those in memory and on their way: what is in the log alone is not counted. */
   readonly pendingBytes: number;
   /** How long the oldest of them has waited; null: none waits. */
   readonly oldestUnackedMs: number | null;

@@ -118,6 +118,8 @@ greenhouse  02020202  up    7 (2.0 KiB)  3 s     100   93     5         2 too_la
     code: 1,
     out: /^mill +03030303 +stalled +0 \(0 bytes\) +- .* nothing acknowledged for 12 s$/m,
   });
+  const away = await serveStatus(t, { ...STATUS, peers: [{ ...STALLED, pendingMessages: 2870 }] });
+  t.match(await runHere(['links', '-u', away]), { out: /^mill +03030303 +stalled +2870 +- /m });
   const gone = { ...STALLED, state: 'down', status: 'left' };
   t.match(await runHere(['links', '-u', await serveStatus(t, { ...STATUS, peers: [gone] })]), { code: 0 });
 });

@@ -129,6 +129,8 @@ t.test('status has its mesh in four lines, and all members where asked', async (
   t.match(out, /^  members +2 alive, 1 suspect, 1 dead, 1 left$/m);
   t.match(out, /^  links +1 up, 1 stalled, 1 down$/m, 'not to one that has left');
   t.match(out, /^  waiting +6 messages for other gateways \(8\.0 KiB\)$/m);
+  const away = { ...MESH, peers: [{ ...PEER, pendingBytes: 0 }] };
+  t.match((await told({}, READY, 32e9, away)).out, /^  waiting +3 messages for other gateways$/m);
   t.notMatch(out, /^SITE/m);
   t.notMatch((await told({})).out, /^mesh/m);
 
