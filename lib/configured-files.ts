@@ -7,7 +7,7 @@ import { readAuthorities, tlsOptionsOf } from './tls-files.js';
 
 /**
  * Reads them as a start does, and keeps nothing: those that a gateway with this configuration would not read are left alone.
- * @throws SprawlError as the start: PASSWORD_FILE_INVALID, ACL_FILE_INVALID, TLS_FILE_INVALID, STORAGE_KEY_INVALID, ARCHIVE_KEY_INVALID, SWARM_KEY_INVALID
+ * @throws SprawlError as the start: PASSWORD_FILE_INVALID, ACL_FILE_INVALID, TLS_FILE_INVALID, STORAGE_KEY_INVALID, ARCHIVE_KEY_INVALID, SWARM_KEY_INVALID, MESH_MISSING
  */
 export async function checkConfiguredFiles(config: Config): Promise<void> {
   const { security, storage, mesh, archive, listeners } = config;
@@ -17,8 +17,8 @@ export async function checkConfiguredFiles(config: Config): Promise<void> {
     const { encryptionKey: key, encryptionKeyFile: keyFile } = storage;
     await keyProviderOf('storage', { key, keyFile }).masterKeys();
   }
-  if (mesh.enabled !== false && mesh.swarmKeyFile !== undefined)
-    await (await import('./mesh-tools.js')).readSwarmKeyFile(mesh.swarmKeyFile);
+  if (mesh.enabled === true || mesh.swarmKeyFile !== undefined)
+    await (await import('./mesh-tools.js')).expectSwarmKey(config);
   if (archive.topics.length === 0 && !archive.forPeers) return;
   await archiveKeysOf(config);
   const stores = { s3: archive.s3, ...(archive.copyTarget !== undefined && { copyS3: archive.copyS3 }) };

@@ -13,9 +13,9 @@ import {
 import type { Lanes } from './broker/lanes.js';
 import { type Config, parseBootstrap, parseHostPort } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
-import { SprawlError } from './contracts/errors.js';
 import type { Logger } from './contracts/logger.js';
 import type { Store } from './contracts/store.js';
+import { meshMissing } from './mesh-tools.js';
 import { realTimers } from './real-clock.js';
 import { version } from './version.js';
 
@@ -43,11 +43,7 @@ export async function openMesh(config: Config, parts: MeshParts): Promise<Mesh |
   });
   if (member === undefined) {
     if (mesh.enabled !== true) return undefined;
-    throw new SprawlError(
-      'MESH_MISSING',
-      `mesh.enabled is true, and ${dataDir} is in no mesh: "sprawl-edge init" makes one, "sprawl-edge join" joins one`,
-      { details: { dataDir } },
-    );
+    throw meshMissing(dataDir);
   }
   const settings = await settingsOf(config, member);
   const created = await meshOf({

@@ -22,7 +22,7 @@ import { SprawlError } from './contracts/errors.js';
 import { type GatewayId, parseGatewayId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
 import { realClock, realTimers } from './real-clock.js';
-import { whileStopped } from './storage-tools.js';
+import { silentLogger, whileStopped } from './storage-tools.js';
 
 export { readSwarmKeyFile };
 
@@ -129,6 +129,24 @@ export async function joinMesh(config: Config, joining: Joining, logger: Logger)
 
 function parseGiven(text: string): SwarmKey | Invitation {
   return looksLikeInvitation(text) ? Invitation.parse(text) : SwarmKey.parse(text);
+}
+
+/** `mesh.enabled` is true, and the data folder has no swarm key. */
+export function meshMissing(dataDir: string): SprawlError {
+  return new SprawlError(
+    'MESH_MISSING',
+    `mesh.enabled is true, and ${dataDir} is in no mesh: "sprawl-edge init" makes one, "sprawl-edge join" joins one`,
+    { details: { dataDir } },
+  );
+}
+
+/** Where `mesh.enabled` says that it has to be there. @throws SprawlError MESH_MISSING, SWARM_KEY_INVALID, MESH_FILE_FAILED */
+export async function expectSwarmKey(config: Config): Promise<void> {
+  const { enabled, swarmKeyFile } = config.mesh;
+  if (enabled === false) return;
+  if (swarmKeyFile !== undefined) await readSwarmKeyFile(swarmKeyFile);
+  else if (enabled === true && (await membershipOf(config, silentLogger).readSwarmKey()) === undefined)
+    throw meshMissing(config.dataDir);
 }
 
 function noKey({ dataDir }: Config): SprawlError {

@@ -51,6 +51,10 @@ const CASES: readonly Case[] = [
     says: /^cannot read FILE, the value of archive\.copyS3\.caFile: ENOENT/,
   },
   {
+    keys: { 'mesh.enabled': 'true' },
+    says: /^mesh\.enabled is true, and \S+ is in no mesh: "sprawl-edge init"/,
+  },
+  {
     keys: { 'mesh.swarmKeyFile': 'FILE' },
     says: /^mesh\.swarmKeyFile: FILE: it is not there: /,
     isSaidFirst: true,
