@@ -136,7 +136,8 @@ async function placeOf({ target, s3 }: ArchivePlace): Promise<TargetSettings> {
       `archive.target is ${target}: what this gateway archives is in the archive of another one, and "sprawl-edge archive status" says of which. Run this there, or give the place of that archive with --target`,
       { details: { target } },
     );
-  const ca = caFile === undefined ? undefined : (await readAuthorities('archive.s3.caFile', caFile)).toString();
+  const ca =
+    caFile === undefined ? undefined : (await readAuthorities('archive.s3.caFile', caFile)).toString();
   return { target, s3: { ...rest, ca } };
 }
 

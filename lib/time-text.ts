@@ -31,6 +31,7 @@ export function parseTimeText(text: string, nowMs: number): number | undefined {
 function isDay(day: string): boolean {
   // oxlint-disable-next-line eslint/no-restricted-globals -- it only reads what is written down
   const timeMs = Date.parse(day);
+  // oxlint-disable-next-line eslint/no-restricted-globals -- it only writes down what was read
   return !Number.isNaN(timeMs) && new Date(timeMs).toISOString().startsWith(day);
 }
 

@@ -27,7 +27,8 @@ const TIMES: readonly OptionSpec[] = [
   {
     long: 'from',
     values: ['TIME'],
-    description: 'Only from this time on: 2026-11-29, 2026-11-29T07:30:00Z (UTC without a zone), -2h, -3d, now.',
+    description:
+      'Only from this time on: 2026-11-29, 2026-11-29T07:30:00Z (UTC without a zone), -2h, -3d, now.',
   },
   { long: 'to', values: ['TIME'], description: 'Only before this time, written in the same way.' },
 ];
