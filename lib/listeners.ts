@@ -22,7 +22,8 @@ import type { Transport, TransportHandler } from './connection/transport.js';
 import { boundStranger, WebSocketTransport } from './connection/websocket-transport.js';
 import { listenFailure } from './contracts/listen-failure.js';
 import type { Logger } from './contracts/logger.js';
-import { tlsOptionsOf } from './tls-files.js';
+import { realClock } from './real-clock.js';
+import { certificateEndMs, expiryOf, tlsOptionsOf } from './tls-files.js';
 
 interface Listener extends MqttListener {
   readonly server: Server;
@@ -101,6 +102,7 @@ export class Listeners {
 
   async #create(): Promise<Listener[]> {
     const { tls } = this.#config;
+    if (tls !== undefined) await this.#warnOfExpiry(tls);
     // Read before the first of them is created: with a certificate that is no good nothing is opened.
     const secure = {
       ...(tls === undefined ? {} : await tlsOptionsOf(tls)),
@@ -110,6 +112,12 @@ export class Listeners {
       ...listener,
       server: this.#server(listener.name, secure),
     }));
+  }
+
+  async #warnOfExpiry(tls: NonNullable<Config['listeners']['tls']>): Promise<void> {
+    const reason = expiryOf(await certificateEndMs(tls), realClock.wall());
+    if (reason !== undefined)
+      this.#logger.warn('the certificate of the listeners is to be renewed', { file: tls.certFile, reason });
   }
 
   #server(name: ListenerName, secure: TlsOptions): Server {

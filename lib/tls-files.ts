@@ -25,6 +25,28 @@ export async function tlsOptionsOf(tls: NonNullable<Config['listeners']['tls']>)
   };
 }
 
+/** A certificate is renewed before: those that are made anew every three months have a month left by then. */
+const EXPIRES_SOON_MS = 14 * 86_400_000;
+
+/** @returns milliseconds since 1970 when the certificate of the listeners ends @throws SprawlError TLS_FILE_INVALID */
+export async function certificateEndMs(
+  tls: Pick<NonNullable<Config['listeners']['tls']>, 'certFile'>,
+): Promise<number> {
+  const { validTo } = parseCertificate(await readTlsFile('listeners.tls.certFile', tls.certFile));
+  // oxlint-disable-next-line eslint/no-restricted-globals -- it only reads what is written down
+  return Date.parse(validTo);
+}
+
+/** What clients will say of a certificate, before they do; undefined: nothing, for more than two weeks. @param nowMs since 1970 */
+export function expiryOf(endMs: number, nowMs: number): string | undefined {
+  // oxlint-disable-next-line eslint/no-restricted-globals -- it only writes down what was read
+  const day = new Date(endMs).toISOString();
+  if (nowMs >= endMs) return `it has expired at ${day}: clients that check it do not connect`;
+  if (endMs - nowMs < EXPIRES_SOON_MS)
+    return `it expires at ${day}: clients that check it do not connect any more then`;
+  return undefined;
+}
+
 /** What a client connects with. @param paths by options @throws SprawlError TLS_FILE_INVALID */
 export function clientTlsOptionsOf(paths: {
   readonly cafile: string | undefined;

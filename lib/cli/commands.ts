@@ -91,7 +91,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Check the configuration without starting anything.',
     usage: '[OPTIONS]',
     details: [
-      'Prints "configuration ok" and ends with 0, or prints the first mistake with its file and line and ends with 2. The files that the configuration names (passwords, ACL, certificates, keys) are read, too: run it as the user of the gateway. Takes the options of "up".',
+      'Prints "configuration ok" and ends with 0, or prints the first mistake with its file and line and ends with 2. The files that the configuration names (passwords, ACL, certificates, keys) are read, too, and a certificate that ends within two weeks is warned of on standard error: run it as the user of the gateway. Takes the options of "up".',
     ],
     options: CONFIG_OPTIONS,
     positionals: NO_POSITIONALS,

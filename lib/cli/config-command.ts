@@ -1,4 +1,5 @@
 import { configJsonSchema, parseConfig, renderConfig, resolveConfig } from '../config/index.js';
+import { realClock } from '../real-clock.js';
 import type { Invocation, World } from './command.js';
 import { configSources } from './config-sources.js';
 import { ExitCode } from './exit-code.js';
@@ -7,7 +8,8 @@ import { ExitCode } from './exit-code.js';
 export async function runConfigCheck(invocation: Invocation, world: World): Promise<number> {
   const config = parseConfig(configSources(invocation, world));
   const { checkConfiguredFiles } = await import('../configured-files.js');
-  await checkConfiguredFiles(config);
+  for (const warning of await checkConfiguredFiles(config, realClock.wall()))
+    world.stderr.write(`warning: ${warning}\n`);
   world.stdout.write('configuration ok\n');
   return ExitCode.done;
 }

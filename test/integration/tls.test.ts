@@ -9,8 +9,12 @@ import mqtt from 'mqtt';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import type { SprawlError } from '../../lib/contracts/errors.js';
+import type { Lanes } from '../../lib/broker/lanes.js';
+import { parseConfig } from '../../lib/config/index.js';
+import { Listeners } from '../../lib/listeners.js';
 import { tlsOptionsOf } from '../../lib/tls-files.js';
 import { eventually } from '../support/eventually.js';
+import { nullLogger } from '../support/null-logger.js';
 import * as wire from '../support/wire.js';
 import {
   type Certificates,
@@ -19,6 +23,7 @@ import {
   WITHOUT_OPENSSL,
 } from '../interop/certificates.js';
 import { startTestGateway } from '../interop/gateway.js';
+import { runHere } from './cli-in-process.js';
 
 const keyOf = ({ certFile, keyFile }: KeyPair): { cert: Buffer; key: Buffer } => ({
   cert: readFileSync(certFile),
@@ -242,6 +247,34 @@ function suite(certificates: Certificates): void {
       t.match(await refused({ caFile: `${dir}/none` }), /caFile, begins with no certificate in PEM/);
     },
   );
+
+  t.test('a certificate that soon expires is warned of by config check and at a start', async (t) => {
+    const keys = { certFile: server.certFile, keyFile: server.keyFile, dataDir: t.testdir() };
+    const set = Object.entries(keys).flatMap(([key, value]) => [
+      '--set',
+      `${key === 'dataDir' ? '' : 'listeners.tls.'}${key}=${value}`,
+    ]);
+    t.match(await runHere(['config', 'check', ...set]), {
+      code: 0,
+      out: 'configuration ok\n',
+      err: /^warning: \S+localhost\.crt, the value of listeners\.tls\.certFile: it expires at 20[^\n]*\n$/,
+    });
+    const warned: unknown[] = [];
+    const logger = {
+      ...nullLogger,
+      child: () => logger,
+      warn: (...line: unknown[]) => void warned.push(line),
+    };
+    const lanes = {} as unknown as Lanes;
+    const tls = { certFile: server.certFile, keyFile: server.keyFile };
+    const config = parseConfig({
+      overrides: { listeners: { tls, mqttPort: false, wsPort: false, tlsPort: 0, wssPort: false } },
+    });
+    const listeners = new Listeners(lanes, config, logger);
+    await listeners.open();
+    await listeners.close();
+    t.match(warned, [[/is to be renewed/, { file: server.certFile, reason: /^it expires at 20/ }]]);
+  });
 
   t.test('a certificate file that holds none stops the start and is named', async (t) => {
     const dir = t.testdir({ 'bad.crt': 'not a certificate\n' });

@@ -8,6 +8,7 @@ import { type FolderFound, judgeFolder, judgeSpace, judgeSync } from './judge-fo
 import { judgeClock, judgeNode, judgePackages, judgePlatform, judgeTimeServer } from './judge-machine.js';
 import { judgeKeyFiles, judgeMembership } from './judge-mesh.js';
 import {
+  judgeCertificate,
   judgePeer,
   judgePort,
   judgeReach,
@@ -55,6 +56,7 @@ export async function examine(
     folderFindings(examined),
     clockFindings(examined),
     portFindings(examined),
+    certificateFindings(examined),
     [meshFindings(examined)].flat(),
     reachFindings(examined),
     ...config.mesh.peers.map((peer) =>
@@ -185,6 +187,14 @@ async function portFindings(examined: Examined): Promise<Finding[]> {
     ),
   );
   return groups.flat();
+}
+
+async function certificateFindings({ config, probes, deadline }: Examined): Promise<Finding[]> {
+  const { tls } = config.listeners;
+  if (tls === undefined) return [];
+  return bounded(deadline, 'certificate', async () => [
+    judgeCertificate(tls.certFile, await probes.certificate(tls), probes.wall()),
+  ]);
 }
 
 function meshFindings({ config, mesh }: Examined): Finding[] {

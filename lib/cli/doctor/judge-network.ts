@@ -1,5 +1,6 @@
 /** Whether others can reach this machine, and it them. Pure. */
 import { isLoopback } from '../../config/index.js';
+import { expiryOf } from '../../tls-files.js';
 import { failure, type Finding, ok, skipped, warning } from './finding.js';
 
 export interface PortWanted {
@@ -12,6 +13,20 @@ export interface PortWanted {
   /** The configuration key that sets the address. */
   readonly hostKey: string;
   readonly port: number;
+}
+
+/** Of the listeners. @param endMs when it ends, since 1970 */
+export function judgeCertificate(file: string, endMs: number, nowMs: number): Finding {
+  const value = `${file}: valid until ${new Date(endMs).toISOString()}`;
+  const measured = { file, endMs };
+  const expiry = expiryOf(endMs, nowMs);
+  if (expiry === undefined) return ok('certificate', value, measured);
+  return warning(
+    'certificate',
+    `${file}: ${expiry}`,
+    'put a new one there, and restart the gateway',
+    measured,
+  );
 }
 
 /** @param code of the system, such as EADDRINUSE; undefined: it is free. @param isInUse whether a gateway runs on the data folder */

@@ -10,6 +10,7 @@ import type { Config } from '../../config/index.js';
 import type { ArchivesStatus, ArchiveStatus, StandbyStatus } from '../../contracts/archive-status.js';
 import { realClock } from '../../real-clock.js';
 import { askGateway, expectAnswer, urlOf } from '../gateway-http.js';
+import { certificateEndMs } from '../../tls-files.js';
 import { toolLogger } from '../tool-logger.js';
 import { folderProbe, spaceProbe, syncProbe, useProbe } from './folder-probes.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
@@ -31,6 +32,7 @@ export function createProbes(stderr: Writable): Probes {
     wall: () => realClock.wall(),
     builtMs,
     isSynchronized,
+    certificate: certificateEndMs,
     isInUse: useProbe,
     folder: folderProbe,
     space: spaceProbe,

@@ -16,6 +16,8 @@ export interface Probes {
   builtMs(): number;
   /** undefined: the machine does not tell. */
   isSynchronized(): Promise<boolean | undefined>;
+  /** When it ends, milliseconds since 1970. */
+  certificate(tls: NonNullable<Config['listeners']['tls']>): Promise<number>;
   isInUse(config: Config): Promise<boolean>;
   folder(path: string): Promise<Omit<FolderFound, 'isInUse'>>;
   space(folder: FolderFound): Promise<SpaceFound>;

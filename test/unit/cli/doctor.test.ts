@@ -39,6 +39,7 @@ function probesOf(changes: Partial<Probes> = {}): Probes {
     wall: () => Date.UTC(2026, 0, 1),
     builtMs: () => 0,
     isSynchronized: async () => true,
+    certificate: async () => Date.UTC(2026, 0, 16),
     isInUse: async () => false,
     folder: async (path) => ({ path, lookedAt: path, exists: true, isOwn: true, fault: undefined }),
     space: async () => ({ freeBytes: 100 * GIB, usedBytes: 0 }),
@@ -78,6 +79,23 @@ t.test('on a machine on which all is well every check is ok, in one order', asyn
     ],
   );
   for (const [check, { verdict }] of found) t.equal(verdict, check === 'archive' ? 'skip' : 'ok', check);
+});
+
+t.test('a certificate that has expired or soon will is to be looked at', async (t) => {
+  const files = { certFile: 'c.pem', keyFile: 'k.pem' };
+  const judged = async (endMs: number): Promise<Finding | undefined> =>
+    (await examined({ certificate: async () => endMs }, { listeners: { tls: files } })).get('certificate');
+  const now = Date.UTC(2026, 0, 1);
+  const day = 86_400_000;
+  t.match(await judged(now + 14 * day), {
+    verdict: 'ok',
+    value: 'c.pem: valid until 2026-01-15T00:00:00.000Z',
+  });
+  t.match(await judged(now + 14 * day - 1), {
+    verdict: 'warn',
+    value: /^c\.pem: it expires at 2026-01-14T23/,
+  });
+  t.match(await judged(now), { verdict: 'warn', value: /it has expired at 2026-01-01T/, advice: /restart/ });
 });
 
 t.test('what is kept for others is looked at where somebody is to be kept for', async (t) => {
