@@ -10,7 +10,7 @@ export class Ballast {
   readonly #files: FileSystem;
   readonly #path: string;
   readonly #bytes: number;
-  #isThere = false;
+  #missingBytes = 0;
 
   /** @param bytes 0: none. */
   constructor(files: FileSystem, path: string, bytes: number) {
@@ -19,13 +19,20 @@ export class Ballast {
     this.#bytes = bytes;
   }
 
+  /** What it is to have and has not: room that is free, and not for messages. */
+  get missingBytes(): number {
+    return this.#missingBytes;
+  }
+
   /** Makes it where it is not. @throws SprawlError STORAGE_FULL, STORAGE_IO; nothing of it stays then. */
   async prepare(): Promise<void> {
-    if (this.#isThere || this.#bytes === 0) return;
-    if (await this.#wasMade()) {
-      this.#isThere = true;
+    // Looked for each time: another process that found the folder without a gateway may have given it up (folder-lock.ts).
+    if (this.#bytes === 0) return;
+    if (await this.#isThere()) {
+      this.#missingBytes = 0;
       return;
     }
+    this.#missingBytes = this.#bytes;
     await this.#files.remove(this.#path);
     const file = await this.#files.open(this.#path, 'create');
     try {
@@ -34,7 +41,7 @@ export class Ballast {
       for (let at = 0; at < this.#bytes; at += chunk.length)
         await file.write(chunk.subarray(0, Math.min(chunk.length, this.#bytes - at)), at);
       await file.sync();
-      this.#isThere = true;
+      this.#missingBytes = 0;
     } catch (error) {
       await this.#files.remove(this.#path);
       throw error;
@@ -43,8 +50,16 @@ export class Ballast {
     }
   }
 
-  /** By an earlier process. */
-  async #wasMade(): Promise<boolean> {
+  /**
+   * At the start: LevelDB writes when it opens the database, and what the log has since goes there, too. Less than its size is not to be left
+   * beside it: then it is given up, or not made. @param freeBytes of the disk @throws SprawlError STORAGE_FULL, STORAGE_IO
+   */
+  async prepareToStart(freeBytes: number): Promise<void> {
+    const besideIt = (await this.#isThere()) ? freeBytes : freeBytes - this.#bytes;
+    await (besideIt < this.#bytes ? this.release() : this.prepare());
+  }
+
+  async #isThere(): Promise<boolean> {
     const size = await this.#files.open(this.#path, 'read').then(
       async (file) => {
         const bytes = await file.size();
@@ -58,7 +73,7 @@ export class Ballast {
 
   /** Idempotent. @throws SprawlError STORAGE_IO */
   async release(): Promise<void> {
-    this.#isThere = false;
+    this.#missingBytes = this.#bytes;
     await this.#files.remove(this.#path);
   }
 }

@@ -198,7 +198,7 @@ export class DiskStore implements Store {
   async open(sessions: DurableSessions, streams?: DurableStreams): Promise<void> {
     const { files, folder } = this.#options;
     await files.makeFolder(folder);
-    await takeFolderLock(this.#lock);
+    await takeFolderLock(this.#lock, () => this.#ballast.release());
     try {
       await this.#open(sessions, streams);
     } catch (error) {
@@ -209,6 +209,8 @@ export class DiskStore implements Store {
 
   async #open(sessions: DurableSessions, streams: DurableStreams | undefined): Promise<void> {
     const { files, openDatabase, logger, randomBytes, isRestoring } = this.#options;
+    this.#freeBytes = await files.freeBytes(this.#options.folder).catch(() => Infinity);
+    await this.#ballast.prepareToStart(this.#freeBytes).catch(() => undefined);
     if (isRestoring !== true) await expectFinished(files, this.#layout);
     const { id, isNew, fault } = await openIdentity(files, this.#layout, randomBytes);
     if (fault !== undefined)
@@ -216,7 +218,6 @@ export class DiskStore implements Store {
         path: this.#layout.identity,
         reason: fault,
       });
-    await this.#ballast.prepare().catch(() => undefined);
     const { vault, isNew: wasPlain } = await this.#openVault();
     const database = openDatabase(this.#layout.index);
     // What was not encrypted so far is made again from the log, encrypted.
@@ -423,7 +424,7 @@ export class DiskStore implements Store {
     const left = isAwaited ? 0 : diskMaxBytes * LEFT_OF_QUOTA;
     if (
       log.storedBytes + pending > diskMaxBytes - left ||
-      this.#freeBytes - pending < diskReserveBytes + left
+      this.#freeBytes - pending < diskReserveBytes + this.#ballast.missingBytes + left
     )
       return ReasonCode.quotaExceeded;
     return pending > (isAwaited ? pendingMaxBytes : pendingMaxBytes / 2) ? ReasonCode.quotaExceeded : 0;
@@ -436,8 +437,11 @@ export class DiskStore implements Store {
     this.#lookAtSpace();
     if (this.#log.storedBytes + SMALL_MESSAGE_BYTES > diskMaxBytes)
       return `the log has all of its quota (limits.diskMaxBytes: ${diskMaxBytes}), messages are refused`;
-    if (this.#freeBytes - SMALL_MESSAGE_BYTES < diskReserveBytes)
-      return `the disk has no more free than what is kept free (limits.diskReserveBytes: ${diskReserveBytes}), messages are refused`;
+    const kept = diskReserveBytes + this.#ballast.missingBytes;
+    if (this.#freeBytes - SMALL_MESSAGE_BYTES < kept)
+      return kept === diskReserveBytes
+        ? `the disk has no more free than what is kept free (limits.diskReserveBytes: ${diskReserveBytes}), messages are refused`
+        : `the disk is full, and the ballast was given up (${this.#ballast.missingBytes} bytes, kept free beside limits.diskReserveBytes: ${diskReserveBytes}): messages are refused until it fits again`;
     return undefined;
   }
 

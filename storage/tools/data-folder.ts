@@ -64,8 +64,11 @@ export async function withFolderLock<T>(
 ): Promise<T> {
   await files.makeFolder(layout.folder);
   const lock = openDatabase(layout.lock);
-  await takeFolderLock(lock);
+  const giveUpBallast = (): Promise<void> => files.remove(layout.ballast);
+  await takeFolderLock(lock, giveUpBallast);
   try {
+    // What makes room needs some first.
+    if ((await files.freeBytes(layout.folder)) < (await sizeOf(files, layout.ballast))) await giveUpBallast();
     return await task();
   } finally {
     await lock.close();
