@@ -88,7 +88,7 @@ import { TopicSearch } from './topic-search.js';
 const NAMES_MAX_COUNT = 4096;
 /** Topics and client ids that are decoded once while the log is read again. */
 const TEXTS_MAX_COUNT = 16_384;
-const SPACE_EVERY_MS = 1000;
+const LOOK_EVERY_MS = 1000;
 /** What messages that nobody waits for leave of the quota to others: a sixteenth. Of what may wait for the disk it is half. */
 const LEFT_OF_QUOTA = 1 / 16;
 /** With topic and properties: where there is no room for one there is none worth speaking of. */
@@ -133,7 +133,7 @@ export class DiskStore implements Store {
   /** Of the messages that were appended. */
   #payloadBytes = 0;
   #freeBytes = Infinity;
-  #spaceLookedAt = -Infinity;
+  #diskLookedAt = -Infinity;
   #isFull = false;
   #closed = false;
 
@@ -420,7 +420,7 @@ export class DiskStore implements Store {
     const { diskMaxBytes, diskReserveBytes, pendingMaxBytes } = this.#options;
     if (this.#isFull) return ReasonCode.quotaExceeded;
     const pending = log.pendingBytes + bytes;
-    this.#lookAtSpace();
+    this.#lookAtDisk();
     const left = isAwaited ? 0 : diskMaxBytes * LEFT_OF_QUOTA;
     if (
       log.storedBytes + pending > diskMaxBytes - left ||
@@ -434,7 +434,7 @@ export class DiskStore implements Store {
   #shortage(): string | undefined {
     const { diskMaxBytes, diskReserveBytes } = this.#options;
     // Where nobody publishes any more nothing else would notice that space was freed.
-    this.#lookAtSpace();
+    this.#lookAtDisk();
     if (this.#log.storedBytes + SMALL_MESSAGE_BYTES > diskMaxBytes)
       return `the log has all of its quota (limits.diskMaxBytes: ${diskMaxBytes}), messages are refused`;
     const kept = diskReserveBytes + this.#ballast.missingBytes;
@@ -610,17 +610,25 @@ export class DiskStore implements Store {
   }
 
   /** Asks the file system now and then. */
-  #lookAtSpace(): void {
+  #lookAtDisk(): void {
     const { clock, files, folder } = this.#options;
     const now = clock.now();
-    if (now - this.#spaceLookedAt < SPACE_EVERY_MS) return;
-    this.#spaceLookedAt = now;
+    if (now - this.#diskLookedAt < LOOK_EVERY_MS) return;
+    this.#diskLookedAt = now;
     files.freeBytes(folder).then(
       (bytes) => {
         this.#freeBytes = bytes;
       },
       () => undefined,
     );
+    void this.#lookAtSegment();
+  }
+
+  /** An idle log notices nothing by itself: a commit tells it, and goes on trying. */
+  async #lookAtSegment(): Promise<void> {
+    const log = this.#log;
+    if (log.fault !== undefined || log.isClosed || (await log.isInPlace()) || log.isClosed) return;
+    this.#writeBytes(RecordType.time, this.#clock.bytes());
   }
 
   // Reading.

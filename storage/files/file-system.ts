@@ -27,6 +27,11 @@ export interface StoreFile {
    */
   readParts(parts: readonly FilePart[], visit: PartVisitor): Promise<void>;
   size(): Promise<number>;
+  /**
+   * Whether its path still leads to it: what was removed or moved away takes writes and syncs as before, and nobody finds them. Where that cannot be
+   * told at the moment it does. Never rejects.
+   */
+  hasName(): Promise<boolean>;
   truncate(size: number): Promise<void>;
   close(): Promise<void>;
 }

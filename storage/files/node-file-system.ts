@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, readdir, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { makeFolder, syncFolder } from '../../lib/contracts/durable-folder.js';
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { FilePart, FileSystem, OpenMode, PartVisitor, StoreFile } from './file-system.js';
@@ -78,6 +78,16 @@ class NodeFile implements StoreFile {
 
   async size(): Promise<number> {
     return (await this.#handle.stat()).size;
+  }
+
+  async hasName(): Promise<boolean> {
+    try {
+      // Not by their inodes, which some network file systems make up; and others count no links at all.
+      const { nlink } = await stat(this.#path);
+      return nlink === 0 || (await this.#handle.stat()).nlink > 0;
+    } catch (error) {
+      return toStorageError(error, `look at ${this.#path}`).code !== 'STORAGE_MISSING';
+    }
   }
 
   async truncate(size: number): Promise<void> {

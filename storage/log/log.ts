@@ -10,7 +10,7 @@
  *
  * After a failed write or sync nothing that the file holds beyond the last good sync is trusted, and the same sync is never tried
  * again: what is pending is in memory still, and goes to a fresh segment. Until that worked nothing is acknowledged and nothing
- * admitted. A message may be refused before it is appended; once appended it is written, however long that takes.
+ * admitted. The same where the file was removed or moved away, which a sync does not tell. A message may be refused before it is appended; once appended it is written, however long that takes.
  */
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import { SprawlError } from '../../lib/contracts/errors.js';
@@ -37,6 +37,8 @@ const RETRY_MAX_MS = 2000;
  */
 const UNAWAITED_MAX_MS = 1000;
 const UNAWAITED_MAX_BYTES = 262_144;
+/** How often a commit looks whether its segment is where it was: two system calls. */
+const NAME_EVERY_MS = 1000;
 
 export interface LogOptions {
   readonly files: FileSystem;
@@ -106,6 +108,7 @@ export class Log {
   /** Chain after `committed`. */
   #chain: number;
   #floor: LogPosition;
+  #nameSeenAt = -Infinity;
   /** In the order of their positions. */
   readonly #waiters: Waiter[] = [];
   /** Called when nothing is pending any more. */
@@ -263,6 +266,20 @@ export class Log {
     return freed;
   }
 
+  /**
+   * Whether the segment that is written to is where it was, as far as can be told; where not, the next commit fails, and so on until a fresh segment
+   * can be made.
+   */
+  async isInPlace(): Promise<boolean> {
+    if (await this.#hasName()) return true;
+    this.#nameSeenAt = -Infinity;
+    return false;
+  }
+
+  async #hasName(): Promise<boolean> {
+    return this.#file === undefined || (await this.#file.hasName());
+  }
+
   /** Resolves when everything appended is synced, or has failed to be for as long as `waitMs`. */
   async flush(waitMs = 5000): Promise<void> {
     const isBusy = this.#buffer.pendingBytes > 0 || this.#state !== LogState.open;
@@ -365,7 +382,7 @@ export class Log {
       await this.#write(chunk);
       return;
     } catch (error) {
-      await this.#failed(toStorageError(error, `write to ${this.#options.folder}`));
+      await this.#failed(error);
     }
     for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MAX_MS)) {
       await new Promise<void>((resolve) => this.#options.timers.after(delayMs, resolve));
@@ -376,7 +393,7 @@ export class Log {
         this.#recovered();
         return;
       } catch (error) {
-        await this.#failed(toStorageError(error, `write to ${this.#options.folder}`));
+        await this.#failed(error);
       }
     }
   }
@@ -392,6 +409,7 @@ export class Log {
     const offset = segment.end;
     await file.write(bytes, offset);
     await file.sync();
+    await this.#expectName(file, segment, startedAt);
     segment.end = offset + bytes.length;
     segment.next = chunk.last + 1;
     segment.index.add(chunk.first, offset);
@@ -400,6 +418,21 @@ export class Log {
     this.figures.commits++;
     this.figures.bytesWritten += bytes.length;
     this.figures.lastCommitMs = this.#options.clock.now() - startedAt;
+  }
+
+  /** A file that was removed is synced without an error. @throws SprawlError STORAGE_MISSING */
+  async #expectName(file: StoreFile, { path }: Segment, now: number): Promise<void> {
+    if (now - this.#nameSeenAt < NAME_EVERY_MS) return;
+    if (!(await file.hasName())) throw this.#gone(path);
+    this.#nameSeenAt = now;
+  }
+
+  #gone(path: string, cause?: unknown): SprawlError {
+    return new SprawlError(
+      'STORAGE_MISSING',
+      `${path} was removed or moved while the gateway runs: stop it, put the data folder back or restore a backup, and start it again`,
+      { details: { path }, cause },
+    );
   }
 
   /** The segment that the chunk goes to: the last one, or a new one where that is full, sealed or not to be trusted. */
@@ -443,7 +476,12 @@ export class Log {
   }
 
   /** From here on the file is not trusted beyond what was synced before. */
-  async #failed(fault: SprawlError): Promise<void> {
+  async #failed(failure: unknown): Promise<void> {
+    const { folder } = this.#options;
+    const reason = toStorageError(failure, `write to ${folder}`);
+    const isGone = reason.code === 'STORAGE_MISSING' && reason.details.path === undefined;
+    // No segment can be made: the folder is not there.
+    const fault = isGone ? this.#gone(folder, reason) : reason;
     this.figures.faults++;
     const isNew = this.#fault?.code !== fault.code;
     this.#fault = fault;

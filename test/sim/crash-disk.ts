@@ -234,6 +234,10 @@ class SlowFile implements StoreFile {
     return readEach(this, parts, visit);
   }
 
+  hasName(): Promise<boolean> {
+    return this.file.hasName();
+  }
+
   size(): Promise<number> {
     return this.file.size();
   }

@@ -79,6 +79,10 @@ export class FaultyFiles implements FileSystem {
     return bad !== undefined && bad.inode === inode && from < bad.to && to > bad.from;
   }
 
+  leadsTo(path: string, inode: Inode): boolean {
+    return this.#live.get(path) === inode;
+  }
+
   delete(path: string): void {
     this.#live.delete(path);
     this.#synced.delete(path);
@@ -235,6 +239,10 @@ class FaultyFile implements StoreFile {
 
   async size(): Promise<number> {
     return this.inode.live.length;
+  }
+
+  async hasName(): Promise<boolean> {
+    return this.files.leadsTo(this.path, this.inode);
   }
 
   async truncate(size: number): Promise<void> {

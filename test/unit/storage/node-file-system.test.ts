@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { FileSystem } from '../../../storage/files/file-system.js';
+import type { FileSystem, StoreFile } from '../../../storage/files/file-system.js';
 import { nodeFileSystem as files } from '../../../storage/files/node-file-system.js';
 import { FaultyFiles } from '../../support/faulty-files.js';
 
@@ -134,4 +134,30 @@ t.test('a part that the disk does not give back fails the request', async (t) =>
     file.readParts(parts, () => undefined),
     { code: 'STORAGE_IO' },
   );
+});
+
+t.test('a file that was removed, moved away or replaced has no name any more', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'sprawl-files-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const path = `${root}/a/one`;
+  const opened = async (): Promise<StoreFile> => {
+    await files.makeFolder(`${root}/a`);
+    await files.remove(path);
+    const file = await files.open(path, 'create');
+    t.ok(await file.hasName());
+    t.teardown(() => file.close());
+    return file;
+  };
+  const removed = await opened();
+  await files.remove(path);
+  t.notOk(await removed.hasName());
+  const replaced = await opened();
+  await (await files.open(`${root}/two`, 'create')).close();
+  await files.rename(`${root}/two`, path);
+  t.notOk(await replaced.hasName());
+  const moved = await opened();
+  await files.rename(`${root}/a`, `${root}/b`);
+  t.notOk(await moved.hasName());
+  await (await files.open(`${root}/a`, 'create')).close();
+  t.ok(await moved.hasName(), 'what cannot be told is no loss');
 });
