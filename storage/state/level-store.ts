@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Level } from 'level';
+import { makeFolder } from '../../lib/contracts/durable-folder.js';
 import { SprawlError } from '../../lib/contracts/errors.js';
 import { toStorageError } from '../files/storage-error.js';
 import type { KeyValueStore } from './key-value-store.js';
@@ -11,6 +12,8 @@ const WRITE_BUFFER_BYTES = 4_194_304;
 const CACHE_BYTES = 4_194_304;
 /** Fewer where they are large: an answer ends after 16 KiB. */
 const ENTRIES_AT_A_TIME = 1000;
+/** LevelDB makes its files, and its folder, as the umask of the process says, and they hold what clients say: the folder keeps others out. */
+const FOLDER_MODE = 0o700;
 /** About a millisecond's worth. */
 const WRITES_PER_TURN = 256;
 
@@ -31,6 +34,7 @@ export class LevelStore implements KeyValueStore {
     if (!create && !existsSync(`${this.#folder}/CURRENT`)) {
       throw new SprawlError('STORAGE_CORRUPT', `${this.#folder} is not the database that was there before`);
     }
+    await this.#closeToOthers(create);
     const db = new Level<string, Uint8Array>(this.#folder, {
       keyEncoding: 'utf8',
       valueEncoding: 'view',
@@ -45,6 +49,16 @@ export class LevelStore implements KeyValueStore {
       throw toLevelError(error, this.#folder);
     }
     this.#db = db;
+  }
+
+  /** Also what an earlier version left open to others. A folder that is not ours, or may not be changed, is as somebody else wanted it. */
+  async #closeToOthers(create: boolean): Promise<void> {
+    try {
+      if (create) await makeFolder(this.#folder, FOLDER_MODE);
+    } catch (error) {
+      throw toStorageError(error, `create the folder ${this.#folder}`);
+    }
+    await chmod(this.#folder, FOLDER_MODE).catch(() => undefined);
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {

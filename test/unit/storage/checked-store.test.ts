@@ -1,4 +1,14 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -242,4 +252,21 @@ t.test('errors of LevelDB become errors of storage', async (t) => {
     },
     { code: 'STORAGE_IO' },
   );
+});
+
+t.test('LevelDB: the folder of a database is for its owner alone, also one that was not', async (t) => {
+  const root = folderOf(t);
+  const modes: number[] = [];
+  for (const isNew of [true, false]) {
+    const folder = join(root, `is new ${isNew}`);
+    if (!isNew) mkdirSync(folder, { mode: 0o755 });
+    for (const create of [true, false]) {
+      const store = new LevelStore(folder);
+      await store.open(create);
+      await store.close();
+      modes.push(statSync(folder).mode & 0o777);
+      chmodSync(folder, 0o755);
+    }
+  }
+  t.same(modes, [0o700, 0o700, 0o700, 0o700]);
 });
