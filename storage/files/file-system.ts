@@ -52,6 +52,8 @@ export interface FileSystem {
   rename(from: string, to: string): Promise<void>;
   /** One that does not exist is no error. */
   remove(path: string): Promise<void>;
+  /** The path without links, as far as it is there. Never rejects. */
+  realPath(path: string): Promise<string>;
   /** What an unprivileged process may still write where `folder` is. */
   freeBytes(folder: string): Promise<number>;
 }

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
-import { open, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
+import { open, readdir, realpath, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { makeFolder, syncFolder } from '../../lib/contracts/durable-folder.js';
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { FilePart, FileSystem, OpenMode, PartVisitor, StoreFile } from './file-system.js';
@@ -162,6 +163,21 @@ class NodeFileSystem implements FileSystem {
       await rm(path, { force: true });
     } catch (error) {
       throw toStorageError(error, `remove ${path}`);
+    }
+  }
+
+  async realPath(path: string): Promise<string> {
+    let at = resolve(path);
+    let rest = '';
+    for (;;) {
+      try {
+        return join(await realpath(at), rest);
+      } catch {
+        // It is not there, or may not be looked at: what is above it.
+        if (at === dirname(at)) return resolve(path);
+        rest = join(basename(at), rest);
+        at = dirname(at);
+      }
     }
   }
 

@@ -14,7 +14,6 @@
  * knows and the backup does not would be told to others as another branch, and what they have of it would come to them again. The
  * lives of others come before it: a gateway writes them down only after the log has what it concluded from them.
  */
-import { isAbsolute, relative, resolve } from 'node:path';
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { readIdentity, STORE_FORMAT_VERSION } from '../disk/identity.js';
@@ -32,7 +31,7 @@ import {
   isMeshFile,
   writeManifest,
 } from './backup-manifest.js';
-import { expectDataFolder, sizeOf, type ToolParts } from './data-folder.js';
+import { areNested, expectDataFolder, sizeOf, type ToolParts } from './data-folder.js';
 import { copyFile, hashFile } from './file-copy.js';
 import { lookAtIdentity } from './folder-identity.js';
 
@@ -82,7 +81,7 @@ async function checkTarget(
     new SprawlError('BACKUP_FOLDER_REFUSED', `${target} cannot take the backup: ${why}`, {
       details: { folder: target },
     });
-  if (isWithin(folder, target) || isWithin(target, folder))
+  if (await areNested(files, folder, target))
     throw refused(`it and the data folder ${folder} are one within the other; name another folder`);
   const names = await files.list(target);
   const isBackup = names.some((name) => BACKUP_NAME.test(name));
@@ -94,11 +93,6 @@ async function checkTarget(
   const known = await readIdentity(files, layoutOf(target)).catch(() => undefined);
   if (known !== undefined && Buffer.compare(known, id) !== 0)
     throw refused('it holds the backup of another gateway; name another folder');
-}
-
-function isWithin(folder: string, path: string): boolean {
-  const way = relative(resolve(folder), resolve(path));
-  return way === '' || (!way.startsWith('..') && !isAbsolute(way));
 }
 
 class Backup {

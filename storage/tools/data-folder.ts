@@ -1,3 +1,4 @@
+import { isAbsolute, relative, sep } from 'node:path';
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { Clock, Timers } from '../../lib/contracts/clock.js';
 import type { Logger } from '../../lib/contracts/logger.js';
@@ -52,6 +53,17 @@ export async function expectDataFolder({ files, folder }: ToolParts): Promise<La
 export async function holdsData(files: FileSystem, folder: string): Promise<boolean> {
   const names = await files.list(folder);
   return names.some((name) => /^(identity\.json|(log|snapshots|index)(\/.*)?)$/.test(name));
+}
+
+/** Whether two folders are the same, or one is within the other, whatever links lead there. */
+export async function areNested(files: FileSystem, one: string, other: string): Promise<boolean> {
+  const [a, b] = [await files.realPath(one), await files.realPath(other)];
+  return isWithin(a, b) || isWithin(b, a);
+}
+
+function isWithin(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
 /**

@@ -8,7 +8,7 @@ import { SprawlError } from '../../lib/contracts/errors.js';
 import { type Layout, layoutOf } from '../disk/layout.js';
 import { readText, replaceText } from '../files/text-file.js';
 import { type BackupFile, type BackupManifest, manifestPath, readManifest } from './backup-manifest.js';
-import { holdsData, openVault, sizeOf, type ToolParts, withFolderLock } from './data-folder.js';
+import { areNested, holdsData, openVault, sizeOf, type ToolParts, withFolderLock } from './data-folder.js';
 import { rebuildDatabase } from './database-rebuild.js';
 import { copyFile, hashFile } from './file-copy.js';
 
@@ -35,6 +35,13 @@ export async function restoreFolder(
 ): Promise<RestoreReport> {
   const manifest = await readManifest(parts.files, source);
   const layout = layoutOf(parts.folder);
+  if (await areNested(parts.files, source, parts.folder)) {
+    throw new SprawlError(
+      'BACKUP_FOLDER_REFUSED',
+      `${parts.folder} cannot be restored to: it and the backup ${source} are one within the other; restore to another folder (--data-dir)`,
+      { details: { folder: parts.folder } },
+    );
+  }
   const mark = await markOf(parts, source);
   const movedTo = await makeRoom(parts, layout, mark, moveTo);
   return withFolderLock(parts, layout, () => new Restore(parts, layout, source, manifest).run(mark, movedTo));

@@ -202,6 +202,10 @@ class SlowFiles implements FileSystem {
     return this.view.slowly(what, path, () => this.files.remove(path));
   }
 
+  realPath(path: string): Promise<string> {
+    return this.files.realPath(path);
+  }
+
   freeBytes(): Promise<number> {
     return this.files.freeBytes();
   }

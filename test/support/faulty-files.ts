@@ -163,6 +163,10 @@ export class FaultyFiles implements FileSystem {
     this.#live.delete(path);
   }
 
+  async realPath(path: string): Promise<string> {
+    return path;
+  }
+
   async freeBytes(): Promise<number> {
     return Math.max(0, this.quotaBytes - this.usedBytes);
   }

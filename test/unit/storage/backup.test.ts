@@ -393,3 +393,20 @@ t.test('a segment that is written again smaller under it is copied again', async
   t.ok(isDone);
   t.equal(manifest.files.find(({ path }) => first.endsWith(path))?.bytes, 9000);
 });
+
+t.test('a backup is not restored to itself, nor within itself, nor around itself', async (t) => {
+  const folder = await filledFolder(50, 20);
+  await backupFolder(toolsFor(folder), '/backups/one');
+  const before = imprint(folder);
+  for (const target of ['/backups/one', '/backups/one/sub', '/backups'])
+    await t.rejects(restoreFolder(toolsFor(folder, target), '/backups/one', '/aside'), {
+      code: 'BACKUP_FOLDER_REFUSED',
+      message: /one within the other/,
+    });
+  folder.files.realPath = async (path) => path.replace('/link', '/backups/one');
+  await t.rejects(restoreFolder(toolsFor(folder, '/link'), '/backups/one', '/aside'), {
+    code: 'BACKUP_FOLDER_REFUSED',
+  });
+  t.equal(imprint(folder), before);
+  await restoreFolder(toolsFor(folder, '/backups/..one'), '/backups/one', '/aside');
+});

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -160,4 +160,14 @@ t.test('a file that was removed, moved away or replaced has no name any more', a
   t.notOk(await moved.hasName());
   await (await files.open(`${root}/a`, 'create')).close();
   t.ok(await moved.hasName(), 'what cannot be told is no loss');
+});
+
+t.test('the real path follows links, as far as there is something', async (t) => {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'sprawl-files-')));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  await files.makeFolder(`${root}/a`);
+  symlinkSync(`${root}/a`, `${root}/link`);
+  t.equal(await files.realPath(`${root}/link`), `${root}/a`);
+  t.equal(await files.realPath(`${root}/link/new/one`), `${root}/a/new/one`);
+  t.equal(await files.realPath('/'), '/');
 });
