@@ -106,6 +106,8 @@ export async function joinMesh(config: Config, joining: Joining, logger: Logger)
   const { keyText, isNewIdentity } = joining;
   const given = keyText === undefined ? undefined : parseGiven(keyText);
   const membership = membershipOf(config, logger);
+  // Before the lock, which makes the folder; looked at again under it.
+  if (given === undefined && (await membership.readSwarmKey()) === undefined) throw noKey(config);
   return whileStopped(config, async () => {
     const known = await membership.readSwarmKey();
     if (given instanceof Invitation) given.expectValid(await membership.timeAtLeast(realClock.wall()));
@@ -161,7 +163,7 @@ function noKey({ dataDir }: Config): SprawlError {
 export async function leaveMesh(config: Config, logger: Logger): Promise<void> {
   expectKeyInFolder(config);
   const membership = membershipOf(config, logger);
-  await whileStopped(config, async () => {
+  const expectMember = async (): Promise<void> => {
     const isMember = await membership.readSwarmKey().then(
       (key) => key !== undefined,
       (error: unknown) => {
@@ -170,6 +172,11 @@ export async function leaveMesh(config: Config, logger: Logger): Promise<void> {
       },
     );
     if (!isMember) throw noKey(config);
+  };
+  // Before the lock, which makes the folder; looked at again under it.
+  await expectMember();
+  await whileStopped(config, async () => {
+    await expectMember();
     await membership.clear();
   });
 }

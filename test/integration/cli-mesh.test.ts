@@ -297,6 +297,13 @@ t.test('a member that has met nobody knows no admin, and a key may be in another
   t.match(await runHere(args, adminKey.reveal()), { code: 0 });
 });
 
+t.test('where there is no data folder none is made to say that it is in no mesh', async (t) => {
+  const dataDir = folder(t);
+  for (const command of [['join', '--new-identity'], ['leave']])
+    t.match(await runHere([...command, '--data-dir', dataDir]), { code: 2, err: /is in no mesh/ });
+  t.notOk(existsSync(dataDir));
+});
+
 t.test('a running gateway is asked to leave, and told of evictions', async (t) => {
   const dataDir = folder(t);
   const { swarmKey, adminKey } = await initialised(dataDir);
