@@ -4,6 +4,9 @@ import { bitFlips, deletedFiles, tornTails } from './disk/damage.js';
 import { Original } from './disk/original.js';
 import type { ProofReport } from './report.js';
 
+// On a machine that has other work, too.
+t.setTimeout(300_000);
+
 const SEED = 1;
 
 t.test('what is left of a damaged data folder is whole, and what is not is reported', async (t) => {

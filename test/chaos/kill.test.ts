@@ -3,6 +3,9 @@ import t from 'tap';
 import { kill } from './kill.js';
 import { judge } from './short-form.js';
 
+// On a machine that has other work, too.
+t.setTimeout(300_000);
+
 const skip = spawnSync('strace', ['-V']).status === 0 ? false : 'there is no strace';
 
 t.test('kill -9 at random moments loses and doubles nothing that was acknowledged', async (t) => {

@@ -5,6 +5,9 @@ import { POWER_MUTANTS } from './power/mutants.js';
 import { power } from './power/power.js';
 import { judge } from './short-form.js';
 
+// On a machine that has other work, too.
+t.setTimeout(300_000);
+
 const skip = spawnSync('strace', ['-V']).status === 0 ? false : 'there is no strace';
 
 t.test('what an acknowledgement promised is there after a loss of power', { skip }, async (t) => {

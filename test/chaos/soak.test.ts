@@ -2,6 +2,9 @@ import t from 'tap';
 import { judge } from './short-form.js';
 import { soak } from './soak/soak.js';
 
+// On a machine that has other work, too.
+t.setTimeout(300_000);
+
 const DURATION_MS = 12_000;
 const SAMPLE_EVERY_MS = 3000;
 
