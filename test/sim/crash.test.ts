@@ -5,7 +5,11 @@ import { InvariantViolation } from './violation.js';
 
 const SEEDS = 30;
 /** Situations that are too rare for so few seeds; the long form has to meet them. */
-const RARE: ReadonlySet<string> = new Set(['session expired', 'damaged snapshot passed over']);
+const RARE: ReadonlySet<string> = new Set([
+  'session expired',
+  'damaged snapshot passed over',
+  'database failed to write',
+]);
 
 const describe = (failure: Error): string =>
   failure instanceof InvariantViolation ? failure.message : `${failure.stack}`;
