@@ -201,12 +201,14 @@ export interface CompactionSettings {
   /** Objects of older keys, and plain ones, are encrypted with the current key. */
   readonly isRekeying: boolean;
   onProgress(progress: { readonly merges: number; readonly bytes: number }): void;
+  /** Is told what whoever runs it has to see to. */
+  onWarning(text: string): void;
 }
 
 /** Merges small objects of the archive of a configuration, and removes those that were replaced. @throws SprawlError ARCHIVE_… */
 export async function compactConfigured(
   config: Pick<Config, 'archive'>,
-  { origins, minBytes, targetBytes, graceMs, isAlone, isDry, isRekeying, onProgress }: CompactionSettings,
+  { origins, minBytes, targetBytes, graceMs, isAlone, isDry, isRekeying, ...tell }: CompactionSettings,
 ): Promise<readonly CompactedOrigin[]> {
   // What writes Parquet nobody needs who reads.
   const { ClockNotSet, compactArchive, COMPACTION_DEFAULTS } =
@@ -236,7 +238,11 @@ export async function compactConfigured(
     return await withArchive(config, async (store) => {
       const spool = new SealedSpool(new FolderSpool(join(folder, 'spool')), () => store.keys?.[0]);
       const rekeyTo = isRekeying ? currentKeyId(store) : undefined;
-      const ports = { store, spool, wallMs: () => realClock.wall(), onProgress };
+      const ports = { store, spool, wallMs: () => realClock.wall(), onProgress: tell.onProgress };
+      if (!isDry && !(await store.createsOnce()))
+        tell.onWarning(
+          `${store.name} cannot tell whether it has an object: run one "archive compact" at a time, and only one`,
+        );
       const found = await new Catalog(store).selectedOrigins({ ...EVERYTHING, origins });
       return await compactArchive(ports, found, { ...options, rekeyTo });
     });

@@ -28,6 +28,7 @@ export async function runArchiveCompact(invocation: Invocation, world: World): P
   const done = await compactConfigured(config, {
     ...{ origins, minBytes, targetBytes, graceMs, isAlone, isDry, isRekeying },
     onProgress: ({ merges, bytes }) => tell(() => `${size(bytes)} read, ${merges} merges`),
+    onWarning: (text) => void world.stderr.write(`warning: ${text}\n`),
   });
   world.stdout.write(
     invocation.has('json')
