@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { parsePasswordHash, verifyPassword } from '../../lib/security/password-hash.js';
+import { runHere } from './cli-in-process.js';
 import { runCli } from './cli-process.js';
 
 t.test('help goes to standard output and ends with 0', async (t) => {
@@ -22,24 +23,24 @@ t.test('config check accepts a good file and names the mistake in a bad one', as
     'good.yaml': 'listeners:\n  mqttPort: 1884\n',
     'bad.yaml': 'mqtt:\n  retian: true\n',
   });
-  t.strictSame(await runCli(['config', 'check', '--config', join(dir, 'good.yaml')]), {
+  t.strictSame(await runHere(['config', 'check', '--config', join(dir, 'good.yaml')]), {
     code: 0,
     out: 'configuration ok\n',
     err: '',
   });
   const bad = join(dir, 'bad.yaml');
   const err = `sprawl-edge: unknown key "mqtt.retian" (${bad}:2): did you mean mqtt.retain?\n`;
-  t.strictSame(await runCli(['config', 'check', '--config', bad]), { code: 2, out: '', err });
-  t.match(await runCli(['config', 'check', '--config', join(dir, 'none.yaml')]), {
+  t.strictSame(await runHere(['config', 'check', '--config', bad]), { code: 2, out: '', err });
+  t.match(await runHere(['config', 'check', '--config', join(dir, 'none.yaml')]), {
     code: 2,
     err: /^sprawl-edge: cannot read the configuration file .*ENOENT[^\n]*\n$/,
   });
-  t.match(await runCli(['up', '--config', bad]), { code: 2, err });
+  t.match(await runHere(['up', '--config', bad]), { code: 2, err });
 });
 
 t.test('config show has the values of flags, environment and file, each with its source', async (t) => {
   const path = join(t.testdir({ 's.yaml': 'log:\n  level: warn\n' }), 's.yaml');
-  const { code, out } = await runCli(['config', 'show', '--config', path, '--ws-port', 'false'], '', {
+  const { code, out } = await runHere(['config', 'show', '--config', path, '--ws-port', 'false'], '', {
     SPRAWL_HTTP__PORT: '0',
   });
   t.equal(code, 0);
@@ -49,28 +50,28 @@ t.test('config show has the values of flags, environment and file, each with its
 });
 
 t.test('config schema is JSON', async (t) => {
-  const { out } = await runCli(['config', 'schema']);
+  const { out } = await runHere(['config', 'schema']);
   t.equal(JSON.parse(out).properties.listeners.properties.mqttPort.default, 1883);
 });
 
 t.test('passwd creates, changes and deletes, and what it wrote verifies', async (t) => {
   const path = join(t.testdir(), 'passwords');
   const lines = (): string[] => readFileSync(path, 'utf8').trim().split('\n');
-  t.match(await runCli(['passwd', path, 'alice'], 'x'), { code: 2, err: /-c creates it/ });
+  t.match(await runHere(['passwd', path, 'alice'], 'x'), { code: 2, err: /-c creates it/ });
   t.notOk(existsSync(path));
   t.strictSame(await runCli(['passwd', '-c', path, 'alice'], 'secret\n'), { code: 0, out: '', err: '' });
   t.equal(statSync(path).mode & 0o777, 0o600);
-  t.equal((await runCli(['passwd', '-b', '--scram', path, 'bob', 'p w'])).code, 0);
+  t.equal((await runHere(['passwd', '-b', '--scram', path, 'bob', 'p w'])).code, 0);
   t.match(lines(), [/^alice:\$7\$/, /^bob:\$scram-sha-256\$/]);
   const verifies = (line: string | undefined, password: string): Promise<boolean> =>
     verifyPassword(parsePasswordHash((line ?? '').replace(/^[a-z]+:/, '')), Buffer.from(password));
   t.ok(await verifies(lines()[0], 'secret'));
   t.notOk(await verifies(lines()[0], 'secret '));
   t.ok(await verifies(lines()[1], 'p w'));
-  t.equal((await runCli(['passwd', '-b', path, 'alice', 'new'])).code, 0);
+  t.equal((await runHere(['passwd', '-b', path, 'alice', 'new'])).code, 0);
   t.ok(await verifies(lines()[0], 'new'));
-  t.equal((await runCli(['passwd', '-D', path, 'alice'])).code, 0);
-  t.match(await runCli(['passwd', '-D', path, 'alice']), { code: 1, err: /has no user "alice"/ });
+  t.equal((await runHere(['passwd', '-D', path, 'alice'])).code, 0);
+  t.match(await runHere(['passwd', '-D', path, 'alice']), { code: 1, err: /has no user "alice"/ });
   t.match(lines(), [/^bob:/]);
 });
 
@@ -87,7 +88,7 @@ t.test('passwd refuses what it cannot mean, and leaves the file alone', async (t
     [[join(path, 'x'), 'alice'], /ENOTDIR: not a directory; it takes the right to read and to write/],
   ];
   for (const [args, err] of cases)
-    t.match(await runCli(['passwd', ...args], ''), { code: 2, err }, args.join(' '));
+    t.match(await runHere(['passwd', ...args], ''), { code: 2, err }, args.join(' '));
   t.equal(readFileSync(path, 'utf8'), 'alice:$7$x\n');
 });
 

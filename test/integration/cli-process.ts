@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { cleanCommand, cleanEnvironment } from '../support/clean-process.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/sprawl-edge.cjs', import.meta.url));
+const LEAN_TAP = fileURLToPath(new URL('../support/lean-tap.cjs', import.meta.url));
 
 export interface Ended {
   readonly code: number | null;
@@ -21,7 +22,7 @@ export class CliProcess {
   out = '';
   err = '';
 
-  /** @param isCovered its lines count as covered; it starts half as fast, and no other test reaches them */
+  /** @param isCovered its lines count as covered; it starts more slowly, and no other test reaches them */
   constructor(
     args: readonly string[],
     env: Readonly<Record<string, string>> = {},
@@ -29,9 +30,10 @@ export class CliProcess {
   ) {
     const dataDir = mkdtempSync(join(tmpdir(), 'sprawl-edge-'));
     const own = { SPRAWL_DATA_DIR: dataDir };
-    const all = [BIN, ...args];
-    const command = isCovered ? ([process.execPath, all] as const) : cleanCommand(process.execPath, all);
-    this.child = spawn(...command, {
+    const [file, all] = isCovered
+      ? [process.execPath, ['--require', LEAN_TAP, BIN, ...args]]
+      : cleanCommand(process.execPath, [BIN, ...args]);
+    this.child = spawn(file, all, {
       env: { ...cleanEnvironment(), ...own, ...env },
     });
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.out += text));
