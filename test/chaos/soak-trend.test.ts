@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Random } from '../sim/random.js';
-import { growthOf, type Point, trendOf } from './soak/trend.js';
+import { heapKindsOf } from './soak/heap-kinds.js';
+import { growthBetween, growthOf, type Point, trendOf } from './soak/trend.js';
 
 const SEEDS = Array.from({ length: 50 }, (_, i) => i + 1);
 const MINUTES = 180;
@@ -111,5 +112,39 @@ t.test('a run that is too short, or too noisy to show 1 MB an hour, proves nothi
     kind: 'inconclusive',
     reason: /MB\/h wide/,
   });
+  t.end();
+});
+
+t.test('between snapshots it grows that is more than noise', (t) => {
+  const kindOf = (hours: number, mb: number): string =>
+    growthBetween([0, 0.5, 1].map((share) => ({ hours: share * hours, value: 27 + share * mb }))).kind;
+  t.equal(kindOf(0.4, 5), 'short');
+  t.equal(growthBetween([]).kind, 'short');
+  t.equal(kindOf(1.5, 0.5), 'steady');
+  t.equal(kindOf(1.5, 0.7), 'grows');
+  t.equal(kindOf(1.5, -1), 'steady');
+  t.end();
+});
+
+t.test('a heap snapshot tells data from what is kept for code', (t) => {
+  const strings = ['Map', 'system / WeakArrayList', 'system / PropertyArray', 'run'];
+  const types = ['object', 'code', 'object shape', 'hidden', 'native'];
+  const meta = { node_fields: ['type', 'name', 'id', 'self_size'], node_types: [types] as const };
+  const nodes = [
+    ...[
+      [0, 0],
+      [1, 3],
+      [2, 0],
+      [3, 1],
+      [3, 2],
+      [4, 0],
+    ].flatMap(([type = 0, name = 0], i) => [type, name, i, 10 ** i]),
+  ];
+  t.same(heapKindsOf({ snapshot: { meta }, nodes, strings }), { dataBytes: 10_001, codeBytes: 1110 });
+  const other = { node_fields: ['type'], node_types: [types] as const };
+  t.throws(
+    () => heapKindsOf({ snapshot: { meta: other }, nodes, strings }),
+    /a heap snapshot of another format: type/,
+  );
   t.end();
 });

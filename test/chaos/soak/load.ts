@@ -68,6 +68,7 @@ export class MixedLoad {
   readonly #open = [0, 0, 0];
   #topics = 0;
   #visitors = 0;
+  #isPaused = false;
 
   /** @param targets two; most is done at the first */
   constructor([home, neighbour]: readonly LoadTarget[], random: Random) {
@@ -167,6 +168,15 @@ export class MixedLoad {
     await Promise.all(parked.map((one) => visit(one, 2 * topics)));
   }
 
+  /** Nothing new begins; who is there stays for as long as it wanted to. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+  }
+
   async stop(): Promise<void> {
     this.#over.abort();
     for (const timer of this.#timers) clearInterval(timer);
@@ -177,7 +187,7 @@ export class MixedLoad {
   #every(everyMs: number, act: () => void): void {
     this.#timers.push(
       setInterval(() => {
-        act();
+        if (!this.#isPaused) act();
         // What is over is of no interest, and would add up.
         if (this.#work.length > 10_000) this.#work.splice(0, 5_000);
       }, everyMs),

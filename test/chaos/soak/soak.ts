@@ -1,7 +1,7 @@
 /**
  * Memory over a long mixed load: a gateway and its neighbour, whose line is cut again and again, that archive to a folder and keep little of their
- * logs, sampled every minute behind a collection of garbage. It fails where what one has on its heap beside code, or what its buffers hold, grows
- * in the second half (`trend`).
+ * logs, sampled every minute behind a collection of garbage, and with heap snapshots in the second half. It fails where the data of one, or what its
+ * buffers hold, grows in the second half (`trend`).
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,16 +13,18 @@ import { MeshFormation } from '../mesh-formation.js';
 import type { MeshGateway } from '../mesh-gateway.js';
 import type { ProofReport } from '../report.js';
 import { MixedLoad, type LoadCounts } from './load.js';
-import { pointsOf, type Sample, SERIES, takeSample } from './samples.js';
-import { growthOf, type Trend, trendOf } from './trend.js';
+import { type HeapSample, pointsOf, type Sample, SERIES, takeHeapKinds, takeSample } from './samples.js';
+import { type Growth, growthBetween, growthOf, type Trend, trendOf } from './trend.js';
 
 export interface SoakOptions {
   readonly durationMs: number;
   readonly seed: number;
-  /** Whether V8 only interprets: the heap is data alone then, and nothing is added for hours by a compiler that learns. */
+  /** Whether V8 only interprets: the heap is data alone then, and nothing is added for hours by a compiler that learns. No snapshots are needed. */
   readonly isInterpreted?: boolean;
   /** Default: a minute. */
   readonly sampleEveryMs?: number;
+  /** After which parts of the time a heap snapshot tells data from code. Default: `HEAP_SHARES`. */
+  readonly heapShares?: readonly number[];
   /** How many topics fill the caches first. Default: more than the largest of them has places. */
   readonly fillTopics?: number;
   /** Is told each sample. */
@@ -32,12 +34,15 @@ export interface SoakOptions {
 export interface SoakReport extends ProofReport {
   /** Of each gateway. */
   readonly samples: readonly (readonly Sample[])[];
+  /** Of each gateway, too. */
+  readonly heaps: readonly (readonly HeapSample[])[];
   readonly counts: LoadCounts;
 }
 
 const HOUR_MS = 3_600_000;
 const SAMPLE_EVERY_MS = 60_000;
 const MIB = 1024 * 1024;
+const MEGABYTE = 1_000_000;
 const SHOWN_COUNT = 13;
 const GATEWAYS = 2;
 /** Three times the places of a `TextCache`: 95 % of them are taken. */
@@ -46,8 +51,9 @@ const FILL_TOPICS = 49_152;
 const TOPICS_FOR_A_PUBLISHER = 5;
 /** When the line is cut: parts of the time from one sample to the next. */
 const [CUT_FROM, CUT_TO] = [0.1, 0.4];
-/** What may not grow. */
-const JUDGED: readonly string[] = ['heap without code, MB', 'buffers, MB'];
+const HEAP_SHARES: readonly number[] = [0.5, 0.75, 1];
+/** Before a heap snapshot nothing new begins for so long: what is under way is over then. */
+const STILL_MS = 5000;
 
 /** What is meant to be bounded is full long before the second half. */
 const SETTINGS = {
@@ -66,6 +72,7 @@ export async function soak({
   seed,
   isInterpreted = false,
   sampleEveryMs = SAMPLE_EVERY_MS,
+  heapShares = isInterpreted ? [] : HEAP_SHARES,
   fillTopics = FILL_TOPICS,
   tell = () => undefined,
 }: SoakOptions): Promise<SoakReport> {
@@ -81,6 +88,8 @@ export async function soak({
     set: { ...SETTINGS, 'archive.target': pathToFileURL(join(folder, 'archive')).href },
   });
   const samples: Sample[][] = Array.from({ length: GATEWAYS }, () => []);
+  const heaps: HeapSample[][] = Array.from({ length: GATEWAYS }, () => []);
+  const heapsAfter = new Set(heapShares.map((share) => Math.floor((share * durationMs) / sampleEveryMs)));
   const failures: string[] = [];
   let load: MixedLoad | undefined;
   try {
@@ -110,9 +119,19 @@ export async function soak({
       await until(n * sampleEveryMs);
       const hours = (performance.now() - startedAtMs) / HOUR_MS;
       const taken = await Promise.all(gateways.map((one) => sampleOf(one, hours)));
-      /* eslint-enable no-await-in-loop */
       taken.forEach((sample, i) => sample !== undefined && samples[i]?.push(sample));
       tell(lineOf(hours, taken));
+      if (!heapsAfter.has(n)) continue;
+      load.pause();
+      await until(n * sampleEveryMs + Math.min(STILL_MS, sampleEveryMs / 3));
+      for (const [i, { name, process }] of gateways.entries()) {
+        const heap = process && (await takeHeapKinds(process, hours));
+        if (heap === undefined) continue;
+        heaps[i]?.push(heap);
+        tell(`${name}: ${megabytes(heap.dataBytes)} MB of data, ${megabytes(heap.codeBytes)} MB for code`);
+      }
+      load.resume();
+      /* eslint-enable no-await-in-loop */
     }
     for (const { isRunning, name } of gateways) if (!isRunning) failures.push(`${name} ended by itself`);
     failures.push(...load.faults);
@@ -123,7 +142,8 @@ export async function soak({
     rmSync(folder, { recursive: true, force: true });
   }
   failures.push(...formation.gateways.flatMap((one) => one.complaints()));
-  return { ...judged(samples, load.counts, failures), samples, counts: load.counts };
+  const { counts } = load;
+  return { ...judged({ samples, heaps, counts }, isInterpreted, failures), samples, heaps, counts };
 }
 
 /** The first gateway hears nothing of its neighbour, nor the other way round; where nothing can be cut, the neighbour stands still. */
@@ -148,25 +168,41 @@ async function sampleOf({ process, options }: MeshGateway, hours: number): Promi
 }
 
 function judged(
-  all: readonly (readonly Sample[])[],
-  counts: LoadCounts,
+  { samples: all, heaps, counts }: Pick<SoakReport, 'samples' | 'heaps' | 'counts'>,
+  isInterpreted: boolean,
   found: readonly string[],
 ): ProofReport {
   const failures = [...found];
   const skipped: string[] = [];
   const figures: Record<string, number | string> = { ...figuresOf(counts), samples: all[0]?.length ?? 0 };
-  for (const [i, samples] of all.entries())
+  const judge = (name: string, growth: Growth, by: string): void => {
+    if (growth.kind === 'grows') failures.push(`${name}: it grows by ${by}`);
+    if (growth.kind === 'inconclusive') failures.push(`inconclusive: ${name}: ${growth.reason}`);
+    if (growth.kind === 'short') skipped.push(`${name} is not judged: ${growth.reason}`);
+  };
+  /** Compiled, the heap without what V8 counts as code still grows for hours with what it keeps for code. */
+  const judgedSeries = isInterpreted ? ['heap, MB', 'buffers, MB'] : ['buffers, MB'];
+  for (const [i, samples] of all.entries()) {
     for (const [series, valueOf] of Object.entries(SERIES)) {
       const name = `g${i + 1}, ${series}`;
       const trend = trendOf(pointsOf(samples, valueOf));
       figures[name] = shown(samples.map(valueOf));
       figures[`${name} in an hour`] = trendText(trend);
-      if (!JUDGED.includes(series)) continue;
-      const growth = growthOf(trend);
-      if (growth.kind === 'grows') failures.push(`${name}: it grows by ${trendText(trend)} in an hour`);
-      if (growth.kind === 'inconclusive') failures.push(`inconclusive: ${name}: ${growth.reason}`);
-      if (growth.kind === 'short') skipped.push(`${name} is not judged: ${growth.reason}`);
+      if (judgedSeries.includes(series)) judge(name, growthOf(trend), `${trendText(trend)} in an hour`);
     }
+    const snapshots = heaps[i] ?? [];
+    if (isInterpreted || snapshots.length === 0) continue;
+    const dataOf = ({ dataBytes }: HeapSample): number => dataBytes / MEGABYTE;
+    const name = `g${i + 1}, data, MB`;
+    figures[name] = snapshots.map(dataOf).map(valueText).join(' ');
+    figures[`g${i + 1}, for code, MB`] = snapshots.map(({ codeBytes }) => megabytes(codeBytes)).join(' ');
+    const points = snapshots.map((snapshot) => ({ hours: snapshot.hours, value: dataOf(snapshot) }));
+    judge(
+      name,
+      growthBetween(points),
+      `${megabytes((snapshots.at(-1)?.dataBytes ?? NaN) - (snapshots[0]?.dataBytes ?? NaN))} MB`,
+    );
+  }
   return { figures, failures, skipped };
 }
 
@@ -200,6 +236,7 @@ function lineOf(hours: number, samples: readonly (Sample | undefined)[]): string
   return [(hours * 60).toFixed(1), ...values].join(' | ');
 }
 
+const megabytes = (bytes: number): string => (bytes / MEGABYTE).toFixed(2);
 const valueText = (value: number): string => (Number.isInteger(value) ? `${value}` : value.toFixed(2));
 
 /** Some of them, the first and the last among these. */

@@ -92,3 +92,18 @@ export function growthOf({ low, high, points, hours }: Trend): Growth {
     };
   return { kind: 'steady' };
 }
+
+/** Between two moments at which nothing is under way data differs by so much without growing: tables of what is over are shortened now and then. */
+const NOISE_MB = 0.3;
+
+/** @param points of megabytes, few: it grows where the last is above the first by more than noise and `GROWTH_MIN_MB_PER_HOUR` */
+export function growthBetween(points: readonly Point[]): Growth {
+  const [first, last] = [points[0], points.at(-1)];
+  const hours = first === undefined || last === undefined ? 0 : last.hours - first.hours;
+  if (first === undefined || last === undefined || hours < HOURS_MIN)
+    return {
+      kind: 'short',
+      reason: `it was looked at over ${(hours * 60).toFixed(1)} minutes: it is judged from ${HOURS_MIN * 60} on`,
+    };
+  return { kind: last.value - first.value > NOISE_MB + GROWTH_MIN_MB_PER_HOUR * hours ? 'grows' : 'steady' };
+}
