@@ -331,6 +331,12 @@ t.test('a port where no MQTT is spoken is told', async (t) => {
     code: 1,
     err: `Error: cannot connect to localhost:${port}: what answers at port ${port} speaks no MQTT, perhaps HTTP: -p takes a port of MQTT, and --ws is for one of WebSocket\n`,
   });
+  t.match(await runHere(['pub', '--ws', '-p', String(port), '-t', 'x', '-m', 'x']), {
+    code: 1,
+    err: new RegExp(
+      `^Error: cannot connect to localhost:${port}: .+: is port ${port} one of WebSocket, as 8083 is\\?\n$`,
+    ),
+  });
 });
 
 t.test('a broker that hangs up before CONNACK is a failed connection', async (t) => {

@@ -61,16 +61,24 @@ function isNoMqtt(error: unknown): boolean {
   return error instanceof Error && !('code' in error) && NO_PACKET.test(error.message);
 }
 
+/** What there is of an upgrade to WebSocket that was not answered as one. */
+const NO_WEBSOCKET =
+  /^(?:socket hang up|Unexpected server response|the connection was closed before CONNACK)/;
+
 function connectionFailure(
   { connect: { host, port, protocol } }: ClientSettings,
   error: unknown,
 ): SprawlError {
   const code = codeOf(error);
   if (code === undefined) {
-    const other = protocol === 'ws' || protocol === 'wss' ? '' : ', and --ws is for one of WebSocket';
+    const isWebSocket = protocol === 'ws' || protocol === 'wss';
+    const other = isWebSocket ? '' : ', and --ws is for one of WebSocket';
+    const text = textOf(error);
+    const hint =
+      isWebSocket && NO_WEBSOCKET.test(text) ? `: is port ${port} one of WebSocket, as 8083 is?` : '';
     const reason = isNoMqtt(error)
       ? `what answers at port ${port} speaks no MQTT, perhaps HTTP: -p takes a port of MQTT${other}`
-      : textOf(error);
+      : `${text}${hint}`;
     return clientFailure(`cannot connect to ${host}:${port}: ${reason}`, ClientExitCode.failed, error);
   }
   const text = error instanceof Error ? error.message.replace(/^Connection refused: /, '') : String(error);
