@@ -18,7 +18,7 @@ const LINKED_MAX_MS = 60_000;
 const QUIET_MS = 3000;
 const QUIET_OF_FEW_MS = 1000;
 const SETTLED_MAX_MS = 120_000;
-/** How soon after the last link all have to be the same. */
+/** How soon after the last link all have to be the same. In a short run, which has other tests beside it, there is more time for a few. */
 const FEW = { topics: 10_000, changes: 1000, withinMs: 1000 };
 const MANY_WITHIN_MS = 5000;
 
@@ -46,10 +46,11 @@ class Changes {
 }
 
 export async function meshRetained(topics: number): Promise<ProofReport> {
-  const quietMs = topics > FEW.topics ? QUIET_MS : QUIET_OF_FEW_MS;
+  const isLong = topics > FEW.topics;
+  const quietMs = isLong ? QUIET_MS : QUIET_OF_FEW_MS;
   const folder = mkdtempSync(join(tmpdir(), 'sprawl-retained-'));
   const set = { 'limits.retainedMaxCount': 2 * topics, 'limits.retainedPerClientMaxCount': 0 };
-  const formation = new MeshFormation({ folder, count: 3, hasSmallFiles: topics <= FEW.topics, set });
+  const formation = new MeshFormation({ folder, count: 3, hasSmallFiles: !isLong, set });
   const { network } = formation;
   const clients: StateClient[] = [];
   const connect = async ({ endpoint, name }: MeshGateway, what: string): Promise<StateClient> => {
@@ -99,7 +100,7 @@ export async function meshRetained(topics: number): Promise<ProofReport> {
         failures.push(
           ...difference(seen, client.seen, `${i < 3 ? 'who watched' : 'who asks'} at g${(i % 3) + 1}`),
         );
-      const maxMs = count <= FEW.changes ? FEW.withinMs : MANY_WITHIN_MS;
+      const maxMs = isLong && count <= FEW.changes ? FEW.withinMs : MANY_WITHIN_MS;
       if (tookMs > maxMs)
         failures.push(`${count} changes: the last came ${tookMs.toFixed(0)} ms after the last link`);
       figures[`${count} changes: linked again after ms`] = Math.round(linkedAtMs - healedAtMs);
