@@ -505,7 +505,8 @@ export class Ingest {
   #forwardWhenCommitted(message: Message): void {
     const { mesh, commits, router } = this.#env;
     if (mesh === undefined || message.topic.startsWith('$')) return;
-    if (message.position > 0) message.detach();
+    // Also one that is in no log: it waits behind those that are not stored yet.
+    message.detach();
     commits.after(message.position, {
       committed: () => mesh.forward(message, router.resolve(message.topic).remotes),
     });

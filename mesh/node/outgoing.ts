@@ -31,12 +31,13 @@ export class Outgoing {
     return !topic.startsWith('$') && this.#parts.local.mayExport(topic);
   }
 
-  /** One that is retained goes to all, whatever they want. */
+  /** One that is retained, or removes what is, goes to all, whatever they want. */
   forward(message: Message, targets: readonly RemoteTarget[]): void {
     if (!this.#mayLeave(message.topic)) return;
     this.#turn.soon();
     const isInLog = message.position > 0;
-    if (message.retain) {
+    // A removal is in no log where it found nothing: no comparison would bring it, and subscribers elsewhere get it as those here do.
+    if (message.retain && (isInLog || message.payloadLength > 0)) {
       // What is in no log comes with a comparison, alone: it would else come twice.
       for (const peer of this.#peers)
         if (isInLog) peer.sender?.committed(message);

@@ -212,6 +212,17 @@ t.test('what is retained is known everywhere, whoever wants it, and so is its re
   t.same(c.got, ['state/x one', 'state/y zero', 'state/y ', 'state/x two']);
 });
 
+t.test('subscribers elsewhere get a removal where nothing is retained, with QoS 0 as well', async (t) => {
+  const { scheduler, sites } = await mesh(2);
+  const [a, b] = sites as [Site, Site];
+  void b.subscribe('state/#');
+  await scheduler.advance(300);
+  a.publish('state/x', '', 0, true);
+  a.publish('state/y', '', 1, true);
+  await scheduler.advance(300);
+  t.same(b.got.toSorted(), ['state/x ', 'state/y ']);
+});
+
 t.test(
   'a removal where nothing is retained stands at its own gateway as it does at the others',
   async (t) => {
