@@ -176,8 +176,12 @@ function valueOf(key: ConfigKey, text: string): unknown {
   }
 }
 
+/** The first of a list is an address such as `[::1]:4430`. No JSON begins so. */
+const BRACKETED_ADDRESS = /^\s*\[[^[\]"]+\]:/;
+
 function listOf(text: string): unknown {
-  if (!/^\s*[[{]/.test(text)) return text.split(',').map((item) => item.trim());
+  if (!/^\s*[[{]/.test(text) || BRACKETED_ADDRESS.test(text))
+    return text.split(',').map((item) => item.trim());
   try {
     return JSON.parse(text);
   } catch {

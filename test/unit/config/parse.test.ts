@@ -117,6 +117,16 @@ t.test('of two flags for one key the later wins', async (t) => {
   t.equal(parseConfig({ machine, flags }).listeners.mqttPort, 2);
 });
 
+t.test('a list in one text may begin with an IPv6 address, whose bracket is none of JSON', async (t) => {
+  const peersOf = (text: string): readonly string[] =>
+    parseConfig({ machine, flags: [flag('--peer', 'mesh.peers', text)] }).mesh.peers;
+  t.same(peersOf('[::1]:4430'), ['[::1]:4430']);
+  t.same(peersOf(' [fe80::1%eth0]:4430, a:1'), ['[fe80::1%eth0]:4430', 'a:1']);
+  t.same(peersOf('["[::1]:4430"]'), ['[::1]:4430']);
+  const env = { SPRAWL_MESH__BOOTSTRAP: '[2001:db8::1]:49737,[::1]:49737' };
+  t.same(parseConfig({ machine, env }).mesh.bootstrap, ['[2001:db8::1]:49737', '[::1]:49737']);
+});
+
 t.test('texts of the environment become the values that their keys ask for', async (t) => {
   const env = {
     SPRAWL_LISTENERS__MQTT_PORT: 'false',
