@@ -6,7 +6,7 @@ import { SprawlError } from '../../lib/contracts/errors.js';
 import { type HostPort, isAnyHost } from './address.js';
 import { CLOSE_GRACE_MS } from './limits.js';
 import { listenFailed } from './tcp-port.js';
-import { requireUdpPort } from './udp-port.js';
+import { BOOTSTRAP_PORT, requireUdpPort } from './udp-port.js';
 
 const PORT_MAX = 65_535;
 
@@ -49,7 +49,7 @@ export function createBootstrapNode(options: BootstrapNodeOptions): BootstrapNod
         for (let i = 0; i < NODES_COUNT; i++) {
           // eslint-disable-next-line no-await-in-loop
           const own = await (i === 0
-            ? requireUdpPort({ host: listenHost, port })
+            ? requireUdpPort({ host: listenHost, port }, BOOTSTRAP_PORT)
             : nearPort(listenHost, port + i));
           // eslint-disable-next-line no-await-in-loop
           started.push(await startNode({ host, port: own }, listenHost));
@@ -84,7 +84,7 @@ async function startNode({ host, port }: HostPort, listenHost: string): Promise<
     await node.bind();
   } catch (cause) {
     void node.destroy({ force: true }).catch(() => {});
-    throw listenFailed({ host: listenHost, port }, cause);
+    throw listenFailed({ host: listenHost, port }, BOOTSTRAP_PORT, cause);
   }
   await node.fullyBootstrapped();
   return node;

@@ -4,7 +4,7 @@ import type { Timers } from '../../lib/contracts/clock.js';
 import { type HostPort, showAddress, udpHostOf } from './address.js';
 import { CLOSE_GRACE_MS } from './limits.js';
 import { listenFailed } from './tcp-port.js';
-import { requireUdpPort } from './udp-port.js';
+import { requireUdpPort, UDP_PORT } from './udp-port.js';
 
 export interface ReachProbeOptions {
   readonly host: string;
@@ -51,7 +51,7 @@ export async function probeReach(options: ReachProbeOptions): Promise<ReachFound
     await Promise.race([look.run().catch(nothing), after(timeoutMs)]);
     return look.found;
   } catch (cause) {
-    throw listenFailed({ host, port }, cause);
+    throw listenFailed({ host, port }, UDP_PORT, cause);
   } finally {
     await Promise.race([dht.destroy({ force: true }).catch(nothing), after(CLOSE_GRACE_MS)]);
   }

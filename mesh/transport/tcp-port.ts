@@ -49,7 +49,7 @@ export class TcpPort {
     if (port === undefined) return;
     const server = createServer({ noDelay: true }, (socket) => void this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => reject(listenFailed({ host, port }, cause)));
+      server.once('error', (cause) => reject(listenFailed({ host, port }, 'TCP, mesh.tcpPort', cause)));
       server.listen({ host, port }, resolve);
     });
     server.on('error', nothing);
@@ -142,7 +142,8 @@ function connected(socket: Socket, address: HostPort, timers: Timers): Promise<s
   });
 }
 
-export function listenFailed(address: HostPort, cause: unknown): SprawlError {
+/** @param port which of them it is, and what sets it, for people */
+export function listenFailed(address: HostPort, port: string, cause: unknown): SprawlError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
   const why: Record<string, string> = {
     EADDRINUSE: 'another program uses this port; stop it, or choose another port',
@@ -151,7 +152,7 @@ export function listenFailed(address: HostPort, cause: unknown): SprawlError {
   };
   return new SprawlError(
     'LISTEN_FAILED',
-    `cannot listen for gateways on ${showAddress(address)}: ${why[code] ?? code}`,
+    `cannot listen for gateways on ${showAddress(address)} (${port}): ${why[code] ?? code}`,
     { retryable: code === 'EADDRINUSE', details: { ...address }, cause },
   );
 }

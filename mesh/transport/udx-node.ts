@@ -19,7 +19,7 @@ import { CLOSE_GRACE_MS, KEEP_ALIVE_MS, RANDOM_PUNCH_TIMEOUT_MS, UDX_DIAL_TIMEOU
 import { RandomPunches } from './random-punches.js';
 import { Reason, reasonThroughRouters, type RouterSeen } from './reasons.js';
 import { type DialResult, type IncomingStream, listenFailed } from './tcp-port.js';
-import { requireUdpPort } from './udp-port.js';
+import { requireUdpPort, UDP_PORT } from './udp-port.js';
 import type { TransportKeyPair } from './tcp-handshake.js';
 import type { UnprovenGate } from './unproven-gate.js';
 
@@ -114,7 +114,7 @@ export class UdxNode {
       await dht.bind();
     } catch (cause) {
       void dht.destroy({ force: true }).catch(nothing);
-      throw listenFailed({ host, port }, cause);
+      throw listenFailed({ host, port }, UDP_PORT, cause);
     }
     this.#dht = dht;
     this.port = dht.localAddress()?.port ?? port;

@@ -287,19 +287,19 @@ test('what is said by multicast goes to the networks that are there now, and the
   t.equal(news, 3, 'what stays is no news');
 });
 
-test('a port that is in use is said so, for TCP, UDP and the bootstrap node', async (t) => {
+test('a port that is in use is said so, with what sets it, for TCP, UDP and the bootstrap node', async (t) => {
   const swarmKey = newSwarmKey();
   const gateway = await startGateway(t, { swarmKey });
   const { tcp, udp } = gateway.transport.addresses;
   const second = new TestGateway({ swarmKey, listen: { host: LOCAL, tcpPort: tcp?.port, udpPort: 0 } });
   await t.rejects(second.transport.start(), {
     code: 'LISTEN_FAILED',
-    message: /another program uses this port/,
+    message: /\(TCP, mesh\.tcpPort\): another program uses this port/,
   });
   const third = new TestGateway({ swarmKey, listen: { host: LOCAL, tcpPort: 0, udpPort: udp.port } });
   await t.rejects(third.transport.start(), {
     code: 'LISTEN_FAILED',
-    message: /another program uses this port/,
+    message: /\(UDP, mesh\.udpPort\): another program uses this port/,
   });
   const foreign = new TestGateway({ swarmKey, listen: { host: '192.0.2.1', tcpPort: 0, udpPort: 0 } });
   await t.rejects(foreign.transport.start(), {
@@ -307,7 +307,7 @@ test('a port that is in use is said so, for TCP, UDP and the bootstrap node', as
     message: /does not have this address/,
   });
   const node = createBootstrapNode({ host: LOCAL, port: udp.port, timers: realTimers });
-  await t.rejects(node.start(), { code: 'LISTEN_FAILED' });
+  await t.rejects(node.start(), { code: 'LISTEN_FAILED', message: /\(UDP, --port\)/ });
   await Promise.all([second, third, foreign].map(({ transport }) => transport.stop()));
 });
 
