@@ -56,7 +56,11 @@ export const EVICT_OPTIONS: readonly OptionSpec[] = [
   ...DATA_OPTIONS,
   { long: 'reason', values: ['TEXT'], description: 'Why, for people: at most 200 bytes.' },
   ADMIN_KEY_OPTION,
-  ASK_OPTION,
+  {
+    ...ASK_OPTION,
+    description:
+      'Tell the gateway that answers HTTP here; the data folder is that of a member of the same mesh all the same, which knows whose admin key it is. Default where the data folder is in use: the port of the configuration.',
+  },
 ];
 
 export const BOOTSTRAP_OPTIONS: readonly OptionSpec[] = [
