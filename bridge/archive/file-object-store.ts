@@ -138,11 +138,8 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async stat(key: string): Promise<ObjectStat | undefined> {
-    const path = this.#pathOf(key);
-    return this.#guarded('look at', path, async () => {
-      const found = await stat(path).catch(undefinedIfMissing);
-      return found?.isFile() === true ? { key, length: found.size } : undefined;
-    });
+    const length = await this.#lookAt(this.#pathOf(key));
+    return length === undefined ? undefined : { key, length };
   }
 
   async *list(prefix: string, after = ''): AsyncGenerator<ObjectStat> {
@@ -176,6 +173,14 @@ export class FileObjectStore implements ObjectStore {
     });
   }
 
+  /** @returns the length of a file; undefined: there is none */
+  #lookAt(path: string): Promise<number | undefined> {
+    return this.#guarded('look at', path, async () => {
+      const found = await stat(path).catch(undefinedIfMissing);
+      return found?.isFile() === true ? found.size : undefined;
+    });
+  }
+
   /** @param folder empty, or with a `/` at its end */
   async *#below(folder: string, prefix: string, after: string): AsyncGenerator<ObjectStat> {
     const path = join(this.#root, folder);
@@ -185,15 +190,15 @@ export class FileObjectStore implements ObjectStore {
     const keys = entries
       .filter(({ name }) => !name.startsWith('.'))
       .map((entry) => `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`)
-      // All names are ASCII: by units is by bytes.
+      // All names of keys are ASCII: by units is by bytes. What others have put there may have any name.
       .sort((a, b) => (a < b ? -1 : 1));
     for (const key of keys) {
       if (!key.startsWith(prefix) && !prefix.startsWith(key)) continue;
       if (key <= after && !after.startsWith(key)) continue;
       if (key.endsWith('/')) yield* this.#below(key, prefix, after);
       else {
-        const found = await this.stat(key);
-        if (found !== undefined && key.startsWith(prefix) && key > after) yield found;
+        const found = await this.#lookAt(join(this.#root, key));
+        if (found !== undefined && key.startsWith(prefix) && key > after) yield { key, length: found };
       }
     }
   }

@@ -11,7 +11,7 @@
 import type { GatewayId } from '../../../lib/contracts/gateway-id.js';
 import type { MergeRecord } from '../merge-record.js';
 import { originStart, parseObjectKey, type ParsedKey } from '../object-key.js';
-import type { ObjectStat, ObjectStore } from '../object-store.js';
+import { keyFault, type ObjectStat, type ObjectStore } from '../object-store.js';
 import { ObjectDamage, openChecked } from '../reading/checked-object.js';
 import { type LiveObject, MergeHistory } from './merge-history.js';
 
@@ -57,7 +57,8 @@ export async function removeReplaced(
     // Of two whose names begin alike nobody knows whose an object is.
     if (starts.indexOf(one.start) === starts.lastIndexOf(one.start)) byStart.set(one.start, one);
   for await (const stat of store.list('data/')) {
-    const parsed = parseObjectKey(stat.key);
+    // What cannot be a key is of somebody else, as the copy of a folder, whatever its last name says.
+    const parsed = keyFault(stat.key) === undefined ? parseObjectKey(stat.key) : undefined;
     if (parsed !== undefined) byStart.get(parsed.originStart)?.look(stat, parsed);
   }
   const removed = new Map<GatewayId, Removed>();

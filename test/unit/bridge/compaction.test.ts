@@ -271,6 +271,15 @@ t.test('litter goes when nobody can name it any more', async (t) => {
   t.ok(stays.every((key) => store.objects.has(key)));
 });
 
+t.test('a copy that somebody made of a folder of the archive stays, and is in nobody’s way', async (t) => {
+  const [store] = await archive(t);
+  const copy = `data/date=2026-11-29 (copy)/${ORIGIN.slice(0, 16)}-1-1-10-00000000.parquet`;
+  store.objects.set(copy, new Uint8Array(7));
+  t.match(await compact(store, NOW_MS), [{ merges: 1, removed: { litter: { objects: 0 } } }]);
+  t.ok(store.objects.has(copy));
+  t.ok((await verify(store)).notes.includes(`litter ${copy}: 7 bytes that no manifest names`));
+});
+
 t.test('a clock that was not set compacts nothing', async (t) => {
   const [store] = await archive(t);
   await t.rejects(compact(store, 0), { name: 'ClockNotSet' });

@@ -56,6 +56,21 @@ t.test('what a crash left is nobody’s object, and can be removed when it is ol
   t.ok(existsSync(join(root, '.keep')));
 });
 
+t.test('what somebody else has put beside the objects is listed, whatever its name', async (t) => {
+  const root = folder(t);
+  const store = new FileObjectStore(root);
+  await store.create('data/a', BODY);
+  // A note, a copy that a person made, and what a NAS adds to each folder.
+  writeFileSync(join(root, 'data', 'read me.txt'), 'a note');
+  for (const name of ['a (copy)', '@eaDir']) {
+    mkdirSync(join(root, 'data', name));
+    writeFileSync(join(root, 'data', name, 'thumb@1'), '');
+  }
+  const found: string[] = [];
+  for await (const { key, length } of store.list('data/')) found.push(`${key} ${length}`);
+  t.same(found, ['data/@eaDir/thumb@1 0', 'data/a 4', 'data/a (copy)/thumb@1 0', 'data/read me.txt 6']);
+});
+
 t.test('a disk that is not there is missing, and not made', async (t) => {
   const above = folder(t);
   const store = new FileObjectStore(join(above, 'mounted', 'archive'));
