@@ -82,19 +82,37 @@ export class Keyring implements DataKeys {
     return { keyring, isNew: true };
   }
 
-  /** As `open`, of one that is there, and writes nothing. @returns undefined where there is none. */
+  /** As `open`, of one that is there, from its copy where the file is damaged; writes nothing. @returns undefined where there is none. */
   static async read(
     files: FileSystem,
     path: string,
     masterKeys: readonly MasterKey[],
     random: (size: number) => Uint8Array,
   ): Promise<Keyring | undefined> {
-    const json = await readKeyring(files, pathsOf(path));
-    if (json === undefined) return undefined;
-    const master = masterKeys.find(({ id }) => id === json.master);
-    if (master === undefined) throw wrongKey(path, json.master, masterKeys);
-    const keys = new Map(json.keys.map((key) => [key.id, unwrap(master, key)]));
-    return new Keyring(files, pathsOf(path), random, master, unwrap(master, json.names), keys);
+    let fault: SprawlError | undefined;
+    for (const one of pathsOf(path)) {
+      try {
+        const found = await readKeys(files, one, masterKeys);
+        if (found === undefined) continue;
+        const { master, names, keys } = found;
+        return new Keyring(files, pathsOf(path), random, master, names, keys);
+      } catch (error) {
+        if (!(error instanceof SprawlError) || error.code !== 'STORAGE_CORRUPT') throw fault ?? error;
+        fault ??= error;
+      }
+    }
+    if (fault !== undefined) throw fault;
+    return undefined;
+  }
+
+  /** Whether every key in this one of the two files opens. @throws SprawlError as `read` */
+  static async isWhole(files: FileSystem, path: string, masterKeys: readonly MasterKey[]): Promise<boolean> {
+    try {
+      return (await readKeys(files, path, masterKeys)) !== undefined;
+    } catch (error) {
+      if (error instanceof SprawlError && error.code === 'STORAGE_CORRUPT') return false;
+      throw error;
+    }
   }
 
   get current(): { readonly id: number; readonly key: KeyObject } {
@@ -175,21 +193,36 @@ function pathsOf(path: string): readonly [string, string] {
   return [path, `${path}.copy`];
 }
 
-/** From the file, or its copy where that is damaged. */
-async function readKeyring(files: FileSystem, paths: readonly string[]): Promise<KeyringJson | undefined> {
-  let fault: SprawlError | undefined;
-  for (const path of paths) {
-    const text = await readText(files, path);
-    if (text === undefined) continue;
+interface OpenedKeys {
+  readonly master: MasterKey;
+  readonly names: KeyObject;
+  readonly keys: Map<number, KeyObject>;
+}
+
+/** What is in one of the two files. @returns undefined where there is none */
+async function readKeys(
+  files: FileSystem,
+  path: string,
+  masterKeys: readonly MasterKey[],
+): Promise<OpenedKeys | undefined> {
+  const text = await readText(files, path);
+  if (text === undefined) return undefined;
+  const json = parse(text, path);
+  const master = masterKeys.find(({ id }) => id === json.master);
+  if (master === undefined) throw wrongKey(path, json.master, masterKeys);
+  const opened = (key: WrappedKey): KeyObject => {
     try {
-      return parse(text, path);
+      return unwrap(master, key);
     } catch (error) {
-      if (!(error instanceof SprawlError) || error.code !== 'STORAGE_CORRUPT') throw error;
-      fault = error;
+      // Whatever its number is now: what was changed may be that.
+      throw damagedKeys(path, error);
     }
-  }
-  if (fault !== undefined) throw fault;
-  return undefined;
+  };
+  return {
+    master,
+    names: opened(json.names),
+    keys: new Map(json.keys.map((key) => [key.id, opened(key)])),
+  };
 }
 
 function parse(text: string, path: string): KeyringJson {
@@ -197,9 +230,7 @@ function parse(text: string, path: string): KeyringJson {
   try {
     json = JSON.parse(text) as Partial<KeyringJson>;
   } catch (error) {
-    throw new SprawlError('STORAGE_CORRUPT', `${path} is damaged; restore it from a backup`, {
-      cause: error,
-    });
+    throw damagedKeys(path, error);
   }
   const { formatVersion = 0, master, names, keys } = json;
   if (formatVersion > KEYRING_FORMAT_VERSION) {
@@ -210,8 +241,15 @@ function parse(text: string, path: string): KeyringJson {
     );
   }
   if (master === undefined || names === undefined || keys === undefined || keys.length === 0)
-    throw new SprawlError('STORAGE_CORRUPT', `${path} is damaged; restore it from a backup`);
+    throw damagedKeys(path);
   return { formatVersion, master, names, keys };
+}
+
+function damagedKeys(path: string, cause?: unknown): SprawlError {
+  return new SprawlError('STORAGE_CORRUPT', `${path} is damaged; restore it from a backup`, {
+    details: { path },
+    ...(cause === undefined ? {} : { cause }),
+  });
 }
 
 function wrongKey(path: string, needed: string, given: readonly MasterKey[]): SprawlError {

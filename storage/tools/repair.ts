@@ -8,6 +8,7 @@
  */
 import { SprawlError } from '../../lib/contracts/errors.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
+import { Keyring } from '../crypto/keyring.js';
 import type { Vault } from '../crypto/vault.js';
 import { writeIdentity } from '../disk/identity.js';
 import type { Layout } from '../disk/layout.js';
@@ -80,17 +81,18 @@ class Repair {
     return survey(this.#parts, this.#layout, false, inPlace);
   }
 
-  /** From the file that is whole the other one is made again. */
+  /** From the file that is whole the other one is made again; what is in that stays, as it may have keys that the whole one has not. */
   async #repairKeys(): Promise<void> {
     if (this.#vault === undefined) return;
-    const { files } = this.#parts;
+    const { files, keyProvider } = this.#parts;
     const { keys } = this.#layout;
     const copy = `${keys}.copy`;
     const [text, other] = [await readText(files, keys), await readText(files, copy)];
     if (text === other) return;
-    const isWhole = text !== undefined && isJson(text);
-    const [good, path] = isWhole ? [text, copy] : [other, keys];
+    const isWhole = await Keyring.isWhole(files, keys, await keyProvider.masterKeys());
+    const [good, path, damaged] = isWhole ? [text, copy, other] : [other, keys, text];
     if (good === undefined) return;
+    if (damaged !== undefined) await files.rename(path, `${path}.bad`);
     await replaceText(files, path, good);
     this.#say(`made ${path} again from ${isWhole ? keys : copy}`);
   }
@@ -252,15 +254,6 @@ function lostOf(before: FolderSurvey, after: FolderSurvey): FaultAndOwners[] {
       positions !== undefined && !isThere(positions.first) && positions.first < after.log.first,
   );
   return [...gone, ...after.faults];
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Whose the data is, where none of it is of `id`, which was read from identity.json. */

@@ -65,6 +65,36 @@ t.test('keys.json is made again from its copy, and a damaged database with the k
   }
 });
 
+t.test('a bit of a wrapped key that changed is had back from the copy, not copied over it', async (t) => {
+  for (const [spoilt, whole] of [
+    ['/data/keys.json', '/data/keys.json.copy'],
+    ['/data/keys.json.copy', '/data/keys.json'],
+  ] as const) {
+    for (const part of ['"wrapped": "', '"id": ']) {
+      const folder = await encryptedFolder();
+      const { files } = folder;
+      const good = files.contents(whole).toString();
+      // Another letter: it is JSON still.
+      const at = good.lastIndexOf(part) + part.length;
+      files.overwrite(
+        spoilt,
+        Buffer.from(`${good.slice(0, at)}${good[at] === '0' ? '1' : '0'}${good.slice(at + 1)}`),
+      );
+      const { faults } = await surveyFolder(toolsFor(folder, '/data', WITH_KEY));
+      t.match(faults, [{ kind: 'keys' }]);
+      const { done } = await repairFolder(toolsFor(folder, '/data', WITH_KEY));
+      t.match(done, [`made ${spoilt} again from ${whole}`]);
+      t.equal(files.contents(spoilt).toString(), good);
+      t.equal(files.contents(whole).toString(), good);
+      const setAside = files.contents(`${spoilt}.bad`);
+      files.overwrite(spoilt, setAside);
+      const { store, sessions } = await openStore(folder, ENCRYPTED);
+      t.match(sessions.restoredImages, [{ clientId: CLIENT }], 'a gateway starts');
+      await store.close();
+    }
+  }
+});
+
 t.test(
   'a backup needs no key; with it a restore makes the database, without it the next start does',
   async (t) => {
