@@ -135,13 +135,12 @@ export class BackupJournal {
     this.#folder = folder;
   }
 
-  /** Of the last backup, and of the run that did not finish one since. A damaged one costs a copy, no more. */
-  async open(): Promise<void> {
-    for (const path of [manifestPath(this.#folder), journalPath(this.#folder)]) {
-      const text = await readText(this.#files, path);
-      if (text === undefined) continue;
-      for (const entry of entriesOf(text)) this.#entries.set(entry.path, entry);
-    }
+  /** Of the last backup, and of the run that did not finish one since. A damaged one costs a copy, no more. @returns those of the last backup */
+  async open(): Promise<readonly BackupFile[]> {
+    const last = entriesOf((await readText(this.#files, manifestPath(this.#folder))) ?? '');
+    const since = entriesOf((await readText(this.#files, journalPath(this.#folder))) ?? '');
+    for (const entry of [...last, ...since]) this.#entries.set(entry.path, entry);
+    return last;
   }
 
   get(path: string): BackupFile | undefined {

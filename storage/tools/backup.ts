@@ -8,7 +8,7 @@
  * The newest segment only grows: the copy ends with the last whole record that it had. Older ones stay as they are, but for those that the
  * gateway removes or writes again smaller; where it did so meanwhile, the copy begins again, with what is copied already. Snapshot and log
  * together are the state of one moment. The database is left out; it is made from them. A newer backup in the same
- * folder adds what is new, and the one before stays whole until it is done.
+ * folder adds what is new, and the one before stays whole until it is done: see staged-files.ts.
  *
  * What is in `mesh/` is not of that moment, so its order is what makes it fit. The own lives come after the log: a life that the log
  * knows and the backup does not would be told to others as another branch, and what they have of it would come to them again. The
@@ -34,7 +34,10 @@ import {
 import { areNested, expectDataFolder, sizeOf, type ToolParts } from './data-folder.js';
 import { copyFile, hashFile } from './file-copy.js';
 import { lookAtIdentity } from './folder-identity.js';
+import { StagedFiles } from './staged-files.js';
 
+/** Of a backup, as of a data folder. */
+const FOLDERS = ['log', 'snapshots', 'mesh'] as const;
 /** How often the gateway may have dropped what was about to be copied. */
 const ATTEMPTS_MAX_COUNT = 20;
 /** What tells a folder for backups from others, from its first moment on. */
@@ -101,6 +104,7 @@ class Backup {
   readonly #target: string;
   readonly #identity: Uint8Array;
   readonly #journal: BackupJournal;
+  readonly #staged: StagedFiles;
   readonly #warnings = new Set<string>();
   /** Whole or not. */
   #newestSnapshot: LogPosition = 0;
@@ -114,12 +118,14 @@ class Backup {
     this.#target = target;
     this.#identity = identity;
     this.#journal = new BackupJournal(parts.files, target);
+    this.#staged = new StagedFiles(parts.files, target);
   }
 
   async run(): Promise<BackupReport> {
     const { files } = this.#parts;
     await files.makeFolder(this.#target);
-    await this.#journal.open();
+    const before = await this.#journal.open();
+    await this.#staged.open(before, [this.#target, ...FOLDERS.map((name) => `${this.#target}/${name}`)]);
     await this.#journal.save();
     for (let attempt = 1; ; attempt++) {
       try {
@@ -165,6 +171,7 @@ class Backup {
       files: copied,
     };
     await writeManifest(this.#parts.files, this.#target, manifest);
+    await this.#staged.settle();
     await this.#journal.remove();
     await this.#removeOthers(copied);
     const bytes = copied.reduce((sum, file) => sum + file.bytes, 0);
@@ -174,7 +181,10 @@ class Backup {
   async #copySmall(from: string): Promise<BackupFile> {
     const { files } = this.#parts;
     const path = from.slice(this.#layout.folder.length + 1);
-    return { path, ...(await copyFile(files, from, `${this.#target}/${path}`, undefined, () => undefined)) };
+    const to = this.#staged.targetOf(path);
+    const file = { path, ...(await copyFile(files, from, to, undefined, () => undefined)) };
+    await this.#staged.copied(file);
+    return file;
   }
 
   /** Who the gateway is in its mesh: with it, the restored one goes on there. */
@@ -198,12 +208,13 @@ class Backup {
       this.#doneBytes = 0;
       this.#allBytes = bytes;
       const file = await this.#copy({ path: name, bytes });
-      if (await this.#isWhole({ path: `${this.#target}/${name}`, position })) {
+      const copy = this.#staged.pathOf(name);
+      if (await this.#isWhole({ path: copy, position })) {
         copied.push(file);
         return position;
       }
       this.#journal.forget(name);
-      await files.remove(`${this.#target}/${name}`);
+      await files.remove(copy);
       this.#warnings.add(`${path} is damaged and was left out`);
     }
     return 0;
@@ -306,11 +317,13 @@ class Backup {
       return known;
     }
     const from = `${this.#layout.folder}/${path}`;
-    const to = `${this.#target}/${path}`;
+    const to = this.#staged.targetOf(path);
     const limit = wanted.isGrowing === true ? bytes : undefined;
     const copied = await copyFile(this.#parts.files, from, to, limit, (read) => this.#tell('copying', read));
     const file = { path, ...copied };
-    await this.#journal.add(file);
+    await this.#staged.copied(file);
+    // What is not in its place yet is copied again where this is interrupted.
+    if (!this.#staged.has(path)) await this.#journal.add(file);
     return file;
   }
 
@@ -332,7 +345,7 @@ class Backup {
     this.#allBytes = copied.reduce((sum, { bytes }) => sum + bytes, 0);
     const bad: string[] = [];
     for (const { path, bytes, sha256 } of copied) {
-      const copy = `${this.#target}/${path}`;
+      const copy = this.#staged.pathOf(path);
       const found = await hashFile(this.#parts.files, copy, bytes, (read) =>
         this.#tell('reading back', read),
       );
@@ -354,7 +367,7 @@ class Backup {
   async #removeOthers(copied: readonly BackupFile[]): Promise<void> {
     const { files } = this.#parts;
     const wanted = new Set(copied.map(({ path }) => path));
-    for (const folder of ['log', 'snapshots', 'mesh'])
+    for (const folder of FOLDERS)
       for (const name of await files.list(`${this.#target}/${folder}`))
         if (!wanted.has(`${folder}/${name}`)) await files.remove(`${this.#target}/${folder}/${name}`);
   }

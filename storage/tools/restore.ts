@@ -11,6 +11,7 @@ import { type BackupFile, type BackupManifest, manifestPath, readManifest } from
 import { areNested, holdsData, openVault, sizeOf, type ToolParts, withFolderLock } from './data-folder.js';
 import { rebuildDatabase } from './database-rebuild.js';
 import { copyFile, hashFile } from './file-copy.js';
+import { placeOf } from './staged-files.js';
 
 const STUCK: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'EBUSY', 'EXDEV']);
 
@@ -153,7 +154,8 @@ class Restore {
   }
 
   /** Copies, and reads back what was copied, or was there already. */
-  async #restore({ path, bytes, sha256 }: BackupFile): Promise<void> {
+  async #restore(file: BackupFile): Promise<void> {
+    const { path, bytes, sha256 } = file;
     const { files, folder } = this.#parts;
     const to = `${folder}/${path}`;
     const quiet = (): void => undefined;
@@ -162,7 +164,7 @@ class Restore {
       this.#tell(bytes);
       return;
     }
-    const from = `${this.#source}/${path}`;
+    const from = await placeOf(files, this.#source, file);
     const found = await copyFile(files, from, to, bytes, (read) => this.#tell(read)).catch(
       (error: unknown) => {
         throw isMissing(error) ? damaged(from, 'it is missing') : error;

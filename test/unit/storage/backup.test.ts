@@ -394,6 +394,55 @@ t.test('a segment that is written again smaller under it is copied again', async
   t.equal(manifest.files.find(({ path }) => first.endsWith(path))?.bytes, 9000);
 });
 
+t.test('a backup stays whole until the next one in its folder is done, wherever that ends', async (t) => {
+  const folder = await filledFolder(200, 100);
+  const { files } = folder;
+  const [thinned] = segmentsOf(files) as [string];
+  for (const name of MESH_NAMES) files.overwrite(`/data/mesh/${name}`, Buffer.from(name));
+  await backupFolder(toolsFor(folder), BACKUP);
+  const first = files.contents(`${BACKUP}/backup.json`).toString();
+  const before = files.contents(thinned).length;
+  // Since then there was a new life, the log has grown, and a segment was written again smaller.
+  const { store } = await openStore(folder);
+  await publish(store, folder.filling, 20, 0);
+  await store.close();
+  const after = Buffer.from(files.contents(thinned).subarray(0, before - 1000));
+  after[60] = 1;
+  files.overwrite(thinned, after);
+  for (const name of MESH_NAMES) files.overwrite(`/data/mesh/${name}`, Buffer.from(`later ${name}`));
+  let isOver = false;
+  for (let failAt = 1; !isOver; failAt += 2) {
+    const world = { ...folder, files: files.copy() };
+    let operations = 0;
+    world.files.onOperation = (operation, path) => {
+      if (!path.startsWith(BACKUP)) return;
+      if (['write', 'sync', 'rename', 'remove'].includes(operation) && ++operations === failAt)
+        throw ioError(operation, path);
+    };
+    await backupFolder(toolsFor(world), BACKUP).catch(() => undefined);
+    isOver = operations < failAt;
+    // The next one does not come far either.
+    world.files.onOperation = (operation, path) => {
+      if (operation === 'write' && path.startsWith(`${BACKUP}/mesh/`)) throw ioError(operation, path);
+    };
+    await t.rejects(backupFolder(toolsFor(world), BACKUP), { code: 'STORAGE_IO' });
+    world.files.onOperation = () => {};
+    const isFirst = world.files.contents(`${BACKUP}/backup.json`).toString() === first;
+    await restoreFolder(toolsFor(world, RESTORED), BACKUP, undefined);
+    const restored = MESH_NAMES.map((name) => world.files.contents(`${RESTORED}/mesh/${name}`).toString());
+    t.same(restored, isFirst ? MESH_NAMES : MESH_NAMES.map((name) => `later ${name}`), `at ${failAt}`);
+    t.equal(
+      world.files.contents(thinned.replace('/data', RESTORED)).length,
+      isFirst ? before : before - 1000,
+      `at ${failAt}`,
+    );
+    await backupFolder(toolsFor(world), BACKUP);
+    t.notOk(
+      world.files.paths().some((path) => /^\/backup\/.*(unfinished|\.next$|\.part$|\.new$)/.test(path)),
+    );
+  }
+});
+
 t.test('a backup is not restored to itself, nor within itself, nor around itself', async (t) => {
   const folder = await filledFolder(50, 20);
   await backupFolder(toolsFor(folder), '/backups/one');
