@@ -65,6 +65,8 @@ const WAY_OUT: Readonly<Record<ObjectFaultKind, string>> = {
   other: 'try again, or see the store',
 };
 
+const NO_SPACE: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
 /** What says where an archive is. */
 export type ArchivePlace = Pick<Config['archive'], 'target' | 's3'> & ArchiveKeySources;
 
@@ -233,7 +235,9 @@ export async function compactConfigured(
     ...{ graceMs: graceMs ?? defaults.graceMs, isAlone, isDry },
     ...{ parquet: { ...PARQUET_DEFAULTS, compression }, by: `sprawl-edge ${version}` },
   };
-  const folder = await mkdtemp(join(tmpdir(), 'sprawl-compact-'));
+  const folder = await mkdtemp(join(tmpdir(), 'sprawl-compact-')).catch((error: unknown) => {
+    throw temporaryFailure(error);
+  });
   try {
     return await withArchive(config, async (store) => {
       const spool = new SealedSpool(new FolderSpool(join(folder, 'spool')), () => store.keys?.[0]);
@@ -247,11 +251,24 @@ export async function compactConfigured(
       return await compactArchive(ports, found, { ...options, rekeyTo });
     });
   } catch (error) {
-    if (!(error instanceof ClockNotSet)) throw error;
+    // What the store and the objects say is said by now.
+    if (!(error instanceof ClockNotSet)) throw temporaryFailure(error);
     throw new SprawlError('ARCHIVE_CLOCK_UNSET', error.message, { cause: error });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What a disk says of the folder for temporary files; everything else as it is. */
+function temporaryFailure(error: unknown): unknown {
+  if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return error;
+  const reason = String(error.code);
+  const isFull = NO_SPACE.has(reason);
+  return new SprawlError(
+    isFull ? 'STORAGE_FULL' : 'STORAGE_IO',
+    `cannot build files below ${tmpdir()}: ${isFull ? 'no space is left' : 'it takes none'} (${reason}); TMPDIR names another folder for temporary files`,
+    { details: { folder: tmpdir(), reason }, cause: error },
+  );
 }
 
 function currentKeyId({ keys: [current] = [] }: ObjectStore): string {

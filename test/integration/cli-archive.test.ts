@@ -321,6 +321,22 @@ t.test('compact says what cannot be', async (t) => {
   });
 });
 
+t.test('compact that has no place for its files names the folder, and replaces nothing', async (t) => {
+  const found = await archive(t);
+  await found.world.cut(18, rowsOf(10, 18));
+  const before = process.env['TMPDIR'];
+  t.teardown(() => {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+  });
+  process.env['TMPDIR'] = join(found.folder, 'none');
+  t.match(await on(found, 'compact'), {
+    code: 1,
+    err: /^sprawl-edge: cannot build files below \S+\/none: it takes none \(ENOENT\); TMPDIR names another/,
+  });
+  t.match(JSON.parse((await on(found, 'ls', '--json')).out), [{ entries: 2, objects: 6 }]);
+});
+
 /** A bucket and its archive; `at`: options of a command that reads it. */
 async function bucketArchive(t: Test, options: S3ServerOptions) {
   const server = new S3Server(options);
