@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, readdir, symlink } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { toStorageError } from '../files/storage-error.js';
@@ -14,8 +14,11 @@ const NOT_WANTED = /^LOCK$|^LOG/;
  * links to the original, what is copied is some megabytes. `destroy` removes the copy alone. @throws SprawlError STORAGE_IO, STORAGE_FULL
  */
 export async function copyLevel(folder: string): Promise<LevelStore> {
+  const elsewhere = 'TMPDIR names another folder for temporary files';
+  const copy = await mkdtemp(join(tmpdir(), 'sprawl-edge-database-')).catch((error: unknown) => {
+    throw toStorageError(error, `copy the database ${folder} below ${tmpdir()} (${elsewhere})`);
+  });
   try {
-    const copy = await mkdtemp(join(tmpdir(), 'sprawl-edge-database-'));
     for (const name of await readdir(folder)) {
       if (NOT_WANTED.test(name)) continue;
       if (TABLE.test(name)) await symlink(resolve(folder, name), join(copy, name));
@@ -23,6 +26,7 @@ export async function copyLevel(folder: string): Promise<LevelStore> {
     }
     return new LevelStore(copy);
   } catch (error) {
-    throw toStorageError(error, `copy the database ${folder}`);
+    await rm(copy, { recursive: true, force: true });
+    throw toStorageError(error, `copy the database ${folder} to ${copy} (${elsewhere})`);
   }
 }
