@@ -43,6 +43,8 @@ export interface ParsedKey {
 const ORIGIN_CHARACTERS = 16;
 const HASH_CHARACTERS = 8;
 const VALUE_MAX_CHARACTERS = 120;
+/** Hive's name of it. */
+export const NOTHING = '__HIVE_DEFAULT_PARTITION__';
 const DAY_CHARACTERS = '2026-11-29'.length;
 const HOUR_AT = '2026-11-29T'.length;
 
@@ -125,9 +127,9 @@ function firstLevels(topic: string, count: number): string {
 
 /** As Hive writes values in paths; a long one ends with a hash in place of its rest. */
 function valueOf(text: string): string {
-  // Hive's name of nothing.
-  if (text === '') return '__HIVE_DEFAULT_PARTITION__';
-  const whole = escaped(text);
+  if (text === '') return NOTHING;
+  // Levels that are called so are not nothing.
+  const whole = text === NOTHING ? text.replace('_', '%5F') : escaped(text);
   if (whole.length <= VALUE_MAX_CHARACTERS) return whole;
   const hash = createHash('sha256').update(text).digest('hex').slice(0, ORIGIN_CHARACTERS);
   let kept = '';

@@ -1,5 +1,5 @@
 /** What the key of an object says of the rows in it, so that nobody opens one in vain. The other side of object-key.ts. */
-import type { FileFormat } from '../object-key.js';
+import { type FileFormat, NOTHING } from '../object-key.js';
 
 export interface ObjectPlace {
   /** undefined: the name says none that is known here. */
@@ -38,7 +38,6 @@ const TOPIC = /\/prefix=([^/]*)\//;
 const FORMAT = /\.(parquet|ndjson)$/;
 /** A value that was too long: what is before it is a part of the levels. A topic may look like that, too. */
 const CUT = /~[0-9a-f]{16}$/;
-const NOTHING = '__HIVE_DEFAULT_PARTITION__';
 
 export function parsePlace(key: string): ObjectPlace {
   const date = DATE.exec(key)?.[1];

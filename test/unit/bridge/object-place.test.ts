@@ -1,7 +1,7 @@
 /** What a key says of the rows in an object, against what the rows are. */
 import fc from 'fast-check';
 import t from 'tap';
-import { objectKey, partitionOf } from '../../../bridge/archive/object-key.js';
+import { NOTHING, objectKey, partitionOf } from '../../../bridge/archive/object-key.js';
 import { EVERYTHING, mayHold, parsePlace } from '../../../bridge/archive/reading/object-place.js';
 import { isValidTopicName, topicMatchesFilter } from '../../../lib/protocol/topic.js';
 import { HOUR_MS, ORIGIN, START_MS } from '../../support/archive-world.js';
@@ -21,6 +21,7 @@ t.test('a key says date, hour, the first levels of the topic and the format', (t
     ...{ fromMs: START_MS + 7 * HOUR_MS, toMs: START_MS + 8 * HOUR_MS },
   });
   t.equal(parsePlace(keyOf('day', 1, START_MS, '/x')).topic, '', 'an empty level has a name with Hive');
+  t.equal(parsePlace(keyOf('day', 1, START_MS, `${NOTHING}/x`)).topic, NOTHING, 'and one may be called so');
   t.equal(parsePlace(keyOf('day', 1, START_MS, 'ä'.repeat(200))).topic, undefined, 'a long one was cut');
   t.equal(parsePlace(keyOf('day', 1, START_MS, `a~${'0'.repeat(16)}`)).topic, undefined, 'or looks like it');
   const unknown = { format: undefined, date: undefined, topic: undefined, fromMs: -Infinity, toMs: Infinity };
@@ -42,7 +43,7 @@ t.test('times choose what may have a row of them', (t) => {
   t.end();
 });
 
-const level = fc.constantFrom('a', 'b', '', '$x', 'Ä é', '~', 'x'.repeat(70));
+const level = fc.constantFrom('a', 'b', '', '$x', 'Ä é', '~', 'x'.repeat(70), NOTHING);
 const topics = fc
   .array(level, { minLength: 1, maxLength: 4 })
   .map((levels) => levels.join('/'))
