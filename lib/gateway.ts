@@ -266,11 +266,13 @@ class EdgeGateway implements Gateway {
     const useRules = await security.prepareReload();
     const useStoreKeys = await store.prepareKeys();
     const useArchiveKeys = await archive?.prepareKeys();
+    const useCertificates = await this.#listeners.prepareCertificates();
     // It writes, and so it may fail still; nothing may after it.
     await useStoreKeys();
     useRules();
     lanes.reauthorize();
     useArchiveKeys?.();
+    useCertificates();
   }
 
   /** First no new clients, then those that are there, then what they were served from. */

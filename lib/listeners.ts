@@ -11,7 +11,7 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, type TlsOptions, Server as TlsServer } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import { Arrivals } from './arrivals.js';
 import type { Lanes } from './broker/lanes.js';
@@ -83,6 +83,21 @@ export class Listeners {
       await this.close();
       throw error;
     }
+  }
+
+  /**
+   * Reads the files of TLS again. Who is connected stays, also where the authority that it came with is gone.
+   * @returns puts them in force for hand-shakes from then on
+   * @throws SprawlError TLS_FILE_INVALID; the old ones stay in force then
+   */
+  async prepareCertificates(): Promise<() => void> {
+    const { tls } = this.#config;
+    if (tls === undefined) return () => undefined;
+    const secure = await tlsOptionsOf(tls);
+    await this.#warnOfExpiry(tls);
+    return () => {
+      for (const { server } of this.#open) if (server instanceof TlsServer) server.setSecureContext(secure);
+    };
   }
 
   /**

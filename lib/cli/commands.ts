@@ -22,7 +22,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Start a gateway.',
     usage: '[OPTIONS]',
     details: [
-      'Without options the gateway serves programs on this machine: MQTT on port 1883, MQTT over WebSocket on 8083 (path /mqtt), health and metrics over HTTP on 8880. It runs until Ctrl-C or SIGTERM, which gives clients time to take what is in flight; a second one ends it at once. SIGHUP reads the password, ACL and encryption key files again, and no certificates.',
+      'Without options the gateway serves programs on this machine: MQTT on port 1883, MQTT over WebSocket on 8083 (path /mqtt), health and metrics over HTTP on 8880. It runs until Ctrl-C or SIGTERM, which gives clients time to take what is in flight; a second one ends it at once. SIGHUP reads the password, ACL, encryption key and TLS files again.',
       'To let devices of the network in, say who may connect (--password-file) or that everybody may (--allow-anonymous), and open an address (--listen).',
       'Flags win over SPRAWL_SECTION__KEY environment variables, those over the file, the file over defaults. docs/configuration.md describes every key; "sprawl-edge config show" prints the effective ones.',
     ],

@@ -75,7 +75,7 @@ function reloadOnHangup(world: World, running: () => Gateway | undefined, logger
     const gateway = running();
     isOwed = gateway === undefined;
     gateway?.reload().then(
-      () => logger.info('reloaded the password, ACL and encryption key files'),
+      () => logger.info('reloaded the password, ACL, encryption key and TLS files'),
       (error: unknown) =>
         logger.error('reload failed, the old files stay in force', { error: textOf(error) }),
     );

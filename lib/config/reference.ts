@@ -16,8 +16,8 @@ A gateway runs without any configuration. What you want otherwise comes from, st
 
 \`sprawl-edge config show\` prints the effective values and where each came from, as a file that \`--config\` takes;
 \`sprawl-edge config check\` prints the first mistake, with its file and line, and ends with 2; \`sprawl-edge config schema\` prints
-the JSON Schema. Unknown keys are mistakes. Values are read once, at the start; SIGHUP reloads the password and ACL files and those of
-encryption keys only: a new certificate of the listeners needs a restart.
+the JSON Schema. Unknown keys are mistakes. Values are read once, at the start; SIGHUP reloads the password and ACL files, those of
+encryption keys, and the certificates and keys of the listeners only.
 
 The end of a name is its unit: \`Ms\` milliseconds, \`S\` seconds, \`Bytes\` bytes, \`Count\` and \`Max\` a number of things.
 

@@ -174,7 +174,7 @@ t.test('the package that pack.sh makes', async (t) => {
     await gateway.told(' ready ');
     const reload = directive('ExecReload').replace('$MAINPID', String(gateway.child.pid)).split(' ');
     t.equal(spawnSync(reload[0] ?? '', reload.slice(1)).status, 0);
-    await gateway.told('reloaded the password, ACL and encryption key files');
+    await gateway.told('reloaded the password, ACL, encryption key and TLS files');
     gateway.child.kill('SIGTERM');
     t.equal(await gateway.ended, 0, gateway.output);
   });

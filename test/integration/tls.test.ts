@@ -1,7 +1,7 @@
 /** TLS listeners: where they listen, and who is let in, by which certificates. */
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { join } from 'node:path';
@@ -247,6 +247,33 @@ function suite(certificates: Certificates): void {
       t.match(await refused({ caFile: `${dir}/none` }), /caFile, begins with no certificate in PEM/);
     },
   );
+
+  t.test('new certificates come with a reload, for TLS and WebSocket, and who is there stays', async (t) => {
+    const dir = t.testdir({ crt: readFileSync(server.certFile), key: readFileSync(server.keyFile) });
+    const tls = { certFile: join(dir, 'crt'), keyFile: join(dir, 'key') };
+    const { gateway, port } = await startTestGateway(t, { listeners: { tls, tlsPort: 0, wssPort: 0 } });
+    const steady = await mqtt.connectAsync(`mqtts://127.0.0.1:${port('tls')}`, { ca, reconnectPeriod: 0 });
+    t.teardown(() => steady.endAsync(true));
+    const names = async (): Promise<unknown[]> =>
+      Promise.all(
+        (['tls', 'wss'] as const).map(async (listener) => {
+          const socket = connectTls({ host: '127.0.0.1', port: port(listener), ca });
+          await once(socket, 'secureConnect');
+          const { subject } = socket.getPeerCertificate();
+          socket.destroy();
+          return subject.CN;
+        }),
+      );
+    t.same(await names(), ['localhost', 'localhost']);
+    copyFileSync(certificates.client.certFile, tls.certFile);
+    await t.rejects(gateway.reload(), { code: 'TLS_FILE_INVALID', message: /is not the key of/ });
+    t.same(await names(), ['localhost', 'localhost'], 'the old ones stay in force');
+    copyFileSync(certificates.client.keyFile, tls.keyFile);
+    await gateway.reload();
+    t.same(await names(), ['device', 'device']);
+    await steady.publishAsync('still/here', 'x', { qos: 1 });
+    t.ok(steady.connected);
+  });
 
   t.test('a certificate that soon expires is warned of by config check and at a start', async (t) => {
     const keys = { certFile: server.certFile, keyFile: server.keyFile, dataDir: t.testdir() };
