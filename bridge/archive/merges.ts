@@ -20,7 +20,8 @@ import {
 import { bodyOf, type ObjectStore } from './object-store.js';
 
 const DIGITS = 12;
-const NUMBER = /\/(\d{12})\.json$/;
+/** Not what somebody has copied to a folder below. */
+const NUMBER = /\/merges\/(\d{12})\.json$/;
 /** Requests at the same time. */
 const READS_AT_ONCE = 16;
 

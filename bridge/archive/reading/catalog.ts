@@ -59,7 +59,8 @@ export class NothingArchived extends Error {
   }
 }
 
-const ENTRY = /\/\d{12}\.json$/;
+/** Not what somebody has copied to a folder below. */
+const ENTRY = /\/entries\/\d{12}\.json$/;
 
 export class Catalog {
   readonly store: ObjectStore;

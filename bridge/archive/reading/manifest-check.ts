@@ -25,7 +25,7 @@ export interface ManifestFinding {
 }
 
 const LINE_END = 0x0a;
-const NUMBER = /\/(\d{12})\.jsonl?$/;
+const NUMBER = /\/(?:entries|pages)\/(\d{12})\.jsonl?$/;
 
 /** Entries `first` to `first + PAGE_ENTRIES - 1`, as far as they are there. */
 interface Window {

@@ -280,6 +280,20 @@ t.test('a copy that somebody made of a folder of the archive stays, and is in no
   t.ok((await verify(store)).notes.includes(`litter ${copy}: 7 bytes that no manifest names`));
 });
 
+t.test('copies that somebody made of entries and merges, beside them, are read by nobody', async (t) => {
+  const [store] = await archive(t);
+  await compact(store, NOW_MS);
+  const before = await rowTexts(store);
+  for (const [key, bytes] of [...store.objects]) {
+    const copy = key.replace(/(entries|merges)\//, '$1/old/');
+    if (copy !== key) store.objects.set(copy, bytes);
+  }
+  t.same(await rowTexts(store), before);
+  const { faults, notes } = await verify(store);
+  t.same(faults, []);
+  t.equal(notes.filter((note) => /old.* is no (entry|merge) of a manifest$/.test(note)).length, 4);
+});
+
 t.test('a clock that was not set compacts nothing', async (t) => {
   const [store] = await archive(t);
   await t.rejects(compact(store, 0), { name: 'ClockNotSet' });
