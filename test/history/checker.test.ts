@@ -867,6 +867,29 @@ t.test('C7: when a topic has come to rest all readers agree', async (t) => {
   t.same(readers('nothing'), ['C7 readers disagree']);
 });
 
+t.test('C7: what comes with DUP answers no SUBSCRIBE of its own connection', async (t) => {
+  const resumed = (dup: boolean): string[] => {
+    const { history, pub, sub } = stage();
+    const other = history.client('other');
+    other.on();
+    sub.receive(pub.publish('a'));
+    const old = pub.publish('r', 1, { retain: true });
+    // Its value is on its way when the connection breaks.
+    sub.subscribe('r', 1, { rh: 1 });
+    sub.off('net');
+    const newer = pub.publish('r', 1, { retain: true, rc: null });
+    history.wait(6000);
+    sub.on(true);
+    sub.subscribe('r', 1, { rh: 1 });
+    sub.receive(old, { retain: true, dup });
+    other.subscribe('r');
+    other.receive(newer, { retain: true });
+    return found(judge({ history }, { okShareMin: 0 })).filter((rule) => rule.startsWith('C7'));
+  };
+  t.same(resumed(true), []);
+  t.same(resumed(false), ['C7 readers disagree']);
+});
+
 t.test('C7: Retain As Published is no retained message', async (t) => {
   const { history, pub, sub } = stage();
   sub.subscribe('a', 2, { rap: true });

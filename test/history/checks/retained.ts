@@ -106,7 +106,13 @@ export class Retained extends Check {
       for (const { perhaps } of readings) perhaps.add(retained);
       return;
     }
-    const open = readings.filter((one) => !one.taken.has(retained) && this.#mayBe(one, retained, value));
+    // What comes with DUP was sent on an earlier connection, so that no SUBSCRIBE of this one has asked for it.
+    const open = readings.filter(
+      (one) =>
+        !one.taken.has(retained) &&
+        !(event.dup && one.connection === delivery.connection) &&
+        this.#mayBe(one, retained, value),
+    );
     // A value comes at the lesser of its own QoS and the one that was granted [MQTT-3.8.4-8].
     const qosFor = ({ qos }: Reading): number => Math.min(qos, publisher.qos(seq));
     // What came at QoS 1 a broker that was broken may owe still, as no PUBLISH of QoS 1 waits for a record; what is owed is a topic, so that
