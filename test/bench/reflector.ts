@@ -27,7 +27,7 @@ export const Fault = {
 } as const;
 export type Fault = (typeof Fault)[keyof typeof Fault];
 
-const FAULT_AT = 1_000;
+const FAULT_AT = 200;
 /** So long a subscription at `farPort` is not known where messages are published: longer than a run that does not wait for it. */
 const FAR_KNOWN_AFTER_MS = 300;
 

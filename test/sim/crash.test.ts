@@ -14,6 +14,9 @@ const RARE: ReadonlySet<string> = new Set([
 const describe = (failure: Error): string =>
   failure instanceof InvariantViolation ? failure.message : `${failure.stack}`;
 
+// On a machine that has other work, too.
+t.setTimeout(300_000);
+
 t.test('what was acknowledged is true after every crash of a few dozen seeds', async (t) => {
   const met = new CrashSituations();
   for (let seed = 1; seed <= SEEDS; seed++) {

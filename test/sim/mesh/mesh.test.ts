@@ -8,6 +8,9 @@ const SEEDS = 7;
 const describe = (failure: Error): string =>
   failure instanceof InvariantViolation ? failure.message : `${failure.stack}`;
 
+// On a machine that has other work, too.
+t.setTimeout(300_000);
+
 t.test('what was acknowledged at one gateway of a mesh is true at all, whatever goes wrong', async (t) => {
   const met = new MeshSituations();
   for (let seed = 1; seed <= SEEDS; seed++) {
