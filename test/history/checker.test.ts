@@ -1137,6 +1137,25 @@ t.test(
   },
 );
 
+t.test('C10: a will waits for its turn behind what its subscriber is owed', async (t) => {
+  const behind = (gapMs: number): string[] => {
+    const { history, pub, sub } = stage();
+    sub.subscribe('will', 2);
+    const owed = Array.from({ length: 8 }, () => pub.publish('a'));
+    const mortal = history.client('mortal').withWill('will', 0);
+    mortal.on();
+    mortal.off('net');
+    for (const m of [...owed, { pub: mortal.publisher, seq: 0 }]) {
+      history.wait(gapMs);
+      sub.receive(m);
+    }
+    history.wait(30_000);
+    return found(judge({ history })).filter((rule) => rule.startsWith('C10'));
+  };
+  t.same(behind(900), []);
+  t.same(behind(1100), ['C10 late'], 'where it is served with pauses nothing is in its way');
+});
+
 t.test('C10: what a broker had sent before it was killed may come after its wills', async (t) => {
   const miss = (endingFaults: string[]): string[] => {
     const { history, pub, sub } = stage();

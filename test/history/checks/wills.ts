@@ -9,14 +9,30 @@ import { fateOf, type Fate } from './will-fate.js';
 interface Entry {
   readonly connection: Connection;
   readonly will: WillEvent;
-  readonly deliveries: { readonly session: Session; readonly atMs: number }[];
+  readonly deliveries: WillDelivery[];
 }
+
+interface WillDelivery {
+  readonly session: Session;
+  readonly atMs: number;
+  /** From then on the session was served without a pause: what came had to wait for its turn. */
+  readonly servedFromMs: number;
+}
+
+interface Serving {
+  fromMs: number;
+  untilMs: number;
+}
+
+/** A longer pause means that nothing waited. */
+const PAUSE_MS = 1000;
 
 /** C10: a will is published once and in time where its connection ended without DISCONNECT, and never otherwise. */
 export class Wills extends Check {
   /** By publisher and sequence number. */
   readonly #entries = new Map<string, Entry>();
   readonly #byClient = new Map<string, Connection[]>();
+  readonly #servings = new Map<Session, Serving>();
 
   override connecting(connection: Connection): void {
     const { cid, will } = connection;
@@ -29,12 +45,25 @@ export class Wills extends Check {
 
   override received(delivery: Delivery): void {
     const { publisher, seq, session, form, copies, atMs } = delivery;
+    const servedFromMs = this.#served(session, atMs);
     if (form === 'stored' || !publisher.will(seq)) return;
     const entry = this.#entries.get(`${publisher.number}/${seq}`);
     if (entry === undefined) return;
-    entry.deliveries.push({ session, atMs });
+    entry.deliveries.push({ session, atMs, servedFromMs });
     if (copies <= copiesAllowed(delivery) || isExplained(delivery, this.model.faults.all.length > 0)) return;
     this.#violation(entry, 'twice', `reached ${session.cid} ${copies} times`, atMs, [session.cid]);
+  }
+
+  /** @returns since when without a pause */
+  #served(session: Session, atMs: number): number {
+    const serving = this.#servings.get(session);
+    if (serving === undefined) {
+      this.#servings.set(session, { fromMs: atMs, untilMs: atMs });
+      return atMs;
+    }
+    if (atMs - serving.untilMs > PAUSE_MS) serving.fromMs = atMs;
+    serving.untilMs = atMs;
+    return serving.fromMs;
   }
 
   override finish(): void {
@@ -70,7 +99,12 @@ export class Wills extends Check {
     if (latestMs > (this.model.drainedAtMs ?? this.model.nowMs)) return;
     const topic = this.model.topicNamed(entry.will.topic);
     const without = this.#watchers(entry, topic, latestMs)
-      .filter((session) => !entry.deliveries.some((one) => one.session === session && one.atMs <= latestMs))
+      .filter(
+        (session) =>
+          !entry.deliveries.some(
+            (one) => one.session === session && Math.min(one.atMs, one.servedFromMs) <= latestMs,
+          ),
+      )
       .filter(({ cid }) => !this.model.drops.excuse(cid, topic.name, entry.connection.evidenceAtMs));
     const [session] = without;
     if (session === undefined) {
