@@ -477,6 +477,26 @@ t.test('C4: who was not told that a message is refused sends it again behind oth
   t.same(order(4, 0x83), ['C4 order'], 'MQTT 3.1.1 refuses nobody');
 });
 
+t.test('C4: a first copy that was dropped for want of room comes behind what was not', async (t) => {
+  const order = (n: number): string[] => {
+    const { history, sub } = stage();
+    const unsure = history.client('unsure');
+    unsure.on();
+    const first = unsure.publish('a', 1, { rc: null });
+    const second = unsure.publish('a', 1, { rc: null });
+    unsure.off('net');
+    sub.receive(second);
+    unsure.on(true);
+    unsure.publishAgain(first);
+    unsure.publishAgain(second);
+    sub.receive(first);
+    history.write('harness', { e: 'drop', node: 'n1', reason: 'queue_full', n, cid: 'sub' });
+    return found(judge({ history }, { okShareMin: 0 }));
+  };
+  t.same(order(1), []);
+  t.same(order(0), ['C4 order']);
+});
+
 t.test(
   'C4: a first copy that was owed with QoS 0 alone may be gone when what was behind it comes',
   async (t) => {
