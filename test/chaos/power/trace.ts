@@ -42,7 +42,7 @@ export async function readTrace(path: string, visitor: CallVisitor): Promise<voi
     const call = CALL.exec(line);
     if (call === null) {
       // Exits, signals, and a call of a thread that was killed before strace saw which.
-      if (/^\d+ +(\+\+\+|---|\?\?\?\()/.test(line)) continue;
+      if (/^\d+ +(\+\+\+|---|\?\?\?\(|<\.\.\. \?\?\? )/.test(line)) continue;
       throw new Error(`no system call: ${line.slice(0, 200)}`);
     }
     const [, thread = '', name = '', rest = ''] = call;
