@@ -1,10 +1,10 @@
 /**
- * Loaded before tap, see .taprc: takes out two hooks that cost a tenth of all processor time, and of which nothing is used here.
+ * Loaded before tap, see .taprc: takes out two hooks that cost much time, and of which nothing is used here.
  *
  * - With Node before 24.13 each module passes through a thread of its own, only to note its name for `tap --changed`: a third of a second for each
  *   test file, of which there are hundreds. What is covered does not depend on it.
- * - Each promise and each timer is noted, so that an error that nobody catches is told of the test that began it: a quarter of the time of a
- *   simulation. Without it such an error ends the file, which fails with it.
+ * - Each promise and each timer is noted, so that an error that nobody catches is told of the test that began it: a quarter of the time of
+ *   the simulation of crashes. Without it such an error ends the file, which fails with it.
  */
 import asyncHooks = require('node:async_hooks');
 import nodeModule = require('node:module');
