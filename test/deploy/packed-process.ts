@@ -39,7 +39,11 @@ export class PackedProcess {
   }
 }
 
+/** Of certificates: tests run without those that a proxy may need. */
+const NO_WAY =
+  /ENOTCACHED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|npm: not found|\bSELF_SIGNED_CERT|UNABLE_TO_(?:VERIFY|GET_ISSUER)/;
+
 /** What stands in the way of an install here and not at another place; undefined: nothing. */
 export function unreachable(output: string): string | undefined {
-  return /ENOTCACHED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|npm: not found/.exec(output)?.[0];
+  return NO_WAY.exec(output)?.[0];
 }
