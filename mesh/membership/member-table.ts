@@ -41,9 +41,10 @@ export class MemberTable {
   readonly #maxCount: number;
   readonly #forgottenMaxCount: number;
   #view = 0;
-  #presentCount = 0;
-  /** Present ids, in their order; undefined: to be made. */
-  #ring: GatewayId[] | undefined;
+  /** Ids of those that are dead or gone. */
+  readonly #absent = new Set<GatewayId>();
+  /** Present ids, in their order. */
+  readonly #ring: GatewayId[] = [];
 
   constructor(maxCount: number, forgottenMaxCount: number) {
     this.#maxCount = maxCount;
@@ -56,7 +57,7 @@ export class MemberTable {
 
   /** Alive and suspect ones. */
   get presentCount(): number {
-    return this.#presentCount;
+    return this.#ring.length;
   }
 
   /** The same at two gateways that see the same present members. */
@@ -72,13 +73,16 @@ export class MemberTable {
     for (const { member } of this.#slots.values()) yield member;
   }
 
+  /** Those that are dead or gone: in a mesh of thousands only a few. */
+  *absent(): IterableIterator<Member> {
+    for (const id of this.#absent) {
+      const member = this.get(id);
+      if (member !== undefined) yield member;
+    }
+  }
+
   /** Present ones in the order of their ids. */
   get ring(): readonly GatewayId[] {
-    if (this.#ring === undefined) {
-      this.#ring = [];
-      for (const { member } of this.#slots.values()) if (isPresent(member.status)) this.#ring.push(member.id);
-      this.#ring.sort();
-    }
     return this.#ring;
   }
 
@@ -127,23 +131,26 @@ export class MemberTable {
     const mark = isPresent(member.status) ? fingerprint(member) : 0;
     if (slot === undefined) {
       this.#slots.set(member.id, { member, fingerprint: mark, since: now });
-      this.#count(undefined, member);
+      this.#count(member.id, undefined, member);
       this.#view ^= mark;
       return;
     }
-    this.#count(slot.member, member);
+    this.#count(member.id, slot.member, member);
     this.#view ^= slot.fingerprint ^ mark;
     if (slot.member.status !== member.status) slot.since = now;
     slot.member = member;
     slot.fingerprint = mark;
   }
 
-  #count(before: Member | undefined, after: Member | undefined): void {
+  #count(id: GatewayId, before: Member | undefined, after: Member | undefined): void {
     const was = before !== undefined && isPresent(before.status);
     const is = after !== undefined && isPresent(after.status);
+    if (after === undefined || is) this.#absent.delete(id);
+    else this.#absent.add(id);
     if (was === is) return;
-    this.#presentCount += is ? 1 : -1;
-    this.#ring = undefined;
+    const behind = firstAfter(this.#ring, id);
+    if (is) this.#ring.splice(behind, 0, id);
+    else this.#ring.splice(behind - 1, 1);
   }
 
   /** @returns what was known of it. It is not taken in again until `admit`. */
@@ -169,25 +176,38 @@ export class MemberTable {
 
   /** Those that are dead or gone for longer than `keptMs` are not known any more. */
   expire(now: number, keptMs: number): void {
-    for (const [id, slot] of this.#slots)
-      if (!isPresent(slot.member.status) && now - slot.since > keptMs) this.#drop(id);
+    for (const id of this.#absent) if (now - this.#sinceOf(id) > keptMs) this.#drop(id);
   }
 
   #dropOldestAbsent(): boolean {
-    let oldest: [GatewayId, Slot] | undefined;
-    for (const entry of this.#slots) {
-      if (isPresent(entry[1].member.status)) continue;
-      if (oldest === undefined || entry[1].since < oldest[1].since) oldest = entry;
-    }
-    if (oldest !== undefined) this.#drop(oldest[0]);
+    let oldest: GatewayId | undefined;
+    for (const id of this.#absent)
+      if (oldest === undefined || this.#sinceOf(id) < this.#sinceOf(oldest)) oldest = id;
+    if (oldest !== undefined) this.#drop(oldest);
     return oldest !== undefined;
+  }
+
+  #sinceOf(id: GatewayId): number {
+    return this.#slots.get(id)?.since ?? 0;
   }
 
   #drop(id: GatewayId): void {
     const slot = this.#slots.get(id);
     if (slot === undefined) return;
     this.#slots.delete(id);
-    this.#count(slot.member, undefined);
+    this.#count(id, slot.member, undefined);
     this.#view ^= slot.fingerprint;
   }
+}
+
+/** Where the first id greater than `id` stands. */
+export function firstAfter(ring: readonly GatewayId[], id: GatewayId): number {
+  let low = 0;
+  let high = ring.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ring[middle] ?? '') <= id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -2,7 +2,7 @@ import type { GatewayId } from '../../lib/contracts/gateway-id.js';
 import { RELAYED_MAX_COUNT } from './limits.js';
 import type { LocalHealth } from './local-health.js';
 import type { Evidence } from './member.js';
-import type { MemberTable } from './member-table.js';
+import { firstAfter, type MemberTable } from './member-table.js';
 import type { MembershipOptions } from './options.js';
 import { afterRoundTrip, probeTimeoutMs, type RoundTrip, scaledByHealth } from './timing.js';
 
@@ -199,7 +199,7 @@ export class Prober {
   /** One that is held dead may have come back, and be told how to say so. */
   #knock(): void {
     const dead: GatewayId[] = [];
-    for (const member of this.#table.members()) if (member.status === 'dead') dead.push(member.id);
+    for (const member of this.#table.absent()) if (member.status === 'dead') dead.push(member.id);
     const id = dead[Math.floor(this.#ports.random() * dead.length)];
     if (id !== undefined) this.#ports.ping(id, this.#nextSequence());
   }
@@ -249,18 +249,6 @@ export class Prober {
     this.#sequence = (this.#sequence + 1) >>> 0;
     return this.#sequence;
   }
-}
-
-/** Where the first id greater than `id` stands. */
-function firstAfter(ring: readonly GatewayId[], id: GatewayId): number {
-  let low = 0;
-  let high = ring.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((ring[middle] ?? '') <= id) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function shuffle(ids: GatewayId[], random: () => number): void {
