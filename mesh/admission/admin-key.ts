@@ -6,7 +6,7 @@
  */
 import { inspect } from 'node:util';
 import { SprawlError } from '../../lib/contracts/errors.js';
-import { publicKeyOfSeed, SEED_BYTES, signWith } from '../identity/ed25519.js';
+import { SEED_BYTES, SigningKey } from '../identity/ed25519.js';
 import { KeyTextFault, parseKeyText, renderKeyText } from './key-text.js';
 import { SwarmKey } from './swarm-key.js';
 
@@ -28,10 +28,12 @@ export class AdminKey {
   /** Of 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly #seed: Uint8Array;
+  readonly #signing: SigningKey;
 
   private constructor(seed: Uint8Array) {
     this.#seed = seed;
-    this.publicKey = publicKeyOfSeed(seed);
+    this.#signing = new SigningKey(seed);
+    this.publicKey = this.#signing.publicKey;
   }
 
   /** @param randomBytes from a source that nobody can guess */
@@ -68,7 +70,7 @@ export class AdminKey {
 
   /** @returns 64 bytes */
   sign(message: Uint8Array): Uint8Array {
-    return signWith(this.#seed, message);
+    return this.#signing.sign(message);
   }
 
   /** Where it would be printed by accident. */

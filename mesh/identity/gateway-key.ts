@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { gatewayIdOf, type GatewayId } from '../../lib/contracts/gateway-id.js';
-import { publicKeyOfSeed, SEED_BYTES, signWith } from './ed25519.js';
+import { SEED_BYTES, SigningKey } from './ed25519.js';
 
 /** What HyperDHT takes: the secret key is the seed and then the public key. */
 export interface KeyPair {
@@ -16,12 +16,14 @@ export class GatewayKey {
   /** Of 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly #seed: Uint8Array;
+  readonly #signing: SigningKey;
 
   /** @param seed of SEED_BYTES */
   constructor(seed: Uint8Array) {
     if (seed.length !== SEED_BYTES) throw new RangeError(`a seed of ${seed.length} bytes`);
     this.#seed = Uint8Array.from(seed);
-    this.publicKey = publicKeyOfSeed(this.#seed);
+    this.#signing = new SigningKey(this.#seed);
+    this.publicKey = this.#signing.publicKey;
     this.id = gatewayIdOf(this.publicKey);
   }
 
@@ -35,7 +37,7 @@ export class GatewayKey {
 
   /** @returns 64 bytes */
   sign(message: Uint8Array): Uint8Array {
-    return signWith(this.#seed, message);
+    return this.#signing.sign(message);
   }
 
   toString(): string {
