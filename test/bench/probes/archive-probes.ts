@@ -114,7 +114,7 @@ export function archiveRate(target: ArchiveTarget, count: number): Promise<Figur
 async function liveP99(gateway: RunningGateway, seconds: number): Promise<number> {
   const plan: PacedJob = {
     ...{ kind: 'paced', version: 4, qos: 1, subscribers: 1, ratePerSecond: LIVE_PER_SECOND, stopped: false },
-    ...{ payloadBytes: 64, warmUpMs: 1000, measureMs: seconds * 1000 },
+    ...{ payloadBytes: 64, warmUpMs: Math.min(1, seconds) * 1000, measureMs: seconds * 1000 },
     ...{ port: gateway.port, serverPid: gateway.child.pid ?? 0 },
   };
   const result = await generate(plan);
