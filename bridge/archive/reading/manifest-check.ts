@@ -27,12 +27,14 @@ export interface ManifestFinding {
 const LINE_END = 0x0a;
 const NUMBER = /\/(?:entries|pages)\/(\d{12})\.jsonl?$/;
 
-/** Entries `first` to `first + PAGE_ENTRIES - 1`, as far as they are there. */
+/** Entries `first` to `last`, as far as they are there, all of one page or of what may become one. */
 interface Window {
   readonly first: number;
   readonly last: number;
   readonly stats: ReadonlyMap<number, ObjectStat>;
 }
+
+const pageOf = (number: number): number => number - ((number - 1) % PAGE_ENTRIES);
 
 /**
  * @param isDeep whether each entry of a page is read, too; else its length is compared
@@ -70,32 +72,62 @@ class ManifestCheck {
 
   async *windows(): AsyncGenerator<Window> {
     const pages = await this.#pageNumbers();
-    let last = Math.max(0, ...[...pages].map((first) => first + PAGE_ENTRIES - 1));
+    /** Behind what was yielded or told. */
     let first = 1;
     let stats = new Map<number, ObjectStat>();
+    let last = 0;
+    const window = (): Window => {
+      const end = pages.has(pageOf(last)) ? pageOf(last) + PAGE_ENTRIES - 1 : last;
+      const found = { first, last: end, stats };
+      first = end + 1;
+      stats = new Map();
+      return found;
+    };
     for await (const stat of this.#store.list(entriesPrefix(this.#origin))) {
       const number = numberOf(stat.key);
       if (number === undefined) {
         this.#onFinding({ key: stat.key, text: 'is no entry of a manifest', isFault: false });
         continue;
       }
-      for (; number >= first + PAGE_ENTRIES; first += PAGE_ENTRIES) {
-        yield { first, last: first + PAGE_ENTRIES - 1, stats };
-        stats = new Map();
-      }
+      if (stats.size > 0 && pageOf(number) !== pageOf(last)) yield window();
+      if (stats.size === 0) first = yield* this.#upTo(first, number, pages);
       stats.set(number, stat);
-      last = Math.max(last, number);
+      last = number;
     }
-    for (; first <= last; first += PAGE_ENTRIES) {
-      yield { first, last: Math.min(last, first + PAGE_ENTRIES - 1), stats };
-      stats = new Map();
+    if (stats.size > 0) yield window();
+    yield* this.#upTo(first, Math.max(first, ...[...pages].map((page) => page + PAGE_ENTRIES)), pages);
+  }
+
+  /**
+   * What comes before the entry `number`, where from `first` on there are none but in pages. A number that is far too large may not take a
+   * finding for each that is not there.
+   * @returns where the window of `number` begins
+   */
+  async *#upTo(first: number, number: number, pages: ReadonlySet<number>): AsyncGenerator<Window, number> {
+    let from = first;
+    for (const page of pages) {
+      if (page < from || page >= pageOf(number)) continue;
+      await this.#tellGap(from, page - 1);
+      yield { first: page, last: page + PAGE_ENTRIES - 1, stats: new Map() };
+      from = page + PAGE_ENTRIES;
     }
+    const begin = pages.has(pageOf(number)) ? pageOf(number) : number;
+    await this.#tellGap(from, begin - 1);
+    return Math.max(from, begin);
+  }
+
+  async #tellGap(first: number, last: number): Promise<void> {
+    if (first > last) return;
+    const key = entryKey(this.#origin, first);
+    const more = first === last ? '' : `; and all up to entry ${last} are missing, too`;
+    this.#onFinding({ key, text: (await missingText(this.#store, key)) + more, isFault: true });
+    this.#tip = undefined;
   }
 
   async *entriesOf({ first, last, stats }: Window): AsyncGenerator<ManifestEntry> {
-    const lines = await this.#linesOf(first);
+    const lines = await this.#linesOf(pageOf(first));
     for (let number = first; number <= last; number++) {
-      const bytes = await this.#bytesOf(number, stats.get(number), lines?.[number - first]);
+      const bytes = await this.#bytesOf(number, stats.get(number), lines?.[number - pageOf(first)]);
       const entry = bytes === undefined ? undefined : this.#entryOf(number, bytes);
       if (entry !== undefined) yield entry;
     }

@@ -38,9 +38,10 @@ export async function checkedMerges(
   let tip: MergeTip | undefined = NO_MERGES;
   let last = 0;
   for (const number of await mergeNumbers(store, origin, onFinding)) {
-    for (let missing = last + 1; missing < number; missing++) {
-      const key = mergeKey(origin, missing);
-      onFinding({ key, text: await missingText(store, key), isFault: true });
+    if (number > last + 1) {
+      const key = mergeKey(origin, last + 1);
+      const more = number > last + 2 ? `; and all up to merge ${number - 1} are missing, too` : '';
+      onFinding({ key, text: (await missingText(store, key)) + more, isFault: true });
       tip = undefined;
     }
     last = number;

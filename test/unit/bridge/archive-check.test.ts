@@ -7,6 +7,7 @@ import {
   type CheckedOrigin,
   type Finding,
 } from '../../../bridge/archive/reading/archive-check.js';
+import { mergeKey } from '../../../bridge/archive/merges.js';
 import { Catalog } from '../../../bridge/archive/reading/catalog.js';
 import { SequenceSet } from '../../../bridge/archive/reading/sequence-set.js';
 import type { FileFormat } from '../../../bridge/archive/object-key.js';
@@ -210,6 +211,68 @@ t.test('what no manifest names is litter, and no fault', async (t) => {
   t.equal(litter.length, 3);
   t.equal((await check(store, false, ['ab'])).notes.filter((note) => note.includes('x.parquet')).length, 0);
 });
+
+t.test('a number that is far too large is one fault, and what is missing before it another', async (t) => {
+  const last = 999_999_999_999;
+  const lastPage = last - ((last - 1) % PAGE_ENTRIES);
+  const garbage = Buffer.from('{}\n');
+  const cases: readonly (readonly [string, string, readonly RegExp[]])[] = [
+    [
+      'entry',
+      entryKey(ORIGIN, last),
+      [
+        /000000000004.json: is missing; and all up to entry 999999999998 are missing, too$/,
+        /999999999999.json: entry 999999999999 .* is no entry$/,
+      ],
+    ],
+    [
+      'page',
+      pageKey(ORIGIN, lastPage),
+      [
+        new RegExp(`000000000004.json: is missing; and all up to entry ${lastPage - 1} are missing, too$`),
+        new RegExp(`pages/${lastPage}.jsonl: has 1 entries and not 256`),
+      ],
+    ],
+    [
+      'merge',
+      mergeKey(ORIGIN, last),
+      [
+        /merges\/000000000001.json: is missing; and all up to merge 999999999998 are missing, too$/,
+        /merges\/999999999999.json: merge 999999999999 .* names no origin$/,
+      ],
+    ],
+  ];
+  for (const [name, key, expected] of cases) {
+    const [store] = await archive(t);
+    store.objects.set(key, garbage);
+    const { faults, origins } = await check(store, false);
+    for (const pattern of expected)
+      t.equal(
+        faults.filter((fault) => pattern.test(fault)).length,
+        1,
+        `${name}: ${faults.slice(0, 3).join('; ')}`,
+      );
+    t.ok(faults.length < 2 * PAGE_ENTRIES, `${faults.length} faults`);
+    t.equal(origins[0]?.upTo, 30, 'what is there is counted');
+  }
+});
+
+t.test(
+  'entries that are missing over several pages are told once, and a page behind them is read',
+  async (t) => {
+    const store = new MemoryObjectStore();
+    const world = new ArchiveWorld(t, store);
+    for (let n = 1; n <= 4 * PAGE_ENTRIES; n++) await world.cut(n, []);
+    await world.manifest.writePage(4 * PAGE_ENTRIES);
+    for (let n = PAGE_ENTRIES + 1; n <= 4 * PAGE_ENTRIES; n++) store.objects.delete(entryKey(ORIGIN, n));
+    const { faults, origins } = await check(store, false);
+    t.match(faults[0], /000000000257.json: is missing; and all up to entry 768 are missing, too$/);
+    t.match(faults[1], /000000000769.json: is missing; its page has it$/);
+    t.equal(faults.length, 1 + PAGE_ENTRIES);
+    t.equal(origins[0]?.entries, 2 * PAGE_ENTRIES);
+    t.equal(origins[0]?.upTo, 4 * PAGE_ENTRIES, 'as its page says');
+  },
+);
 
 t.test('pages have to be the same as the entries', async (t) => {
   const store = new MemoryObjectStore();
