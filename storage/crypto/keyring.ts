@@ -71,7 +71,7 @@ export class Keyring implements DataKeys {
   ): Promise<{ readonly keyring: Keyring; readonly isNew: boolean } | undefined> {
     const known = await Keyring.read(files, path, masterKeys, random);
     if (known !== undefined) {
-      await known.rotate(masterKeys);
+      if (!(await known.rotate(masterKeys))) await known.#mendCopy(masterKeys);
       return { keyring: known, isNew: false };
     }
     const [current] = masterKeys;
@@ -150,6 +150,19 @@ export class Keyring implements DataKeys {
     }
     this.#current = { id, key };
     return true;
+  }
+
+  /** A crash between the two files leaves a copy without the newest key. A failure is no reason not to start: the next start tries again. */
+  async #mendCopy(masterKeys: readonly MasterKey[]): Promise<void> {
+    const [path, copyPath] = this.#paths;
+    try {
+      const text = await readText(this.#files, path);
+      if (text === undefined || text === (await readText(this.#files, copyPath))) return;
+      if (await Keyring.isWhole(this.#files, path, masterKeys))
+        await replaceText(this.#files, copyPath, text);
+    } catch (error) {
+      if (!(error instanceof SprawlError)) throw error;
+    }
   }
 
   async #save(): Promise<void> {

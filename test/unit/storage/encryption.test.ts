@@ -12,6 +12,7 @@ import {
   type TestStoreParts,
   testStoreParts,
 } from '../../support/disk-store.js';
+import { ioError } from '../../support/faulty-files.js';
 import { str } from '../../support/protocol-bytes.js';
 
 const HEX = 'ab'.repeat(32);
@@ -223,6 +224,34 @@ t.test('a new master key is in force at once; the old one may go, the data stays
       .length,
     2,
   );
+});
+
+t.test('a copy of the keys that a crash left behind a rotation is made anew at the next start', async (t) => {
+  const parts = testStoreParts();
+  const { files } = parts;
+  const [keys, copy] = ['/data/keys.json', '/data/keys.json.copy'] as const;
+  const first = await opened(encrypted(parts, ...keysOf(1)));
+  publish(first.store, 'one');
+  await first.store.close();
+  const old = Buffer.from(files.contents(copy));
+  const second = await opened(encrypted(parts, ...keysOf(2, 1)));
+  publish(second.store, 'two');
+  await second.store.close();
+  files.overwrite(copy, old);
+
+  files.onOperation = (operation, path) => {
+    if (path === `${copy}.new`) throw ioError(operation, path);
+  };
+  await (await opened(encrypted(parts, ...keysOf(2)))).store.close();
+  t.ok(files.contents(copy).equals(old), 'a disk that does not take it is no reason not to start');
+  files.onOperation = () => undefined;
+  await (await opened(encrypted(parts, ...keysOf(2)))).store.close();
+  t.ok(files.contents(copy).equals(files.contents(keys)));
+
+  files.overwrite(keys, Buffer.from('{'));
+  const { store } = await opened(encrypted(parts, ...keysOf(2)));
+  t.equal((await store.find(TOPIC, 0, Number.MAX_SAFE_INTEGER, 9)).length, 2, 'and holds all keys');
+  await store.close();
 });
 
 t.test('what was written without a key is read on, and the database is made again with one', async (t) => {
