@@ -60,9 +60,22 @@ export async function runRestore(invocation: Invocation, world: World): Promise<
   const isFromArchive = invocation.has('from-archive');
   if (isFromArchive === invocation.positionals.length > 0)
     throw usageError(invocation.command, 'it takes the FOLDER of a backup, or --from-archive');
-  if (isFromArchive) return restoreArchived(invocation, world, config);
+  if (isFromArchive) {
+    if (invocation.has('force'))
+      throw usageError(
+        invocation.command,
+        `--force goes with the FOLDER of a backup; move ${resolve(config.dataDir)} aside yourself`,
+      );
+    return restoreArchived(invocation, world, config);
+  }
   if (invocation.has('history'))
     throw usageError(invocation.command, '--history goes with --from-archive: a backup has all of it');
+  for (const option of ['origin', 'target'])
+    if (invocation.has(option))
+      throw usageError(
+        invocation.command,
+        `--${option} goes with --from-archive: a backup is of one gateway`,
+      );
   const source = resolve(invocation.positionals[0] ?? '');
   const folder = resolve(config.dataDir);
   const parts = { ...toolPartsOf(config, progressLines(world.stderr)), folder };

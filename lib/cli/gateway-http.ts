@@ -13,6 +13,10 @@ export function urlOf({ http }: Config): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`;
 }
 
+/** Below the path of the URL, too: a proxy may have put the gateway there. */
+const addressOf = (url: string, path: string): URL =>
+  new URL(`${new URL(url).pathname.replace(/\/$/, '')}${path}`, url);
+
 export interface Answer {
   readonly status: number;
   readonly text: string;
@@ -24,7 +28,7 @@ export async function askGateway(url: string, path: string, body?: Uint8Array<Ar
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const headers = { 'content-type': 'application/octet-stream' };
     const post = body === undefined ? {} : { method: 'POST', headers, body };
-    const response = await fetch(new URL(path, url), { ...post, signal });
+    const response = await fetch(addressOf(url, path), { ...post, signal });
     return { status: response.status, text: await response.text() };
   } catch (error) {
     throw noAnswer(url, error);
@@ -33,7 +37,7 @@ export async function askGateway(url: string, path: string, body?: Uint8Array<Ar
 
 /** Lines of an answer, as they are asked for: however long it is, little of it is in memory. @throws SprawlError HTTP_FAILED */
 export async function* askForLines(url: string, path: string): AsyncGenerator<string> {
-  const response = await fetch(new URL(path, url)).catch((error: unknown) => {
+  const response = await fetch(addressOf(url, path)).catch((error: unknown) => {
     throw noAnswer(url, error);
   });
   if (!response.ok || response.body === null) {

@@ -81,6 +81,7 @@ function flashText({ storage, flash }: GatewayStatus): string {
       : `, ${storage.writtenPerPayloadByte.toFixed(2)} bytes for each byte of payload`;
   const rate = `${size(flash.bytesPerDay)} a day at the rate since the start${perByte}`;
   if (flash.years === null) return rate;
-  const years = flash.years >= 100 ? 'more than 100' : flash.years.toFixed(flash.years < 10 ? 1 : 0);
-  return `${rate}: a card of ${flash.cycles} writes per cell lasts about ${years} years`;
+  const years =
+    flash.years >= 100 ? 'more than 100' : `about ${flash.years.toFixed(flash.years < 10 ? 1 : 0)}`;
+  return `${rate}: a card of ${flash.cycles} writes per cell lasts ${years} years`;
 }

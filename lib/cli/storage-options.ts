@@ -28,16 +28,17 @@ export const RESTORE_OPTIONS: readonly OptionSpec[] = [
     long: 'target',
     values: ['URL'],
     key: 'archive.target',
-    description: 'Where the archive is: file:///FOLDER or s3://BUCKET[/PREFIX].',
+    description: 'With --from-archive: where the archive is: file:///FOLDER or s3://BUCKET[/PREFIX].',
   },
   {
     long: 'origin',
     values: ['ID'],
     description:
-      'Of an archive of several gateways: the one that was lost. The first characters of its id are enough.',
+      'With --from-archive, of an archive of several gateways: the one that was lost. The first characters of its id are enough.',
   },
   {
     long: 'force',
-    description: 'Move a data folder that is there to FOLDER.before-restore-TIME, instead of refusing.',
+    description:
+      'Of a backup: move a data folder that is there to FOLDER.before-restore-TIME, instead of refusing.',
   },
 ];

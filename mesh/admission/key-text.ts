@@ -32,7 +32,8 @@ export function parseKeyText(text: string, { prefix, bytes, noun }: KeyTextForm)
   const characters = Math.ceil((bytes * 8) / BITS_PER_CHARACTER) + CHECKSUM_CHARACTERS;
   if (rest.length !== characters) {
     const whole = prefix.length + 1 + characters;
-    throw new KeyTextFault(`it has ${lower.length} characters instead of ${whole}: it was not copied whole`);
+    const why = rest.length < characters ? 'it was not copied whole' : `there is more in it than a ${noun}`;
+    throw new KeyTextFault(`it has ${lower.length} characters instead of ${whole}: ${why}`);
   }
   const decoded = bech32m.decodeUnsafe(lower, false);
   if (decoded === undefined)

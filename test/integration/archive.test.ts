@@ -373,6 +373,18 @@ t.test('a gateway that was lost gets back what it retained', async (t) => {
   });
   t.match(await runHere(args), { code: 2, err: /holds data: restore to another folder/ });
   t.match(await runHere([...args, '--origin', '00']), { code: 2 }, 'and for any origin');
+  t.match(await runHere([...args, '--force']), {
+    code: 2,
+    err: /FOLDER of a backup; move .*data aside yourself/,
+  });
+  for (const [option, value] of [
+    ['--origin', '00'],
+    ['--target', target],
+  ] as const)
+    t.match(await runHere(['restore', lost, option, value]), {
+      code: 2,
+      err: new RegExp(`${option} goes with --from-archive`),
+    });
   t.match(await runHere(['restore', '--data-dir', lost]), {
     code: 2,
     err: /FOLDER of a backup, or --from-archive/,

@@ -73,6 +73,14 @@ async function serveStatus(t: Test, status: unknown): Promise<string> {
   });
 }
 
+t.test('a gateway is asked below the path of its URL, where a proxy has put it', async (t) => {
+  const url = await serve(t, (request, response) => {
+    t.equal(request.url, '/edge/mesh');
+    response.end(JSON.stringify(STATUS));
+  });
+  for (const end of ['/edge', '/edge/']) t.match(await runHere(['peers', '-u', `${url}${end}`]), { code: 0 });
+});
+
 t.test('peers lists who is in the mesh', async (t) => {
   const url = await serveStatus(t, { ...STATUS, peers: [UP, STALLED] });
   const { code, out } = await runHere(['peers', '-u', url]);
