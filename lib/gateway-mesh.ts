@@ -15,7 +15,6 @@ import { type Config, parseBootstrap, parseHostPort } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
 import type { Logger } from './contracts/logger.js';
 import type { Store } from './contracts/store.js';
-import { meshMissing } from './mesh-tools.js';
 import { realTimers } from './real-clock.js';
 import { version } from './version.js';
 
@@ -43,7 +42,7 @@ export async function openMesh(config: Config, parts: MeshParts): Promise<Mesh |
   });
   if (member === undefined) {
     if (mesh.enabled !== true) return undefined;
-    throw meshMissing(dataDir);
+    throw (await import('./mesh-tools.js')).meshMissing(dataDir);
   }
   const settings = await settingsOf(config, member);
   const created = await meshOf({

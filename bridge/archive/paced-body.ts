@@ -43,7 +43,7 @@ export function paced(objects: ObjectStore, pace: Pace): ObjectStore {
     create: (key, body) => objects.create(key, slowly(body)),
     read: (key, range) => objects.read(key, range),
     stat: (key) => objects.stat(key),
-    list: (prefix) => objects.list(prefix),
+    list: (prefix, after) => objects.list(prefix, after),
     remove: (key) => objects.remove(key),
   };
 }
