@@ -72,8 +72,11 @@ class Run {
     } catch (error) {
       this.#fault(error instanceof Error ? (error.stack ?? error.message) : String(error));
     } finally {
-      if (gateway.alive) await bystanders.leave();
-      await gateway.stop();
+      try {
+        if (gateway.alive) await bystanders.leave();
+      } finally {
+        await gateway.stop();
+      }
     }
     return {
       seed,

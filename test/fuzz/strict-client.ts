@@ -159,6 +159,8 @@ export class StrictClient {
   }
 
   #received(bytes: Buffer): void {
+    // What was under way when it left cannot be answered any more.
+    if (this.#leaving) return;
     for (const frame of this.#splitter.split(bytes)) {
       const maximum = this.#options.maximumPacketSize ?? NO_LIMIT;
       if (frame.length > maximum) this.#fault(`${frame.length} bytes are above its Maximum Packet Size`);
