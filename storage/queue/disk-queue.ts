@@ -48,7 +48,7 @@ export interface QueueState {
   readonly upTo: LogPosition;
   /** No message before it is needed, where there are any. */
   readonly floor: LogPosition;
-  /** Positions that left while their blocks were put away; those of a range as its first and its last. */
+  /** Positions that left while their blocks were put away, each as often as it did; those of a range as its first and its last. */
   readonly removed: readonly LogPosition[];
   readonly removedRanges: readonly LogPosition[];
   /** Earlier versions did not know of them. */
@@ -77,8 +77,11 @@ export class DiskQueue implements DeliveryQueue {
   /** Everything before it has left. */
   #floor: LogPosition = 0;
   readonly #upTo: LogPosition;
-  /** Positions that left, by the log, while their blocks were put away. */
-  #removed: Set<LogPosition> | undefined;
+  /**
+   * Positions that left, by the log, while their blocks were put away, with how often: a session that has a topic by itself and as a member
+   * of a shared subscription gets its messages twice.
+   */
+  #removed: Map<LogPosition, number> | undefined;
   /** The same for what left many at a time: first and last, in turn. */
   #removedRanges: LogPosition[] = [];
   readonly #late: LatePositions;
@@ -99,7 +102,7 @@ export class DiskQueue implements DeliveryQueue {
     this.#tailBytes = weightOf(this.#tail);
     this.#bytes = weightOf(this.#head) + this.#storedBytes + this.#tailBytes;
     this.#floor = state.floor;
-    if (state.removed.length > 0) this.#removed = new Set(state.removed);
+    for (const position of state.removed) this.#noteRemoved(position);
     this.#removedRanges = [...state.removedRanges];
     this.#late = new LatePositions(state.upTo, this.count, state.late);
   }
@@ -154,7 +157,9 @@ export class DiskQueue implements DeliveryQueue {
       tail: this.#tail.filter(isLogged),
       upTo,
       floor: this.count === 0 ? 0 : this.floor,
-      removed: this.#removed === undefined ? [] : [...this.#removed],
+      removed: [...(this.#removed ?? [])].flatMap(([position, count]) =>
+        new Array<LogPosition>(count).fill(position),
+      ),
       removedRanges: [...this.#removedRanges],
       late: this.#late.state,
     };
@@ -231,7 +236,7 @@ export class DiskQueue implements DeliveryQueue {
     if (from === to) {
       if (this.#removeFrom(this.#head, from, this.#headAt)) return;
       if (this.#removeFrom(this.#tail, from, 0)) return;
-      if (this.#from < this.#to) (this.#removed ??= new Set()).add(from);
+      if (this.#from < this.#to) this.#noteRemoved(from);
       return;
     }
     this.#head = this.#without(this.#head.slice(this.#headAt), from, to);
@@ -354,7 +359,7 @@ export class DiskQueue implements DeliveryQueue {
     this.#storedCount -= postings.length;
     this.#storedBytes -= weightOf(postings);
     for (const posting of postings) {
-      if (this.#removed?.delete(posting.position) === true || this.#isInRange(posting.position))
+      if (this.#takeRemoved(posting.position) || this.#isInRange(posting.position))
         this.#bytes -= posting.weight;
       else this.#head.push(posting);
     }
@@ -416,6 +421,20 @@ export class DiskQueue implements DeliveryQueue {
       if (!stays) this.#discount(posting);
       return stays;
     });
+  }
+
+  #noteRemoved(position: LogPosition): void {
+    const removed = (this.#removed ??= new Map());
+    removed.set(position, (removed.get(position) ?? 0) + 1);
+  }
+
+  /** @returns whether one of this position has left that was not met yet. */
+  #takeRemoved(position: LogPosition): boolean {
+    const count = this.#removed?.get(position);
+    if (count === undefined) return false;
+    if (count === 1) this.#removed?.delete(position);
+    else this.#removed?.set(position, count - 1);
+    return true;
   }
 
   #isInRange(position: LogPosition): boolean {

@@ -303,6 +303,24 @@ t.test('what left while its block was put away does not come back with a later s
   t.equal(again.bytes, 0);
 });
 
+t.test('a message that waits twice leaves as often as it was delivered, also by a later state', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(600)) {
+    const message = backing.message(text);
+    queue.push(message, 2, undefined);
+    queue.push(message, 2, undefined);
+  }
+  queue.remove(300, 300);
+  queue.remove(301, 301);
+  queue.remove(301, 301);
+  const again = new DiskQueue(backing, queue.stateAt(600));
+  const left = await drain(again);
+  const copiesOf = (text: string): number => left.filter((other) => other === text).length;
+  t.same(['298', '299', '300', '301'].map(copiesOf), [2, 1, 0, 2]);
+  t.equal(again.bytes, 0);
+});
+
 t.test('a range of messages is taken out wherever they wait', async (t) => {
   const backing = new FakeBacking();
   const queue = new DiskQueue(backing);
