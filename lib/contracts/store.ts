@@ -197,8 +197,11 @@ export interface DeliveryQueue {
   clear(): void;
   /** Gives up the copies in memory of what can be read back, for a client that is slow or away. */
   release(): void;
-  /** For the replay of the log: the messages from one position to another, as far as they wait, do so no more. */
-  remove(from: LogPosition, to: LogPosition): void;
+  /**
+   * For the replay of the log: the messages from one position to another, as far as they wait, do so no more.
+   * @param qos of one that waits twice, which is to go first
+   */
+  remove(from: LogPosition, to: LogPosition, qos?: QoS): void;
   onReady: (() => void) | undefined;
 }
 

@@ -5,6 +5,7 @@
  */
 import type { DeliveryFlags, DeliveryQueue, LogPosition, RoutedMessage } from '../contracts/store.js';
 import type { Message } from '../message/message.js';
+import type { QoS } from '../protocol/packet.js';
 import type { SessionEnvironment } from '../session/environment.js';
 import { count, C } from '../telemetry/counters.js';
 
@@ -106,9 +107,9 @@ export class Backlog {
     this.queue.replayAssigned(message, flags, identifiers);
   }
 
-  /** From the log after a restart: the messages from one position to another wait no more. */
-  settle(from: LogPosition, to: LogPosition): void {
-    this.queue.remove(from, to);
+  /** From the log after a restart: the messages from one position to another wait no more. @param qos as for `remove` of the queue */
+  settle(from: LogPosition, to: LogPosition, qos?: QoS): void {
+    this.queue.remove(from, to, qos);
     this.#account();
   }
 

@@ -429,17 +429,21 @@ export class Outbound {
     const { position, topic } = record;
     if (record.kind === 'sent') {
       const { flags, identifiers } = record;
-      this.#unqueue(position, topic);
+      this.#unqueue(position, topic, 2);
       this.#flight().restore({ packetId, released: false, flags, identifiers, position, topic });
     } else if (!this.#flight().replayDelivered(packetId, position, record.kind === 'givenUp')) {
-      this.#unqueue(position, topic);
+      // Of QoS 2 it would be in the window.
+      this.#unqueue(position, topic, packetId === 0 ? undefined : 1);
     }
   }
 
-  /** The message does not wait any more. @param topic undefined: it was not owed; the same message may be owed and wait, too. */
-  #unqueue(position: LogPosition, topic: OwedTopic): void {
+  /**
+   * The message does not wait any more. @param topic undefined: it was not owed; the same message may be owed and wait, too.
+   * @param qos with which it was sent: by itself and through a shared subscription it may wait with two
+   */
+  #unqueue(position: LogPosition, topic: OwedTopic, qos: QoS | undefined): void {
     if (topic !== undefined) this.#owed?.remove(topic);
-    else if (position > 0) this.#waiting().settle(position, position);
+    else if (position > 0) this.#waiting().settle(position, position, qos);
   }
 
   /** The session ended before the restart. */

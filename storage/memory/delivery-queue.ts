@@ -1,5 +1,6 @@
-import type { DeliveryQueue, RoutedMessage } from '../../lib/contracts/store.js';
+import type { DeliveryQueue, LogPosition, RoutedMessage } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
+import type { QoS } from '../../lib/protocol/packet.js';
 
 const INITIAL_CAPACITY = 16;
 
@@ -82,7 +83,7 @@ export class MemoryDeliveryQueue implements DeliveryQueue {
     _identifiers: readonly number[] | undefined,
   ): void {}
 
-  remove(): void {}
+  remove(_from: LogPosition, _to: LogPosition, _qos?: QoS): void {}
 
   #grow(): void {
     const old = this.#messages.length;

@@ -10,6 +10,7 @@
  */
 import type { DeliveryQueue, LogPosition, RoutedMessage } from '../../lib/contracts/store.js';
 import type { Message } from '../../lib/message/message.js';
+import type { QoS } from '../../lib/protocol/packet.js';
 import { LatePositions, type LateState } from './late-positions.js';
 import { decodePostings, encodePostings, type Posting } from './posting-block.js';
 
@@ -227,15 +228,15 @@ export class DiskQueue implements DeliveryQueue {
     for (const posting of this.#tail) this.#releaseOne(posting);
   }
 
-  remove(from: LogPosition, to: LogPosition): void {
-    this.#remove(from, to);
+  remove(from: LogPosition, to: LogPosition, qos?: QoS): void {
+    this.#remove(from, to, qos);
     this.#late.cut(this.count);
   }
 
-  #remove(from: LogPosition, to: LogPosition): void {
+  #remove(from: LogPosition, to: LogPosition, qos: QoS | undefined): void {
     if (from === to) {
-      if (this.#removeFrom(this.#head, from, this.#headAt)) return;
-      if (this.#removeFrom(this.#tail, from, 0)) return;
+      if (qos !== undefined && this.#removeOne(from, qos)) return;
+      if (this.#removeOne(from, undefined)) return;
       if (this.#from < this.#to) this.#noteRemoved(from);
       return;
     }
@@ -405,8 +406,19 @@ export class DiskQueue implements DeliveryQueue {
     this.#late.cut(this.count);
   }
 
-  #removeFrom(postings: Posting[], position: LogPosition, from: number): boolean {
-    const at = postings.findIndex((posting, i) => i >= from && posting.position === position);
+  /** @returns whether there was one that is in memory. */
+  #removeOne(position: LogPosition, qos: QoS | undefined): boolean {
+    return (
+      this.#removeFrom(this.#head, position, this.#headAt, qos) ||
+      this.#removeFrom(this.#tail, position, 0, qos)
+    );
+  }
+
+  #removeFrom(postings: Posting[], position: LogPosition, from: number, qos: QoS | undefined): boolean {
+    const at = postings.findIndex(
+      (posting, i) =>
+        i >= from && posting.position === position && (qos === undefined || (posting.flags & 3) === qos),
+    );
     const posting = postings[at];
     if (posting === undefined) return false;
     postings.splice(at, 1);

@@ -79,6 +79,8 @@ export class HeldStore extends MemoryStore {
   readonly passed: string[][] = [];
   /** What a replay may find by its position. */
   readonly stored = new Map<LogPosition, Message>();
+  /** What a replay took out of queues. */
+  readonly removed: { from: LogPosition; to: LogPosition; qos: QoS | undefined }[] = [];
   #committed: LogPosition = 0;
   #last: LogPosition = 0;
 
@@ -108,7 +110,7 @@ export class HeldStore extends MemoryStore {
   }
 
   override createQueue(): DeliveryQueue {
-    return new ReplayedQueue(this.stored);
+    return new ReplayedQueue(this);
   }
 
   /** Makes durable what was written so far. */
@@ -126,16 +128,20 @@ export class HeldStore extends MemoryStore {
 
 /** As a queue over the log, which has to read nothing. */
 class ReplayedQueue extends MemoryDeliveryQueue {
-  constructor(private readonly stored: ReadonlyMap<LogPosition, Message>) {
+  constructor(private readonly store: HeldStore) {
     super();
   }
 
   override replay({ position }: RoutedMessage, flags: number, identifiers?: readonly number[]): void {
-    this.push(this.stored.get(position) as Message, flags, identifiers);
+    this.push(this.store.stored.get(position) as Message, flags, identifiers);
   }
 
   override replayAssigned(message: RoutedMessage, flags: number, identifiers?: readonly number[]): void {
     this.replay(message, flags, identifiers);
+  }
+
+  override remove(from: LogPosition, to: LogPosition, qos?: QoS): void {
+    this.store.removed.push({ from, to, qos });
   }
 }
 

@@ -98,3 +98,19 @@ t.test('one that somebody may have got already goes out with what was granted th
   }
   t.equal(world.counter('messagesSentQoS1'), 1);
 });
+
+t.test(
+  'a queue is told with which QoS a message left: by itself and as a member it waits with two',
+  async (t) => {
+    const { world, sessions } = replaying();
+    const of = { clientId: 'a', position: 7, topic: undefined };
+    sessions.replayStep({ kind: 'sent', ...of, packetId: 2, flags: 2, identifiers: undefined });
+    sessions.replayStep({ kind: 'delivered', ...of, packetId: 2 });
+    sessions.replayStep({ kind: 'delivered', ...of, packetId: 1 });
+    sessions.replayStep({ kind: 'delivered', ...of, packetId: 0 });
+    t.same(
+      world.store.removed.map(({ qos }) => qos),
+      [2, 1, undefined],
+    );
+  },
+);

@@ -321,6 +321,30 @@ t.test('a message that waits twice leaves as often as it was delivered, also by 
   t.equal(again.bytes, 0);
 });
 
+t.test('of a message that waits with two QoS the copy that left is taken out', async (t) => {
+  const backing = new FakeBacking();
+  const queue = new DiskQueue(backing);
+  for (const text of textsTo(200)) {
+    const message = backing.message(text);
+    for (const qos of [1, 2]) queue.push(message, qos, undefined);
+  }
+  // The first is in the head, the second in the tail.
+  queue.remove(1, 1, 2);
+  queue.remove(200, 200, 2);
+  // An embedder may have it sent with another one.
+  queue.remove(2, 2, 1);
+  queue.remove(2, 2, 1);
+  const left: string[] = [];
+  while (queue.count > 0) {
+    await readyOf(queue);
+    left.push(`${Buffer.from(queue.headMessage.payload).toString()} ${queue.headFlags}`);
+    queue.shift();
+  }
+  t.same(left.slice(0, 3), ['0 1', '2 1', '2 2']);
+  t.same(left.slice(-3), ['198 1', '198 2', '199 1']);
+  t.equal(queue.bytes, 0);
+});
+
 t.test('a range of messages is taken out wherever they wait', async (t) => {
   const backing = new FakeBacking();
   const queue = new DiskQueue(backing);
