@@ -439,10 +439,10 @@ export class Outbound {
 
   /**
    * The message does not wait any more. @param topic undefined: it was not owed; the same message may be owed and wait, too.
-   * @param qos with which it was sent: by itself and through a shared subscription it may wait with two
+   * @param qos with which it was sent: by itself and through a shared subscription it may wait with two, for two filters be owed with two
    */
   #unqueue(position: LogPosition, topic: OwedTopic, qos: QoS | undefined): void {
-    if (topic !== undefined) this.#owed?.remove(topic);
+    if (topic !== undefined) this.#owed?.remove(topic, qos ?? 0);
     else if (position > 0) this.#waiting().settle(position, position, qos);
   }
 

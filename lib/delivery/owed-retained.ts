@@ -32,9 +32,14 @@ export class OwedRetained {
     return this.#list.slice(this.#next);
   }
 
-  /** From the log: the retained message of this topic was sent. */
-  remove(topic: string): void {
-    const at = this.#list.findIndex((owed, i) => i >= this.#next && owed.topic === topic);
+  /** From the log: the retained message of this topic was sent with this QoS. It may be owed for several filters. */
+  remove(topic: string, qos: QoS): void {
+    const messageQoS = this.#retained.get(topic)?.qos ?? qos;
+    const isOwed = (owed: OwedImage, i: number): boolean => i >= this.#next && owed.topic === topic;
+    const exact = this.#list.findIndex(
+      (owed, i) => isOwed(owed, i) && Math.min(owed.qos, messageQoS) === qos,
+    );
+    const at = exact >= 0 ? exact : this.#list.findIndex(isOwed);
     if (at >= 0) this.#list.splice(at, 1);
   }
 

@@ -1,5 +1,10 @@
 import t from 'tap';
-import type { DurableSessions, SessionImage, StoredSubscription } from '../../../lib/contracts/store.js';
+import {
+  type DurableSessions,
+  OWED_FLAG,
+  type SessionImage,
+  type StoredSubscription,
+} from '../../../lib/contracts/store.js';
 import { LaneWorld, message } from '../delivery/lane-world.js';
 
 const FILTER = '$share/g/t';
@@ -112,5 +117,31 @@ t.test(
       world.store.removed.map(({ qos }) => qos),
       [2, 1, undefined],
     );
+  },
+);
+
+t.test(
+  'what is owed for two filters with two QoS is owed still with the one that was not acknowledged',
+  async (t) => {
+    for (const sent of [1, 2] as const) {
+      const world = new LaneWorld();
+      const sessions = world.lanes.createRestoration();
+      const retained = message({ topic: 'a/b', qos: 2, retain: true });
+      retained.position = 5;
+      world.store.retained.set(retained);
+      const owed = [1, 2].map((qos) => ({
+        ...{ topic: 'a/b', filter: qos === 1 ? 'a/b' : 'a/+' },
+        ...{ qos: qos as 1 | 2, identifiers: undefined },
+      }));
+      sessions.restoreSession({ ...imageOf('a'), subscriptions: [], owed });
+      const of = { clientId: 'a', packetId: 1, position: 5, topic: 'a/b' };
+      if (sent === 2)
+        sessions.replayStep({ kind: 'sent', ...of, flags: 2 | OWED_FLAG, identifiers: undefined });
+      sessions.replayStep({ kind: 'delivered', ...of, topic: sent === 2 ? undefined : 'a/b' });
+      sessions.restored();
+      const link = world.link();
+      world.lanes.registry.get('a')?.start(link);
+      t.match(link.take(), [{ type: 'publish', topic: 'a/b', qos: 3 - sent }]);
+    }
   },
 );
