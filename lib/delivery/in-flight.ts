@@ -34,6 +34,8 @@ export class InFlight {
   #resend: number[] = [];
   /** Ids whose last step waits for the log, with its position: nothing of them leaves before, on whatever connection. */
   #storing: Map<number, LogPosition> | undefined;
+  /** Ids of QoS 1 of which the log knows that they left; made when the first is. */
+  #told: Set<number> | undefined;
   #scanAt = 0;
 
   /** @param pump called when something that waited for the log is stored. */
@@ -109,15 +111,7 @@ export class InFlight {
     const id = this.window.allocate(message, flags, identifiers, now);
     const qos = flags & 3;
     if (qos === 2 && this.#session.durable) {
-      const position = this.#env.store.record({
-        kind: 'sent',
-        clientId: this.#session.clientId,
-        packetId: id,
-        position: message.position,
-        flags,
-        identifiers,
-        topic: (flags & OWED_FLAG) === 0 ? undefined : message.topic,
-      });
+      const position = this.#recordSent(id, message);
       if (position > this.#env.store.committed) {
         this.#whenStored(id, position, () => this.#sendStored(id));
         return true;
@@ -125,6 +119,34 @@ export class InFlight {
     }
     this.#transmit(id, 0);
     return true;
+  }
+
+  #recordSent(id: number, { position, topic }: Message): LogPosition {
+    const flags = this.window.flagsOf(id);
+    return this.#env.store.record({
+      kind: 'sent',
+      clientId: this.#session.clientId,
+      packetId: id,
+      position,
+      flags,
+      identifiers: this.window.identifiersOf(id),
+      topic: (flags & OWED_FLAG) === 0 ? undefined : topic,
+    });
+  }
+
+  /**
+   * A subscription is about to end: after a restart nothing is owed for it any more, but what has left for it is finished
+   * [MQTT-3.10.4-3]. Of QoS 1 nobody knows otherwise that it did.
+   */
+  recordOwed(): void {
+    for (const id of this.window.idsInOrder()) {
+      const flags = this.window.flagsOf(id);
+      const message = this.window.messageOf(id);
+      const isOwedQoS1 = (flags & 3) === 1 && (flags & OWED_FLAG) !== 0;
+      if (!isOwedQoS1 || message === undefined || this.#told?.has(id) === true) continue;
+      (this.#told ??= new Set()).add(id);
+      this.#recordSent(id, message);
+    }
   }
 
   /** @returns whether there is room for another message. */
@@ -258,6 +280,7 @@ export class InFlight {
   #acknowledged(id: number, burned = false): void {
     if (this.#resend.length > 0) this.#resend = this.#resend.filter((other) => other !== id);
     this.#storing?.delete(id);
+    this.#told?.delete(id);
     const position = this.window.positionOf(id);
     const flags = this.window.flagsOf(id);
     const isQoS2 = (flags & 3) === 2;
@@ -291,6 +314,7 @@ export class InFlight {
     const { packetId, released, flags, identifiers, position, topic } = image;
     const state = released ? SlotState.pubrel : SlotState.publish;
     this.window.restore(packetId, state, flags, identifiers, position);
+    if ((flags & 3) === 1) (this.#told ??= new Set()).add(packetId);
     if (topic === undefined || released) return;
     const retained = this.#env.store.retained.get(topic);
     if (retained?.position === position) this.window.supply(packetId, retained);
@@ -299,7 +323,10 @@ export class InFlight {
   /** From the log. @returns whether the message was in the window. */
   replayDelivered(id: number, position: LogPosition, burned: boolean): boolean {
     const isThere = this.window.stateOf(id) !== SlotState.free && this.window.positionOf(id) === position;
-    if (isThere) this.window.free(id);
+    if (isThere) {
+      this.window.free(id);
+      this.#told?.delete(id);
+    }
     if (burned) this.window.restoreBurned(id);
     return isThere;
   }

@@ -116,6 +116,11 @@ export class Outbound {
     this.pump();
   }
 
+  /** Before a subscription ends: see InFlight. */
+  recordOwed(): void {
+    this.#inFlight?.recordOwed();
+  }
+
   /** A subscription is over: what is owed for it would be new messages [MQTT-3.10.4-2]. */
   dropOwed(filter: string): void {
     this.#owed?.drop(filter);
@@ -429,7 +434,7 @@ export class Outbound {
     const { position, topic } = record;
     if (record.kind === 'sent') {
       const { flags, identifiers } = record;
-      this.#unqueue(position, topic, 2);
+      this.#unqueue(position, topic, (flags & 3) === 1 ? 1 : 2);
       this.#flight().restore({ packetId, released: false, flags, identifiers, position, topic });
     } else if (!this.#flight().replayDelivered(packetId, position, record.kind === 'givenUp')) {
       // Of QoS 2 it would be in the window.

@@ -103,7 +103,8 @@ export class SubscriptionSet {
       apply();
       return;
     }
-    const { clientId } = this.#session;
+    const { clientId, outbound } = this.#session;
+    outbound.recordOwed();
     const position = this.#env.store.record({ kind: 'unsubscribed', clientId, filters: packet.filters });
     this.#env.commits.after(position, { committed: apply });
   }

@@ -145,3 +145,44 @@ t.test(
     }
   },
 );
+
+t.test(
+  '[MQTT-3.10.4-3] a retained message of QoS 1 that has left comes again after UNSUBSCRIBE and a restart',
+  async (t) => {
+    const retained = message({ topic: 'a/b', qos: 1, retain: true });
+    retained.position = 5;
+    const owed = [{ topic: 'a/b', filter: 'a/#', qos: 1 as const, identifiers: undefined }];
+    const options = { ...subscription(1).options };
+    const image = { ...imageOf('a'), subscriptions: [{ filter: 'a/#', options }], owed };
+
+    const world = new LaneWorld();
+    world.store.retained.set(retained);
+    const before = world.lanes.createRestoration();
+    before.restoreSession(image);
+    before.restored();
+    const session = world.lanes.registry.get('a');
+    session?.start(world.link());
+    world.store.records.length = 0;
+    for (let packetId = 1; packetId <= 2; packetId++)
+      session?.subscriptions.unsubscribe(
+        { type: 'unsubscribe', packetId, filters: ['a/#'], properties: {} },
+        () => {},
+      );
+    const { records } = world.store;
+    t.match(
+      records.map(({ kind }) => kind),
+      ['sent', 'unsubscribed', 'unsubscribed'],
+      'once',
+    );
+
+    const again = new LaneWorld();
+    again.store.retained.set(retained);
+    const after = again.lanes.createRestoration();
+    after.restoreSession(image);
+    for (const record of records) after.replayStep(record);
+    after.restored();
+    const link = again.link();
+    again.lanes.registry.get('a')?.start(link);
+    t.match(link.take(), [{ type: 'publish', topic: 'a/b', qos: 1, dup: true }]);
+  },
+);
