@@ -10,7 +10,7 @@ export function claimRefusal(reasonCode: number): Refusal {
     case ReasonCode.notAuthorized:
       return {
         reasonCode,
-        text: 'the client id belongs to another user',
+        text: 'the client id has a session of another user, or of one without a name: take another id, or end that session',
         counter: C.connectionRefusedNotAuthorized,
       };
     case ReasonCode.quotaExceeded:
