@@ -20,6 +20,8 @@ export class Backlog {
   /** What was dropped since a message was taken the last time; 0: nothing that is in the log. */
   #droppedFrom: LogPosition = 0;
   #droppedTo: LogPosition = 0;
+  /** Of the message that was taken last. */
+  #takenAt: LogPosition = 0;
   /** Messages behind `after` stay until it is stored, at `until`, that those before them were dropped. */
   #barrier: { readonly after: LogPosition; readonly until: LogPosition } | undefined;
   readonly #onReady: () => void;
@@ -54,13 +56,21 @@ export class Backlog {
       return;
     }
     message.detach();
+    this.#takenAt = message.position;
     queue.push(message, flags, identifiers);
     if (budget.exhausted) queue.release();
     this.#account();
   }
 
+  /**
+   * A message may come twice, by itself and through a shared subscription: a record of many positions is for all that came from them, one of
+   * a single position for one copy.
+   */
   #dropped({ position }: Message): void {
     if (position === 0) return;
+    const isOneCopy = this.#droppedFrom === this.#droppedTo;
+    if (isOneCopy && (this.#droppedFrom === this.#takenAt || this.#droppedFrom === position))
+      this.#recordDrops();
     if (this.#droppedFrom === 0) this.#droppedFrom = position;
     this.#droppedTo = position;
   }

@@ -1059,6 +1059,31 @@ t.test('messages that were dropped are recorded before one that comes behind the
   t.same(lines(link.take()), ['publish q1 #3 late']);
 });
 
+t.test(
+  'of a message that comes twice the copy that was dropped is recorded, and not the one that waits',
+  async (t) => {
+    const world = new LaneWorld({ clientQueueMaxCount: 1 });
+    const { session } = world.connected({ sendWindow: 1 });
+    for (const at of [1, 2, 2, 3, 3, 4, 4]) {
+      const made = message({ qos: 1 });
+      made.position = at;
+      session.outbound.deliver(made, 1, false, undefined);
+    }
+    session.outbound.puback(1, 0);
+    const late = message({ qos: 1 });
+    late.position = 5;
+    session.outbound.deliver(late, 1, false, undefined);
+    t.match(
+      world.store.records.filter(({ kind }) => kind === 'dropped'),
+      [
+        { from: 2, to: 2 },
+        { from: 3, to: 3 },
+        { from: 3, to: 4 },
+      ],
+    );
+  },
+);
+
 t.test('what has expired is recorded as gone: after a restart it would wait again', async (t) => {
   const world = new LaneWorld({ clientQueueMaxCount: 2 });
   const session = world.session();
