@@ -1,4 +1,6 @@
 /** Ways to reach one gateway, tried at the same time; the first that ends in a proven connection wins. */
+import { setMaxListeners } from 'node:events';
+
 import type { Timers } from '../../lib/contracts/clock.js';
 
 export interface Way {
@@ -18,6 +20,8 @@ export async function race(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const losers = new AbortController();
+  // Each way listens; Node.js takes more than ten listeners for a leak, and says so in the log at each race.
+  setMaxListeners(ways.length, losers.signal);
   const abort = (): void => losers.abort();
   signal.addEventListener('abort', abort);
   try {
@@ -48,11 +52,15 @@ async function begin(
 ): Promise<string | undefined> {
   if (delayMs > 0 && !signal.aborted) {
     await new Promise<void>((resolve) => {
-      const timer = timers.after(delayMs, resolve);
-      signal.addEventListener('abort', () => {
+      const abort = (): void => {
         timer.cancel();
         resolve();
+      };
+      const timer = timers.after(delayMs, () => {
+        signal.removeEventListener('abort', abort);
+        resolve();
       });
+      signal.addEventListener('abort', abort);
     });
   }
   return way.attempt(signal);
