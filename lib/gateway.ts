@@ -9,7 +9,7 @@ import { Broker } from './broker/broker.js';
 import { type LaneLimits, Lanes } from './broker/lanes.js';
 import { type Config, readMachine } from './config/index.js';
 import type { Clock } from './contracts/clock.js';
-import { shortId } from './contracts/gateway-id.js';
+import { type GatewayId, shortId } from './contracts/gateway-id.js';
 import type { Logger } from './contracts/logger.js';
 import { isArchiveFloor, type Store } from './contracts/store.js';
 import { type GatewayArchive, openArchive, openServed } from './gateway-archive.js';
@@ -160,8 +160,8 @@ class EdgeGateway implements Gateway {
   readonly #gauges: GaugeCollector;
   readonly #sysTopics: SysTopics;
   readonly #http: HttpServer | undefined;
-  /** By topic of `$SYS`, as published last. */
-  readonly #linkStates = new Map<string, string>();
+  /** What the topic of `$SYS` of each other gateway is, and says. */
+  readonly #linkStates = new Map<GatewayId, { readonly topic: string; readonly isUp: string }>();
   #httpAddress: AddressInfo | undefined;
   #tick: NodeJS.Timeout | undefined;
   #notReady: string | undefined = 'starting';
@@ -315,9 +315,16 @@ class EdgeGateway implements Gateway {
     mesh.setLoad(Math.max(this.#busyShare(), lanes.budget.used / lanes.budget.maxBytes), reasons);
     for (const { id, site, state } of mesh.status().peers) {
       const isUp = state === 'up' || state === 'relayed' ? '1' : '0';
-      const topic = `$SYS/broker/connection/${site === '' ? '' : `${site}.`}${shortId(id)}/state`;
-      if (this.#linkStates.get(topic) === isUp) continue;
-      this.#linkStates.set(topic, isUp);
+      const before = this.#linkStates.get(id);
+      // Its name is not known before it was met, nor once it was evicted: until then, and from then on, there is one topic all the same.
+      const topic =
+        site === '' && before !== undefined
+          ? before.topic
+          : `$SYS/broker/connection/${site === '' ? '' : `${site}.`}${shortId(id)}/state`;
+      if (before?.topic === topic && before.isUp === isUp) continue;
+      this.#linkStates.set(id, { topic, isUp });
+      // Under its former name it would be what it was then for good.
+      if (before !== undefined && before.topic !== topic) this.#publishSystem(before.topic, '');
       this.#publishSystem(topic, isUp);
     }
   }

@@ -159,7 +159,13 @@ t.test('who dials with another swarm key is told so', async (t) => {
 });
 
 t.test('an evicted gateway is told why, takes part no more, and knows that after a restart', async (t) => {
-  const { harbour, mill, keys } = await two(t, ({ address }) => ['--peer', address]);
+  const {
+    harbour,
+    mill,
+    keys,
+    states: linksOfHarbour,
+    topic,
+  } = await two(t, ({ address }) => ['--peer', address]);
   const { id } = (await meshOf(mill)).self;
   const states = await RawClient.connect(t, mill.mqttPort, { version: 5 });
   await states.subscribe(STATES);
@@ -176,6 +182,7 @@ t.test('an evicted gateway is told why, takes part no more, and knows that after
     addresses: [],
   });
   t.notOk((await meshOf(harbour)).peers.some(({ state }) => state === 'up'));
+  t.equal(await untilState(linksOfHarbour, '0'), topic, 'under the name that it had');
 
   mill.process.child.kill('SIGTERM');
   t.equal((await mill.process.ended).code, 0);
@@ -187,6 +194,23 @@ t.test('an evicted gateway is told why, takes part no more, and knows that after
   });
   again.process.child.kill('SIGTERM');
   t.equal((await again.process.ended).code, 0);
+});
+
+t.test('a gateway that is called otherwise has another topic, and the former one is removed', async (t) => {
+  const { harbour, mill, states, topic } = await two(t, ({ address }) => ['--peer', address]);
+  mill.process.child.kill('SIGTERM');
+  t.equal((await mill.process.ended).code, 0);
+  await running(t, mill.dataDir, [
+    'up',
+    '--site',
+    'quarry',
+    '--bootstrap',
+    'none',
+    '--peer',
+    harbour.address,
+  ]);
+  t.equal(await untilState(states, ''), topic);
+  t.equal(await untilState(states, '1'), topic.replace('/mill.', '/quarry.'));
 });
 
 t.test('gateways of a closed network find each other through the bootstrap command alone', async (t) => {
