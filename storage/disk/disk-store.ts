@@ -221,7 +221,8 @@ export class DiskStore implements Store {
     const { vault, isNew: wasPlain } = await this.#openVault();
     const database = openDatabase(this.#layout.index);
     // What was not encrypted so far is made again from the log, encrypted.
-    if (wasPlain && !isNew) await database.destroy();
+    const removedFor = wasPlain && !isNew ? 'what it holds is encrypted from now on' : undefined;
+    if (removedFor !== undefined) await database.destroy();
     const index = new StateIndex({
       files,
       database: vault === undefined ? database : new SealedKeyValue(database, vault),
@@ -229,6 +230,7 @@ export class DiskStore implements Store {
       snapshotFolder: this.#layout.snapshots,
       identity: id,
       logger,
+      removedFor,
     });
     this.#index = index;
     const loaded = await this.#load(index, isNew);

@@ -40,6 +40,8 @@ export interface StateIndexOptions {
   readonly logger: Logger;
   /** Seals what is written to snapshots; what was written without it stays readable. */
   readonly vault: Vault | undefined;
+  /** Why the database was removed: it is made again, and nothing is wrong. */
+  readonly removedFor?: string | undefined;
 }
 
 /** Why, and from what, the database was made again. */
@@ -80,13 +82,17 @@ export class StateIndex {
     restart: () => void,
     census = (): BlockCensus => new BlockCensus(),
   ): Promise<void> {
-    const { files, database, snapshotFolder, logger } = this.#options;
+    const { files, database, snapshotFolder, logger, removedFor } = this.#options;
     await files.makeFolder(snapshotFolder);
     this.#snapshots = await listSnapshots(files, snapshotFolder);
     if (isNew && this.#snapshots.length === 0) {
       await database.destroy();
       this.#store = await CheckedStore.create(database, LOADED_PREFIX);
       return;
+    }
+    if (removedFor !== undefined) {
+      logger.info('the database is made again from a snapshot and the log', { reason: removedFor });
+      await this.#makeAgain(removedFor);
     }
     try {
       this.#store = await CheckedStore.open(database, LOADED_PREFIX, visit);

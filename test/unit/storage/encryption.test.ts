@@ -13,6 +13,7 @@ import {
   testStoreParts,
 } from '../../support/disk-store.js';
 import { ioError } from '../../support/faulty-files.js';
+import { nullLogger } from '../../support/null-logger.js';
 import { str } from '../../support/protocol-bytes.js';
 
 const HEX = 'ab'.repeat(32);
@@ -262,7 +263,15 @@ t.test('what was written without a key is read on, and the database is made agai
     if (n % 10 === 9) await plain.store.log.flush();
   }
   await plain.store.close();
-  const { store } = await opened(encrypted(parts, ...keysOf(1)));
+  const log: string[] = [];
+  const logger = {
+    ...nullLogger,
+    info: (message: string) => log.push(`info: ${message}`),
+    warn: (message: string) => log.push(`warn: ${message}`),
+  };
+  const keyProvider = { masterKeys: async () => keysOf(1) };
+  const { store } = await opened(testStore(parts, { logger, keyProvider }));
+  t.same(log, ['info: the database is made again from a snapshot and the log'], 'nothing is wrong');
   await store.settled();
   publish(store, 'sealed-from-now-on');
   await store.close();
