@@ -330,6 +330,8 @@ export interface MeshLook {
   readonly hasKey: boolean;
   /** undefined: it has not been started in a mesh yet. */
   readonly gateway: GatewayId | undefined;
+  /** Why it was evicted; undefined: it was not, as far as is known here. */
+  readonly evictedFor: string | undefined;
   /** Why it cannot take part; empty: it can. */
   readonly faults: readonly string[];
   /** Secret files that other users of the machine can read. */
@@ -354,20 +356,23 @@ export async function lookAtMesh(config: Config, logger: Logger): Promise<MeshLo
   };
   const { swarmKeyFile } = config.mesh;
   const key = await attempt(async () => {
-    if (swarmKeyFile !== undefined) return (await readSwarmKeyFile(swarmKeyFile)) !== undefined;
+    if (swarmKeyFile !== undefined) return (await readSwarmKeyFile(swarmKeyFile)) ?? false;
     const bytes = await nodeMeshFiles.read(keyPath);
-    if (bytes === undefined) return false;
-    SwarmKey.parse(Buffer.from(bytes).toString('latin1'));
-    return true;
+    return bytes === undefined ? false : SwarmKey.parse(Buffer.from(bytes).toString('latin1'));
   });
   const gatewayKey = await attempt(() => readKeyFile(nodeMeshFiles, layout.identityKey));
+  const membership = membershipOf(config, logger);
+  const roster = key instanceof SwarmKey ? await attempt(() => membership.readRoster(key)) : undefined;
+  const eviction = gatewayKey === undefined ? undefined : roster?.evictionOf(gatewayKey.id);
+  const evictedFor = eviction?.reason;
   const exposed: string[] = [];
   for (const path of [keyPath, layout.identityKey])
     if ((await attempt(() => isExposed(path))) === true) exposed.push(path);
   // Of a time that is not later than the floor nothing is written.
-  const timeFloorMs = (await attempt(() => membershipOf(config, logger).timeAtLeast(0))) ?? 0;
+  const timeFloorMs = (await attempt(() => membership.timeAtLeast(0))) ?? 0;
   // A key that cannot be read is one.
-  return { keyPath, hasKey: key !== false, gateway: gatewayKey?.id, faults, exposed, timeFloorMs };
+  const hasKey = key !== false;
+  return { keyPath, hasKey, gateway: gatewayKey?.id, evictedFor, faults, exposed, timeFloorMs };
 }
 
 export interface ReachAsked {

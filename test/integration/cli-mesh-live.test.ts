@@ -192,6 +192,9 @@ t.test('an evicted gateway is told why, takes part no more, and knows that after
     code: 1,
     out: / down .* this gateway was evicted from the mesh \(stolen in June\): its own clients/,
   });
+  t.match(await runHere(['doctor', '--data-dir', mill.dataDir, '--bootstrap', 'none', ...ANY_PORTS]), {
+    out: / mesh +gateway \w+ was evicted from the mesh \(stolen in June\)/,
+  });
   again.process.child.kill('SIGTERM');
   t.equal((await again.process.ended).code, 0);
 });

@@ -5,13 +5,15 @@ export interface MeshSeen {
   readonly keyPath: string;
   readonly hasKey: boolean;
   readonly gateway: string | undefined;
+  /** Why it was evicted; undefined: it was not, as far as is known here. */
+  readonly evictedFor: string | undefined;
   readonly faults: readonly string[];
   readonly exposed: readonly string[];
 }
 
 /** @param enabled `mesh.enabled`; undefined: where there is a key */
 export function judgeMembership(seen: MeshSeen, enabled: boolean | undefined): Finding {
-  const { keyPath, hasKey, gateway, faults } = seen;
+  const { keyPath, hasKey, gateway, evictedFor, faults } = seen;
   const check = 'mesh';
   if (enabled === false) return skipped(check, 'mesh.enabled is false');
   if (faults.length > 0) {
@@ -31,6 +33,14 @@ export function judgeMembership(seen: MeshSeen, enabled: boolean | undefined): F
     );
   }
   if (gateway === undefined) return ok(check, 'a member, which was not started yet');
+  if (evictedFor !== undefined) {
+    const why = evictedFor === '' ? '' : ` (${evictedFor})`;
+    return warning(
+      check,
+      `gateway ${gateway.slice(0, 8)} was evicted from the mesh${why}: it takes part no more, and its clients are served on`,
+      'where it was a mistake, "sprawl-edge join --new-identity" makes a new member of it, with the same data',
+    );
+  }
   return ok(check, `a member, gateway ${gateway.slice(0, 8)}`, { gateway });
 }
 

@@ -234,7 +234,10 @@ t.test('a peer connects, or is told why not', async (t) => {
 });
 
 t.test('a folder is in a mesh, in none, or cannot be', async (t) => {
-  const none: MeshSeen = { keyPath: 'k', hasKey: false, gateway: undefined, faults: [], exposed: [] };
+  const none: MeshSeen = {
+    ...{ keyPath: 'k', hasKey: false, gateway: undefined, evictedFor: undefined },
+    ...{ faults: [], exposed: [] },
+  };
   const member = { ...none, hasKey: true, gateway: 'abababab11' };
   t.match(judgeMembership(none, undefined), {
     verdict: 'ok',
@@ -244,6 +247,12 @@ t.test('a folder is in a mesh, in none, or cannot be', async (t) => {
   t.match(judgeMembership(member, false), { verdict: 'skip' });
   t.match(judgeMembership(member, undefined), { verdict: 'ok', value: 'a member, gateway abababab' });
   t.match(judgeMembership({ ...member, gateway: undefined }, true), { value: /not started yet/ });
+  t.match(judgeMembership({ ...member, evictedFor: 'stolen in June' }, undefined), {
+    verdict: 'warn',
+    value: /^gateway abababab was evicted from the mesh \(stolen in June\): /,
+    advice: /sprawl-edge join --new-identity/,
+  });
+  t.match(judgeMembership({ ...member, evictedFor: '' }, true), { value: /from the mesh: / });
   t.match(judgeMembership({ ...member, faults: ['x is damaged'] }, true), {
     verdict: 'fail',
     value: 'x is damaged',

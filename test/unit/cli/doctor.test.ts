@@ -21,7 +21,7 @@ import { FakeWorld } from './fake-world.js';
 const GIB = 1024 ** 3;
 const LIMITS = { diskMaxBytes: 10 * GIB, diskReserveBytes: GIB };
 const MESH = {
-  ...{ keyPath: 'k', hasKey: true, gateway: 'ab'.repeat(32) },
+  ...{ keyPath: 'k', hasKey: true, gateway: 'ab'.repeat(32), evictedFor: undefined },
   ...{ faults: [], exposed: [], timeFloorMs: 0 },
 };
 const REACHED = { port: 4430, nodes: 3, observers: 3, seenAt: ['203.0.113.7:4430'], isFirewalled: false };
