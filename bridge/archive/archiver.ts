@@ -63,6 +63,8 @@ export type ArchiveStep = 'done' | 'overtaken' | 'idle';
 
 /** Of the end of an object that is read back; the footer of a Parquet file is in it, and of a small one everything. */
 const CHECKED_BYTES = 65_536;
+const OTHER_PLACE =
+  'what is at archive.target now is not the archive that was there; see that its disk is mounted, and that nobody moved it';
 
 export class Archiver {
   readonly #ports: ArchiverPorts;
@@ -82,6 +84,8 @@ export class Archiver {
     await this.#readManifest();
     const cut = await this.#ports.cutAfter(manifest.tip, this.#lives);
     if (cut === undefined) return 'idle';
+    // A folder that is gone, as where its disk is not mounted any more, is made again: an entry there would have none before it.
+    if (manifest.tip.number > 0) await manifest.expect(manifest.tip, OTHER_PLACE);
     const built = await this.#ports.build(cut);
     try {
       for (const object of built.objects) await this.#bring(object);

@@ -109,17 +109,19 @@ export class Manifest {
     await this.#store.create(pageKey(origin, first), bodyOf(Buffer.concat(entries)));
   }
 
-  /** Whether an entry that somebody remembers is in it. @throws ObjectFault; ManifestFault where it is not: this is another archive */
-  async expect({ number, hash }: KnownEntry): Promise<void> {
+  /**
+   * Whether an entry that somebody remembers is in it.
+   * @param why what that means where it is not @throws ObjectFault; ManifestFault where it is not: this is another archive
+   */
+  async expect(
+    { number, hash }: KnownEntry,
+    why = 'archive.target here is another archive than its own',
+  ): Promise<void> {
     const bytes = await this.#store.read(entryKey(this.origin, number));
     if (bytes !== undefined && hashOf(bytes) === hash) return;
     const found =
       bytes === undefined ? 'is missing here, and it had written it' : 'is not the one that it had written';
-    throw new ManifestFault(
-      this.origin,
-      number,
-      `${found}: archive.target here is another archive than its own`,
-    );
+    throw new ManifestFault(this.origin, number, `${found}: ${why}`);
   }
 
   #take(number: number, bytes: Uint8Array): ManifestEntry {

@@ -48,3 +48,17 @@ t.test('what was done by another is told, and is nobody else’s work', async (t
   t.equal(await one.step(), 'overtaken');
   t.same(told, [false, true, false]);
 });
+
+t.test('an archive that is gone is not begun again in the middle, and goes on when it is back', async (t) => {
+  const objects = new MemoryObjectStore();
+  const archiver = archiverOf(objects);
+  t.equal(await archiver.step(), 'done');
+  const before = new Map(objects.objects);
+  objects.objects.clear();
+  for (let again = 0; again < 2; again++)
+    await t.rejects(archiver.step(), { name: 'ManifestFault', message: /see that its disk is mounted/ });
+  t.equal(objects.objects.size, 0, 'nothing was written there');
+  for (const [key, object] of before) objects.objects.set(key, object);
+  t.equal(await archiver.step(), 'done');
+  t.equal(objects.objects.size, before.size + 1);
+});
