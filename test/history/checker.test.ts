@@ -910,6 +910,33 @@ t.test('C7: what comes with DUP answers no SUBSCRIBE of its own connection', asy
   t.same(resumed(false), ['C7 readers disagree']);
 });
 
+t.test(
+  'C7: what waited for a subscription with Retain As Published is not what a reader found',
+  async (t) => {
+    const queued = (rap: boolean): string[] => {
+      const { history, pub, sub } = stage();
+      const other = history.client('other');
+      other.on();
+      sub.subscribe('r', 1, { rap });
+      sub.off('net');
+      const [one, two] = [
+        pub.publish('r', 1, { retain: true, rc: null }),
+        pub.publish('r', 1, { retain: true, rc: null }),
+      ];
+      history.wait(6000);
+      sub.on(true);
+      sub.subscribe('r', 1);
+      sub.receive(one, { retain: true });
+      sub.receive(two, { retain: true });
+      other.subscribe('r');
+      other.receive(two, { retain: true });
+      return found(judge({ history }, { okShareMin: 0 })).filter((rule) => rule === 'C7 readers disagree');
+    };
+    t.same(queued(true), []);
+    t.same(queued(false), ['C7 readers disagree']);
+  },
+);
+
 t.test('C7: Retain As Published is no retained message', async (t) => {
   const { history, pub, sub } = stage();
   sub.subscribe('a', 2, { rap: true });

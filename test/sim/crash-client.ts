@@ -74,6 +74,8 @@ export class CrashClient {
   readonly #random: Random;
   readonly #session: ClientSession;
   #link: ClientLink | undefined;
+  /** It has thrown its state away: until a CONNECT without it is accepted, a session that is present would be one that it does not know [MQTT-3.2.2-4]. */
+  #mustStartClean = false;
   /** Filters that it has asked for. */
   readonly filters = new Set<string>();
   /** The connection whose DISCONNECT is on its way: another one would overtake it. */
@@ -112,7 +114,7 @@ export class CrashClient {
   connect({ clean, will }: { readonly clean: boolean; readonly will?: WillChoices }): void {
     if (!this.isIdle || !this.#world.canDial) return;
     const { id, version, receiveMaximum } = this.profile;
-    const cleanStart = clean || !this.isDurable;
+    const cleanStart = clean || !this.isDurable || this.#mustStartClean;
     const expiry = version === 5 ? this.profile.expiryS : cleanStart ? 0 : EXPIRES_NEVER;
     const created = will === undefined ? undefined : this.#session.createWill(will);
     const link = new ClientLink(this, expiry);
@@ -131,7 +133,7 @@ export class CrashClient {
       ...(created && { will: created.event }),
     });
     if (cleanStart) {
-      this.#session.forget();
+      this.#forget();
       this.filters.clear();
     }
     const properties = {
@@ -227,6 +229,7 @@ export class CrashClient {
       return;
     }
     link.accepted = true;
+    this.#mustStartClean = false;
     if (!present) this.filters.clear();
     this.#world.accepted(this, present);
     this.#session.attach(link, present, properties.receiveMaximum);
@@ -238,7 +241,12 @@ export class CrashClient {
     this.#write(event);
     this.#session.detach();
     // It has ended with its connection, on this side too.
-    if (link.expiryS === 0) this.#session.forget();
+    if (link.expiryS === 0) this.#forget();
+  }
+
+  #forget(): void {
+    this.#session.forget();
+    this.#mustStartClean = true;
   }
 
   #keepAlive(link: ClientLink): void {

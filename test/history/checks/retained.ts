@@ -130,7 +130,8 @@ export class Retained extends Check {
       candidates.at(-1);
     if (reading !== undefined) {
       reading.taken.set(retained, value);
-      this.#agree(reading, retained, value, delivery.atMs);
+      // What a subscription with Retain As Published had waiting may be older than what is retained, and says nothing of it.
+      if (form === 'stored') this.#agree(reading, retained, value, delivery.atMs);
       return;
     }
     if (form === 'either' || session.inherits || mayComeAgain) return;
