@@ -2,6 +2,7 @@ import { Check } from '../model/check.js';
 import type { HistoryModel } from '../model/history-model.js';
 import { sessionName, type Missing, type Obligations } from '../model/obligations.js';
 import type { Session } from '../model/session.js';
+import type { Topic } from '../model/topic.js';
 import type { Report } from '../verdict.js';
 
 /**
@@ -23,19 +24,21 @@ export class AcknowledgedLoss extends Check {
       if (session.standing === 'unjudged') obligations.unjudged += missing.length;
       if (session.standing !== 'judged') continue;
       obligations.judged += missing.length;
-      const lost = missing.filter((one) => !this.#excused(session, one));
+      // Of its own: the same delivery may be the one that a shared subscription misses.
+      const unreadable = new Map(session.unreadable);
+      const lost = missing.filter((one) => !this.#excused(session, unreadable, one));
       obligations.excused += missing.length - lost.length;
       for (const run of runsOf(session, lost)) this.#report(session, run);
     }
     obligations.judged += this.#obligations.metCount;
   }
 
-  #excused(session: Session, { publisher, seq }: Missing): boolean {
+  #excused(session: Session, unreadable: Map<Topic, number>, { publisher, seq }: Missing): boolean {
     if (this.model.options.isExcused?.(session.cid, publisher.mid(seq)) === true) return true;
     const topic = this.model.topic(publisher.topicId(seq));
-    const unreadable = session.unreadable.get(topic) ?? 0;
-    if (unreadable > 0) {
-      session.unreadable.set(topic, unreadable - 1);
+    const count = unreadable.get(topic) ?? 0;
+    if (count > 0) {
+      unreadable.set(topic, count - 1);
       return true;
     }
     return this.model.drops.excuse(session.cid, topic.name, publisher.sentAt(seq));
