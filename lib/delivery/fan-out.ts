@@ -40,7 +40,7 @@ export interface FanOutOptions {
   readonly counters: Counters;
   readonly logger: Logger;
   /** Stores which member of a shared subscription a message went to; an empty client id: one that does not outlive its connection. */
-  readonly assigned: (clientId: string, filter: string, position: LogPosition) => void;
+  readonly assigned: (clientId: string, filter: string, position: LogPosition) => LogPosition;
 }
 
 export class FanOut {
@@ -170,15 +170,24 @@ export class FanOut {
       }
       const { qos, retainAsPublished, identifier } = member.options;
       const identifiers = identifier === 0 ? undefined : [identifier];
-      this.#noteAssignment(message, group, member.subscriber);
-      member.subscriber.outbound.deliver(message, qos, retainAsPublished, identifiers);
+      const notedAt = this.#noteAssignment(message, group, member.subscriber);
+      const { outbound, durable } = member.subscriber;
+      if (notedAt > 0 && !durable) outbound.awaitAssignment(notedAt);
+      outbound.deliver(message, qos, retainAsPublished, identifiers);
     }
   }
 
-  /** After a restart the message is not given to another member. Where nobody of the group outlives a restart, nobody would be. */
-  #noteAssignment(message: RoutedMessage, group: SharedGroup<Session>, { clientId, durable }: Session): void {
-    if (message.position === 0 || !group.members.some(({ subscriber }) => subscriber.durable)) return;
-    this.#assigned(durable ? clientId : '', group.sharedFilter, message.position);
+  /**
+   * After a restart the message is not given to another member. Where nobody of the group outlives a restart, nobody would be.
+   * @returns where that is written down; 0: it is not
+   */
+  #noteAssignment(
+    message: RoutedMessage,
+    group: SharedGroup<Session>,
+    { clientId, durable }: Session,
+  ): LogPosition {
+    if (message.position === 0 || !group.members.some(({ subscriber }) => subscriber.durable)) return 0;
+    return this.#assigned(durable ? clientId : '', group.sharedFilter, message.position);
   }
 
   #toListeners(message: Message, route: Route<Session, Message>): void {

@@ -34,6 +34,11 @@ export class InFlight {
   #resend: number[] = [];
   /** Ids whose last step waits for the log, with its position: nothing of them leaves before, on whatever connection. */
   #storing: Map<number, LogPosition> | undefined;
+  /**
+   * Of a session that ends with its connection: where it is written down that a message of a shared subscription went to it. Were one of
+   * QoS 2 to leave before, another member could get it, too, after a crash [MQTT-4.8.2-5].
+   */
+  assignedAt: LogPosition = 0;
   /** Ids of QoS 1 of which the log knows that they left; made when the first is. */
   #told: Set<number> | undefined;
   #scanAt = 0;
@@ -110,8 +115,8 @@ export class InFlight {
     }
     const id = this.window.allocate(message, flags, identifiers, now);
     const qos = flags & 3;
-    if (qos === 2 && this.#session.durable) {
-      const position = this.#recordSent(id, message);
+    if (qos === 2) {
+      const position = this.#session.durable ? this.#recordSent(id, message) : this.assignedAt;
       if (position > this.#env.store.committed) {
         this.#whenStored(id, position, () => this.#sendStored(id));
         return true;

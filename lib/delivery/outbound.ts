@@ -116,6 +116,11 @@ export class Outbound {
     this.pump();
   }
 
+  /** Before a message of a shared subscription is delivered: see `assignedAt` of InFlight. */
+  awaitAssignment(position: LogPosition): void {
+    this.#flight().assignedAt = position;
+  }
+
   /** Before a subscription ends: see InFlight. */
   recordOwed(): void {
     this.#inFlight?.recordOwed();

@@ -823,6 +823,38 @@ t.test('QoS 2 of a session that ends with its connection waits for no storage', 
   t.same(world.store.records, []);
 });
 
+t.test(
+  'but for what it gets in place of a member whose session stays, who would get it after a crash',
+  async (t) => {
+    const world = new LaneWorld();
+    const session = world.session(0);
+    const link = world.link();
+    session.start(link);
+    const group = { group: 'g', qos: 2 } as const;
+    world.subscribe(session, 't', group);
+    const publishAt = (position: number, qos: QoS, payload: string): void => {
+      const made = message({ topic: 't', qos, payload });
+      made.position = position;
+      world.publish(made);
+    };
+    world.store.hold = true;
+    publishAt(1, 2, 'alone');
+    t.same(lines(link.take()), ['publish q2 #1 alone'], 'nobody else would get it');
+    world.subscribe(world.session(), 't', group);
+    publishAt(2, 2, 'two');
+    publishAt(3, 1, 'one');
+    t.same(lines(link.take()), ['publish q1 #3 one']);
+    t.match(world.store.records, [
+      { kind: 'assigned', clientId: '', position: 2 },
+      { kind: 'assigned', clientId: '', position: 3 },
+    ]);
+    world.store.release();
+    t.same(lines(link.take()), ['publish q2 #2 two']);
+    session.outbound.pubrec(2, 0);
+    t.same(lines(link.take()), ['pubrel #2']);
+  },
+);
+
 t.test('a new subscription gets the whole set of retained messages, however slow the client', async (t) => {
   for (const qos of [0, 1, 2] as const) {
     for (const sendWindow of [1, 7]) {
