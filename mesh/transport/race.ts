@@ -1,6 +1,5 @@
 /** Ways to reach one gateway, tried at the same time; the first that ends in a proven connection wins. */
 import { setMaxListeners } from 'node:events';
-
 import type { Timers } from '../../lib/contracts/clock.js';
 
 export interface Way {

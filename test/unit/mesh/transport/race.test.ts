@@ -1,4 +1,4 @@
-import { test } from 'tap';
+import t from 'tap';
 import { race, type Way } from '../../../../mesh/transport/race.js';
 import { VirtualTime } from './virtual-time.js';
 
@@ -11,7 +11,7 @@ function hanging(delayMs: number): Way {
   };
 }
 
-test('many ways at the same time are no leak for Node.js', async (t) => {
+t.test('many ways at the same time are no leak for Node.js', async (t) => {
   const warnings: Error[] = [];
   const warned = (warning: Error): unknown => warnings.push(warning);
   process.on('warning', warned);
@@ -30,7 +30,7 @@ test('many ways at the same time are no leak for Node.js', async (t) => {
   t.equal(time.pending, 0);
 });
 
-test('ways that wait for their turn when the race is given up are not begun late', async (t) => {
+t.test('ways that wait for their turn when the race is given up are not begun late', async (t) => {
   const time = new VirtualTime();
   const giveUp = new AbortController();
   const late: Way = { delayMs: 150, attempt: async (signal) => (signal.aborted ? 'given up' : undefined) };
