@@ -894,8 +894,9 @@ t.test('C7: what comes with DUP answers no SUBSCRIBE of its own connection', asy
     other.on();
     sub.receive(pub.publish('a'));
     const old = pub.publish('r', 1, { retain: true });
-    // Its value is on its way when the connection breaks.
+    // Its value is on its way when the connection breaks, or never came.
     sub.subscribe('r', 1, { rh: 1 });
+    if (!dup) history.wait(2000);
     sub.off('net');
     const newer = pub.publish('r', 1, { retain: true, rc: null });
     history.wait(6000);
@@ -918,6 +919,7 @@ t.test(
       const other = history.client('other');
       other.on();
       sub.subscribe('r', 1, { rap });
+      history.wait(2000);
       sub.off('net');
       const [one, two] = [
         pub.publish('r', 1, { retain: true, rc: null }),
@@ -936,6 +938,54 @@ t.test(
     t.same(queued(false), ['C7 readers disagree']);
   },
 );
+
+t.test('C7: what may be for an earlier SUBSCRIBE is not what a reader found', async (t) => {
+  const resumed = (firstEnds: 'unanswered' | 'late' | 'answered'): string[] => {
+    const { history, pub, sub } = stage();
+    const other = history.client('other');
+    other.on();
+    sub.receive(pub.publish('a'));
+    const old = pub.publish('r', 0, { retain: true });
+    const first = sub.subscribing('r', 1, { rh: 1 });
+    if (firstEnds !== 'unanswered') first();
+    // Whatever it was to get has come within this time.
+    if (firstEnds === 'answered') history.wait(2000);
+    sub.off('net');
+    const newer = pub.publish('r', 1, { retain: true, rc: null });
+    history.wait(6000);
+    sub.on(true);
+    sub.subscribing('r', 1, { rh: 1 });
+    sub.receive(old, { retain: true });
+    other.subscribe('r');
+    other.receive(newer, { retain: true });
+    return found(judge({ history }, { okShareMin: 0 })).filter((rule) => rule === 'C7 readers disagree');
+  };
+  t.same(resumed('unanswered'), []);
+  t.same(resumed('late'), []);
+  t.same(resumed('answered'), ['C7 readers disagree']);
+});
+
+t.test('C7: a topic is not at rest while a broker that is broken may hold a publish', async (t) => {
+  const held = (rc: 0 | null, healedForMs: number): string[] => {
+    const { history, pub, sub } = stage();
+    const other = history.client('other');
+    other.on();
+    sub.receive(pub.publish('a'));
+    const [one, two] = [pub.publish('r', 1, { retain: true, rc }), pub.publish('r', 1, { retain: true, rc })];
+    history.fault('disk fills');
+    pub.off('net');
+    history.wait(6000);
+    history.heal('disk fills');
+    history.wait(healedForMs);
+    sub.subscribe('r');
+    sub.receive(one, { retain: true });
+    other.subscribe('r');
+    other.receive(two, { retain: true });
+    return found(judge({ history }, { okShareMin: 0 })).filter((rule) => rule === 'C7 readers disagree');
+  };
+  t.same(held(null, 10), []);
+  t.same(held(null, 6000), ['C7 readers disagree'], 'nothing was broken for long enough');
+});
 
 t.test('C7: Retain As Published is no retained message', async (t) => {
   const { history, pub, sub } = stage();

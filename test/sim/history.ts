@@ -60,10 +60,13 @@ export class SessionHistory {
   ) {}
 
   /** Whether one subscription of this QoS that it matches was there from before it was first sent until `at`. */
-  wasSubscribed({ topic, sentAt }: Publication, qos: QoS, at: number): boolean {
+  wasSubscribed(publication: Publication, qos: QoS, at: number): boolean {
     return this.spans.some(
       (span) =>
-        span.qos >= qos && span.from < sentAt && span.until > at && topicMatchesFilter(topic, span.filter),
+        span.qos >= qos &&
+        span.from < publication.sentAt &&
+        span.until > at &&
+        this.#asksFor(span, publication),
     );
   }
 
@@ -73,9 +76,12 @@ export class SessionHistory {
       (span) =>
         publication.sentAt > span.from &&
         publication.acknowledgedAt < span.until &&
-        !(span.noLocal && publication.publisher === this.clientId) &&
-        topicMatchesFilter(publication.topic, span.filter),
+        this.#asksFor(span, publication),
     );
+  }
+
+  #asksFor({ noLocal, filter }: SubscriptionSpan, { publisher, topic }: Publication): boolean {
+    return !(noLocal && publisher === this.clientId) && topicMatchesFilter(topic, filter);
   }
 }
 

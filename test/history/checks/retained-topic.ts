@@ -21,6 +21,8 @@ export class RetainedTopic {
   mayExpire = false;
   /** One of them is a will: it may come at any time. */
   hasWill = false;
+  /** Of QoS 1 and 2 that were neither accepted nor refused: the broker may hold them still. */
+  unanswered = 0;
   /** At which it is published. */
   readonly nodes = new Set<string>();
   /** What readers have found since then. */
@@ -50,12 +52,17 @@ export class RetainedTopic {
     this.#sent.push(value);
     this.nodes.add(publisher.node);
     this.moved(atMs);
+    if (publisher.qos(seq) > 0) this.unanswered++;
     this.mayExpire ||= publisher.expires(seq);
     this.hasWill ||= publisher.will(seq);
     if (publisher.empty(seq) || publisher.expires(seq)) this.#erasing.push(value);
   }
 
-  acknowledged(value: RetainedValue, atMs: number): void {
+  /** It was accepted or refused, or its refusal says nothing. */
+  settled(value: RetainedValue, atMs: number): void {
+    const outcome = value.publisher.outcome(value.seq);
+    if (outcome !== 'info') this.unanswered--;
+    if (outcome !== 'ok') return;
     this.moved(atMs);
     const index = this.#acknowledged.length;
     const before = index === 0 ? -Infinity : this.#latestSentAt.get(index - 1);

@@ -52,8 +52,8 @@ export class Retained extends Check {
   }
 
   override settled(publisher: Publisher, seq: number, atMs: number): void {
-    if (publisher.retain(seq) && publisher.outcome(seq) === 'ok')
-      this.#topic(this.model.topic(publisher.topicId(seq))).acknowledged({ publisher, seq }, atMs);
+    if (publisher.retain(seq))
+      this.#topic(this.model.topic(publisher.topicId(seq))).settled({ publisher, seq }, atMs);
   }
 
   override subscribing(
@@ -131,7 +131,11 @@ export class Retained extends Check {
     if (reading !== undefined) {
       reading.taken.set(retained, value);
       // What a subscription with Retain As Published had waiting may be older than what is retained, and says nothing of it.
-      if (form === 'stored') this.#agree(reading, retained, value, delivery.atMs);
+      // What may be for an earlier reading says nothing of this one.
+      const isOnlyFor = candidates.every(
+        (one) => one === reading || one.askedAtMs >= reading.askedAtMs || this.#isOver(one),
+      );
+      if (form === 'stored' && isOnlyFor) this.#agree(reading, retained, value, delivery.atMs);
       return;
     }
     if (form === 'either' || session.inherits || mayComeAgain) return;
@@ -227,8 +231,12 @@ export class Retained extends Check {
   }
 
   #isAtRest({ askedAtMs }: Reading, topic: RetainedTopic): boolean {
-    const { quiescenceMs, retainedElsewhereFromMs = -Infinity } = this.model.options;
-    return !topic.hasWill && askedAtMs > Math.max(topic.movedAtMs + quiescenceMs, retainedElsewhereFromMs);
+    const { faults, options } = this.model;
+    const { quiescenceMs, retainedElsewhereFromMs = -Infinity } = options;
+    if (topic.hasWill || askedAtMs <= Math.max(topic.movedAtMs + quiescenceMs, retainedElsewhereFromMs))
+      return false;
+    // What nobody has answered a broker holds for as long as its disk is full, whatever becomes of its publisher.
+    return topic.unanswered === 0 || !faults.overlaps(askedAtMs - quiescenceMs, askedAtMs);
   }
 
   #agree(reading: Reading, topic: RetainedTopic, value: RetainedValue, atMs: number): void {
