@@ -91,10 +91,12 @@ export class CrashFaults {
     trace?.(`the database is damaged: ${what}`);
     const snapshots = disk.files.paths().filter((path) => path.endsWith('.snapshot'));
     if (snapshots.length === 0) this.#world.situations.saw('database made again from the log alone');
-    const whole = snapshots.filter((path) => !this.#damaged.has(path));
-    const newest = snapshots.at(-1);
     // One that a bit of a block damages may go unnoticed for long: it is not what the database is made of.
-    if (newest === undefined || newest !== whole.at(-1) || whole.length < 2 || what !== 'destroyed') return;
+    if (what !== 'destroyed') return;
+    // The log reaches back to the older of the last two that were made. An even older one, which a crash left behind, is no help.
+    const [older, newest] = snapshots.slice(-2);
+    if (older === undefined || newest === undefined || this.#damaged.has(older)) return;
+    if ([...this.#damaged].some((path) => path >= newest)) return;
     if (!this.#random.chance(0.5)) return;
     disk.damageFile(newest, this.#random);
     this.#damaged.add(newest);
