@@ -376,6 +376,21 @@ t.test('C3: the same again without DUP, on the same connection, or after PUBREL 
   );
 });
 
+t.test('C3: what a node that was put back took in twice comes twice, and not three times', async (t) => {
+  const comes = (times: number, isTwice: boolean): string[] => {
+    const { history, pub, sub } = stage();
+    const m = pub.publish('a', 2, { rc: null });
+    pub.publishAgain(m);
+    for (let time = 0; time < times; time++) sub.receive(m);
+    return found(
+      judge({ history }, { mayComeTwice: (one) => isTwice && one.pub === m.pub && one.seq === m.seq }),
+    );
+  };
+  t.same(comes(2, false), ['C3 QoS 2 duplicate']);
+  t.same(comes(2, true), []);
+  t.same(comes(3, true), ['C3 QoS 2 duplicate']);
+});
+
 t.test('C3: a duplicate at QoS 1 needs a reason, one at QoS 0 has none', async (t) => {
   const twice = (q: 0 | 1, tell: (all: Stage & { m: { pub: number; seq: number } }) => void): Verdict => {
     const all = stage();

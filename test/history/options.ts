@@ -37,6 +37,8 @@ export interface CheckOptions {
   readonly retainedElsewhereFromMs?: number;
   /** Losses that are no fault of the broker, and who may miss which message. */
   readonly isExcused?: (cid: string, mid: Mid) => boolean;
+  /** Messages that a broker which was put back to an old state took in twice, and that may come twice whatever their QoS. */
+  readonly mayComeTwice?: (mid: Mid) => boolean;
   /** A message that was acknowledged within this before UNSUBSCRIBE may have been too late. */
   readonly unsubscribeGraceMs: number;
   /** Longest gap in service after a fault; without it the gap is only reported. */

@@ -15,7 +15,9 @@ export class Duplicates extends Check {
   override received(delivery: Delivery): void {
     const { session, publisher, seq, form, copies, atMs } = delivery;
     if (form !== 'live' || copies < 2 || publisher.will(seq)) return;
-    if (copies <= copiesAllowed(delivery)) return;
+    const mid = publisher.mid(seq);
+    const allowed = copiesAllowed(delivery) * (this.model.options.mayComeTwice?.(mid) === true ? 2 : 1);
+    if (copies <= allowed) return;
     if (isExplained(delivery, this.model.faults.all.length > 0)) {
       this.#count(delivery);
       return;
@@ -26,7 +28,7 @@ export class Duplicates extends Check {
       text: `${sessionName(session)} got message ${seq} of publisher ${publisher.number} (QoS ${publisher.qos(seq)}) again at QoS ${delivery.event.q}, ${atMs.toFixed(1)} ms`,
       atMs,
       cids: [session.cid],
-      mids: [publisher.mid(seq)],
+      mids: [mid],
       count: 1,
     });
   }

@@ -2,11 +2,15 @@ import t from 'tap';
 import type { Epoch } from '../../../lib/contracts/epoch.js';
 import { gatewayIdOf } from '../../../lib/contracts/gateway-id.js';
 import { createMessage, type Message } from '../../../lib/message/message.js';
+import { createPayload } from '../../history/payload.js';
 import { GatewayLedger } from './mesh-ledger.js';
 
 const FIRST = { counter: 1, nonce: '1'.repeat(16), after: 0 };
 const SECOND = { counter: 2, nonce: '2'.repeat(16), after: 10 };
 const NEVER_BEGUN = { counter: 3, nonce: '3'.repeat(16) };
+
+const messageOf = (payload: Buffer): Message =>
+  createMessage({ topic: 'a', topicBytes: Buffer.from('\0\x01a'), payload, qos: 1, retain: false });
 
 /** An origin that was put back to where its log ended with 10, from 30, and has come to 15 since; and who takes from it. */
 function fixture() {
@@ -24,9 +28,7 @@ function fixture() {
   origin.committed = 15;
   let position = 0;
   const comes = (sequence: number, { counter, nonce }: Epoch): string[] => {
-    const message: Message = createMessage({
-      ...{ topic: 'a', topicBytes: Buffer.from('\0\x01a'), payload: Buffer.from('x'), qos: 1, retain: false },
-    });
+    const message = messageOf(Buffer.from('x'));
     message.source = { origin: origin.id, epoch: { counter, nonce } };
     message.sequence = sequence;
     receiver.appended(message, ++position, true, () => origin);
@@ -61,3 +63,25 @@ t.test('what a rollback took does not come behind what came after it', async (t)
   t.same(comes(8, FIRST), [], 'both histories have it');
   t.same(comes(13, FIRST), ['what a rollback took does not come behind what came after it']);
 });
+
+t.test(
+  'what a crash took and its publisher sent again is taken in twice where an image has it',
+  async (t) => {
+    const ledger = new GatewayLedger(gatewayIdOf(new Uint8Array(32)), 'run', (what) => t.fail(what));
+    const takeIn = (seq: number, position: number): void => {
+      const payload = createPayload({ run: 'run', mid: { pub: 0, seq }, session: 0, topic: 'a' });
+      ledger.appended(messageOf(payload), position, false, () => undefined);
+    };
+    takeIn(1, 1);
+    takeIn(2, 2);
+    const image = [...ledger.entries];
+    ledger.truncate(1);
+    takeIn(3, 2);
+    takeIn(2, 3);
+    ledger.putBack([FIRST], image);
+    t.same(
+      [1, 2, 3].filter((seq) => ledger.wasTakenTwice({ pub: 0, seq })),
+      [2],
+    );
+  },
+);

@@ -38,6 +38,9 @@ interface DiskHistory {
 
 export type Complaint = (invariant: string, text: string) => void;
 
+const isOwn = (entry: LedgerEntry): entry is LedgerEntry & { readonly mid: Mid } =>
+  entry.source === undefined && entry.mid !== undefined;
+
 const nameOf = ({ pub, seq }: Mid): string => `${pub}/${seq}`;
 
 /** One gateway's. */
@@ -47,6 +50,8 @@ export class GatewayLedger {
   entries: LedgerEntry[] = [];
   /** Those that a rollback took and that nobody else has: `pub/seq`. */
   readonly lost = new Set<string>();
+  /** Those of its own that an image has, and that it had taken in once more when it was put back to it: `pub/seq`. */
+  readonly #twice = new Set<string>();
   lineage: Lineage = [];
   #replaced: LedgerEntry[] = [];
   /** Everything that was ever committed in the present history of the disk. */
@@ -116,6 +121,11 @@ export class GatewayLedger {
     return this.lost.has(nameOf(mid));
   }
 
+  /** A crash took it, its publisher sent it again, and the image that the gateway was put back to has the first copy. */
+  wasTakenTwice(mid: Mid): boolean {
+    return this.#twice.has(nameOf(mid));
+  }
+
   /**
    * The disk is what it was when an image of it was made, and goes on differently. Of what was not synced then a crash may have taken a part
    * that the image has: what stands at a position is that of the image.
@@ -128,6 +138,9 @@ export class GatewayLedger {
     const there = new Set(entries);
     this.#replaced = this.entries.filter((entry) => !there.has(entry));
     this.entries = [...entries];
+    const taken = new Set(entries.filter(isOwn).map(({ mid }) => nameOf(mid)));
+    for (const { mid } of this.#replaced.filter(isOwn))
+      if (taken.has(nameOf(mid))) this.#twice.add(nameOf(mid));
   }
 
   /** The log ends here. @returns what is in it no more */

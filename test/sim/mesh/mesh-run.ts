@@ -197,6 +197,7 @@ function judge(world: MeshWorld, restedAt: number): void {
     unjudgedTopics: ['$SYS/#', 'sprawl/dead-letter'],
     concurrentTopics: world.plan.retained === 'manySites' ? ['m/#'] : [],
     isExcused: (cid, mid) => world.isExcused(cid, mid),
+    mayComeTwice: (mid) => world.mayComeTwice(mid),
   };
   const { violations, reasons } = checkHistory(history.events, options);
   for (const reason of reasons)

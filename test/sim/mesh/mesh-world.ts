@@ -103,4 +103,8 @@ export class MeshWorld {
     this.situations.saw('acknowledged message lost with a rollback');
     return true;
   }
+
+  mayComeTwice(mid: Mid): boolean {
+    return this.gateways.some(({ ledger }) => ledger.wasTakenTwice(mid));
+  }
 }
