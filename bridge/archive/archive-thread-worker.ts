@@ -7,7 +7,7 @@ import type { MasterKey } from '../../lib/contracts/master-key.js';
 import type { LogPosition } from '../../lib/contracts/store.js';
 import { keepConfig } from './archive-config.js';
 import { ArchiveRunner } from './archive-runner.js';
-import { Archiver, type BuiltObject, type Cut } from './archiver.js';
+import { Archiver, type BuiltObject, type Cut, OTHER_PLACE } from './archiver.js';
 import { builderOptionsOf, CutBuilder, type RowBatch } from './cut-builder.js';
 import { SealedSpool } from './encryption/sealed-spool.js';
 import { Manifest } from './manifest.js';
@@ -138,7 +138,8 @@ class ArchiveThreadWorker {
           archive: objects.name,
         },
       );
-    if (known !== undefined) await new Manifest(store, origin).expect(known);
+    if (known !== undefined)
+      await new Manifest(store, origin).expect(known, self === origin ? OTHER_PLACE : undefined);
     await keepConfig(store, origin, config);
     const spool = new SealedSpool(this.#spool, () => this.#key);
     const cuts = new CutBuilder(

@@ -71,7 +71,7 @@ export interface ArchivePorts {
   readonly store: ArchivedLog;
   /** What is to be archived of it. */
   rows(topics: readonly string[], steps: ClockSteps, readBytes?: number): RowSource;
-  /** See ThreadSettings. */
+  /** An entry that the archive has, by what others say. */
   readonly known?: KnownEntry | undefined;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -317,7 +317,8 @@ export class Archive {
   }
 
   #createThread(): ArchiveThread {
-    const { self, origin, known, timers, logger, inTurns } = this.#ports;
+    const { self, origin, timers, logger, inTurns } = this.#ports;
+    const known = this.#ports.known ?? this.#offered.known;
     const { topics, format, compression, partitions, columns, site } = this.#settings;
     const { target, maxBytesPerSecond, spoolFolder } = this.#settings;
     const config = { topics, format, compression, partitions, columns, site };

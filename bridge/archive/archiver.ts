@@ -63,8 +63,9 @@ export type ArchiveStep = 'done' | 'overtaken' | 'idle';
 
 /** Of the end of an object that is read back; the footer of a Parquet file is in it, and of a small one everything. */
 const CHECKED_BYTES = 65_536;
-const OTHER_PLACE =
-  'what is at archive.target now is not the archive that was there; see that its disk is mounted, and that nobody moved it';
+/** What it means where an entry is missing that the gateway itself had written. */
+export const OTHER_PLACE =
+  'what is at archive.target now is not the archive that was there; see that its disk is mounted, and that nobody moved it; for a new archive give archive.target another path or prefix';
 
 export class Archiver {
   readonly #ports: ArchiverPorts;

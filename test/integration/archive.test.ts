@@ -1,5 +1,16 @@
 /** Gateways that archive: into a folder, into a store that is away for a while, beyond what may wait, and from an old copy of their data. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -346,6 +357,44 @@ t.test('another archive begins behind what went to the one before, which tells w
   t.match(await agrees(t, third, target), /archive begins behind(.*\n)*.*: 4 messages are in the archive/);
   t.match(begin, { rows: 4, lost: [] });
 });
+
+t.test(
+  'an archive that is not there at the start is not begun anew, and goes on when it is back',
+  async (t) => {
+    const folder = folderOf(t);
+    const [there, away] = [join(folder, 'disk'), join(folder, 'unmounted')];
+    const archive = { target: pathToFileURL(there).href };
+    const first = await start(t, folder, archive);
+    await publish(t, first, 1, 3);
+    await until(first, 'all is archived', ({ tip }) => tip?.number === 1);
+    await first.stop();
+
+    renameSync(there, away);
+    mkdirSync(there);
+    const second = await start(t, folder, archive);
+    await publish(t, second, 4, 6);
+    const { reason, tip } = await until(second, 'it fails', ({ state }) => state === 'failing');
+    t.match(reason, /entry 1 .*is missing here, and it had written it: .*its disk is mounted/);
+    t.same(readdirSync(there), [], 'nothing is written');
+    t.equal(tip, null);
+
+    rmSync(there, { recursive: true });
+    renameSync(away, there);
+    // It looks once a minute, and at a start.
+    await second.stop();
+    const third = await start(t, folder, archive);
+    await until(third, 'it goes on', ({ tip, backlog }) => (tip?.number ?? 0) > 1 && backlog.positions === 0);
+    t.match(await agrees(t, third, archive.target), ': 6 messages are in the archive');
+    await third.stop();
+
+    // Somebody wants a new one: it begins where the other one ends.
+    const elsewhere = join(folder, 'new');
+    const fourth = await start(t, folder, { target: pathToFileURL(elsewhere).href });
+    await publish(t, fourth, 7, 9);
+    await until(fourth, 'a new one begins', ({ tip }) => tip?.number === 1);
+    t.ok(existsSync(join(elsewhere, 'manifest')));
+  },
+);
 
 t.test('a gateway that was lost gets back what it retained', async (t) => {
   const folder = folderOf(t);

@@ -59,6 +59,12 @@ export class OfferedLog {
     this.#notes.set('reached', this.#reached);
   }
 
+  /** The last entry that was seen in the archive; undefined: none. */
+  get known(): KnownEntry | undefined {
+    const tip = this.#reached?.tip;
+    return tip === undefined || tip.number === 0 ? undefined : tip;
+  }
+
   /** undefined: it is not known yet what the archive has, or not at which time things happen. */
   get offer(): ArchiveOffer | undefined {
     if (this.#steps?.isTrusted !== true || this.#isForgotten) return undefined;
