@@ -253,8 +253,9 @@ export class Archive {
     const { positions, bytes, ageMs } = this.#cutter.backlog;
     const after = this.#floor - 1;
     if (store.committed - positions >= after) return { positions, bytes, ageMs };
-    const rest = { positions: store.committed - after, bytes: store.bytesBetween(after, store.committed) };
-    return { ...rest, ageMs: rest.positions === 0 ? 0 : ageMs };
+    const waiting = store.committed - after;
+    const waitingBytes = Math.round(store.bytesBetween(after, store.committed));
+    return { positions: waiting, bytes: waitingBytes, ageMs: waiting === 0 ? 0 : ageMs };
   }
 
   /** Why the gateway is not well; undefined: the archive is no reason. */

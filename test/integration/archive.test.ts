@@ -373,10 +373,11 @@ t.test(
     mkdirSync(there);
     const second = await start(t, folder, archive);
     await publish(t, second, 4, 6);
-    const { reason, tip } = await until(second, 'it fails', ({ state }) => state === 'failing');
+    const { reason, tip, backlog } = await until(second, 'it fails', ({ state }) => state === 'failing');
     t.match(reason, /entry 1 .*is missing here, and it had written it: .*its disk is mounted/);
     t.same(readdirSync(there), [], 'nothing is written');
     t.equal(tip, null);
+    t.ok(Number.isInteger(backlog.bytes), `${backlog.bytes} bytes wait`);
 
     rmSync(there, { recursive: true });
     renameSync(away, there);

@@ -116,21 +116,19 @@ async function archiveFindings({ config, probes, deadline, isInUse, mesh }: Exam
       ? []
       : [{ check: 'archive copy', key: 'archive.copyTarget', target: copyTarget, s3: copyS3 }]),
   ];
-  const relayed = async (): Promise<Finding[]> => {
-    const seen = isInUse ? await probes.runningArchive(config) : undefined;
-    return [judgeRelayedArchive(target, mesh?.hasKey === true, seen)];
+  const running = isInUse ? probes.runningArchive(config) : Promise.resolve(undefined);
+  const relayed = async (): Promise<Finding[]> => [
+    judgeRelayedArchive(target, mesh?.hasKey === true, await running),
+  ];
+  const direct = async ({ check, key, ...where }: (typeof wanted)[number]): Promise<Finding[]> => {
+    const place = { ...where, encryptionKey, encryptionKeyFile };
+    const [seen, all] = await Promise.all([probes.archive(place, config.dataDir), running]);
+    const status = [all, all?.copy].find((one) => one?.target === where.target);
+    return [judgeArchive(check, key, seen, status ?? undefined)];
   };
   const groups = await Promise.all([
     ...(isRelayed ? [bounded(deadline, 'archive', relayed)] : []),
-    ...wanted.map(({ check, key, ...where }) =>
-      bounded(deadline, check, async () => [
-        judgeArchive(
-          check,
-          key,
-          await probes.archive({ ...where, encryptionKey, encryptionKeyFile }, config.dataDir),
-        ),
-      ]),
-    ),
+    ...wanted.map((one) => bounded(deadline, one.check, () => direct(one))),
   ]);
   return groups.flat();
 }

@@ -15,11 +15,12 @@ export interface ArchiveSeen {
 
 const SLOW_MS = 2000;
 
-/** @param key of the configuration */
+/** @param key of the configuration @param running what the gateway says; undefined: it does not run, or says nothing */
 export function judgeArchive(
   check: string,
   key: string,
   { name, tookMs, fault, isMisconfigured }: ArchiveSeen,
+  running?: Pick<ArchiveStatus, 'state' | 'reason'>,
 ): Finding {
   const measured = { name, tookMs: Math.round(tookMs) };
   if (fault !== undefined)
@@ -29,6 +30,14 @@ export function judgeArchive(
       isMisconfigured === true
         ? 'the gateway does not start with it'
         : `messages wait in the log until it is reached; ${key} says where it is`,
+      measured,
+    );
+  // It asks for more than whether somebody answers: whether this is its archive, for one.
+  if (running?.state === 'failing')
+    return failure(
+      check,
+      running.reason ?? 'the gateway says that it fails',
+      'messages wait in the log, and the gateway tries again by itself, once a minute at least',
       measured,
     );
   const value = `${name} answers after ${Math.round(tookMs)} ms`;

@@ -7,7 +7,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Writable } from 'node:stream';
 import type { Config } from '../../config/index.js';
-import type { ArchivesStatus, ArchiveStatus, StandbyStatus } from '../../contracts/archive-status.js';
+import type { ArchivesStatus, StandbyStatus } from '../../contracts/archive-status.js';
 import { realClock } from '../../real-clock.js';
 import { askGateway, expectAnswer, urlOf } from '../gateway-http.js';
 import { certificateEndMs } from '../../tls-files.js';
@@ -53,9 +53,9 @@ export function createProbes(stderr: Writable): Probes {
 
 const OK = 200;
 
-async function runningArchive(config: Config): Promise<ArchiveStatus | undefined> {
+async function runningArchive(config: Config): Promise<ArchivesStatus | undefined> {
   const answer = await askGateway(urlOf(config), '/api/v1/archive').catch(() => undefined);
-  return answer?.status === OK ? (JSON.parse(answer.text) as ArchiveStatus) : undefined;
+  return answer?.status === OK ? (JSON.parse(answer.text) as ArchivesStatus) : undefined;
 }
 
 async function standbyProbe(config: Config): Promise<readonly StandbyStatus[]> {

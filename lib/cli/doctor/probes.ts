@@ -1,6 +1,6 @@
 /** What is measured. The judging is elsewhere, so that it is tested without a machine; tests put others in the place of these. */
 import type { Config, HostPort } from '../../config/index.js';
-import type { ArchiveStatus, StandbyStatus } from '../../contracts/archive-status.js';
+import type { ArchivesStatus, StandbyStatus } from '../../contracts/archive-status.js';
 import type { ArchiveSeen } from './judge-archive.js';
 import type { FolderFound, SpaceFound } from './judge-folder.js';
 import type { MachineFound, PackageFound } from './judge-machine.js';
@@ -34,7 +34,7 @@ export interface Probes {
     dataDir: string,
   ): Promise<ArchiveSeen>;
   /** What the gateway says that runs here; undefined: nothing. */
-  runningArchive(config: Config): Promise<ArchiveStatus | undefined>;
+  runningArchive(config: Config): Promise<ArchivesStatus | undefined>;
   /** As the gateway with this configuration says it, which runs. */
   standby(config: Config): Promise<readonly StandbyStatus[]>;
 }

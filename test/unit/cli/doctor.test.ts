@@ -14,7 +14,7 @@ import { folderProbe, spaceProbe, syncProbe, useProbe } from '../../../lib/cli/d
 import { createProbes, packageProbe, parseGlibcVersion } from '../../../lib/cli/doctor/machine-probes.js';
 import type { Probes } from '../../../lib/cli/doctor/probes.js';
 import { parseConfig } from '../../../lib/config/index.js';
-import type { ArchiveStatus, StandbyStatus } from '../../../lib/contracts/archive-status.js';
+import type { ArchivesStatus, StandbyStatus } from '../../../lib/contracts/archive-status.js';
 import { idOf } from '../mesh/node/fake-link.js';
 import { FakeWorld } from './fake-world.js';
 
@@ -167,6 +167,27 @@ t.test('an archive is looked at where there is one, and its copy', async (t) => 
   });
 });
 
+t.test('an archive that answers, and with which the running gateway fails, is not well', async (t) => {
+  const archive = { topics: ['#'], target: 's3://abc', copyTarget: 's3://bcd' };
+  const [well, failing] = [
+    { state: 'idle', reason: null },
+    { state: 'failing', reason: 'entry 7 is missing here' },
+  ] as const;
+  const seen = (first: object, second: object): ReturnType<typeof examined> => {
+    const running = { ...first, target: 's3://abc', copy: { ...second, target: 's3://bcd' } };
+    const runningArchive = async (): Promise<ArchivesStatus> => running as unknown as ArchivesStatus;
+    return examined({ isInUse: async () => true, runningArchive }, { archive });
+  };
+  const one = await seen(failing, well);
+  t.match(one.get('archive'), {
+    ...{ verdict: 'fail', value: 'entry 7 is missing here', advice: /messages wait in the log/ },
+  });
+  t.equal(one.get('archive copy')?.verdict, 'ok');
+  const other = await seen(well, failing);
+  t.equal(other.get('archive')?.verdict, 'ok');
+  t.equal(other.get('archive copy')?.value, 'entry 7 is missing here');
+});
+
 t.test('a folder in which no archive could be begun is found before a gateway tries', async (t) => {
   const { lookAtArchive } = await import('../../../lib/archive-tools.js');
   const folder = t.testdir({ file: '' });
@@ -204,8 +225,8 @@ t.test(
       value: /when this one runs/,
     });
     const through = { gateway: idOf(2), site: 'hub', target: 's3://abc' };
-    const seen = async (status: Partial<ArchiveStatus>): Promise<Finding | undefined> => {
-      const runningArchive = async (): Promise<ArchiveStatus> => status as ArchiveStatus;
+    const seen = async (status: Partial<ArchivesStatus>): Promise<Finding | undefined> => {
+      const runningArchive = async (): Promise<ArchivesStatus> => status as ArchivesStatus;
       return (await examined({ isInUse: async () => true, runningArchive }, { archive })).get('archive');
     };
     t.match(await seen({ through, state: 'idle', reason: null }), {
