@@ -24,7 +24,7 @@ import type { RowSource } from './log-rows.js';
 import type { KnownEntry, ManifestTip, PositionRange } from './manifest-entry.js';
 import type { AskStore } from './relay/object-request.js';
 import type { LogRead } from './row-columns.js';
-import { OfferedLog } from './standby/offered-log.js';
+import { lastEntryAt, OfferedLog } from './standby/offered-log.js';
 import type { ArchivedLives } from './stretch.js';
 import type { TargetSettings } from './target.js';
 import type { AddedFiles } from './thread-protocol.js';
@@ -96,6 +96,15 @@ export interface ArchivePorts {
 export interface ArchiveBegin {
   readonly target: string;
   readonly from: LogPosition;
+  /** Until it is known whether what is at `target` is the archive that was elsewhere before. */
+  readonly before?: ArchiveElsewhere | undefined;
+}
+
+interface ArchiveElsewhere {
+  /** Its last entry. */
+  readonly tip: KnownEntry;
+  /** What was to be told there as lost. */
+  readonly givenUp: readonly PositionRange[];
 }
 
 interface SavedCut {
@@ -194,13 +203,28 @@ export class Archive {
   /** What went to another archive is not in this one: an archive that is new begins behind it, one that was left for a while tells it as lost. */
   #lookAtTarget(target: string): void {
     const before = this.#notes.read<ArchiveBegin>('target');
-    const begin = before?.target === target ? before : { target, from: this.#floor };
-    this.#begin = begin;
-    if (before !== begin) {
+    if (before?.target === target) this.#begin = before;
+    else {
+      this.#begin = { target, from: this.#floor, before: this.#elsewhere(before) };
       if (before !== undefined) this.#givenUp.addAllBefore(this.#floor);
-      this.#notes.keep('target', begin);
+      this.#notes.keep('target', this.#begin);
     }
-    this.#offered.start(begin, this.#floor, this.#steps);
+    this.#offered.start(this.#begin, this.#floor, this.#steps);
+  }
+
+  #elsewhere(before: ArchiveBegin | undefined): ArchiveElsewhere | undefined {
+    const tip = before && lastEntryAt(before.target, this.#notes);
+    return tip && { tip, givenUp: this.#givenUp.ranges };
+  }
+
+  /** An archive that was moved with all that is in it has what went to it. */
+  #lookAtTip({ number, hash }: ManifestTip): void {
+    const begin = this.#begin;
+    if (begin?.before === undefined) return;
+    const { tip, givenUp } = begin.before;
+    if (tip.number === number && tip.hash === hash) this.#givenUp.restore(givenUp);
+    this.#begin = { target: begin.target, from: begin.from };
+    this.#notes.keep('target', this.#begin);
   }
 
   #readGivenUp(): GivenUp {
@@ -342,6 +366,7 @@ export class Archive {
       bytes: this.#added.bytes + added.bytes,
       objects: this.#added.objects + added.objects,
     };
+    this.#lookAtTip(tip);
     if (this.#tip !== undefined && tip.number > this.#tip.number)
       this.#entries += tip.number - this.#tip.number;
     this.#tip = tip;

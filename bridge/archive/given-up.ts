@@ -12,6 +12,16 @@ export class GivenUp {
     this.#save = save;
   }
 
+  /** That are not told yet. */
+  get ranges(): readonly PositionRange[] {
+    return this.#ranges;
+  }
+
+  /** As they were once. */
+  restore(ranges: readonly PositionRange[]): void {
+    this.#set(ranges);
+  }
+
   add(from: LogPosition, to: LogPosition): void {
     this.#set([...this.#ranges, [from, to]]);
   }

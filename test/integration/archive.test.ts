@@ -397,6 +397,35 @@ t.test(
   },
 );
 
+t.test('an archive that was moved with all that is in it goes on, and tells nothing as lost', async (t) => {
+  const folder = folderOf(t);
+  const [old, moved] = [join(folder, 'old'), join(folder, 'moved')];
+  const first = await start(t, folder, { target: pathToFileURL(old).href });
+  await publish(t, first, 1, 3);
+  await until(first, 'all is archived', ({ tip, backlog }) => tip?.number === 1 && backlog.positions === 0);
+  // A session is behind the last entry, and nothing that is archived.
+  const client = await RawClient.connect(t, first.port, {
+    version: 5,
+    clientId: 'stays',
+    properties: { sessionExpiryInterval: 60 },
+  });
+  await client.disconnect();
+  await until(first, 'it is behind the end', ({ backlog }) => backlog.positions > 0);
+  await until(first, 'it makes no entry', ({ backlog }) => backlog.positions === 0);
+  await first.stop();
+  renameSync(old, moved);
+  const target = pathToFileURL(moved).href;
+  const second = await start(t, folder, { target });
+  await publish(t, second, 4, 6);
+  await until(second, 'it goes on', ({ tip, backlog }) => (tip?.number ?? 0) > 1 && backlog.positions === 0);
+  t.match(await agrees(t, second, target), ': 6 messages are in the archive');
+  const entries = await entriesOf(folder, 'moved');
+  t.same(
+    entries.map(({ lost }) => lost),
+    entries.map(() => []),
+  );
+});
+
 t.test('a gateway that was lost gets back what it retained', async (t) => {
   const folder = folderOf(t);
   const first = await start(t, folder, { topics: ['#'] });

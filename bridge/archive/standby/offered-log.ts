@@ -41,8 +41,7 @@ export class OfferedLog {
   start({ target, from: begin }: ArchiveBegin, floor: LogPosition, steps: ClockSteps): void {
     const { rows } = this.#ports;
     const { topics } = this.#settings;
-    const reached = this.#notes.read<Reached>('reached');
-    if (reached?.target === target) this.#reached = reached;
+    this.#reached = reachedAt(target, this.#notes);
     this.#target = target;
     this.#begin = begin;
     this.#isForgotten = this.#reached === undefined && floor !== begin;
@@ -61,8 +60,7 @@ export class OfferedLog {
 
   /** The last entry that was seen in the archive; undefined: none. */
   get known(): KnownEntry | undefined {
-    const tip = this.#reached?.tip;
-    return tip === undefined || tip.number === 0 ? undefined : tip;
+    return lastEntryOf(this.#reached);
   }
 
   /** undefined: it is not known yet what the archive has, or not at which time things happen. */
@@ -86,4 +84,17 @@ export class OfferedLog {
     const { store, clock } = this.#ports;
     return this.#rows.read({ upTo: store.committed, atMs: Math.round(clock.wall()) }, after);
   }
+}
+
+function reachedAt(target: string, notes: ArchiveNotes): Reached | undefined {
+  const reached = notes.read<Reached>('reached');
+  return reached?.target === target ? reached : undefined;
+}
+
+const lastEntryOf = (reached: Reached | undefined): KnownEntry | undefined =>
+  reached === undefined || reached.tip.number === 0 ? undefined : reached.tip;
+
+/** The last entry that was seen in the archive that was at `target`, where that is the last one; undefined: none. */
+export function lastEntryAt(target: string, notes: ArchiveNotes): KnownEntry | undefined {
+  return lastEntryOf(reachedAt(target, notes));
 }
