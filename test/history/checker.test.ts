@@ -1250,22 +1250,28 @@ t.test(
 );
 
 t.test('C10: a will waits for its turn behind what its subscriber is owed', async (t) => {
-  const behind = (gapMs: number): string[] => {
+  const behind = (then: 'next' | 'much later' | 'overtaken', gapMs = 1100): string[] => {
     const { history, pub, sub } = stage();
     sub.subscribe('will', 2);
     const owed = Array.from({ length: 8 }, () => pub.publish('a'));
     const mortal = history.client('mortal').withWill('will', 0);
     mortal.on();
     mortal.off('net');
-    for (const m of [...owed, { pub: mortal.publisher, seq: 0 }]) {
+    for (const m of owed) {
       history.wait(gapMs);
       sub.receive(m);
     }
+    if (then === 'overtaken') sub.receive(pub.publish('a'));
+    if (then === 'much later') history.wait(6000);
+    sub.receive({ pub: mortal.publisher, seq: 0 });
     history.wait(30_000);
     return found(judge({ history })).filter((rule) => rule.startsWith('C10'));
   };
-  t.same(behind(900), []);
-  t.same(behind(1100), ['C10 late'], 'where it is served with pauses nothing is in its way');
+  t.same(behind('next'), []);
+  t.same(behind('much later'), ['C10 late']);
+  t.same(behind('overtaken'), ['C10 late'], 'what was published since came before it');
+  t.same(behind('next', 100), []);
+  t.same(behind('much later', 100), ['C10 late'], 'nothing was in its way when it was due');
 });
 
 t.test('C10: what a broker had sent before it was killed may come after its wills', async (t) => {

@@ -15,24 +15,24 @@ interface Entry {
 interface WillDelivery {
   readonly session: Session;
   readonly atMs: number;
-  /** From then on the session was served without a pause: what came had to wait for its turn. */
-  readonly servedFromMs: number;
+  /** What the session was owed, and got before it; undefined: nothing. */
+  readonly behind: Owed | undefined;
 }
 
-interface Serving {
-  fromMs: number;
-  untilMs: number;
+/** A message of QoS 1 or 2. */
+interface Owed {
+  readonly atMs: number;
+  /** When it was published. */
+  readonly sentAtMs: number;
 }
-
-/** A longer pause means that nothing waited. */
-const PAUSE_MS = 1000;
 
 /** C10: a will is published once and in time where its connection ended without DISCONNECT, and never otherwise. */
 export class Wills extends Check {
   /** By publisher and sequence number. */
   readonly #entries = new Map<string, Entry>();
   readonly #byClient = new Map<string, Connection[]>();
-  readonly #servings = new Map<Session, Serving>();
+  /** The newest that came to each. */
+  readonly #owed = new Map<Session, Owed>();
 
   override connecting(connection: Connection): void {
     const { cid, will } = connection;
@@ -44,26 +44,16 @@ export class Wills extends Check {
   }
 
   override received(delivery: Delivery): void {
-    const { publisher, seq, session, form, copies, atMs } = delivery;
-    const servedFromMs = this.#served(session, atMs);
-    if (form === 'stored' || !publisher.will(seq)) return;
+    const { event, publisher, seq, session, form, copies, atMs } = delivery;
+    if (form === 'stored') return;
+    const behind = this.#owed.get(session);
+    if (event.q > 0) this.#owed.set(session, { atMs, sentAtMs: publisher.sentAt(seq) });
+    if (!publisher.will(seq)) return;
     const entry = this.#entries.get(`${publisher.number}/${seq}`);
     if (entry === undefined) return;
-    entry.deliveries.push({ session, atMs, servedFromMs });
+    entry.deliveries.push({ session, atMs, behind });
     if (copies <= copiesAllowed(delivery) || isExplained(delivery, this.model.faults.all.length > 0)) return;
     this.#violation(entry, 'twice', `reached ${session.cid} ${copies} times`, atMs, [session.cid]);
-  }
-
-  /** @returns since when without a pause */
-  #served(session: Session, atMs: number): number {
-    const serving = this.#servings.get(session);
-    if (serving === undefined) {
-      this.#servings.set(session, { fromMs: atMs, untilMs: atMs });
-      return atMs;
-    }
-    if (atMs - serving.untilMs > PAUSE_MS) serving.fromMs = atMs;
-    serving.untilMs = atMs;
-    return serving.fromMs;
   }
 
   override finish(): void {
@@ -101,9 +91,7 @@ export class Wills extends Check {
     const without = this.#watchers(entry, topic, latestMs)
       .filter(
         (session) =>
-          !entry.deliveries.some(
-            (one) => one.session === session && Math.min(one.atMs, one.servedFromMs) <= latestMs,
-          ),
+          !entry.deliveries.some((one) => one.session === session && this.#isInTime(one, latestMs)),
       )
       .filter(({ cid }) => !this.model.drops.excuse(cid, topic.name, entry.connection.evidenceAtMs));
     const [session] = without;
@@ -114,6 +102,13 @@ export class Wills extends Check {
     const late = entry.deliveries.some((one) => one.session === session);
     const text = `${late ? 'came late' : 'did not come'} to ${without.map(({ cid }) => cid).join(', ')} until ${latestMs.toFixed(1)} ms`;
     this.#violation(entry, late ? 'late' : 'missing', text, latestMs, [session.cid]);
+  }
+
+  /** What stands behind messages that were published before it was due waits for its turn, and comes next. */
+  #isInTime({ atMs, behind }: WillDelivery, latestMs: number): boolean {
+    if (atMs <= latestMs) return true;
+    if (behind === undefined || behind.atMs <= latestMs) return false;
+    return behind.sentAtMs <= latestMs && atMs <= behind.atMs + this.model.options.willLateMs;
   }
 
   /** Every session that was subscribed all the time has got it in the end, connected or not, where neither side has QoS 0. */
