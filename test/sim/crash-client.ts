@@ -116,7 +116,8 @@ export class CrashClient {
     const { id, version, receiveMaximum } = this.profile;
     const cleanStart = clean || !this.isDurable || this.#mustStartClean;
     const expiry = version === 5 ? this.profile.expiryS : cleanStart ? 0 : EXPIRES_NEVER;
-    const created = will === undefined ? undefined : this.#session.createWill(will);
+    // A will that ends with its connection is lost with the gateway.
+    const created = will === undefined || expiry === 0 ? undefined : this.#session.createWill(will);
     const link = new ClientLink(this, expiry);
     this.#link = link;
     link.link = this.#world.dial(link, `${id} ${this.#random.u32()}`);
