@@ -536,6 +536,25 @@ t.test(
   },
 );
 
+t.test('C4: a first copy that No Local withheld may be gone when what was behind it comes', async (t) => {
+  const order = (nl: boolean): string[] => {
+    const { history, pub } = stage();
+    pub.subscribe('c', 1, { nl });
+    const first = pub.publish('c', 1, { rc: null });
+    pub.subscribe('c', 1);
+    const second = pub.publish('c', 1, { rc: null });
+    pub.receive(second);
+    pub.off('net');
+    pub.on(true);
+    pub.publishAgain(first);
+    pub.publishAgain(second);
+    pub.receive(first);
+    return found(judge({ history }, { okShareMin: 0 }));
+  };
+  t.same(order(true), []);
+  t.same(order(false), ['C4 order']);
+});
+
 t.test('C5: an acknowledged message reaches a connected session in time', async (t) => {
   const late = (waitMs: number, tell: (all: Stage) => void = () => {}): string[] => {
     const all = stage();

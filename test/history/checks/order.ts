@@ -70,8 +70,11 @@ export class Order extends Check {
     if (this.#mayBeRefused.get(publisher)?.has(seq) === true) return true;
     if (publisher.qos(seq) !== 1 || !publisher.resent(seq)) return false;
     const sentAtMs = publisher.sentAt(seq);
-    const isKept = (span: Span): boolean =>
-      span.fromMs < sentAtMs && sentAtMs < span.untilMs && span.promise(sentAtMs, sentAtMs).q > 0;
+    const isKept = (span: Span): boolean => {
+      const { q, noLocal } = span.promise(sentAtMs, sentAtMs);
+      const isWithheld = noLocal && publisher.cid === session.cid;
+      return span.fromMs < sentAtMs && sentAtMs < span.untilMs && q > 0 && !isWithheld;
+    };
     return event.q === 0 || publisher.expires(seq) || !session.spansFor(topic).some(isKept);
   }
 
