@@ -21,6 +21,7 @@ import type {
   UnassignedImage,
 } from '../../lib/contracts/store.js';
 import type { GatewayId } from '../../lib/contracts/gateway-id.js';
+import type { MasterKey } from '../../lib/contracts/master-key.js';
 import type {
   DurableStreams,
   MessageSource,
@@ -208,7 +209,9 @@ export class DiskStore implements Store {
   }
 
   async #open(sessions: DurableSessions, streams: DurableStreams | undefined): Promise<void> {
-    const { files, openDatabase, logger, randomBytes, isRestoring } = this.#options;
+    const { files, openDatabase, logger, randomBytes, isRestoring, keyProvider } = this.#options;
+    // A start that fails for want of a key leaves a new folder new: the next one would miss the database of an identity that it finds.
+    const masterKeys = await keyProvider.masterKeys();
     this.#freeBytes = await files.freeBytes(this.#options.folder).catch(() => Infinity);
     await this.#ballast.prepareToStart(this.#freeBytes).catch(() => undefined);
     if (isRestoring !== true) await expectFinished(files, this.#layout);
@@ -218,7 +221,7 @@ export class DiskStore implements Store {
         path: this.#layout.identity,
         reason: fault,
       });
-    const { vault, isNew: wasPlain } = await this.#openVault();
+    const { vault, isNew: wasPlain } = await this.#openVault(masterKeys);
     const database = openDatabase(this.#layout.index);
     // What was not encrypted so far is made again from the log, encrypted.
     const removedFor = wasPlain && !isNew ? 'what it holds is encrypted from now on' : undefined;
@@ -261,9 +264,11 @@ export class DiskStore implements Store {
     };
   }
 
-  async #openVault(): Promise<{ readonly vault: Vault | undefined; readonly isNew: boolean }> {
-    const { files, keyProvider, randomBytes } = this.#options;
-    const opened = await Keyring.open(files, this.#layout.keys, await keyProvider.masterKeys(), randomBytes);
+  async #openVault(
+    masterKeys: readonly MasterKey[],
+  ): Promise<{ readonly vault: Vault | undefined; readonly isNew: boolean }> {
+    const { files, randomBytes } = this.#options;
+    const opened = await Keyring.open(files, this.#layout.keys, masterKeys, randomBytes);
     if (opened === undefined) return { vault: undefined, isNew: false };
     this.#vault = new Vault(opened.keyring);
     return { vault: this.#vault, isNew: opened.isNew };

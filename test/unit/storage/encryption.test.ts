@@ -196,6 +196,17 @@ t.test('without the key, or with another one, nothing starts and nothing is chan
   await t.rejects(opened(encrypted(parts)), { code: /STORAGE_KEY_WRONG|STORAGE_CORRUPT/ });
 });
 
+t.test('a first start without its key file leaves a new folder new', async (t) => {
+  const parts = testStoreParts();
+  const warnings: string[] = [];
+  const logger = { ...nullLogger, warn: (message: string) => warnings.push(message) };
+  const keyProvider = keyProviderOf('storage', { key: undefined, keyFile: `${t.testdir()}/none` });
+  await t.rejects(opened(testStore(parts, { keyProvider })), { code: 'STORAGE_KEY_INVALID' });
+  const { store } = await opened(testStore(parts, { logger }));
+  t.same(warnings, [], 'no database is missing');
+  await store.close();
+});
+
 t.test('a new master key is in force at once; the old one may go, the data stays', async (t) => {
   const parts = testStoreParts();
   let masterKeys = keysOf(1);
