@@ -41,6 +41,10 @@ const OVER_RETAINED_QUOTA: Refusal = {
   reasonCode: ReasonCode.quotaExceeded,
   counter: C.refusedRetainedQuota,
 };
+const OVER_RETAINED_LIMIT: Refusal = {
+  reasonCode: ReasonCode.quotaExceeded,
+  counter: C.refusedRetained,
+};
 
 export class Ingest {
   /** Set once: the environment holds the ingest and the ingest the environment. */
@@ -217,7 +221,7 @@ export class Ingest {
     }
     const refusal = this.#admit(message, true);
     if (refusal !== undefined) {
-      count(this.#env.counters, refusal === OVER_RETAINED_QUOTA ? C.refusedRetainedQuota : C.refusedStorage);
+      count(this.#env.counters, refusal === NO_ROOM ? C.refusedStorage : refusal.counter);
       done(new Error(`the message was refused with reason code 0x${refusal.reasonCode.toString(16)}`));
       return false;
     }
@@ -385,7 +389,7 @@ export class Ingest {
     if (this.#env.budget.isExhausted()) return this.#noRoom('memory');
     if (canBeTold && message.retain) {
       const refusal = this.#env.retention.refusalOf(message);
-      if (refusal !== undefined) return refusal === 'quota' ? OVER_RETAINED_QUOTA : NO_ROOM;
+      if (refusal !== undefined) return refusal === 'quota' ? OVER_RETAINED_QUOTA : OVER_RETAINED_LIMIT;
     }
     const reasonCode = this.#env.store.admit(message.weight);
     if (reasonCode === 0) {
