@@ -148,16 +148,26 @@ export class Listeners {
           else socket.destroy();
         });
         this.#arrivals.watch(server);
-        server.on('tlsClientError', (error, socket) => {
-          this.#logger.debug('a TLS handshake failed', { reason: error.message });
-          // One that took too long is not closed by Node.
-          socket.destroy();
-        });
-        return server;
+        return this.#sayFailures(server);
       }
       case 'wss':
-        return this.#webSockets(createHttpsServer({ ...secure, ...this.#httpOptions() }, upgradeRequired));
+        return this.#sayFailures(
+          this.#webSockets(createHttpsServer({ ...secure, ...this.#httpOptions() }, upgradeRequired)),
+        );
     }
+  }
+
+  #sayFailures<S extends TlsServer>(server: S): S {
+    server.on('tlsClientError', (error, socket) => {
+      // Node hangs up on a certificate that it does not take, and the error says no more than that.
+      const refused = socket.authorizationError as unknown;
+      const reason =
+        typeof refused === 'string' ? `the certificate of the client is refused: ${refused}` : error.message;
+      this.#logger.debug('a TLS handshake failed', { reason: reason.trimEnd() });
+      // One that took too long is not closed by Node.
+      socket.destroy();
+    });
+    return server;
   }
 
   /** The hand-shake of a WebSocket counts against the time for CONNECT. */

@@ -71,6 +71,36 @@ function suite(certificates: Certificates): void {
     t.notOk(await enters(port, { ca, ...keyOf(certificates.stranger) }));
   });
 
+  t.test('the log says why a hand-shake failed, over WebSocket too', async (t) => {
+    const said: { reason: string }[] = [];
+    const logger = {
+      ...nullLogger,
+      child: () => logger,
+      debug: (_: string, fields: { reason: string }) => void said.push(fields),
+    };
+    const config = parseConfig({
+      overrides: {
+        listeners: {
+          tls: { certFile: server.certFile, keyFile: server.keyFile, caFile, requireClientCertificate: true },
+          ...{ mqttPort: false, wsPort: false, tlsPort: 0, wssPort: 0 },
+        },
+      },
+    });
+    const lanes = { reserve: () => () => undefined } as unknown as Lanes;
+    const listeners = new Listeners(lanes, config, logger);
+    await listeners.open();
+    t.teardown(() => listeners.close());
+    for (const { port } of Object.values(listeners.addresses)) {
+      said.length = 0;
+      t.notOk(await enters(port, { ca, ...keyOf(certificates.stranger) }));
+      t.notOk(await enters(port, { ca }));
+      t.match(
+        said.map(({ reason }) => reason),
+        [/^the certificate of the client is refused: \w+$/, /peer did not return a certificate/],
+      );
+    }
+  });
+
   t.test('a TLS version below minVersion is refused', async (t) => {
     const tls = { ...server, minVersion: 'TLSv1.3' };
     const gateway = await startTestGateway(t, { listeners: { tls, tlsPort: 0, wssPort: false } });
