@@ -52,8 +52,10 @@ export function shown(value: unknown, secret = false): string {
 }
 
 function unknownKey(name: string, source: string, suggestion: string | undefined): SprawlError {
-  const wayOut =
-    suggestion === undefined ? '"sprawl-edge config show" lists every key' : `did you mean ${suggestion}?`;
+  let wayOut = '"sprawl-edge config show" lists every key';
+  // All of it as one word, where it is to be nested.
+  if (suggestion === name) wayOut = 'each level has a line of its own, as in "sprawl-edge config show"';
+  else if (suggestion !== undefined) wayOut = `did you mean ${suggestion}?`;
   return new SprawlError('CONFIG_UNKNOWN_KEY', `unknown key ${shown(name)} (${source}): ${wayOut}`, {
     details: { key: name, source, suggestion },
   });

@@ -169,6 +169,10 @@ t.test('unknown keys are refused with the near one and the place', async (t) => 
       file('mqtt:\n  retain: true\n  recieveMaximum: 3'),
       'unknown key "mqtt.recieveMaximum" (s.yaml:3): did you mean mqtt.receiveMaximum?',
     ],
+    [
+      file('listeners.mqttPort: 3'),
+      'unknown key "listeners.mqttPort" (s.yaml:1): each level has a line of its own, as in "sprawl-edge config show"',
+    ],
     [file('# hm\nmqttPort: 3'), 'unknown key "mqttPort" (s.yaml:2): did you mean listeners.mqttPort?'],
     [
       file('listeners:\n  mqtt_port: 3'),
