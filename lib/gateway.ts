@@ -65,7 +65,10 @@ export interface Gateway {
   start(): Promise<void>;
   /** Drains and closes: v5 clients are told 0x8B. Idempotent. */
   stop(options?: StopOptions): Promise<void>;
-  /** Reads the password and ACL files and the keys again; where one of them is at fault all the old ones stay and the error is thrown. */
+  /**
+   * Reads the password and ACL files, keys and certificates again; where one of them is at fault all the old ones stay and the error is
+   * thrown. Clients whose user is gone, or has another password, are disconnected.
+   */
   reload(): Promise<void>;
 }
 
@@ -262,15 +265,18 @@ class EdgeGateway implements Gateway {
 
   /** All of it is read before any of it is in force. */
   async #reload(): Promise<void> {
-    const { security, store, lanes, archive } = this.#parts;
+    const { security, store, lanes, archive, logger } = this.#parts;
     const useRules = await security.prepareReload();
     const useStoreKeys = await store.prepareKeys();
     const useArchiveKeys = await archive?.prepareKeys();
     const useCertificates = await this.#listeners.prepareCertificates();
     // It writes, and so it may fail still; nothing may after it.
     await useStoreKeys();
-    useRules();
+    const isRevoked = useRules();
     lanes.reauthorize();
+    const revoked = lanes.revoke(isRevoked);
+    if (revoked > 0)
+      logger.info('connections ended whose user was removed or has another password', { count: revoked });
     useArchiveKeys?.();
     useCertificates();
   }

@@ -24,7 +24,7 @@ import type { Message } from '../message/message.js';
 import { ProtocolError } from '../protocol/protocol-error.js';
 import { ReasonCode } from '../protocol/reason-code.js';
 import { Router } from '../routing/router.js';
-import { createLaneHooks, type SessionLimits } from '../session/environment.js';
+import { type CloseReason, createLaneHooks, type SessionLimits } from '../session/environment.js';
 import { SessionRegistry, type TakeoverLimit } from '../session/registry.js';
 import { Restoration } from '../session/restoration.js';
 import type { Session } from '../session/session.js';
@@ -34,6 +34,11 @@ import { C, count, type Counters, createCounters } from '../telemetry/counters.j
 
 /** Giving up what queues hold in memory walks all sessions. */
 const RELIEVE_INTERVAL_MS = 100;
+const REVOKED: CloseReason = {
+  code: ReasonCode.notAuthorized,
+  counter: C.disconnectedAdministrative,
+  text: 'the user was removed, or has another password',
+};
 
 export interface LaneLimits extends SessionLimits, ConnectionLimits {
   readonly memoryMaxBytes: number;
@@ -277,6 +282,18 @@ export class Lanes {
   reauthorize(): void {
     for (const session of this.registry.sessions()) session.subscriptions.reauthorize();
     this.router.invalidateAll();
+  }
+
+  /** Ends the connections of users who may not be here any more; their sessions stay as with any end. @returns how many */
+  revoke(isRevoked: (username: string) => boolean): number {
+    let count = 0;
+    for (const connection of [...this.connections]) {
+      const { username } = connection.admission;
+      if (username === undefined || connection.closeReason !== undefined || !isRevoked(username)) continue;
+      connection.disconnect(REVOKED);
+      count++;
+    }
+    return count;
   }
 
   #createEnvironment(options: LanesOptions, commits: CommitQueue): ConnectionEnvironment {

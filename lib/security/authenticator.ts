@@ -1,4 +1,5 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import type {
@@ -34,9 +35,12 @@ export interface AddressedAuthenticator extends Authenticator {
   startExchange(method: string, clientId: string, remoteAddress?: string): EnhancedExchange | undefined;
 }
 
+/** Whether a user who got in with the passwords before is gone, or has another password. */
+export type IsRevoked = (username: string) => boolean;
+
 export interface ReplaceableAuthenticator extends AddressedAuthenticator {
   /** Puts `passwords` in force, also for checks that are under way, and forgets remembered outcomes. */
-  replace(passwords: PasswordTable | undefined): void;
+  replace(passwords: PasswordTable | undefined): IsRevoked;
 }
 
 export function createAuthenticator(options: AuthenticatorOptions): ReplaceableAuthenticator {
@@ -77,7 +81,8 @@ class PasswordAuthenticator implements ReplaceableAuthenticator {
     return this.#state?.standIns.offersScram === true ? [SCRAM_SHA_256] : [];
   }
 
-  replace(passwords: PasswordTable | undefined): void {
+  replace(passwords: PasswordTable | undefined): IsRevoked {
+    const before = this.#state?.table;
     this.#state =
       passwords === undefined
         ? undefined
@@ -86,6 +91,11 @@ class PasswordAuthenticator implements ReplaceableAuthenticator {
             standIns: new StandIns(this.#standInKey, passwords),
             verdicts: new VerdictCache(this.#randomBytes(SECRET_BYTES)),
           };
+    // Whom the table before did not know somebody else has let in.
+    return (username) => {
+      const entry = before?.get(username);
+      return entry !== undefined && !isDeepStrictEqual(entry, passwords?.get(username));
+    };
   }
 
   async authenticate(credentials: Credentials): Promise<AuthenticationResult> {

@@ -8,6 +8,7 @@ import type { AclRule } from './acl-rule.js';
 import {
   createAuthenticator,
   type AddressedAuthenticator,
+  type IsRevoked,
   type ReplaceableAuthenticator,
 } from './authenticator.js';
 import { createAuthorizer, type ReplaceableAuthorizer } from './authorizer.js';
@@ -34,10 +35,10 @@ export interface SecurityProvider {
   readonly authenticator: AddressedAuthenticator;
   readonly authorizer: Authorizer;
   /**
-   * Reads the files again. @returns puts both in force, together
+   * Reads the files again. @returns puts both in force, together, and says who may not stay
    * @throws SprawlError PASSWORD_FILE_INVALID or ACL_FILE_INVALID.
    */
-  prepareReload(): Promise<() => void>;
+  prepareReload(): Promise<() => IsRevoked>;
 }
 
 /** @throws SprawlError PASSWORD_FILE_INVALID or ACL_FILE_INVALID. */
@@ -76,14 +77,15 @@ class FileSecurityProvider implements SecurityProvider {
     this.authorizer = authorizer;
   }
 
-  async prepareReload(): Promise<() => void> {
+  async prepareReload(): Promise<() => IsRevoked> {
     const { aclRules, logger } = this.#options;
     const { passwords, acl } = await readSecurityFiles(this.#options);
     const policy = policyOf(acl, aclRules);
     return () => {
-      this.authenticator.replace(passwords);
+      const isRevoked = this.authenticator.replace(passwords);
       this.authorizer.replace(policy);
       logger?.debug('password and ACL files were read again', { users: passwords?.size });
+      return isRevoked;
     };
   }
 }

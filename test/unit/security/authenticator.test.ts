@@ -142,6 +142,19 @@ t.test('a reload forgets what was remembered, also for a check that is under way
   t.equal(await slow, 0, 'judged by the new file');
 });
 
+t.test('a reload says whose password is not what it was', async (t) => {
+  const { authenticator } = setUp();
+  const lines = `ann:${SCRAM_ENTRY}\nbob:${ENTRY}\nnew:${ENTRY}`;
+  const isRevoked = authenticator.replace(parsePasswordFile(lines, 'f'));
+  t.same(
+    ['ann', 'bob', '__proto__', 'new', 'hooked'].map(isRevoked),
+    [true, false, true, false, false],
+    'changed, the same, removed, new, and let in by another way',
+  );
+  const isGone = authenticator.replace(undefined);
+  t.same(['ann', 'bob', '__proto__'].map(isGone), [true, true, false]);
+});
+
 t.test('the caller may reuse the bytes of the password at once', async (t) => {
   const { authenticator, login } = setUp({ gate: new HashGate(1, 1) });
   const first = login('bob', 'right');
