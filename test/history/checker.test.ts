@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { checkHistory } from './checker.js';
 import { longestIncreasing } from './checks/longest-increasing.js';
-import type { Mid } from './event.js';
+import { EXPIRES_NEVER, type Mid } from './event.js';
 import { HandMade, type HandMadeClient } from './hand-made.js';
 import type { CheckOptions } from './options.js';
 import type { Verdict } from './verdict.js';
@@ -389,6 +389,31 @@ t.test('C3: what a node that was put back took in twice comes twice, and not thr
   t.same(comes(2, false), ['C3 QoS 2 duplicate']);
   t.same(comes(2, true), []);
   t.same(comes(3, true), ['C3 QoS 2 duplicate']);
+});
+
+t.test('C3: QoS 2 is once within a session of its publisher, as far as that may be the same', async (t) => {
+  const again = (expiry: number, isReplaced: boolean): string[] => {
+    const { history, pub, sub } = stage();
+    sub.receive(pub.publish('a'));
+    const unsure = history.client('unsure', { expiry });
+    unsure.on();
+    const m = unsure.publish('a', 2, { rc: null });
+    sub.receive(m);
+    unsure.off('net');
+    history.wait(10_000);
+    // Nobody hears that this makes a new session, which the next one then finds.
+    if (isReplaced) {
+      unsure.ask();
+      unsure.off('net');
+    }
+    unsure.on(true);
+    unsure.publishAgain(m);
+    sub.receive(m);
+    return found(judge({ history }, { okShareMin: 0 })).filter((rule) => rule.startsWith('C3'));
+  };
+  t.same(again(2, true), []);
+  t.same(again(EXPIRES_NEVER, true), ['C3 QoS 2 duplicate'], 'the old one has not ended');
+  t.same(again(EXPIRES_NEVER, false), ['C3 QoS 2 duplicate']);
 });
 
 t.test('C3: a duplicate at QoS 1 needs a reason, one at QoS 0 has none', async (t) => {

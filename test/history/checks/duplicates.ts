@@ -87,7 +87,7 @@ export function copiesAllowed({ session, topic, publisher, seq }: Delivery): num
 /** @param anythingBroken there was a fault. */
 export function isExplained(delivery: Delivery, anythingBroken: boolean): boolean {
   const { event, publisher, seq, session, connection } = delivery;
-  if (publisher.qos(seq) === 1 && publisher.resent(seq)) return true;
+  if (publisher.resent(seq) && (publisher.qos(seq) === 1 || publisher.resentAnew(seq))) return true;
   if (event.q !== 1) return false;
   // 3.1.1 lets a broker send again on a connection that stays.
   return session.connections.length > 1 || anythingBroken || (connection.version === 4 && event.dup);

@@ -19,6 +19,7 @@ const Flag = {
   expires: 1 << 8,
   resent: 1 << 9,
   received: 1 << 10,
+  resentAnew: 1 << 11,
 } as const;
 type Flag = (typeof Flag)[keyof typeof Flag];
 
@@ -87,7 +88,8 @@ export class Publisher {
   }
 
   markResent(seq: number): void {
-    this.#flags.set(seq, this.#flags.get(seq) | Flag.resent);
+    const anew = this.epochOf(seq) < this.#epochs.length - 1 ? Flag.resentAnew : 0;
+    this.#flags.set(seq, this.#flags.get(seq) | Flag.resent | anew);
   }
 
   markReceived(seq: number): void {
@@ -144,6 +146,10 @@ export class Publisher {
   }
   resent(seq: number): boolean {
     return this.#has(seq, Flag.resent);
+  }
+  /** In a session after the one in which it was sent first: the broker cannot know that it has it. */
+  resentAnew(seq: number): boolean {
+    return this.#has(seq, Flag.resentAnew);
   }
   received(seq: number): boolean {
     return this.#has(seq, Flag.received);
