@@ -998,6 +998,28 @@ t.test(
   },
 );
 
+t.test('C7: of two readers one may leave before its value comes', async (t) => {
+  const leaves = (isLeaving: boolean): string[] => {
+    const { history, pub, sub } = stage();
+    const other = history.client('other');
+    other.on();
+    sub.receive(pub.publish('a'));
+    // Which of them stands nobody knows: there may be nothing.
+    const value = pub.publish('r', 1, { retain: true, rc: null });
+    other.publish('r', 1, { retain: true, empty: true, rc: null });
+    history.wait(6000);
+    other.subscribe('r');
+    other.receive(value, { retain: true });
+    sub.subscribe('r');
+    sub.subscribe('+');
+    sub.receive(value, { retain: true });
+    if (isLeaving) sub.unsubscribe('+');
+    return found(judge({ history }, { okShareMin: 0 })).filter((rule) => rule === 'C7 readers disagree');
+  };
+  t.same(leaves(true), []);
+  t.same(leaves(false), ['C7 readers disagree']);
+});
+
 t.test('C7: what may be for an earlier SUBSCRIBE is not what a reader found', async (t) => {
   const resumed = (firstEnds: 'unanswered' | 'late' | 'answered'): string[] => {
     const { history, pub, sub } = stage();

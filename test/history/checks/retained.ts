@@ -8,8 +8,9 @@ import type { Topic } from '../model/topic.js';
 import { RetainedTopic, type RetainedValue } from './retained-topic.js';
 
 interface TakenValue extends RetainedValue {
-  /** At which it came. */
+  /** QoS and time at which it came. */
   readonly q: number;
+  readonly atMs: number;
 }
 
 /** A SUBSCRIBE asks for what is retained: one value of each topic that its filter matches. */
@@ -99,7 +100,7 @@ export class Retained extends Check {
     const { session, topic, publisher, seq, form, event } = delivery;
     if (form === 'live') return;
     const retained = this.#topic(topic);
-    const value = { publisher, seq, q: event.q };
+    const value = { publisher, seq, q: event.q, atMs: delivery.atMs };
     const readings = (this.#bySession.get(session) ?? []).filter(({ span }) => span.matches(topic.name));
     const again = readings.some(({ taken }) => isSame(taken.get(retained), value));
     if (event.dup && again) {
@@ -253,9 +254,23 @@ export class Retained extends Check {
       if (topic.agreed?.version !== topic.version || topic.mayExpire) continue;
       if (reading.taken.has(topic) || reading.perhaps.has(topic) || reading.expected.includes(topic))
         continue;
-      if (this.#isAtRest(reading, topic) && reading.span.matches(topic.name))
+      if (
+        this.#isAtRest(reading, topic) &&
+        reading.span.matches(topic.name) &&
+        !this.#mayHave(reading, topic)
+      )
         this.#disagree(reading, topic, undefined, reading.answeredAtMs);
     }
+  }
+
+  /** What was taken for that of another reading, which need not have got one any more, may have been this one's. */
+  #mayHave({ session, connection, askedAtMs }: Reading, topic: RetainedTopic): boolean {
+    return (this.#bySession.get(session) ?? []).some((one) => {
+      const value = one.taken.get(topic);
+      return (
+        value !== undefined && value.atMs >= askedAtMs && one.connection === connection && !this.#isOver(one)
+      );
+    });
   }
 
   #disagree(
