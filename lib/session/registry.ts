@@ -43,13 +43,18 @@ export class SessionRegistry {
   readonly #sessions = new Map<string, Session>();
   readonly #claims = new Map<string, Claim>();
   readonly #takeovers = new Map<string, number[]>();
+  /** Sessions that have ended and are stored still, by client id: see `Session`. */
+  readonly #ending = new Map<string, Session>();
   /** Where the end of the last session that ended is stored. */
   #endedAt: LogPosition = 0;
   readonly #env: SessionEnvironment;
   readonly #takeoverLimit: TakeoverLimit;
   readonly #onEnd = (session: Session, position: LogPosition): void => {
     this.#endedAt = Math.max(this.#endedAt, position);
-    if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId);
+    const { clientId } = session;
+    if (this.#sessions.get(clientId) === session) this.#sessions.delete(clientId);
+    if (session.stored) this.#ending.set(clientId, session);
+    else this.#ending.delete(clientId);
   };
 
   constructor(env: SessionEnvironment, takeoverLimit: TakeoverLimit) {
@@ -64,6 +69,12 @@ export class SessionRegistry {
 
   get(clientId: string): Session | undefined {
     return this.#sessions.get(clientId);
+  }
+
+  /** The one that the store knows: also one that has ended, until that is stored. */
+  stored(clientId: string): Session | undefined {
+    const session = this.#sessions.get(clientId) ?? this.#ending.get(clientId);
+    return session?.stored === true ? session : undefined;
   }
 
   sessions(): IterableIterator<Session> {
@@ -139,6 +150,7 @@ export class SessionRegistry {
     const old = this.#sessions.get(claimant.clientId);
     if (claimant.cleanStart) old?.end();
     this.#env.wills.hurry(claimant.clientId);
+    this.#ending.get(claimant.clientId)?.finish();
     if (old !== undefined && !old.ended) {
       const connectedAt = this.#recordConnect(claimant, old.stored ? 'connected' : undefined);
       old.awaitResume();

@@ -64,8 +64,7 @@ export class Restoration implements DurableSessions {
   }
 
   imageOf(clientId: string): SessionImage | undefined {
-    const session = this.#registry.get(clientId);
-    return session?.stored === true ? session.image : undefined;
+    return this.#registry.stored(clientId)?.image;
   }
 
   forEachBusy(visit: (clientId: string) => void): void {

@@ -11,7 +11,8 @@
  *
  * A will is published when the connection ends without DISCONNECT 0x00, after its delay or when the session ends, whichever
  * comes first; a connection that resumes the session before that withdraws it [MQTT-3.1.3-9]. While that connection is being
- * stored the delay does not end.
+ * stored the delay does not end. A will that waits for its turn (WillPacer), or for a hook, is stored with its session until it is
+ * out, and the end of the session behind it: a crash in between would lose it.
  *
  * Over 400 lines: what connections, time and the log do to one session stands together.
  */
@@ -78,16 +79,21 @@ export class Session implements Subscriber, Identity {
   readonly #env: SessionEnvironment;
   readonly #onEnd: (session: Session, position: LogPosition) => void;
   #will: Will | undefined;
+  /** The will that the log has, where it is due and not out yet. */
+  #dueWill: Will | undefined;
   #willTimer: TimerHandle | undefined;
   #expiryTimer: TimerHandle | undefined;
   /** When the connection ended, on the gateway's clock; undefined: it has not. */
   #parkedAt: number | undefined;
   #ended = false;
+  /** It has ended, and that is stored when its will is out. */
+  #endIsDue = false;
   #stored: boolean;
-  /** How often the log was told of a new connection since the start: each has put its own will in the place of the one before. */
-  #recordedCount = 0;
 
-  /** @param onEnd called once, when nothing of the session is left, with where its end is stored (0: nowhere). */
+  /**
+   * @param onEnd called when nothing of the session is left, with where its end is stored (0: nowhere). Where its will is to be stored
+   * first the session is `stored` still, and it is called again after that.
+   */
   constructor(
     options: SessionOptions,
     env: SessionEnvironment,
@@ -136,7 +142,8 @@ export class Session implements Subscriber, Identity {
    * one does not come. It may not any more, and would seem to be the new one where it stood behind it in the log.
    */
   awaitResume(): void {
-    this.#recordedCount++;
+    // It puts its own will in the place of the one before: a hook may answer for that when the client is back.
+    this.#dueWill = undefined;
     this.#willTimer?.cancel();
   }
 
@@ -202,7 +209,7 @@ export class Session implements Subscriber, Identity {
       kind: 'disconnected',
       clientId: this.clientId,
       expiryS: this.expiryS,
-      willPending: this.#will !== undefined,
+      willPending: (this.#will ?? this.#dueWill) !== undefined,
       at: this.#parkedAt ?? this.#env.clock.now(),
     });
   }
@@ -215,7 +222,7 @@ export class Session implements Subscriber, Identity {
       username: this.username,
       expiryS: this.expiryS,
       parkedAt: this.#parkedAt,
-      will: this.#will,
+      will: this.#will ?? this.#dueWill,
       subscriptions: this.subscriptions.stored(),
       inbound: this.inbound.ids.toArray(),
       ...this.outbound.image,
@@ -273,6 +280,7 @@ export class Session implements Subscriber, Identity {
   /** Its end comes out of the log. */
   forget(): void {
     this.#ended = true;
+    this.#stored = false;
     this.subscriptions.clear();
     this.outbound.forget();
     this.#onEnd(this, 0);
@@ -306,9 +314,27 @@ export class Session implements Subscriber, Identity {
       this.#env.hooks.onUnsubscribe?.(this, [...this.subscriptions.filters()]);
     this.subscriptions.clear();
     this.outbound.end();
-    const position = this.#stored ? this.#env.store.record({ kind: 'ended', clientId: this.clientId }) : 0;
+    if (!this.#stored || this.#dueWill === undefined) {
+      this.#onEnd(this, this.#recordEnd());
+      return;
+    }
+    // After a crash it ends as soon as it is there.
+    this.expiryS = 0;
+    this.#endIsDue = true;
+    this.#recordDisconnect();
+    this.#onEnd(this, 0);
+  }
+
+  /** Of a session that has ended: its will is out, or a new session of the client may not wait for it. */
+  finish(): void {
+    this.#dueWill = undefined;
+    if (this.#stored) this.#onEnd(this, this.#recordEnd());
+  }
+
+  #recordEnd(): LogPosition {
+    if (!this.#stored) return 0;
     this.#stored = false;
-    this.#onEnd(this, position);
+    return this.#env.store.record({ kind: 'ended', clientId: this.clientId });
   }
 
   #scheduleWill(): void {
@@ -357,41 +383,43 @@ export class Session implements Subscriber, Identity {
     const will = this.#will;
     if (will === undefined) return;
     this.#will = undefined;
-    const recordedCount = this.#recordedCount;
+    if (this.#stored) this.#dueWill = will;
     // Rules may have changed since CONNECT.
     if (!this.#env.authorizer.canPublish(this, will.topic)) {
-      count(this.#env.counters, C.droppedWill);
-      this.#recordWillGone(recordedCount);
+      this.#dropWill(will);
       return;
     }
     const message = this.#willMessage(will);
     const { authorizePublish } = this.#env.hooks;
     if (authorizePublish === undefined) {
-      this.#sendWill(message, recordedCount);
+      this.#sendWill(will, message);
       return;
     }
     authorizePublish(this, message, (refused, allowed) => {
-      if (refused === undefined) {
-        this.#sendWill(allowed, recordedCount);
-      } else {
-        count(this.#env.counters, C.droppedWill);
-        this.#recordWillGone(recordedCount);
-      }
+      if (refused === undefined) this.#sendWill(will, allowed);
+      else this.#dropWill(will);
     });
   }
 
-  /** Whether the will that the log has for the session is still that of `recordedCount`: a hook may answer when the client is back. */
-  #isWillStored(recordedCount: number): boolean {
-    return this.#stored && recordedCount === this.#recordedCount;
+  #dropWill(will: Will): void {
+    count(this.#env.counters, C.droppedWill);
+    this.#recordWillGone(will);
+    this.#willIsOut(will);
   }
 
   /** After a restart it would be published again. @returns where that is stored; 0: nowhere */
-  #recordWillGone(recordedCount: number): LogPosition {
-    if (!this.#isWillStored(recordedCount)) return 0;
+  #recordWillGone(will: Will): LogPosition {
+    if (this.#dueWill !== will) return 0;
     return this.#env.store.record({ kind: 'willPublished', clientId: this.clientId });
   }
 
-  #sendWill(message: Message, recordedCount: number): void {
+  #willIsOut(will: Will): void {
+    if (this.#dueWill !== will) return;
+    this.#dueWill = undefined;
+    if (this.#endIsDue) this.finish();
+  }
+
+  #sendWill(will: Will, message: Message): void {
     const { wills, commits, counters, ingest } = this.#env;
     const { clientId } = this;
     const { qos } = message;
@@ -400,13 +428,14 @@ export class Session implements Subscriber, Identity {
       if (qos === 0) {
         // Behind what its client published and what still waits for the log: `online` may not come after `offline`. And once it
         // is stored that it is gone: it comes once or not at all.
-        commits.after(this.#recordWillGone(recordedCount), {
+        commits.after(this.#recordWillGone(will), {
           committed: () => ingest.publishOwn(message, this),
         });
-        return;
+      } else {
+        const origin = this.#dueWill === will ? { clientId, packetId: 0, qos } : undefined;
+        if (!ingest.publishOwn(message, this, origin)) this.#recordWillGone(will);
       }
-      const origin = this.#isWillStored(recordedCount) ? { clientId, packetId: 0, qos } : undefined;
-      if (!ingest.publishOwn(message, this, origin)) this.#recordWillGone(recordedCount);
+      this.#willIsOut(will);
     });
   }
 

@@ -5,6 +5,7 @@ import type { Will } from '../../../lib/protocol/index.js';
 import { ReasonCode } from '../../../lib/protocol/index.js';
 import type { SessionLink } from '../../../lib/session/environment.js';
 import { type Claimant, SessionRegistry } from '../../../lib/session/registry.js';
+import { Restoration } from '../../../lib/session/restoration.js';
 import { EXPIRES_NEVER, type Session } from '../../../lib/session/session.js';
 import { LaneWorld } from '../delivery/lane-world.js';
 
@@ -197,6 +198,54 @@ t.test('a client that is back finds its will published, however many others wait
   }
   t.plan(8);
 });
+
+t.test(
+  'a will that waits for its turn is there after a crash, also where its session has ended',
+  async (t) => {
+    for (const qos of [0, 1] as const) {
+      const { world, registry } = arena({ willsPerSecondMax: 1 });
+      noteWillsOf(world);
+      const sessions = new Restoration(world.env, registry);
+      world.env.wills.submit('another client', () => {});
+      const client = new Contender(registry, world, { expiryS: 1, will: { ...will('first'), qos } });
+      registry.claim(client);
+      client.leave();
+      t.equal(textOf(sessions.imageOf('id')?.will), 'first', 'a checkpoint has it');
+      registry.get('id')?.end();
+      t.equal(registry.count, 0);
+      t.match(replayed(world), { expiryS: 0, will: { topic: 'will' } }, 'so has the log');
+      t.match(sessions.imageOf('id'), { expiryS: 0, subscriptions: [], will: { topic: 'will' } });
+      pass(world, 1000);
+      t.equal(world.counter('willsPublished'), 1);
+      t.equal(sessions.imageOf('id'), undefined);
+      t.equal(replayed(world), undefined);
+      t.same(kinds(world).slice(-2), ['willPublished', 'ended']);
+    }
+  },
+);
+
+t.test(
+  'a session that has ended comes before the next one of its client, whatever its will waits for',
+  async (t) => {
+    const { world, registry } = arena();
+    let answer: (() => void) | undefined;
+    world.lanes.hooks.authorizePublish = (_session, message, done) => {
+      answer = () => done(undefined, message);
+    };
+    const first = new Contender(registry, world, { expiryS: 10, will: will('first') });
+    registry.claim(first);
+    first.leave();
+    pass(world, 10_000);
+    t.match(replayed(world), { expiryS: 0, will: { topic: 'will' } });
+    const second = new Contender(registry, world, { will: will('second') });
+    registry.claim(second);
+    t.equal(second.present, false);
+    t.same(kinds(world).slice(-2), ['ended', 'created']);
+    answer?.();
+    t.equal(world.counter('willsPublished'), 1);
+    t.equal(textOf(replayed(world)?.will), 'second');
+  },
+);
 
 t.test('a session belongs to the user who made it', async (t) => {
   const { world, registry } = arena();
