@@ -453,7 +453,9 @@ export class DiskStore implements Store {
   }
 
   append(message: Message, origin: MessageOrigin | undefined): LogPosition {
-    if (!this.#options.isOnDisk(message.topic)) return 0;
+    // The session of a will is stored all the same, and would publish it again after a crash.
+    if (!this.#options.isOnDisk(message.topic))
+      return origin?.packetId === 0 ? this.record({ kind: 'willPublished', clientId: origin.clientId }) : 0;
     this.#writeClock();
     const publisher = this.#names.bytesOf(message.publisher);
     // Only a session that outlives its connection can be asked about the packet again, or has its will, after a restart.

@@ -52,6 +52,35 @@ t.test('topics that are kept in memory are in no log', async (t) => {
   await store.close();
 });
 
+t.test('a will on a topic that is kept in memory does not come again after a crash', async (t) => {
+  for (const isOver of [false, true]) {
+    const parts = testStoreParts();
+    const store = testStore(parts, { isOnDisk: (topic) => topic !== 'w', checkpointEveryBytes: 1 << 30 });
+    await store.open(new RecordedSessions());
+    const clientId = 'c';
+    const created = { kind: 'created', clientId, username: undefined, expiryS: 60, will: undefined } as const;
+    store.record(created);
+    if (isOver) store.record({ kind: 'ended', clientId });
+    const will = messageTo('w');
+    const position = store.append(will, { clientId, packetId: 0, qos: 1 });
+    t.ok(position > store.committed, 'it comes once that is stored');
+    t.equal(will.position, 0);
+    await store.log.flush();
+    t.ok(store.committed >= position);
+    // The process is killed here.
+    const again = testStore({ ...parts, files: parts.files.copy() });
+    const sessions = new RecordedSessions();
+    await again.open(sessions);
+    t.same(
+      sessions.steps.map(({ kind }) => kind),
+      ['created', isOver ? 'ended' : 'willPublished'],
+    );
+    t.same(sessions.messages, []);
+    await again.close();
+    await store.close();
+  }
+});
+
 t.test('messages are refused where there is no room for them, with the reason', async (t) => {
   const parts = testStoreParts();
   const store = testStore(parts, { diskMaxBytes: 10_000, pendingMaxBytes: 2000, diskReserveBytes: 0 });
