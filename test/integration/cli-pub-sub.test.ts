@@ -154,6 +154,19 @@ t.test('pub and sub against mosquitto', { skip: WITHOUT_MOSQUITTO }, async (t) =
     t.match(await runHere([...args, '-l'], 'x\ny\n'), refused);
   });
 
+  t.test('a month is no moment: -W and --repeat-delay may be longer than a timer of Node.js', async (t) => {
+    const month = String(30 * 24 * 3600);
+    const sub = await subscribed(t, [...at, '-t', 'month', '-W', month, '-C', '1']);
+    const pubTwice = ['pub', ...at, '-t', 'month', '-m', 'x', '--repeat', '2', '--repeat-delay', month];
+    const pub = new CliProcess([...pubTwice, '-d']);
+    t.teardown(() => pub.kill());
+    t.strictSame(await out(sub), { code: 0, out: 'x\n' });
+    // Else it would send the second one by now, and end.
+    t.match(await runHere(['sub', ...at, '-t', 'month', '-W', '0.3']), { code: 27, out: '' });
+    t.equal(pub.child.exitCode, null);
+    t.notMatch(pub.err, /TimeoutOverflowWarning/);
+  });
+
   t.test('no broker, a wrong name and a timeout have mosquitto’s codes', async (t) => {
     t.match(await runHere(['pub', '-p', '1', '-t', 't', '-m', 'x']), {
       code: 1,

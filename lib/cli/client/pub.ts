@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { IClientPublishOptions } from 'mqtt';
 import { SprawlError } from '../../contracts/errors.js';
 import { isValidTopicName } from '../../protocol/topic.js';
+import { realTimers } from '../../real-clock.js';
 import { usageError } from '../arguments.js';
 import type { Invocation, World } from '../command.js';
 import {
@@ -107,9 +107,13 @@ async function sendRepeatedly(
 ): Promise<void> {
   for (let sent = 0; sent < settings.repeatCount; sent += 1) {
     if (sent > 0 && settings.repeatDelayMs > 0)
-      await Promise.race([sleep(settings.repeatDelayMs), connection.lost]);
+      await Promise.race([passed(settings.repeatDelayMs), connection.lost]);
     await send(connection, settings, payload);
   }
+}
+
+function passed(ms: number): Promise<void> {
+  return new Promise((resolve) => void realTimers.after(ms, resolve));
 }
 
 /** Sends lines as they come, a window of them at a time. The first failure ends the reading. */

@@ -1,6 +1,8 @@
 import type { IClientSubscribeOptions, IPublishPacket, MqttClient } from 'mqtt';
 import { isValidSubscription, isValidTopicFilter, topicMatchesFilter } from '../../protocol/topic.js';
+import type { TimerHandle } from '../../contracts/clock.js';
 import { SprawlError } from '../../contracts/errors.js';
+import { realTimers } from '../../real-clock.js';
 import { usageError } from '../arguments.js';
 import type { Invocation, World } from '../command.js';
 import { topicFilters } from '../topic-filters.js';
@@ -148,17 +150,18 @@ function ending(
   world: World,
 ): { ended: Promise<void>; end: () => void; release: () => void } {
   let end = (): void => undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: TimerHandle | undefined;
   const ended = new Promise<void>((resolve, reject) => {
     end = resolve;
     if (settings.timeoutMs === undefined) return;
-    timer = setTimeout(() => reject(clientFailure('timed out', ClientExitCode.timedOut)), settings.timeoutMs);
+    const timedOut = (): void => reject(clientFailure('timed out', ClientExitCode.timedOut));
+    timer = realTimers.after(settings.timeoutMs, timedOut);
   });
   ended.catch(() => undefined); // It may come before anybody waits for it.
   world.process.on('SIGINT', end);
   world.process.on('SIGTERM', end);
   const release = (): void => {
-    clearTimeout(timer);
+    timer?.cancel();
     world.process.removeListener('SIGINT', end);
     world.process.removeListener('SIGTERM', end);
   };
