@@ -1,6 +1,6 @@
 /** Between our messages and the packets that Aedes shows its embedders. */
 import { encodeForwardedProperties } from '../ingest/forwarded-properties.js';
-import { createMessage, type Message, NEVER } from '../message/message.js';
+import { createMessage, EXPIRY_MAX_S, type Message, NEVER } from '../message/message.js';
 import type {
   ConnackPacket,
   ConnectPacket,
@@ -39,12 +39,7 @@ export function toAedesPacket(message: Message, context: MappingContext): AedesP
     packet.properties = toAedesProperties(
       decodeProperties(message.properties, 0, message.properties.length, 'publish', 'toClient'),
     );
-    if (message.expiresAt !== NEVER) {
-      packet.properties.messageExpiryInterval = Math.max(
-        1,
-        Math.ceil((message.expiresAt - context.now()) / 1000),
-      );
-    }
+    if (message.expiresAt !== NEVER) packet.properties.messageExpiryInterval = message.expiryS(context);
   }
   return packet;
 }
@@ -67,7 +62,8 @@ export function fromAedesPacket(packet: AedesPacket, context: MappingContext): M
         : encodeForwardedProperties(fromAedesProperties(packet.properties)),
     qos: packet.qos ?? 0,
     retain: packet.retain ?? false,
-    expiresAt: expiry === undefined || expiry <= 0 ? NEVER : context.now() + expiry * 1000,
+    expiresAt:
+      expiry === undefined || expiry <= 0 ? NEVER : context.now() + Math.min(expiry, EXPIRY_MAX_S) * 1000,
     publisher: packet.clientId ?? '',
   });
 }

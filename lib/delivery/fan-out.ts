@@ -5,7 +5,7 @@
 import type { Clock } from '../contracts/clock.js';
 import type { Logger } from '../contracts/logger.js';
 import type { MeshPort } from '../contracts/mesh-port.js';
-import { type Message, NEVER } from '../message/message.js';
+import type { Message } from '../message/message.js';
 import type { Route } from '../routing/router.js';
 import type { DeliveryFlags, LogPosition, RoutedMessage } from '../contracts/store.js';
 import type { QoS } from '../protocol/packet.js';
@@ -69,7 +69,7 @@ export class FanOut {
     }
     const { targets } = route;
     const shares = targets.length > 1;
-    if (shares) this.frames.begin(message, this.#expiryS(message));
+    if (shares) this.frames.begin(message, message.expiryS(this.#clock));
     const skipsBridges = message.fromBridge && message.source !== undefined;
     for (const target of targets) {
       const own = target.session === publisher ? target.own : target;
@@ -202,11 +202,6 @@ export class FanOut {
         });
       }
     }
-  }
-
-  #expiryS(message: Message): number {
-    if (message.expiresAt === NEVER) return 0;
-    return Math.max(1, Math.ceil((message.expiresAt - this.#clock.now()) / 1000));
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { BUFFER_BYTES, type Outbox } from '../connection/outbox.js';
 import { publishSize, type PublishVariant, writePublish } from '../connection/publish-writer.js';
-import { type Message, NEVER } from '../message/message.js';
+import type { Message } from '../message/message.js';
 import type { SessionEnvironment, SessionLink } from '../session/environment.js';
 import { count, C } from '../telemetry/counters.js';
 import type { Run } from './fan-out.js';
@@ -78,16 +78,10 @@ export class Transmitter {
     variant.packetId = packetId;
     variant.v5 = v5;
     variant.identifiers = v5 ? identifiers : undefined;
-    variant.expiryS = 0;
+    variant.expiryS = v5 ? message.expiryS(this.#env.clock) : 0;
     variant.alias = 0;
     variant.aliasKnown = false;
-    if (v5) {
-      if (message.expiresAt !== NEVER) {
-        // What has expired comes here only when it is sent again, and a delivery that has begun is finished.
-        variant.expiryS = Math.max(1, Math.ceil((message.expiresAt - this.#env.clock.now()) / 1000));
-      }
-      if (link.topicAliasMaximum > 0) this.#chooseAlias(message.topic, link.topicAliasMaximum);
-    }
+    if (v5 && link.topicAliasMaximum > 0) this.#chooseAlias(message.topic, link.topicAliasMaximum);
     let size = publishSize(message, variant);
     if (size > link.maximumPacketSize) {
       if (variant.alias > 0 && !variant.aliasKnown) this.#aliases?.delete(message.topic);

@@ -3,6 +3,8 @@ import type { QoS } from '../protocol/packet.js';
 
 /** `expiresAt` of a message without Message Expiry Interval. */
 export const NEVER = Infinity;
+/** The longest Message Expiry Interval of MQTT. */
+export const EXPIRY_MAX_S = 2 ** 32 - 1;
 
 const NO_BYTES = new Uint8Array(0);
 const OBJECT_WEIGHT = 160;
@@ -83,6 +85,14 @@ export class Message {
   /** Nobody gets it from then on, on the monotonic clock, if it does not expire before. */
   expireBy(at: number): void {
     if (at < this.expiresAt) this.expiresAt = at;
+  }
+
+  /** What is left of its life as Message Expiry Interval says it; 0: it has no end. */
+  expiryS(clock: { now(): number }): number {
+    if (this.expiresAt === NEVER) return 0;
+    // What has expired is asked only when it is sent again, and a delivery that has begun is finished. After a crash the clock may be
+    // behind the one that the message came by.
+    return Math.min(EXPIRY_MAX_S, Math.max(1, Math.ceil((this.expiresAt - clock.now()) / 1000)));
   }
 
   /**

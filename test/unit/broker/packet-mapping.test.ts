@@ -72,6 +72,13 @@ t.test('what MQTT cannot say is a TypeError', async (t) => {
   t.equal(fromAedesPacket({ cmd: 'publish', topic: 'a' } as AedesPacket, context).payloadLength, 0);
 });
 
+t.test('an expiry beyond what MQTT can say is the longest that it can', async (t) => {
+  const expiring = packet({ properties: { messageExpiryInterval: 1e12 } });
+  t.match(toAedesPacket(fromAedesPacket(expiring, context), context), {
+    properties: { messageExpiryInterval: 4_294_967_295 },
+  });
+});
+
 t.test('a message is the same object where a hook left its packet alone', async (t) => {
   const message = fromAedesPacket(packet({ properties: { contentType: 'text' } }), context);
   const untouched = toAedesPacket(message, context);
