@@ -75,17 +75,6 @@ export class DiskRetainedStore extends MemoryRetainedStore {
     this.#texts = undefined;
   }
 
-  /** Nothing was restored after all. */
-  reset(): void {
-    const topics: string[] = [];
-    this.forEach(({ topic }) => topics.push(topic));
-    for (const topic of topics) super.delete(topic);
-    topics.length = 0;
-    this.forEachTombstone(({ topic }) => topics.push(topic));
-    for (const topic of topics) super.forgetTombstone(topic);
-    this.#changed = new Set();
-  }
-
   /** Topics that changed since the last call. */
   takeChanged(): ReadonlySet<string> {
     const changed = this.#changed;
