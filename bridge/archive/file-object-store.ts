@@ -155,7 +155,7 @@ export class FileObjectStore implements ObjectStore {
     });
   }
 
-  /** What crashes have left, parts of files that nobody is writing any more. @param olderThanMs of their last change, milliseconds since 1970 */
+  /** Parts of files that nobody is writing any more. */
   async removeParts(olderThanMs: number): Promise<number> {
     return this.#guarded('clean', this.#root, async () => {
       let count = 0;
@@ -280,8 +280,9 @@ function noneIfMissing(error: unknown): [] {
   return [];
 }
 
+/** Others may have files with such an end, too. */
 function isPart(name: string): boolean {
-  return name.startsWith('.') && name.endsWith('.part');
+  return /^\.[0-9a-f]{16}\.part$/.test(name);
 }
 
 async function exists(path: string): Promise<boolean> {

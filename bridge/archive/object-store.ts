@@ -51,6 +51,11 @@ export interface ObjectStore {
   remove(key: string): Promise<void>;
   /** How an object that is not there can be brought back, for people: where the store keeps what was removed. undefined: it does not know. @throws ObjectFault */
   wayBack?(key: string): Promise<string | undefined>;
+  /**
+   * Removes what crashes have left and nobody sees, where the store has such a thing. @param olderThanMs of their last change, milliseconds since 1970
+   * @returns how many @throws ObjectFault
+   */
+  removeParts?(olderThanMs: number): Promise<number>;
 }
 
 /**

@@ -72,6 +72,8 @@ export const COMPACTION_DEFAULTS = {
   graceMs: 24 * 3_600_000,
 } as const;
 
+/** No file is being written for as long. */
+const PART_MAX_AGE_MS = 24 * 3_600_000;
 /** So often it begins again because others were faster. */
 const ATTEMPTS_MAX_COUNT = 8;
 
@@ -92,6 +94,7 @@ export async function compactArchive(
   const merged: Omit<CompactedOrigin, 'removed'>[] = [];
   for (const origin of origins) merged.push(await compaction.origin(origin));
   const then = await remove();
+  if (!isDry) await store.removeParts?.(ports.wallMs() - PART_MAX_AGE_MS);
   return merged.map((one) => ({ ...one, removed: together(first?.get(one.origin), then.get(one.origin)) }));
 }
 

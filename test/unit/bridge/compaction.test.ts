@@ -1,6 +1,9 @@
 /** What a compaction keeps as it was, what it refuses, and what it removes when. */
+import { existsSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import t, { type Test } from 'tap';
+import { FileObjectStore } from '../../../bridge/archive/file-object-store.js';
 import type { FileFormat } from '../../../bridge/archive/object-key.js';
 import { entryKey } from '../../../bridge/archive/manifest.js';
 import { encodeMerge } from '../../../bridge/archive/merge-record.js';
@@ -60,6 +63,22 @@ for (const format of ['parquet', 'ndjson'] as const)
     t.same((await rowTexts(store)).sort(), before);
     t.match(await verify(store), { faults: [], notes: [/^lost /] });
   });
+
+t.test('what a crash has left half-written in a folder goes after a day', async (t) => {
+  const folder = t.testdir();
+  const store = new FileObjectStore(folder);
+  await new ArchiveWorld(t, store).cut(10, rowsOf(1, 10));
+  const part = join(folder, 'data', '.0123456789abcdef.part');
+  writeFileSync(part, 'half of a file');
+  utimesSync(part, NOW_MS / 1000, NOW_MS / 1000);
+  const day = 24 * 3_600_000;
+  await compact(store, NOW_MS + day);
+  t.ok(existsSync(part));
+  await compact(store, NOW_MS + day + 1, { isDry: true });
+  t.ok(existsSync(part));
+  await compact(store, NOW_MS + day + 1);
+  t.notOk(existsSync(part));
+});
 
 t.test('extracted columns keep their values, whatever is configured now', async (t) => {
   const store = new MemoryObjectStore();

@@ -47,12 +47,13 @@ t.test('what a crash left is nobody’s object, and can be removed when it is ol
   const store = new FileObjectStore(root);
   t.equal(await store.removeParts(Date.now()), 0);
   await store.create('a/b', BODY);
-  for (const name of ['.old.part', '.new.part']) writeFileSync(join(root, 'a', name), 'half');
-  utimesSync(join(root, 'a', '.old.part'), 1, 1);
+  const [old, young, other] = ['.0123456789abcdef.part', '.fedcba9876543210.part', '.film.mkv.part'];
+  for (const name of [old, young, other]) writeFileSync(join(root, 'a', name), 'half');
+  for (const name of [old, other]) utimesSync(join(root, 'a', name), 1, 1);
   writeFileSync(join(root, '.keep'), 'somebody else’s');
   t.equal(await count(store), 1);
   t.equal(await store.removeParts(1_000_000), 1);
-  t.same(readdirSync(join(root, 'a')).sort(), ['.new.part', 'b']);
+  t.same(readdirSync(join(root, 'a')).sort(), [young, other, 'b'].sort());
   t.ok(existsSync(join(root, '.keep')));
 });
 
