@@ -73,6 +73,7 @@ export function createCrashPlan(random: Random): CrashPlan {
       outboundTopicAliasMaximum: 0,
       memoryMaxBytes: random.chance(0.1) ? 20_000 : 1 << 26,
       takeovers: { count: 1000, windowMs: 10_000 },
+      willsPerSecondMax: random.fork('wills').pick([0, 0, 1]),
     },
     store: {
       segmentMaxBytes: random.pick([4, 8, 16, 64]) * 1024,

@@ -29,6 +29,7 @@ export const CRASH_SITUATIONS = [
   'QoS 2 message sent again by the gateway after a crash',
   'PUBREL sent again by the gateway after a crash',
   'will waited over a crash',
+  'will waited for its turn over a crash',
   'member of a group chosen after a crash',
   'retained value read after a crash',
 ] as const;

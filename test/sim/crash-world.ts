@@ -202,6 +202,7 @@ export class CrashWorld implements DiskWatcher, ClientWorld {
     if (disk.isUnderWay('write', '.snapshot') || disk.isUnderWay('sync', '.snapshot'))
       situations.saw('crash in the middle of a snapshot');
     if (process.lanes.env.gauges.pendingWills > 0) situations.saw('will waited over a crash');
+    situations.saw('will waited for its turn over a crash', process.lanes.env.wills.waitingCount);
     this.#crashedAt = this.scheduler.now();
     this.#over(power);
   }

@@ -9,6 +9,7 @@ const RARE: ReadonlySet<string> = new Set([
   'session expired',
   'damaged snapshot passed over',
   'database failed to write',
+  'will waited for its turn over a crash',
 ]);
 
 const describe = (failure: Error): string =>
