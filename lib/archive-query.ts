@@ -32,8 +32,12 @@ export async function* queryArchive(
   const workerData: QuestionData = { config: { archive }, query };
   const worker = new Worker(WORKER, { workerData, execArgv: [], resourceLimits: RESOURCE_LIMITS });
   let isOver = false;
+  // It may also run out of memory while nobody waits for it, as while it is being ended.
+  let fault: Error | undefined;
+  worker.on('error', (error) => (fault = error));
   try {
     for (;;) {
+      if (fault !== undefined) throw fault;
       const answered = once(worker, 'message', { signal }) as Promise<[Answer]>;
       worker.postMessage('more');
       const [answer] = await answered;

@@ -156,11 +156,6 @@ export class Connection implements PeerLink {
     return bufferedBytes(this.#stream) + (rawStream?.writableLength ?? bufferedBytes(rawStream));
   }
 
-  /** Datagrams that were not genuine, or not new. */
-  get droppedDatagrams(): number {
-    return this.#seal?.dropped ?? 0;
-  }
-
   send(channel: Channel, frame: Uint8Array): boolean {
     if (this.#state !== 'live') return false;
     if (frame.length > FRAME_MAX_BYTES) {

@@ -61,11 +61,7 @@ export class Ballast {
 
   async #isThere(): Promise<boolean> {
     const size = await this.#files.open(this.#path, 'read').then(
-      async (file) => {
-        const bytes = await file.size();
-        await file.close();
-        return bytes;
-      },
+      (file) => file.size().finally(() => file.close()),
       () => 0,
     );
     return size === this.#bytes;

@@ -1,4 +1,5 @@
 /** Gateways that archive: into a folder, into a store that is away for a while, beyond what may wait, and from an old copy of their data. */
+import { once } from 'node:events';
 import {
   cpSync,
   existsSync,
@@ -15,11 +16,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setTimeout as elapse } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
 import { DuckDBInstance } from '@duckdb/node-api';
 import t, { type Test } from 'tap';
 import { FileObjectStore } from '../../bridge/archive/file-object-store.js';
 import { Manifest } from '../../bridge/archive/manifest.js';
 import type { ManifestEntry } from '../../bridge/archive/manifest-entry.js';
+import { EVERYTHING } from '../../bridge/archive/reading/object-place.js';
+import { queryArchive } from '../../lib/archive-query.js';
 import { parseConfig } from '../../lib/config/index.js';
 import type { ArchivesStatus } from '../../lib/contracts/archive-status.js';
 import { parseGatewayId } from '../../lib/contracts/gateway-id.js';
@@ -186,6 +190,15 @@ t.test('what clients publish is in the folder soon, and a query finds it', async
     Array.from({ length: 22 }, (_, i) => i + 1),
   );
   t.equal((await second.get('/api/v1/archive/messages?from=tomorrow')).status, 400);
+
+  // Its thread may fail while nobody waits for it.
+  const begun = once(process, 'worker') as Promise<[Worker]>;
+  const config = parseConfig({ overrides: { dataDir: join(folder, 'data') } });
+  const pages = queryArchive(config, { ...EVERYTHING, limit: 1, signal: AbortSignal.timeout(SOON_MS) });
+  t.equal((await pages.next()).done, false);
+  const [worker] = await begun;
+  worker.emit('error', new Error('out of memory'));
+  await t.rejects(pages.next(), /out of memory/);
 });
 
 t.test('a gateway with nothing to archive writes no entries', async (t) => {
