@@ -32,8 +32,9 @@ export class CrashFaults {
     if (diskFills) this.#later('fill', (on) => this.#fill(on));
   }
 
-  /** Everything is well from here on. */
+  /** Everything is well from here on. What fails is told a little later. */
   end(): void {
+    if (this.mayFail) this.#wrongAt = this.#world.scheduler.now();
     this.#isFaulty = false;
     this.#fill(false);
   }
