@@ -494,7 +494,7 @@ t.test('C4: a publisher with a new session begins anew, and a duplicate is not o
 });
 
 t.test('C4: who was not told that a message is refused sends it again behind others', async (t) => {
-  const order = (v: 4 | 5, rc: number, fault = ''): string[] => {
+  const order = (v: 4 | 5, rc: number, fault = '', refusesAtAnyTime = false): string[] => {
     const { history, pub, sub } = stage();
     const unsure = history.client('unsure', { v });
     unsure.on();
@@ -509,10 +509,11 @@ t.test('C4: who was not told that a message is refused sends it again behind oth
     unsure.publishAgain(first);
     unsure.publishAgain(second);
     sub.receive(first);
-    return found(judge({ history }, { okShareMin: 0, refusingFaults: ['disk'] }));
+    return found(judge({ history }, { okShareMin: 0, refusingFaults: ['disk'], refusesAtAnyTime }));
   };
   t.same(order(5, 0x83), []);
   t.same(order(5, 0, 'disk'), [], 'perhaps nobody was told');
+  t.same(order(5, 0, '', true), [], 'it may refuse without anybody’s knowledge');
   t.same(order(5, 0), ['C4 order'], 'nobody was refused');
   t.same(order(4, 0x83), ['C4 order'], 'MQTT 3.1.1 refuses nobody');
 });

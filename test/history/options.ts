@@ -54,6 +54,8 @@ export interface CheckOptions {
   /** Kinds of faults in which the broker refuses messages, and how long it may go on with that. */
   readonly refusingFaults: readonly string[];
   readonly refusingLateMs: number;
+  /** The broker is so short of something that it may refuse at any time, also those who left before they were told. */
+  readonly refusesAtAnyTime: boolean;
   /** Filters of topics on which others publish too. */
   readonly unjudgedTopics: readonly string[];
   /**
@@ -86,6 +88,7 @@ export const DEFAULT_OPTIONS: CheckOptions = {
   endingFaults: ['kill'],
   refusingFaults: [],
   refusingLateMs: 2500,
+  refusesAtAnyTime: false,
   unjudgedTopics: ['$SYS/#', 'sprawl/dead-letter'],
   concurrentTopics: [],
 };

@@ -57,6 +57,9 @@ export interface CrashPlan {
   readonly burstMaxCount: number;
 }
 
+/** What is in flight of a few clients may be more. */
+export const isShortOfMemory = ({ limits }: CrashPlan): boolean => limits.memoryMaxBytes < 1 << 20;
+
 export function createCrashPlan(random: Random): CrashPlan {
   const blockMaxCount = random.pick([4, 8, 8, 32]);
   return {

@@ -6,7 +6,7 @@ import { checkHistory } from '../history/checker.js';
 import { formatEvent } from '../history/event.js';
 import type { CheckOptions } from '../history/options.js';
 import type { CrashClient } from './crash-client.js';
-import { createCrashPlan, type CrashClientProfile } from './crash-plan.js';
+import { createCrashPlan, type CrashClientProfile, isShortOfMemory } from './crash-plan.js';
 import type { CrashProcess } from './crash-process.js';
 import type { CrashSituations } from './crash-situations.js';
 import { CrashWorkload } from './crash-workload.js';
@@ -147,6 +147,7 @@ function judge(world: CrashWorld): void {
     willLosingFaults: [],
     endingFaults: ['crash'],
     refusingFaults: ['disk fails', 'disk fills'],
+    refusesAtAnyTime: isShortOfMemory(plan),
   };
   const { violations, reasons } = checkHistory(history.events, options);
   for (const reason of reasons)

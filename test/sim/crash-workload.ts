@@ -1,6 +1,7 @@
 /** What clients do at random until the run heals. */
 import type { WillChoices } from '../history/client-session.js';
 import type { EventQoS } from '../history/event.js';
+import { isShortOfMemory } from './crash-plan.js';
 import type { CrashClient } from './crash-client.js';
 import type { CrashWorld } from './crash-world.js';
 import type { Random } from './random.js';
@@ -91,8 +92,8 @@ export class CrashWorkload {
 
   /** Input of a 3.1.1 client whose message cannot be stored waits, also its DISCONNECT. */
   #mayBeHeld({ profile, pendingCount }: CrashClient): boolean {
-    const { limits, faultShare, diskFills } = this.#world.plan;
-    const refuses = limits.memoryMaxBytes < 1 << 20 || faultShare > 0 || diskFills;
+    const { plan } = this.#world;
+    const refuses = isShortOfMemory(plan) || plan.faultShare > 0 || plan.diskFills;
     return refuses && profile.version === 4 && pendingCount > 0;
   }
 

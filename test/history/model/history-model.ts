@@ -83,9 +83,9 @@ export class HistoryModel {
 
   /** Whether the broker refused messages between the two, or was made to: perhaps nobody was told. */
   mayHaveRefused(fromMs: number, untilMs: number): boolean {
+    const { refusesAtAnyTime, refusingFaults, refusingLateMs } = this.options;
     const last = this.#refusedAtMs.findLast((atMs) => atMs <= untilMs);
-    if (last !== undefined && last >= fromMs) return true;
-    const { refusingFaults, refusingLateMs } = this.options;
+    if (refusesAtAnyTime || (last !== undefined && last >= fromMs)) return true;
     return this.faults
       .overlapping(fromMs - refusingLateMs, untilMs)
       .some(({ what }) => refusingFaults.includes(what));
