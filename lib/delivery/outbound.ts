@@ -236,9 +236,13 @@ export class Outbound {
       // The one that has replaced it meanwhile may have gone to the client already: an older one would come too late.
       const current = this.#env.store.retained.get(topic);
       if (this.#transmitter !== transmitter || current === undefined) return;
+      // After UNSUBSCRIBE it would be a new message [MQTT-3.10.4-2].
+      if (this.#session.subscriptions.get(owed.filter) === undefined) return;
       if (!this.#session.canReceive(topic)) return;
       if (lesser(current.qos, owed.qos) > 0) {
-        this.#oweAgain(owed);
+        // It waits for its turn; a crash may take that away, and leaves the copy for the subscription.
+        this.#owing().addAgain(owed);
+        this.pump();
         return;
       }
       const forwarded = this.#forwarded(current);
@@ -257,13 +261,6 @@ export class Outbound {
         if (wasFull) this.pump();
       },
     });
-  }
-
-  /** What is retained now has a QoS of its own, and waits for its turn; a crash may take that away, and leaves the copy for the subscription. */
-  #oweAgain(owed: OwedImage): void {
-    if (this.#session.subscriptions.get(owed.filter) === undefined) return;
-    this.#owing().addAgain(owed);
-    this.pump();
   }
 
   /** Whether a message that has waited for its turn may leave now. */
