@@ -287,7 +287,7 @@ class EdgeGateway implements Gateway {
     this.#notReady = 'stopping';
     const left = mesh?.stop();
     const closed = this.#listeners.close();
-    const drained = lanes.drain('the gateway shuts down');
+    const drained = lanes.drain('the gateway shuts down', drainTimeoutMs);
     const timeout = setTimeout(() => lanes.destroy(), drainTimeoutMs);
     await drained;
     clearTimeout(timeout);

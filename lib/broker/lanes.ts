@@ -261,14 +261,14 @@ export class Lanes {
     this.registry.sweep(now);
   }
 
-  /** Tells every client that the gateway goes away, and resolves when the last has gone. */
-  async drain(text: string): Promise<void> {
+  /** Tells every client that the gateway goes away, and resolves when the last has gone. @param graceMs how long that may take each of them */
+  async drain(text: string, graceMs?: number): Promise<void> {
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    for (const connection of [...this.connections]) {
-      connection.disconnect({ code: ReasonCode.serverShuttingDown, counter: C.disconnectedShutdown, text });
-    }
+    const grace = graceMs === undefined ? {} : { graceMs };
+    const reason = { code: ReasonCode.serverShuttingDown, counter: C.disconnectedShutdown, text, ...grace };
+    for (const connection of [...this.connections]) connection.disconnect(reason);
     if (this.connections.size > 0) await empty;
     this.#env.wills.flush();
   }

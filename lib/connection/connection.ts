@@ -35,7 +35,7 @@ type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
 /** Input beyond this waits in the client's socket while a connection does not take any. */
 const WAITING_MAX_BYTES = 65536;
-/** How long a closing connection may take to send its last bytes. */
+/** How long a closing connection may take to send its last bytes, where nothing else is said. */
 const CLOSE_GRACE_MS = 2000;
 
 export class Connection implements TransportHandler, FrameHandler, PacketLink {
@@ -302,7 +302,7 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
         this.closeReason = reason;
         this.#lane?.flush();
         if (this.version === 5 && reason.code !== undefined) this.#sendDisconnect(reason.code, reason.text);
-        this.close(reason.counter);
+        this.close(reason.counter, reason.graceMs);
         break;
       case ConnectionState.closing:
       case ConnectionState.closed:
@@ -335,9 +335,9 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
    * Sends what is gathered and closes; the session learns of it at once. @param counter undefined: counted already, as every
    * end of a handshake is.
    */
-  close(counter: number | undefined): void {
+  close(counter: number | undefined, graceMs = CLOSE_GRACE_MS): void {
     if (this.#state === ConnectionState.accepting) {
-      this.#endWhenReady ??= () => this.close(counter);
+      this.#endWhenReady ??= () => this.close(counter, graceMs);
       return;
     }
     if (this.#state >= ConnectionState.closing) return;
@@ -346,7 +346,7 @@ export class Connection implements TransportHandler, FrameHandler, PacketLink {
     this.outbox.end();
     this.transport.resume();
     const { clock, timers } = this.#env;
-    this.#closeDeadline = timers.at(clock.now() + CLOSE_GRACE_MS, () => this.transport.destroy());
+    this.#closeDeadline = timers.at(clock.now() + graceMs, () => this.transport.destroy());
     this.#giveBack(counter);
   }
 

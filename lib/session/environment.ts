@@ -104,6 +104,8 @@ export interface CloseReason {
   readonly counter: number;
   /** One line for the log and, where the client wants reasons, for the client. */
   readonly text: string;
+  /** How long its last bytes may take. Default: two seconds. */
+  readonly graceMs?: number;
 }
 
 /** The connection as its session sees it. */

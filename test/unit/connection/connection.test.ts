@@ -122,6 +122,16 @@ t.test('a closing connection hears nothing more, and is destroyed when it does n
   t.same(world.events, ['door opened', 'door closed', 'closed']);
 });
 
+t.test('a gateway that stops gives its clients as long as it is told to', async (t) => {
+  const world = new ConnectionWorld();
+  const peer = await world.enter();
+  void world.lanes.drain('the gateway shuts down', 5000);
+  world.advance(4999);
+  t.notOk(peer.transport.log.includes('destroy'));
+  world.advance(1);
+  t.ok(peer.transport.log.includes('destroy'));
+});
+
 t.test('one that goes in time is not destroyed', async (t) => {
   const world = new ConnectionWorld();
   const peer = await world.enter();
