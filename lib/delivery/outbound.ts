@@ -294,7 +294,9 @@ export class Outbound {
 
   #mayTake(outbox: Outbox, messages: number): boolean {
     // QoS 0 may not keep the output so full that what waits in the backlog never gets its turn.
-    const maxBytes = this.queuedCount > 0 ? PUMP_BELOW_BYTES / 2 : this.#env.limits.clientOutputMaxBytes;
+    const { clientOutputMaxBytes } = this.#env.limits;
+    const maxBytes =
+      this.queuedCount > 0 ? Math.min(clientOutputMaxBytes, PUMP_BELOW_BYTES / 2) : clientOutputMaxBytes;
     if (outbox.pending > maxBytes) {
       count(this.#env.counters, C.droppedSlowConsumer, messages);
       return false;

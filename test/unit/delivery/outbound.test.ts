@@ -138,6 +138,18 @@ t.test(
   },
 );
 
+t.test('the output cap holds beside what waits in the queue, too', async (t) => {
+  const world = new LaneWorld({ clientOutputMaxBytes: 50_000 });
+  const { session, link } = world.connected({ version: 5, sendWindow: 1 });
+  deliver(session, { qos: 1, payload: 'first' });
+  deliver(session, { qos: 1, payload: 'waits' });
+  t.equal(session.outbound.queuedCount, 1);
+  const payload = Buffer.alloc(20_000);
+  for (let index = 0; index < 10; index++) deliver(session, { qos: 0, payload });
+  t.same(world.counted('dropped'), { droppedSlowConsumer: 7 });
+  t.ok(link.outbox.pending < 50_000 + 20_100);
+});
+
 t.test('a run is dropped in whole and counted message by message', async (t) => {
   const world = new LaneWorld({ clientOutputMaxBytes: 1000 });
   const slow = world.connected();
