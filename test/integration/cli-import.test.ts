@@ -34,8 +34,8 @@ t.test('import writes a file that the check takes, and never over another one', 
 t.test('import reads the files of include_dir in the order of mosquitto, one level deep', async (t) => {
   const dir = t.testdir({
     d: {
-      'b.conf': 'max_keepalive 30\n',
-      'B.conf': 'max_keepalive 20\n',
+      'b.conf': 'sys_interval 30\n',
+      'B.conf': 'sys_interval 20\n',
       'a.txt': 'nonsense\n',
       'c.conf': 'include_dir /none\n',
     },
@@ -44,7 +44,7 @@ t.test('import reads the files of include_dir in the order of mosquitto, one lev
   writeFileSync(conf, `include_dir ${join(dir, 'd')}\nlog_dest stderr\n`);
   const { code, out } = await runHere(['import', conf]);
   t.equal(code, 0);
-  t.match(out, `keepAliveMaxS: 30 # ${join(dir, 'd', 'b.conf')}:1: max_keepalive 30\n`);
+  t.match(out, `intervalS: 30 # ${join(dir, 'd', 'b.conf')}:1: sys_interval 30\n`);
   const names = ['b.conf', 'A.conf', '01.conf', 'a.conf', 'B.conf', '00.conf'];
   t.strictSame(names.sort(inMosquittosOrder), ['00.conf', '01.conf', 'A.conf', 'a.conf', 'B.conf', 'b.conf']);
 });

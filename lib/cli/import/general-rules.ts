@@ -30,6 +30,15 @@ function payloadSize(value: string): Outcome {
   );
 }
 
+/** mosquitto 2.0.11 lets a client of 3.1.1 in whatever it asks for, and cannot tell it of the limit either. */
+function keepAlive(value: string): Outcome {
+  const outcome = byNumber({ key: 'mqtt.keepAliveMaxS', min: 0, max: 65_535 })(value);
+  if (outcome.kind !== 'taken' || wholeNumberOf(value) === 0) return outcome;
+  const note =
+    'clients of MQTT 3.1 and 3.1.1 that ask for a longer keep alive, or for none, are refused here: shorten theirs, or leave this out';
+  return takenWithCare(outcome.settings, outcome.note === undefined ? note : `${outcome.note}; ${note}`);
+}
+
 const DURATION_S: Readonly<Record<string, number>> = {
   h: 3600,
   d: 86_400,
@@ -160,7 +169,7 @@ export const GENERAL_RULES: Rules = {
     max: 65_535,
     zero: taken({ 'delivery.windowMax': 65_535 }),
   }),
-  max_keepalive: byNumber({ key: 'mqtt.keepAliveMaxS', min: 0, max: 65_535 }),
+  max_keepalive: keepAlive,
   max_packet_size: packetSize,
   max_queued_bytes: byNumber({
     key: 'delivery.clientQueueMaxBytes',

@@ -136,6 +136,21 @@ t.test('numbers, durations and sizes become those of our keys', async (t) => {
   for (const [text, settings] of cases) t.match(settingsOf(text), settings, text);
 });
 
+t.test(
+  'a longest keep alive is looked at: it keeps clients of MQTT 3.1.1 out that mosquitto lets in',
+  async (t) => {
+    t.match(outcomeAt('max_keepalive 300', 1), {
+      needsAttention: true,
+      note: /^clients of MQTT 3\.1 and 3\.1\.1 .* are refused here/,
+    });
+    t.match(outcomeAt('max_keepalive 70000', 1), {
+      needsAttention: true,
+      note: /outside of 0 to 65535; clients/,
+    });
+    t.notOk(needsAttention(outcomeAt('max_keepalive 0', 1)));
+  },
+);
+
 t.test('of several log_type lines the most talkative holds, and log_dest none is silence', async (t) => {
   t.equal(settingsOf('log_type error\nlog_type notice\nlog_type warning')['log.level'], 'info');
   t.equal(settingsOf('log_type all')['log.level'], 'debug');
@@ -424,7 +439,7 @@ t.test('what is made passes the check, whatever the relations between the keys',
 });
 
 t.test('the file and the JSON tell every line and no secret', async (t) => {
-  const text = `${OPEN}connection c\nremote_password s3cret\nnonsense s\nuser m\nlog_dest file /l\nmax_keepalive 99999\n`;
+  const text = `${OPEN}connection c\nremote_password s3cret\nnonsense s\nuser m\nlog_dest file /l\nsys_interval 99999\n`;
   const plan = planOf(text);
   const yaml = renderYaml(plan, 'm.conf');
   for (let line = 1; line <= 8; line += 1) t.match(yaml, new RegExp(`#   m\\.conf:${line}: `));
@@ -435,7 +450,7 @@ t.test('the file and the JSON tell every line and no secret', async (t) => {
   t.strictSame(parsed.findings, ['f']);
   t.match(parsed.lines[7], {
     outcome: 'taken',
-    text: /99999 is outside of 0 to 65535/,
+    text: /99999 is outside of 0 to 86400/,
     needsAttention: false,
   });
   t.match(summaryText(planOf('user m\n'), []), 'nothing needs attention');
