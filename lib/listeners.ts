@@ -170,7 +170,7 @@ export class Listeners {
     return server;
   }
 
-  /** The hand-shake of a WebSocket counts against the time for CONNECT. */
+  /** The hand-shake of a WebSocket has as much time as CONNECT after it. */
   #httpOptions(): ServerOptions {
     const timeoutMs = this.#connectTimeoutMs;
     return {

@@ -12,7 +12,7 @@ import { STORAGE_COMMANDS } from './storage-commands.js';
 const NO_POSITIONALS = { min: 0, max: 0 } as const;
 
 const CLIENT_EXIT_CODES =
-  'Exit codes: 0 done; 1 no connection, or a wrong command line; otherwise the code with which the broker refused the connection, the publish or the subscription (MQTT 3.1.1: 1 to 5; MQTT 5: 128 to 162, e.g. 135 for "not authorized").';
+  'Exit codes: 0 done; 1 no connection, or a wrong command line; otherwise the code with which the broker refused the connection, the publish or the subscription (MQTT 3.1.1: 1 to 5, and 128 for a subscription; MQTT 5: 128 to 162, e.g. 135 for "not authorized").';
 const RECONNECTS = 'A connection that breaks later is made again every second until it works.';
 
 /** Every command, in the order of the help. */

@@ -15,6 +15,7 @@ const INTRODUCTION = `# Command line
 - 1: it could not be done (a port is in use, a file cannot be written);
 - 2: the command line or the configuration is wrong, and nothing was started;
 - 70: a bug; the process stopped rather than go on in an unknown state;
+- 141: whoever read what was still being printed went away (\`sub\` and \`pub\`, too);
 - 130, 143: ended at once by SIGINT or SIGTERM (\`up\`: by the second one; the first drains and ends with 0).
 
 \`pub\` and \`sub\` have the exit codes of mosquitto_pub and mosquitto_sub, as said there.

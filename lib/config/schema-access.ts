@@ -80,7 +80,7 @@ export const listenersSchema = z.strictObject({
 
 export const httpSchema = z.strictObject({
   host: listenHost(
-    'Address of /healthz, /readyz and /metrics. They ask for no password: open it only towards those who may read them.',
+    'Address of the HTTP listener: /healthz, /readyz, /metrics, and what docs/http-api.md names besides, such as /status and /mesh. It asks for no password: open it only towards those who may read them.',
   ),
   port: portOrOff
     .default(8880)
@@ -106,7 +106,8 @@ export const securitySchema = z.strictObject({
   aclFile: path({
     description:
       'Topic permissions in the format of mosquitto. A relative path is relative to the working directory.',
-    defaultText: 'none: every client may use every topic outside `$`',
+    defaultText:
+      'none: every client may receive every topic, and publish to every one that does not begin with `$`',
   }),
   acl: z
     .array(aclRuleSchema)
@@ -145,7 +146,7 @@ export const mqttSchema = z.strictObject({
     max: 600_000,
     default: 5000,
     description:
-      'Time from the accepted connection to its whole CONNECT packet, TLS and WebSocket hand-shakes included.',
+      'Time that a connection has for its whole CONNECT packet; the hand-shakes of TLS and WebSocket before it have as much, each for itself. The answer to CONNECT comes within six times that, or the connection ends.',
     higher: 'devices on slow links get in; idle strangers hold a socket longer.',
     lower: 'strangers are gone sooner; slow hand-shakes fail.',
   }),
@@ -172,16 +173,16 @@ export const mqttSchema = z.strictObject({
     max: 65535,
     default: 0,
     description:
-      'Longest keep alive that a client may ask for; MQTT 5 clients above it, or without any, are told this value (Server Keep Alive). 0 is no cap.',
+      'Longest keep alive that a client may ask for; MQTT 5 clients above it, or without any, are told this value (Server Keep Alive). Those of 3.1 and 3.1.1 cannot be told, and are refused (not authorized, 5). 0 is no cap.',
     higher: 'less traffic on metered links; dead connections and their wills are noticed later.',
-    lower: 'dead connections are noticed sooner; more PINGREQ.',
+    lower: 'dead connections are noticed sooner; more PINGREQ; more clients of 3.1.1 are refused.',
   }),
   sessionExpiryMaxS: integer({
     min: 0,
     max: SECONDS_FOR_EVER,
     default: 604_800,
     description:
-      'Longest time that the session of an absent client is kept, also for MQTT 3.1.1 clients with Clean Session 0. 4294967295 is for ever.',
+      'Longest time that the session of an absent client is kept, also for MQTT 3.1.1 clients with Clean Session 0. 0 and 4294967295 are no cap: it is kept for as long as its client asks for, that of a 3.1.1 client for ever.',
     higher: 'devices may stay away longer without loss; their queues stay.',
     lower: 'queues of lost devices go sooner.',
   }),

@@ -29,7 +29,7 @@ export const deliverySchema = z.strictObject({
     min: KIB,
     max: BYTES_MAX,
     defaultText:
-      'a quarter of `limits.diskMaxBytes`; where `storage.durability` is `memory` 16777216 (16 MiB), or `mqtt.packetMaxBytes` where that is more, but at most `limits.memoryMaxBytes`',
+      'a quarter of `limits.diskMaxBytes`, or `mqtt.packetMaxBytes` where that is more; where `storage.durability` is `memory` 16777216 (16 MiB), or `mqtt.packetMaxBytes` where that is more, but at most `limits.memoryMaxBytes`',
     description:
       'Bytes that wait for one client. When it is full, new messages for that client are dropped and counted (queue_full).',
     higher: 'longer absences without loss; more space on the disk, or memory.',
@@ -40,7 +40,7 @@ export const deliverySchema = z.strictObject({
     max: BYTES_MAX,
     default: 4 * MIB,
     description:
-      'Bytes handed to the socket of one client that it has not taken yet. Above it QoS 0 messages for that client are dropped (slow_consumer) and others wait in its queue.',
+      'Bytes handed to the socket of one client that it has not taken yet. Above it QoS 0 messages for that client are dropped (slow_consumer); while others wait in its queue, above 131072 already. Others wait there from 262144 on, whatever is set here.',
     higher: 'bursts to slow clients survive; more memory per slow client.',
     lower: 'slow clients lose QoS 0 messages sooner.',
   }),
@@ -67,7 +67,7 @@ export const deliverySchema = z.strictObject({
     max: 250,
     default: 16,
     description:
-      'How often one message may be sent to a client without being acknowledged, over its reconnects and retries, before it goes to `delivery.deadLetterTopic`.',
+      'How often one message may be sent again to a client that does not acknowledge it, over its reconnects and retries, before it goes to `delivery.deadLetterTopic`. A restart of the gateway counts anew.',
     higher: 'flaky links get more chances; a message that crashes its device crashes it more often.',
     lower: 'poison messages go sooner; flaky links lose messages to the dead-letter topic.',
   }),
@@ -170,7 +170,7 @@ export const limitsSchema = z.strictObject({
     defaultText:
       '80 % of the memory of the machine or container less 268435456 (256 MiB) for the process itself, at most 60 % of what Node.js may use (`--max-old-space-size`), at least 16777216 (16 MiB)',
     description:
-      'Budget for copies of messages in memory, all queues together. When it is used up, what is on the disk is read back when its turn comes; what is in memory only is dropped and counted (memory).',
+      'Budget for copies of messages in memory, all queues together. When it is used up, what is on the disk is read back when its turn comes; what is in memory only is dropped and counted (memory), and where that does not make room QoS 1 and 2 publishers are refused as with `limits.diskMaxBytes`.',
     higher: 'less is read back; the process may be killed when the machine runs out.',
     lower: 'more room for others on the machine; more is read back.',
   }),
@@ -252,7 +252,7 @@ export const limitsSchema = z.strictObject({
     min: 1,
     max: COUNT_MAX,
     default: 500,
-    description: 'The same for one remote address.',
+    description: 'The same as `limits.handshakesMax` for one remote address.',
     higher: 'many devices behind one address get in sooner after an outage.',
     lower: 'one stranger can hold less.',
   }),
@@ -294,8 +294,8 @@ export const shutdownSchema = z.strictObject({
     max: 3_600_000,
     default: 5000,
     description:
-      'Time that clients get at SIGTERM to take what is in flight before their connections are cut.',
-    higher: 'less is sent again after a restart; a stop takes longer.',
+      'Time that clients get at SIGTERM to take what was sent to them, acknowledgements included, before their connections are cut. What they answer meanwhile is not read any more.',
+    higher: 'clients on slow links get more of it; a stop takes longer where one does not read.',
     lower: 'a stop is faster.',
   }),
 });
