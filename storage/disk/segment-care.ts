@@ -93,7 +93,7 @@ export class SegmentCare {
       this.#warnedOf.add(name);
       options.logger.warn('what it has not fetched is more than is kept for others: the oldest of it goes', {
         ...{ name, from: position, keptFrom: from, maxBytes: options.floorsMaxBytes },
-        raise: 'limits.diskMaxBytes',
+        raise: 'mesh.peerKeepMaxBytes',
       });
     }
     return from;

@@ -15,6 +15,7 @@ import {
   type TestStoreParts,
   testStoreParts,
 } from '../../support/disk-store.js';
+import { nullLogger } from '../../support/null-logger.js';
 import { str } from '../../support/protocol-bytes.js';
 import { filledFolder, flip, imageOf, openStore, segmentsOf } from '../../support/storage-tools.js';
 
@@ -286,10 +287,12 @@ t.test(
 
 t.test('who does not come for its messages does not fill the disk', async (t) => {
   const options = { keepMaxBytes: 0, keepMaxAgeMs: 0, segmentMaxBytes: 4096, checkpointEveryBytes: 1024 };
+  const warnings: unknown[] = [];
   const { store } = await opened(testStoreParts(), undefined, {
     ...options,
     snapshotEveryBytes: 4096,
     floorsMaxBytes: 20_000,
+    logger: { ...nullLogger, warn: (_message, fields) => void warnings.push(fields) },
   });
   store.setFloor('peer', 1);
   for (let round = 0; round < 12; round++) {
@@ -301,6 +304,7 @@ t.test('who does not come for its messages does not fill the disk', async (t) =>
   t.ok(first > 1, 'the oldest has gone');
   t.ok(store.log.storedBytes < 60_000, 'and the newest is there');
   t.same([...store.floors], [['peer', 1]], 'who comes is told what it missed');
+  t.match(warnings, [{ name: 'peer', maxBytes: 20_000, raise: 'mesh.peerKeepMaxBytes' }]);
   await store.close();
 });
 
