@@ -103,7 +103,7 @@ export const MESH_COMMANDS: readonly Command[] = [
     summary: 'Show what waits for the other gateways, and whether it moves.',
     usage: '[OPTIONS]',
     details: [
-      'For each other gateway: messages that it has not acknowledged and how long the oldest has waited, what was sent, acknowledged, received and refused. Ends with 1 where a link is stalled or down, for monitoring.',
+      'For each other gateway: messages that wait to be sent to it, how long the oldest on its way has not been acknowledged, what was sent, acknowledged, received and refused. Ends with 1 where a link is stalled or down, for monitoring.',
     ],
     options: MESH_STATUS_OPTIONS,
     positionals: NO_POSITIONALS,

@@ -39,11 +39,11 @@ export interface MeshPeer {
   /** Why it is not up, or not direct, or what is wrong though it is; null: nothing is. */
   readonly reason: string | null;
   readonly rttMs: number | null;
-  /** Messages of QoS 1 and 2 from here that it has not acknowledged. */
+  /** Messages of QoS 1 and 2 that wait to be sent to it; while a backlog goes, and while it is away, positions of the log, wanted or not. */
   readonly pendingMessages: number;
-  /** Of those in memory and on their way: what is in the log alone is not counted. */
+  /** In memory, and on their way: what is in the log alone is not counted. */
   readonly pendingBytes: number;
-  /** How long the oldest of them has waited; null: none waits. */
+  /** How long the oldest on its way has not been acknowledged; null: none is. */
   readonly oldestUnackedMs: number | null;
   readonly sentMessages: number;
   readonly ackedMessages: number;

@@ -54,7 +54,7 @@ export const MESH_METRICS: readonly MeshMetric[] = [
   perPeer(
     'sprawl_mesh_pending_messages',
     'gauge',
-    'Messages of QoS 1 and 2 that another gateway has not acknowledged; while it is away, positions of the log that it has not seen.',
+    'Messages of QoS 1 and 2 that wait to be sent to another gateway; while a backlog goes, and while it is away, positions of the log, wanted or not.',
     ({ pendingMessages }) => pendingMessages,
   ),
   perPeer(

@@ -11,7 +11,7 @@ export interface MeshSummary {
   readonly members: Readonly<Record<PeerStatus, number>>;
   /** To the others that are meant to be there: not to those that have left or were evicted. */
   readonly links: Readonly<Record<LinkState, number>>;
-  /** Messages of QoS 1 and 2 from here that others have not acknowledged. */
+  /** Messages of QoS 1 and 2 from here that wait to be sent to others: see MeshPeer. */
   readonly pendingMessages: number;
   readonly pendingBytes: number;
 }
