@@ -8,7 +8,7 @@
  *     index/          the database: what waits for whom; made again from the two others where it is in doubt
  *     snapshots/      the newest copies of the database
  *     ballast         space that is given up when the disk is full
- *     mesh/           who the gateway is in its mesh, where it is in one: the mesh's own, here for backups alone
+ *     mesh/           who the gateway is in its mesh or archive, where it has one: the mesh's own, here for backups alone
  *     restoring.json  while the folder is made from a backup: no gateway starts on it
  */
 export interface Layout {
