@@ -15,9 +15,11 @@ export const nameOf = ({ version, type, malformation }: Card): string => `${vers
 const VERSIONS: readonly Version[] = [3, 4, 5];
 /** A packet of an optional shape may need some tries until a malformation has something to work on. */
 const TRIES = 20;
+/** Of one that exists; among a hundred thousand there is one that needs many. */
+const TRIES_MAX = 1000;
 
-function draw(card: Card, random: Random): Buffer | null {
-  for (let tries = 0; tries < TRIES; tries++) {
+function draw(card: Card, random: Random, triesMax = TRIES): Buffer | null {
+  for (let tries = 0; tries < triesMax; tries++) {
     const parts: Parts = partsOf(card.type, card.version, random);
     const bytes = malform(card.malformation, parts, random);
     if (bytes !== null && bytes.length > 0) return bytes;
@@ -46,7 +48,7 @@ export class Deck {
   }
 
   bytesOf(card: Card): Buffer {
-    const bytes = draw(card, this.#random);
+    const bytes = draw(card, this.#random, TRIES_MAX);
     if (bytes === null) throw new RangeError(`${nameOf(card)} does not exist`);
     return bytes;
   }
