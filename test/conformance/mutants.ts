@@ -530,7 +530,7 @@ const OF_5: readonly Omit<Mutant, 'edition'>[] = [
     ],
     edits: [
       inConnection(
-        '        this.close(reason.counter);\n',
+        '        this.close(reason.counter, reason.graceMs);\n',
         '        count(this.#env.counters, reason.counter);\n        this.#input.stop();\n',
       ),
     ],
