@@ -204,12 +204,9 @@ const OF_3_1_1: readonly Omit<Mutant, 'edition'>[] = [
     test: ['delivery.test.ts', 'messages of one publisher and topic keep their order'],
     edits: [
       {
-        file: 'storage/memory/delivery-queue.ts',
-        search: `    if (this.#count === this.#messages.length) this.#grow();
-    const tail = (this.#head + this.#count) & (this.#messages.length - 1);`,
-        replace: `    if (this.#count === this.#messages.length) this.#grow();
-    const tail = (this.#head - 1) & (this.#messages.length - 1);
-    this.#head = tail;`,
+        file: 'storage/queue/disk-queue.ts',
+        search: '      this.#head.push(posting);\n      return;\n',
+        replace: '      this.#head.splice(this.#headAt, 0, posting);\n      return;\n',
       },
     ],
   },
