@@ -266,8 +266,7 @@ export class Lanes {
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    const grace = graceMs === undefined ? {} : { graceMs };
-    const reason = { code: ReasonCode.serverShuttingDown, counter: C.disconnectedShutdown, text, ...grace };
+    const reason = { code: ReasonCode.serverShuttingDown, counter: C.disconnectedShutdown, text, graceMs };
     for (const connection of [...this.connections]) connection.disconnect(reason);
     if (this.connections.size > 0) await empty;
     this.#env.wills.flush();

@@ -310,7 +310,7 @@ export interface Store {
    * @param isAwaited false: for one that nobody waits for, which leaves room to those that somebody does. Default: true
    */
   admit(bytes: number, isAwaited?: boolean): number;
-  /** Sets the message's own position, too; a QoS 0 message is one that is retained. @returns 0 where its level needs no log and nothing of its origin does. */
+  /** Sets the message's own position, too; a QoS 0 message is one that is retained. @returns 0 where nothing is stored. */
   append(message: Message, origin: MessageOrigin | undefined): LogPosition;
   /**
    * A message of QoS 0 that is to be archived. Nobody waits for it: it is committed with the next record that somebody does wait for, or within

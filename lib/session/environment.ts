@@ -105,7 +105,7 @@ export interface CloseReason {
   /** One line for the log and, where the client wants reasons, for the client. */
   readonly text: string;
   /** How long its last bytes may take. Default: two seconds. */
-  readonly graceMs?: number;
+  readonly graceMs?: number | undefined;
 }
 
 /** The connection as its session sees it. */
